@@ -1,0 +1,69 @@
+//! Windrose: a health-checking, authoritative DNS server that moves API traffic between regions.
+//!
+//! This page is the architecture as built. Facts come in (probe outcomes, configuration, operators' orders); one writer turns them
+//! into health and traffic; policy turns those into decisions; decisions are compiled into an immutable snapshot; queries are answered
+//! from the snapshot alone.
+//!
+//! ```text
+//!  facts in                                   decisions                              answers out
+//!  sockets, store, files ─▶ Event ─▶ control ─▶ health ─▶ policy ─▶ snapshot ─▶ answer ─▶ packet
+//!                                      │ (one writer)      (pure)    (immutable)  (pure)
+//!                                      └───▶ Effect: probe this, publish that, persist this, tell, wake me at
+//!
+//!  wiring     main · app (serve, demo) · cli
+//!  IO rooms   metrics  config  store  probe  dns  admin                    tokio, sockets, files, HTTP
+//!  ═══════════════ IO line: nothing below awaits, reads a clock, or draws randomness ═══════════════
+//!  thinking   answer (query hot path)  ‖  control (sans-IO core, the one writer)
+//!             snapshot (zones + decisions → an immutable answerable thing)
+//!             policy (facts → decision, with its trace)
+//!             health (outcomes → verdicts)     zone (static records)     client (who asks)
+//!  nouns      model (ids, estate, policy forms)          wire (names, packets, EDNS: the RFCs as types)
+//! ```
+//!
+//! One total order; a module imports only modules to its left:
+//! `wire, model, client, zone, health, policy, snapshot, answer ‖ control, metrics, config, store, probe, dns, webhook, admin, cli, app`.
+//! IO rooms don't import each other, except that all may import `metrics`. `tests/it/architecture.rs` fails on any other arrow.
+//!
+//! # Where to begin reading
+//!
+//! | to understand | open |
+//! |---|---|
+//! | what exists | [`model::Estate`] |
+//! | what can happen | [`control::Event`] and [`control::Effect`]: the daemon's table of contents |
+//! | who decides, and how | [`policy::decide`] |
+//! | how a query is answered | [`answer::answer`] |
+//! | who owns what, and the order of starting and stopping | `app/daemon.rs` |
+//! | every route of the API | `admin/router.rs` |
+//! | every problem that a file can have | `config/check.rs` |
+//!
+//! # Three journeys
+//!
+//! *A query.* `dns/udp.rs`: a worker thread receives a batch, loads the snapshot once, calls [`answer::answer`] for each packet, sends the batch.
+//! No other thread is asked anything; nothing is allocated, locked or timed per query.
+//!
+//! *A probe outcome.* `probe` does the IO under one deadline → [`control::Event::Probed`] → [`health::HealthTable::observe`] (nearly always: no transition, nothing else happens) →
+//! `control` touches the services that use the pool → `settle` decides them, compiles what changed, publishes once, and commits what was learned.
+//!
+//! *An operator's change.* `admin` checks form and rights → [`control::Event::Change`] → `control/plan.rs` looks names up, checks, decides as if it were done (a dry run ends here, with the same answer) →
+//! [`control::Effect::Commit`] (one in flight) → the store makes it durable → [`control::Event::Committed`] → applied, published → [`control::Effect::Reply`]: this node's DNS already answers with it.
+//!
+//! # What this code never does
+//!
+//! 1. Below the IO line: no await, no clock, no randomness, no file, no socket (`clippy.toml` and a test).
+//! 2. A query never waits, locks, allocates, or loads the snapshot twice; a published snapshot never changes.
+//! 3. Only `control` changes state; `admin`, `probe`, `store`, `config` send events.
+//! 4. A probe never decides health; a policy never measures; a metric never decides anything.
+//! 5. Losing the store or every probe never stops answers. All down is never an accident: `when_all_down` says what then.
+//! 6. The same events in the same order never give a different snapshot.
+//! 7. No queue without a bound, no wait without a deadline, no bound without a name.
+//! 8. No `unwrap`, `expect` or unchecked index on the data path; a panic in one packet, request or probe never ends the daemon.
+//! 9. Secrets never reach logs, metrics, errors or `Debug`.
+//!
+//! # Where building taught us better than the plan
+//!
+//! - [`model::PolicyForm`] carries its `serde` code itself: it is one format with three edges (file, API, store), so it is written once, beside the type.
+//! - Reading the core is lending it: `admin::door::Door::look` runs a closure on the control thread, so every page of the API is one consistent look, and there is no second copy of the state to keep in step.
+//! - An override's number is the store's counter that its commit raises: unique for ever without a counter of its own.
+//! - Decisions made before DNS answers (the first round of probes) leave no memory: what never answered can't be "taken away", so it is not held.
+
+pub mod wire;
