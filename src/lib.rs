@@ -67,3 +67,5 @@
 //! - Decisions made before DNS answers (the first round of probes) leave no memory: what never answered can't be "taken away", so it is not held.
 
 pub mod wire;
+
+pub mod model;

@@ -1,0 +1,288 @@
+//! The estate: everything a configuration file says to exist.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::wire::Name;
+
+use super::{Choice, EndpointId, Family, Monitor, MonitorId, Node, PolicyForm, PoolId, RegionId, ResolveError, ServiceId, TargetId};
+
+/// Everything that exists, in file order. Made by `config::check`; immutable.
+#[derive(Clone, Debug, Default)]
+pub struct Estate {
+    /// Places.
+    pub regions: Vec<Region>,
+    /// Pools; each names its region and endpoints.
+    pub pools: Vec<Pool>,
+    /// Endpoints of all pools.
+    pub endpoints: Vec<Endpoint>,
+    /// Monitors, probed or not.
+    pub monitors: Vec<Monitor>,
+    /// What is probed, once each.
+    pub targets: Vec<Target>,
+    /// `[policy.NAME]` by name.
+    pub policies: Vec<(Arc<str>, PolicyForm)>,
+    /// Services.
+    pub services: Vec<Service>,
+}
+
+/// A place where gateways run: what operators drain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// Endpoints that serve the same thing in one region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub region: RegionId,
+    /// Endpoints in file order.
+    pub endpoints: Vec<EndpointId>,
+    /// Endpoints that must be up for the pool to be up; at least 1.
+    pub min_up: u32,
+    /// Endpoints that should serve; `None`: as many as the first tier has (SEMANTICS, 4).
+    pub min_active: Option<u32>,
+}
+
+/// One gateway address in a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its name in the pool; by default the address.
+    pub name: Arc<str>,
+    /// The pool that it belongs to.
+    pub pool: PoolId,
+    /// What answers name.
+    pub address: IpAddr,
+    /// Relative weight when a pool has more endpoints than an answer takes; at least 1.
+    pub weight: u32,
+    /// 0 serves first.
+    pub tier: u32,
+    /// How its health is known.
+    pub watch: Watch,
+}
+
+/// How an endpoint's health is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// It counts as up (`always = "up"`).
+    Always,
+    /// It is probed.
+    Target(TargetId),
+    /// Nothing watches it (a last-resort pool without a monitor): always Unknown, used by `when_all_down` alone.
+    Nothing,
+}
+
+/// Endpoint address × simple monitor: probed once, however many pools and services use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The check.
+    pub monitor: MonitorId,
+    /// Where to.
+    pub address: IpAddr,
+    /// Identity across reloads and restarts: monitor name, address and a stable hash of what is asked, `gateway@192.0.2.10#9f3c…`.
+    pub key: Arc<str>,
+    /// The endpoints judged by it.
+    pub endpoints: Vec<EndpointId>,
+}
+
+/// Host names whose A and AAAA answers a policy computes.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its name in the file (`[service.NAME]`).
+    pub name: Arc<str>,
+    /// Host names, lower case, fully qualified; may start with `*`.
+    pub names: Vec<Name>,
+    /// The file's policy as written.
+    pub form: Arc<PolicyForm>,
+    /// The file's policy resolved.
+    pub policy: Arc<Node>,
+    /// TTL of its answers, whole seconds.
+    pub ttl: u32,
+    /// The lowest TTL it may fall to; whole seconds.
+    pub ttl_min: u32,
+    /// Most addresses in one answer.
+    pub max_answers: u16,
+    /// When a returned pool is used again.
+    pub failback: Failback,
+    /// What to answer when no rung above yields a pool.
+    pub when_all_down: AllDown,
+    /// Has metrics of its own even beyond `metrics.services_max`.
+    pub metrics: bool,
+}
+
+/// When a returned pool is used again (SEMANTICS, 11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failback {
+    /// After this much unbroken Up; zero means at once.
+    After(Duration),
+    /// When an operator says so.
+    Manual,
+}
+
+/// `when_all_down` (SEMANTICS, 10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AllDown {
+    /// The pools of the last decision from the rungs above; if none, as `ServeAll`.
+    LastGood,
+    /// The tree as if every permitted pool were up.
+    ServeAll,
+    /// What that tree prefers.
+    First,
+    /// NODATA.
+    NoData,
+    /// SERVFAIL.
+    ServFail,
+    /// A last resort, never probed.
+    Pool(PoolId),
+}
+
+macro_rules! table {
+    ($(#[$doc:meta])* $get:ident, $field:ident, $id:ty => $item:ty) => {
+        $(#[$doc])*
+        #[allow(clippy::indexing_slicing, reason = "ids are made with their table and never leave their estate")]
+        pub fn $get(&self, id: $id) -> &$item {
+            &self.$field[id.index()]
+        }
+    };
+}
+
+impl Estate {
+    table!(/// The region with this id.
+        region, regions, RegionId => Region);
+    table!(/// The pool with this id.
+        pool, pools, PoolId => Pool);
+    table!(/// The endpoint with this id.
+        endpoint, endpoints, EndpointId => Endpoint);
+    table!(/// The monitor with this id.
+        monitor, monitors, MonitorId => Monitor);
+    table!(/// The target with this id.
+        target, targets, TargetId => Target);
+    table!(/// The service with this id.
+        service, services, ServiceId => Service);
+
+    /// The region called `name`.
+    pub fn region_named(&self, name: &str) -> Option<RegionId> {
+        self.regions.iter().position(|region| &*region.name == name).map(RegionId::at)
+    }
+
+    /// The pool called `name`.
+    pub fn pool_named(&self, name: &str) -> Option<PoolId> {
+        self.pools.iter().position(|pool| &*pool.name == name).map(PoolId::at)
+    }
+
+    /// The service called `name`.
+    pub fn service_named(&self, name: &str) -> Option<ServiceId> {
+        self.services.iter().position(|service| &*service.name == name).map(ServiceId::at)
+    }
+
+    /// The endpoint `name` of `pool`.
+    pub fn endpoint_named(&self, pool: PoolId, name: &str) -> Option<EndpointId> {
+        self.pool(pool).endpoints.iter().copied().find(|id| &*self.endpoint(*id).name == name)
+    }
+
+    /// `pool/name`, the endpoint's id for people.
+    pub fn endpoint_label(&self, id: EndpointId) -> String {
+        let endpoint = self.endpoint(id);
+        format!("{}/{}", self.pool(endpoint.pool).name, endpoint.name)
+    }
+
+    /// The pool's endpoints of one family, in file order.
+    pub fn pool_family(&self, pool: PoolId, family: Family) -> impl Iterator<Item = EndpointId> + '_ {
+        self.pool(pool).endpoints.iter().copied().filter(move |id| Family::of(self.endpoint(*id).address) == family)
+    }
+
+    /// A form's names looked up in pools and named policies (SEMANTICS, 6). All faults are listed; form faults are the form's own ([`PolicyForm::faults`]).
+    pub fn resolve(&self, form: &PolicyForm) -> Result<Arc<Node>, Vec<ResolveError>> {
+        self.resolver().resolve(form)
+    }
+
+    /// For many forms: names are indexed once.
+    pub fn resolver(&self) -> Resolver<'_> {
+        let policies = self.policies.iter().map(|(name, form)| (&**name, Named::Policy(name, form)));
+        let pools = self.pools.iter().enumerate().map(|(at, pool)| (&*pool.name, Named::Pool(PoolId::at(at))));
+        Resolver { estate: self, named: policies.chain(pools).collect() }
+    }
+}
+
+/// [`Estate::resolve`] with its index of names.
+#[derive(Debug)]
+pub struct Resolver<'e> {
+    estate: &'e Estate,
+    named: HashMap<&'e str, Named<'e>>,
+}
+
+/// What a child's name may mean.
+#[derive(Clone, Copy, Debug)]
+enum Named<'e> {
+    Pool(PoolId),
+    Policy(&'e Arc<str>, &'e PolicyForm),
+}
+
+impl Resolver<'_> {
+    /// As [`Estate::resolve`].
+    pub fn resolve(&self, form: &PolicyForm) -> Result<Arc<Node>, Vec<ResolveError>> {
+        let mut errors = Vec::new();
+        let mut path = Vec::new();
+        let node = self.resolve_form(None, form, false, &mut path, &mut errors);
+        if errors.is_empty() { Ok(Arc::new(node)) } else { Err(errors) }
+    }
+
+    /// `below_multivalue`: some ancestor is a multivalue.
+    fn resolve_form(
+        &self,
+        name: Option<&Arc<str>>,
+        form: &PolicyForm,
+        below_multivalue: bool,
+        path: &mut Vec<Arc<str>>,
+        errors: &mut Vec<ResolveError>,
+    ) -> Node {
+        let below = below_multivalue || matches!(form.choice, Choice::Multivalue(_));
+        let mut child = |child: &String| Arc::new(self.resolve_name(child, below, path, errors));
+        let choice = match &form.choice {
+            Choice::Failover(children) => Choice::Failover(children.iter().map(&mut child).collect()),
+            Choice::Multivalue(children) => Choice::Multivalue(children.iter().map(&mut child).collect()),
+            Choice::Weighted(children) => Choice::Weighted(children.iter().map(|(name, share)| (child(name), *share)).collect()),
+        };
+        Node::Policy { name: name.cloned(), choice, min_up: form.min_up }
+    }
+
+    fn resolve_name(&self, name: &str, below_multivalue: bool, path: &mut Vec<Arc<str>>, errors: &mut Vec<ResolveError>) -> Node {
+        let nothing = Node::Policy { name: None, choice: Choice::Failover(Vec::new()), min_up: 1 };
+        let (policy, form) = match self.named.get(name) {
+            Some(Named::Pool(pool)) => return Node::Pool(*pool),
+            Some(Named::Policy(policy, form)) => (*policy, *form),
+            None => {
+                let known = self.estate.pools.iter().map(|pool| &*pool.name).chain(self.estate.policies.iter().map(|(policy, _)| &**policy));
+                errors.push(ResolveError::Unknown { name: name.to_string(), did_you_mean: did_you_mean(name, known) });
+                return nothing;
+            }
+        };
+        if path.contains(policy) {
+            let path = path.iter().chain([policy]).map(|step| step.to_string()).collect::<Vec<_>>().join(" → ");
+            errors.push(ResolveError::Cycle { name: name.to_string(), path });
+            return nothing;
+        }
+        if below_multivalue && matches!(form.choice, Choice::Weighted(_)) {
+            errors.push(ResolveError::WeightedBelowMultivalue { name: name.to_string() });
+        }
+        path.push(policy.clone());
+        let node = self.resolve_form(Some(policy), form, below_multivalue, path, errors);
+        path.pop();
+        node
+    }
+}
+
+/// The known name nearest to `name`, if near enough to be a slip of the fingers.
+pub fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    known
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate.to_string())
+}

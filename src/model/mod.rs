@@ -1,0 +1,21 @@
+//! Nouns: what exists, checked once and then trusted.
+//!
+//! The [`Estate`] is the meaning of a configuration file: regions, pools, endpoints, monitors, targets and services,
+//! in dense tables that are indexed by newtype ids. It is made by `config::check` alone and never changes afterwards;
+//! a reload makes another one.
+//!
+//! Never here: health, traffic set by operators, sockets, clocks, file formats.
+
+mod estate;
+mod ids;
+mod monitor;
+mod policy;
+mod settings;
+mod time;
+
+pub use estate::{AllDown, Endpoint, Estate, Failback, Pool, Region, Resolver, Service, Target, Watch, did_you_mean};
+pub use ids::{EndpointId, Family, MonitorId, PoolId, RegionId, ServiceId, TargetId};
+pub use monitor::{Check, HttpCheck, Monitor, Scheme, Thresholds};
+pub use policy::{Choice, Node, PolicyForm, ResolveError, Share};
+pub use settings::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, TlsFiles};
+pub use time::{Now, Timestamp, duration_text, parse_duration};

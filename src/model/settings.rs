@@ -1,0 +1,76 @@
+//! How this node runs: the keys that need a restart (SEMANTICS, 16).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `[node] [dns] [admin] [metrics] [store]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `[node]`
+    pub node: NodeSettings,
+    /// `[dns]`
+    pub dns: DnsSettings,
+    /// `[admin]`
+    pub admin: AdminSettings,
+    /// `[metrics]`
+    pub metrics: MetricsSettings,
+    /// `[store]`
+    pub store: StoreSettings,
+}
+
+/// `[node]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSettings {
+    /// Names this node in logs, API and NSID. Default: the host's name.
+    pub name: String,
+    /// Stored verdicts older than this are not used (SEMANTICS, 13). Default 10 m.
+    pub stale_after: Duration,
+}
+
+/// `[dns]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsSettings {
+    /// Each is UDP and TCP.
+    pub listen: Vec<SocketAddr>,
+    /// UDP worker threads; 0: one per core.
+    pub workers: usize,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// TCP address of the admin API; beyond loopback it needs `tls`.
+    pub listen: SocketAddr,
+    /// Unix socket of the admin API.
+    pub socket: PathBuf,
+    /// Certificate chain and key, PEM.
+    pub tls: Option<TlsFiles>,
+    /// Names besides IP addresses and `localhost` that `Host` may carry.
+    pub hosts: Vec<String>,
+}
+
+/// PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain.
+    pub cert: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsSettings {
+    /// `/metrics /healthz /readyz`, any address; `None`: only on the admin port.
+    pub listen: Option<SocketAddr>,
+    /// Services with series of their own; beyond it those with `metrics = true`.
+    pub services_max: usize,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// Folder of the embedded store.
+    pub path: PathBuf,
+}

@@ -1,0 +1,54 @@
+//! Time as a value: handed in from the edge, never read here.
+
+use std::time::Duration;
+
+/// Wall-clock time, milliseconds since the Unix epoch (UTC). For people and for stored ends, never for intervals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// This much later.
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// Time from `earlier` to here; zero if the clock went backwards.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Seconds since the epoch, for metrics.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1000.0
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds: `2026-11-21T12:00:03.412Z`.
+impl std::fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let since_epoch = Duration::from_millis(u64::try_from(self.0).unwrap_or(0));
+        humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + since_epoch).fmt(f)
+    }
+}
+
+/// The moment of an event, read once at the edge.
+///
+/// `mono` (since start) drives streaks, holds, schedules and ends; `wall` is for display and for converting stored ends (SEMANTICS, 28).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Since the process began; never goes back.
+    pub mono: Duration,
+    /// What the wall clock said.
+    pub wall: Timestamp,
+}
+
+/// `"10s"`, `"500ms"`, `"1m 30s"`, `"4h"`: the form of every duration in the file and the API.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text.trim()).map_err(|_| format!("`{text}` is not a duration; write it like \"10s\", \"500ms\" or \"1m 30s\""))
+}
+
+/// The same form out: the shortest text that [`parse_duration`] reads back, such as `30s`, `1m 30s`, `500ms`.
+pub fn duration_text(span: Duration) -> String {
+    humantime::format_duration(span).to_string()
+}
