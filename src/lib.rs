@@ -69,3 +69,5 @@
 pub mod wire;
 
 pub mod model;
+
+pub mod client;
