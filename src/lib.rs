@@ -71,3 +71,5 @@ pub mod wire;
 pub mod model;
 
 pub mod client;
+
+pub mod zone;
