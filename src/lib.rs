@@ -73,3 +73,5 @@ pub mod model;
 pub mod client;
 
 pub mod zone;
+
+pub mod health;

@@ -1,0 +1,18 @@
+//! From probe outcomes to verdicts.
+//!
+//! Pure: the caller supplies outcomes in order and the time of each; nothing here knows sockets, overrides or policy.
+//!
+//! `verdict` is the state machine of one target, `pools` what a pool looks like from its endpoints, [`HealthTable`] holds both for a whole estate.
+
+mod outcome;
+mod pools;
+mod table;
+mod verdict;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use outcome::{Outcome, Phase, ProbeReport, Reason};
+pub use pools::{PoolObserved, pool_state};
+pub use table::{HealthTable, TargetHealth, Transition};
+pub use verdict::State;

@@ -1,0 +1,105 @@
+//! What one probe found.
+
+use std::time::Duration;
+
+use crate::model::Timestamp;
+
+/// One attempt's result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As expected.
+    Pass,
+    /// Not as expected.
+    Fail {
+        /// From a closed list: the metric label.
+        reason: Reason,
+        /// One sentence for people: what was expected, what came.
+        message: String,
+    },
+}
+
+/// Why a probe failed. Closed list: these are metric label values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The deadline passed.
+    Timeout,
+    /// The connection was refused.
+    Refused,
+    /// No route, network unreachable, or another error before a connection stood.
+    Unreachable,
+    /// The connection was reset or closed before a whole response came.
+    Reset,
+    /// TLS handshake or certificate.
+    Tls,
+    /// The response is not HTTP.
+    Protocol,
+    /// The status code is not in the expected set.
+    Status,
+    /// The expected text is not in the first 64 KiB of the body.
+    Body,
+    /// This node could not even try (no descriptor, no memory).
+    Internal,
+}
+
+impl Reason {
+    /// All of them, in label order.
+    pub const ALL: [Reason; 9] =
+        [Reason::Timeout, Reason::Refused, Reason::Unreachable, Reason::Reset, Reason::Tls, Reason::Protocol, Reason::Status, Reason::Body, Reason::Internal];
+
+    /// The label.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Timeout => "timeout",
+            Reason::Refused => "refused",
+            Reason::Unreachable => "unreachable",
+            Reason::Reset => "reset",
+            Reason::Tls => "tls",
+            Reason::Protocol => "protocol",
+            Reason::Status => "status",
+            Reason::Body => "body",
+            Reason::Internal => "internal",
+        }
+    }
+}
+
+/// A part of a probe, for timing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// TCP handshake.
+    Connect,
+    /// TLS handshake.
+    Tls,
+    /// Request sent to first byte of the response's head.
+    Request,
+    /// Reading the body.
+    Body,
+}
+
+impl Phase {
+    /// The label.
+    pub fn word(self) -> &'static str {
+        match self {
+            Phase::Connect => "connect",
+            Phase::Tls => "tls",
+            Phase::Request => "request",
+            Phase::Body => "body",
+        }
+    }
+}
+
+/// One probe, with what people want to know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeReport {
+    /// Pass or fail.
+    pub outcome: Outcome,
+    /// When it ended.
+    pub at: Timestamp,
+    /// From start to end.
+    pub took: Duration,
+    /// Each phase that was entered, in order, and how long it took.
+    pub phases: Vec<(Phase, Duration)>,
+    /// HTTP status code, if one came.
+    pub status: Option<u16>,
+    /// When the first certificate of the chain expires, if TLS was spoken.
+    pub certificate_expires: Option<Timestamp>,
+}

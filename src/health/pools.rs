@@ -1,0 +1,82 @@
+//! What a pool looks like from its endpoints' observed health (SEMANTICS, 3, 7 and 11).
+//!
+//! Never here: overrides. They are about what policy sees; a pool's failback clock runs on what probes saw.
+
+use std::time::Duration;
+
+use crate::model::{Estate, Family, Now, PoolId};
+
+use super::{HealthTable, State};
+
+/// What a pool looks like in one family from observed health alone (no overrides): the clock of failback holds (SEMANTICS, 11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolObserved {
+    /// Up, Down or Unknown by `min_up` (SEMANTICS, 3). A pool without endpoints of this family takes the other family's.
+    pub state: State,
+    /// `mono` since which the pool has been Up without a break, counted from the first confirming outcome; `None` while it is not Up or its Up is stale.
+    pub up_since: Option<Duration>,
+}
+
+/// A pool's state from how many endpoints are Up and Unknown (SEMANTICS, 3).
+pub fn pool_state(up: usize, unknown: usize, min_up: u32) -> State {
+    let needed = min_up.max(1) as usize;
+    if needed <= up {
+        State::Up
+    } else if needed <= up + unknown {
+        State::Unknown
+    } else {
+        State::Down
+    }
+}
+
+/// Derives `pool` anew, in both families. `before`: what it looked like a moment ago; an unbroken Up keeps its clock.
+pub(super) fn derive(health: &HealthTable, estate: &Estate, pool: PoolId, before: [PoolObserved; 2], now: Now) -> [PoolObserved; 2] {
+    let min_up = estate.pool(pool).min_up;
+    let derived = Family::ALL.map(|family| {
+        let (mut present, mut up, mut unknown, mut confirmed) = (false, 0, 0, 0);
+        for endpoint in estate.pool_family(pool, family) {
+            present = true;
+            match health.endpoint(estate, endpoint) {
+                State::Up => up += 1,
+                State::Unknown => unknown += 1,
+                State::Down => {}
+            }
+            confirmed += usize::from(health.endpoint_confirmed_up(estate, endpoint));
+        }
+        let [v4, v6] = before;
+        let clock = match family {
+            Family::V4 => v4.up_since,
+            Family::V6 => v6.up_since,
+        };
+        let up_since = (pool_state(confirmed, 0, min_up) == State::Up).then(|| clock.unwrap_or(now.mono));
+        present.then_some(PoolObserved { state: pool_state(up, unknown, min_up), up_since })
+    });
+    match derived {
+        [Some(v4), Some(v6)] => [v4, v6],
+        [Some(only), None] | [None, Some(only)] => [only, only],
+        [None, None] => [PoolObserved { state: State::Down, up_since: None }; 2],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_is_up_with_min_up_up_else_unknown_while_it_may_be_else_down() {
+        let rows = [
+            // up, unknown, min_up → state
+            (0, 0, 1, State::Down),
+            (1, 0, 1, State::Up),
+            (0, 1, 1, State::Unknown),
+            (1, 1, 2, State::Unknown),
+            (1, 0, 2, State::Down),
+            (2, 0, 2, State::Up),
+            (2, 5, 2, State::Up),
+            (0, 2, 3, State::Down),
+        ];
+        for (up, unknown, min_up, state) in rows {
+            assert_eq!(pool_state(up, unknown, min_up), state, "{up} up, {unknown} unknown, min_up {min_up}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! A compact way to write estates in tests, used by the thinking rooms' tests.
+//!
+//! Statements end with a line or `;`, words stand between spaces:
+//!
+//! ```text
+//! thresholds down_after=1 ok_after=1 up_after=1
+//! pool prod: 10.0.0.1 10.0.0.2 2001:db8::1
+//! pool dr: a=10.1.0.1 b=10.1.0.2@1 c=10.1.0.3*5 region=west min_up=2 min_active=2
+//! pool sorry: 10.9.0.1 monitor=none            (or monitor=always)
+//! policy europe: failover prod dr min_up=2
+//! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8
+//! ```
+//!
+//! `name=address`, `@tier`, `*weight`. `failback` is a duration or `manual`; `all_down` one of the words, or `pool:NAME`. Named policies may stand in any order.
+
+use std::sync::Arc;
+
+use crate::model::{
+    AllDown, Check, Choice, Endpoint, EndpointId, Estate, Failback, Monitor, MonitorId, PolicyForm, Pool, PoolId, Region, RegionId, Service, Share, Target,
+    TargetId, Thresholds, Watch, parse_duration,
+};
+use crate::wire::Name;
+
+/// Reads an estate; panics with the statement at fault.
+pub(crate) fn estate(text: &str) -> Estate {
+    let mut builder = Builder::default();
+    let statements: Vec<&str> = text.split(['\n', ';']).map(str::trim).filter(|statement| !statement.is_empty() && !statement.starts_with('#')).collect();
+    // Services last: their trees name the rest.
+    for statement in statements.iter().filter(|statement| !statement.starts_with("service ")) {
+        builder.statement(statement);
+    }
+    for statement in statements.iter().filter(|statement| statement.starts_with("service ")) {
+        builder.service(statement);
+    }
+    builder.estate
+}
+
+/// A policy as in the statements: `weighted prod=80 dr=20`, `failover prod dr`, `multivalue a b min_up=2`; `weighted a b` means equal shares.
+pub(crate) fn form(text: &str) -> PolicyForm {
+    let mut words = text.split_whitespace();
+    let kind = words.next().unwrap_or_default();
+    let mut min_up = 1;
+    let mut children = Vec::new();
+    for word in words {
+        match word.split_once('=') {
+            Some(("min_up", number)) => min_up = number.parse().expect("min_up"),
+            Some((child, share)) => children.push((child.to_string(), Some(share.parse::<f64>().expect("a share in per cent")))),
+            None => children.push((word.to_string(), None)),
+        }
+    }
+    let names = || children.iter().map(|(name, _)| name.clone()).collect();
+    let choice = match kind {
+        "failover" => Choice::Failover(names()),
+        "multivalue" => Choice::Multivalue(names()),
+        "weighted" => {
+            let equal = Share(1_000_000 / children.len() as u32);
+            let share = |share: &Option<f64>| share.map_or(equal, |percent| Share::from_percent(percent).expect("0 to 100"));
+            Choice::Weighted(children.iter().map(|(name, percent)| (name.clone(), share(percent))).collect())
+        }
+        _ => panic!("not a policy: {text}"),
+    };
+    PolicyForm { choice, min_up }
+}
+
+#[derive(Default)]
+struct Builder {
+    estate: Estate,
+    thresholds: Thresholds,
+}
+
+impl Builder {
+    fn statement(&mut self, text: &str) {
+        match text.split_once(' ').unwrap_or((text, "")) {
+            ("thresholds", rest) => self.thresholds(rest),
+            ("pool", rest) => self.pool(rest),
+            ("policy", rest) => {
+                let (name, policy) = rest.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
+                self.estate.policies.push((name.into(), form(policy)));
+            }
+            _ => panic!("not a statement: {text}"),
+        }
+    }
+
+    fn thresholds(&mut self, text: &str) {
+        for word in text.split_whitespace() {
+            let (key, number) = word.split_once('=').expect("key=number");
+            let number = number.parse().expect("a number");
+            match key {
+                "down_after" => self.thresholds.down_after = number,
+                "ok_after" => self.thresholds.ok_after = number,
+                "up_after" => self.thresholds.up_after = number,
+                _ => panic!("not a threshold: {word}"),
+            }
+        }
+    }
+
+    fn pool(&mut self, text: &str) {
+        let (name, rest) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
+        let id = PoolId::at(self.estate.pools.len());
+        let (mut region, mut min_up, mut min_active, mut monitor, mut endpoints) = (name, 1, None, "probe", Vec::new());
+        for word in rest.split_whitespace() {
+            match word.split_once('=') {
+                Some(("region", name)) => region = name,
+                Some(("min_up", number)) => min_up = number.parse().expect("min_up"),
+                Some(("min_active", number)) => min_active = Some(number.parse().expect("min_active")),
+                Some(("monitor", word)) => monitor = word,
+                Some((name, address)) => endpoints.push((Some(name), address)),
+                None => endpoints.push((None, word)),
+            }
+        }
+        let endpoints = endpoints.into_iter().map(|(name, word)| self.endpoint(id, name, word, monitor)).collect();
+        let region = self.region(region);
+        self.estate.pools.push(Pool { name: name.into(), region, endpoints, min_up, min_active });
+    }
+
+    fn endpoint(&mut self, pool: PoolId, name: Option<&str>, word: &str, monitor: &str) -> EndpointId {
+        let (word, weight) = word.split_once('*').map_or((word, 1), |(word, weight)| (word, weight.parse().expect("weight")));
+        let (address, tier) = word.split_once('@').map_or((word, 0), |(word, tier)| (word, tier.parse().expect("tier")));
+        let id = EndpointId::at(self.estate.endpoints.len());
+        let address = address.parse().unwrap_or_else(|_| panic!("not an address: {word}"));
+        let watch = match monitor {
+            "always" => Watch::Always,
+            "none" => Watch::Nothing,
+            _ => Watch::Target(self.target(address, id)),
+        };
+        let name: Arc<str> = name.map_or_else(|| address.to_string().into(), Into::into);
+        self.estate.endpoints.push(Endpoint { name, pool, address, weight, tier, watch });
+        id
+    }
+
+    /// One target per address, as in a real estate.
+    fn target(&mut self, address: std::net::IpAddr, endpoint: EndpointId) -> TargetId {
+        if self.estate.monitors.is_empty() {
+            let (interval, timeout) = (std::time::Duration::from_secs(10), std::time::Duration::from_secs(3));
+            self.estate.monitors.push(Monitor { name: "gateway".into(), check: Check::Tcp { port: 80 }, interval, timeout, thresholds: self.thresholds });
+        }
+        let key = format!("gateway@{address}#0");
+        let found = self.estate.targets.iter().position(|target| *target.key == *key);
+        let at = found.unwrap_or_else(|| {
+            self.estate.targets.push(Target { monitor: MonitorId(0), address, key: key.into(), endpoints: Vec::new() });
+            self.estate.targets.len() - 1
+        });
+        self.estate.targets[at].endpoints.push(endpoint);
+        TargetId::at(at)
+    }
+
+    fn region(&mut self, name: &str) -> RegionId {
+        self.estate.region_named(name).unwrap_or_else(|| {
+            self.estate.regions.push(Region { name: name.into() });
+            RegionId::at(self.estate.regions.len() - 1)
+        })
+    }
+
+    fn service(&mut self, text: &str) {
+        let (name, rest) = text.strip_prefix("service ").and_then(|rest| rest.split_once(": ")).unwrap_or_else(|| panic!("no `: ` in {text}"));
+        let (mut failback, mut ttl, mut ttl_min, mut max_answers, mut when_all_down) =
+            (Failback::After(std::time::Duration::from_secs(60)), 30, 5, 8, AllDown::LastGood);
+        let mut policy = Vec::new();
+        for word in rest.split_whitespace() {
+            match word.split_once('=') {
+                Some(("failback", "manual")) => failback = Failback::Manual,
+                Some(("failback", span)) => failback = Failback::After(parse_duration(span).expect("failback")),
+                Some(("ttl", number)) => ttl = number.parse().expect("ttl"),
+                Some(("ttl_min", number)) => ttl_min = number.parse().expect("ttl_min"),
+                Some(("max_answers", number)) => max_answers = number.parse().expect("max_answers"),
+                Some(("all_down", word)) => when_all_down = self.all_down(word),
+                _ => policy.push(word),
+            }
+        }
+        let form = form(&policy.join(" "));
+        let resolved = self.estate.resolve(&form).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
+        let names = vec![Name::parse(&format!("{name}.api.example.com")).expect("a name")];
+        self.estate.services.push(Service {
+            name: name.into(),
+            names,
+            form: Arc::new(form),
+            policy: resolved,
+            ttl,
+            ttl_min,
+            max_answers,
+            failback,
+            when_all_down,
+            metrics: false,
+        });
+    }
+
+    fn all_down(&self, word: &str) -> AllDown {
+        match word {
+            "last_good" => AllDown::LastGood,
+            "serve_all" => AllDown::ServeAll,
+            "first" => AllDown::First,
+            "nodata" => AllDown::NoData,
+            "servfail" => AllDown::ServFail,
+            _ => AllDown::Pool(word.strip_prefix("pool:").and_then(|name| self.estate.pool_named(name)).unwrap_or_else(|| panic!("all_down={word}"))),
+        }
+    }
+}
