@@ -75,3 +75,5 @@ pub mod client;
 pub mod zone;
 
 pub mod health;
+
+pub mod policy;

@@ -1,0 +1,85 @@
+//! Effective health: what observed health looks like through the overrides that a service sees (SEMANTICS, 2 and 18).
+//!
+//! The order of overrides never matters: of several that say the same, the one with the least id is named. Two health overrides on one
+//! target (one limited to services, one not) are settled in favour of `force_down`.
+
+use crate::health::State;
+use crate::model::{EndpointId, PoolId, Service, ServiceId};
+
+use super::{Facts, Override, OverrideKind, OverrideTarget};
+
+/// Facts, with the overrides that count for one service.
+pub(super) struct Effective<'a> {
+    pub(super) facts: Facts<'a>,
+    overrides: Vec<&'a Override>,
+}
+
+impl<'a> Effective<'a> {
+    /// As `service` sees it; `None`: only overrides that count for all services.
+    pub(super) fn new(facts: &Facts<'a>, service: Option<ServiceId>) -> Self {
+        let counts = |limit: &Option<Vec<ServiceId>>| match (limit, service) {
+            (None, _) => true,
+            (Some(services), Some(service)) => services.contains(&service),
+            (Some(_), None) => false,
+        };
+        Self { facts: *facts, overrides: facts.overrides.iter().filter(|o| counts(&o.services)).collect() }
+    }
+
+    /// As `service`, which stands in the estate, sees it.
+    pub(super) fn of(facts: &Facts<'a>, service: &Service) -> Self {
+        // Looking the service up is needed only for overrides that are limited to services.
+        let limited = facts.overrides.iter().any(|o| o.services.is_some());
+        let services = &facts.estate.services;
+        let find = || services.element_offset(service).map(ServiceId::at).or_else(|| facts.estate.service_named(&service.name));
+        Self::new(facts, limited.then(find).flatten())
+    }
+
+    /// The state that policy sees: an override's, else the observed one.
+    pub(super) fn state(&self, endpoint: EndpointId) -> State {
+        match self.forced(endpoint) {
+            Some(forced) if forced.kind == OverrideKind::ForceDown => State::Down,
+            Some(_) => State::Up,
+            None => self.facts.health.endpoint(self.facts.estate, endpoint),
+        }
+    }
+
+    /// The health override in force: the endpoint's beats the pool's beats the region's.
+    pub(super) fn forced(&self, endpoint: EndpointId) -> Option<&'a Override> {
+        let is_health = |o: &Override| o.kind != OverrideKind::Drain;
+        self.levels_of_endpoint(endpoint).find_map(|target| self.find(target, is_health))
+    }
+
+    pub(super) fn forced_down(&self, endpoint: EndpointId) -> bool {
+        self.forced(endpoint).is_some_and(|forced| forced.kind == OverrideKind::ForceDown)
+    }
+
+    /// The drain in force: drained if any of endpoint, pool, region is.
+    pub(super) fn drained(&self, endpoint: EndpointId) -> Option<&'a Override> {
+        self.levels_of_endpoint(endpoint).find_map(|target| self.find(target, |o| o.kind == OverrideKind::Drain))
+    }
+
+    /// The health override of the pool as a whole: its own, else its region's.
+    pub(super) fn pool_forced(&self, pool: PoolId) -> Option<&'a Override> {
+        self.levels_of_pool(pool).find_map(|target| self.find(target, |o| o.kind != OverrideKind::Drain))
+    }
+
+    /// The drain of the pool as a whole: its own, else its region's.
+    pub(super) fn pool_drained(&self, pool: PoolId) -> Option<&'a Override> {
+        self.levels_of_pool(pool).find_map(|target| self.find(target, |o| o.kind == OverrideKind::Drain))
+    }
+
+    fn find(&self, target: OverrideTarget, wanted: impl Fn(&Override) -> bool) -> Option<&'a Override> {
+        self.overrides.iter().copied().filter(|o| o.target == target && wanted(o)).min_by_key(|o| (o.kind != OverrideKind::ForceDown, &o.id))
+    }
+
+    /// What an override of this endpoint may be about, nearest first. Nothing while there are no overrides, which is nearly always.
+    fn levels_of_endpoint(&self, endpoint: EndpointId) -> impl Iterator<Item = OverrideTarget> + use<'_, 'a> {
+        let own = (!self.overrides.is_empty()).then_some(OverrideTarget::Endpoint(endpoint));
+        own.into_iter().chain(self.levels_of_pool(self.facts.estate.endpoint(endpoint).pool))
+    }
+
+    fn levels_of_pool(&self, pool: PoolId) -> impl Iterator<Item = OverrideTarget> + use<'_, 'a> {
+        let levels = [OverrideTarget::Pool(pool), OverrideTarget::Region(self.facts.estate.pool(pool).region)];
+        levels.into_iter().filter(|_| !self.overrides.is_empty())
+    }
+}

@@ -1,0 +1,88 @@
+//! What a decision is made from.
+
+use std::sync::Arc;
+
+use crate::health::HealthTable;
+use crate::model::{EndpointId, Estate, Family, PoolId, RegionId, ServiceId};
+
+/// What is known: handed in whole, so that a decision depends on nothing else.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Everything that exists.
+    pub estate: &'a Estate,
+    /// Observed health.
+    pub health: &'a HealthTable,
+    /// Overrides in force whose target exists. Few; ordered by id.
+    pub overrides: &'a [Override],
+}
+
+/// An operator's override, resolved against the estate. Who, why and until when is `control`'s business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// `o-12`.
+    pub id: Arc<str>,
+    /// What it does.
+    pub kind: OverrideKind,
+    /// To what.
+    pub target: OverrideTarget,
+    /// Only for these services; `None`: for all.
+    pub services: Option<Vec<ServiceId>>,
+}
+
+/// What an override does (SEMANTICS, 18). `freeze` is not here: `control` keeps a frozen service's decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OverrideKind {
+    /// About use: no new answers while anything else is up.
+    Drain,
+    /// About health: counts as Up.
+    ForceUp,
+    /// About health: never answered.
+    ForceDown,
+}
+
+/// What an override is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OverrideTarget {
+    /// Every pool of a region.
+    Region(RegionId),
+    /// A pool.
+    Pool(PoolId),
+    /// One endpoint.
+    Endpoint(EndpointId),
+}
+
+/// What must be remembered of a service between decisions. `held` and `last` are stored; the rest may be lost in a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Pools that have returned or will, and are kept out by failback; ordered by pool, then family.
+    pub held: Vec<Hold>,
+    /// Pools of the last decision from a rung above `all_down`, by [`Family::index`]; in file order.
+    pub last: [Vec<PoolId>; 2],
+    /// Holds that ended because nothing else was up: such a pool's leaf says `held` until something else is. For that label alone.
+    pub used: Vec<Hold>,
+    /// The last decision was from rung `all_down`, by [`Family::index`]: `last` is then history, and what it names is not answering now.
+    pub all_down: [bool; 2],
+}
+
+impl Memory {
+    /// An operator ends the holds of one pool, or all of them (SEMANTICS, 11). Says whether there were any.
+    pub fn end_holds(&mut self, pool: Option<PoolId>) -> bool {
+        let before = self.held.len();
+        self.held.retain(|hold| pool.is_some_and(|pool| pool != hold.pool));
+        self.held.len() < before
+    }
+
+    /// Is `pool` kept out in `family`?
+    pub fn holds(&self, pool: PoolId, family: Family) -> bool {
+        self.held.contains(&Hold { pool, family })
+    }
+}
+
+/// A hold (SEMANTICS, 11): one service × pool × address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hold {
+    /// The pool kept out.
+    pub pool: PoolId,
+    /// In which family.
+    pub family: Family,
+}

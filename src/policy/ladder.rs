@@ -1,0 +1,164 @@
+//! The ladder: who answers (SEMANTICS, 9 and 10).
+//!
+//! Each rung is one evaluation of the whole tree with the pools that it admits; the first that yields a pool wins.
+//!
+//! | rung                 | admits                                                                 |
+//! |----------------------|------------------------------------------------------------------------|
+//! | `policy`, `standby`  | Up or Unknown, not held, not drained (`standby`: by a share-0 child)   |
+//! | `held`               | also held ones; those that are needed are held no longer               |
+//! | `drained`            | also drained ones                                                      |
+//! | `all_down`           | what `when_all_down` says, among permitted pools                       |
+//!
+//! A leaf's own rung is the lowest that it needed: where a subtree's `min_up` forces the whole tree down to `drained`, a pool that is not drained still says `policy`.
+//!
+//! `all_down` never refuses for a subtree's `min_up`: one permitted pool is better than none.
+
+use crate::health::State;
+use crate::model::{AllDown, Node, PoolId, Service};
+
+use super::effective::Effective;
+use super::hold::Holds;
+use super::pool::{Among, Judged, Pools, serving};
+use super::tree::{Admission, Pick};
+use super::{FamilyDecision, Leaf, Rung, Verdict};
+
+/// One service in one family, ready to be decided.
+pub(super) struct Ladder<'a> {
+    pub(super) service: &'a Service,
+    pub(super) policy: &'a Node,
+    pub(super) effective: &'a Effective<'a>,
+    pub(super) pools: &'a Pools,
+    /// Pools of the last decision from a rung above `all_down`.
+    pub(super) last: &'a [PoolId],
+}
+
+/// Where the ladder ended: the decision, and the lowest rung that it needed.
+pub(super) struct Climbed {
+    pub(super) decision: FamilyDecision,
+    pub(super) rung: Rung,
+}
+
+impl Ladder<'_> {
+    /// Tries the rungs in order; ends the holds of pools that were needed.
+    pub(super) fn climb(&self, holds: &mut Holds) -> Climbed {
+        let mut picks = self.evaluate(&|pool| self.is_usable(pool) && !holds.contains(pool));
+        if picks.is_empty() && !holds.held.is_empty() {
+            let with_held = Admission { admits: &|pool| self.is_usable(pool), min_up: true };
+            picks = with_held.evaluate(self.policy);
+            if !picks.is_empty() {
+                let mut needed = Vec::new();
+                with_held.support(self.policy, &mut needed);
+                holds.use_up(&needed);
+            }
+        }
+        if picks.is_empty() {
+            picks = self.evaluate(&|pool| self.judged(pool).is_some_and(|judged| judged.state != State::Down));
+            holds.use_up(&picks.iter().flat_map(|pick| pick.pools.iter().copied()).collect::<Vec<_>>());
+        }
+        if picks.is_empty() {
+            holds.used.clear();
+            return Climbed { decision: self.all_down(), rung: Rung::AllDown };
+        }
+        self.forget_used(holds, &picks);
+        let leaves = merged(picks.into_iter().map(|pick| self.leaf(pick, holds)));
+        let rung = leaves.iter().map(|leaf| leaf.rung).max().unwrap_or_default();
+        Climbed { decision: FamilyDecision { verdict: Verdict::Answer, leaves }, rung }
+    }
+
+    /// A pool whose hold ended by use says so while it answers and nothing else would.
+    fn forget_used(&self, holds: &mut Holds, picks: &[Pick]) {
+        holds.used.retain(|pool| picks.iter().any(|pick| pick.pools.contains(pool)));
+        if holds.used.is_empty() {
+            return;
+        }
+        let others = |pool: PoolId| self.is_usable(pool) && !holds.contains(pool) && !holds.used.contains(&pool);
+        if !self.evaluate(&others).is_empty() {
+            holds.used.clear();
+        }
+    }
+
+    fn evaluate(&self, admits: &dyn Fn(PoolId) -> bool) -> Vec<Pick> {
+        Admission { admits, min_up: true }.evaluate(self.policy)
+    }
+
+    fn judged(&self, pool: PoolId) -> Option<&Judged> {
+        self.pools.get(pool)
+    }
+
+    fn is_usable(&self, pool: PoolId) -> bool {
+        self.judged(pool).is_some_and(Judged::is_usable)
+    }
+
+    fn leaf(&self, pick: Pick, holds: &Holds) -> Leaf {
+        let Pick { pools, share, standby } = pick;
+        let drained = |pool: PoolId| self.judged(pool).is_some_and(Judged::is_up_but_drained);
+        let own = |pool: &PoolId| match () {
+            () if drained(*pool) => Rung::Drained,
+            () if holds.used.contains(pool) => Rung::Held,
+            () => Rung::Policy,
+        };
+        let lowest = pools.iter().map(own).max().unwrap_or_default();
+        let rung = lowest.max(if standby { Rung::Standby } else { Rung::Policy });
+        let among = |pool| if drained(pool) { Among::Drained } else { Among::Undrained };
+        let endpoints = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, among(*pool))).collect();
+        Leaf { pools, share, rung, endpoints }
+    }
+
+    /// `when_all_down` (SEMANTICS, 10).
+    fn all_down(&self) -> FamilyDecision {
+        let undrained = self.pools.judged.iter().any(|judged| judged.permitted && !judged.drained);
+        let permitted = |pool: PoolId| self.judged(pool).is_some_and(|judged| judged.permitted && !(undrained && judged.drained));
+        let evaluate = |admits: &dyn Fn(PoolId) -> bool| Admission { admits, min_up: false }.evaluate(self.policy);
+        let serve_all = || evaluate(&permitted);
+        let picks = match self.service.when_all_down {
+            AllDown::NoData => return FamilyDecision { verdict: Verdict::NoData, leaves: Vec::new() },
+            AllDown::ServFail => return self.servfail("no pool is up, and when_all_down is servfail"),
+            AllDown::ServeAll => serve_all(),
+            AllDown::First => preferred(serve_all()),
+            AllDown::LastGood => {
+                Some(evaluate(&|pool| permitted(pool) && self.last.contains(&pool))).filter(|picks| !picks.is_empty()).unwrap_or_else(serve_all)
+            }
+            AllDown::Pool(last_resort) => {
+                let permitted = Judged::new(self.effective, last_resort, self.pools.family).permitted;
+                permitted.then(|| Pick { pools: vec![last_resort], share: 1.0, standby: false }).into_iter().collect()
+            }
+        };
+        if picks.is_empty() {
+            return self.servfail("every pool that may answer is forced down");
+        }
+        let leaf = |Pick { pools, share, .. }: Pick| {
+            let endpoints = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, Among::Permitted)).collect();
+            Leaf { pools, share, rung: Rung::AllDown, endpoints }
+        };
+        FamilyDecision { verdict: Verdict::Answer, leaves: merged(picks.into_iter().map(leaf)) }
+    }
+
+    fn servfail(&self, why: &str) -> FamilyDecision {
+        FamilyDecision { verdict: Verdict::ServFail(format!("{}: {why}", self.service.name)), leaves: Vec::new() }
+    }
+}
+
+/// The largest share alone, ties by file order.
+fn preferred(picks: Vec<Pick>) -> Vec<Pick> {
+    let mut best: Option<Pick> = None;
+    // Shares that differ by less are the same share, computed along another path.
+    const SAME: f64 = 1e-9;
+    for pick in picks {
+        if best.as_ref().is_none_or(|best| best.share + SAME < pick.share) {
+            best = Some(pick);
+        }
+    }
+    best.map(|pick| Pick { share: 1.0, ..pick }).into_iter().collect()
+}
+
+/// Leaves with the same pools and rung become one, at the place of the first.
+fn merged(leaves: impl Iterator<Item = Leaf>) -> Vec<Leaf> {
+    let mut merged: Vec<Leaf> = Vec::new();
+    for leaf in leaves {
+        match merged.iter_mut().find(|other| other.pools == leaf.pools && other.rung == leaf.rung) {
+            Some(same) => same.share += leaf.share,
+            None => merged.push(leaf),
+        }
+    }
+    merged
+}

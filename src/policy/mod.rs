@@ -1,0 +1,110 @@
+//! From facts to a decision, with its trace. The only decider: serving samples from its result, explain prints it, a dry run compares two of them.
+//!
+//! Pure: `decide(service, policy, facts, memory, now)` gives the same for the same arguments (SEMANTICS, 1 to 11).
+//! Never here: measuring, probing, sockets, randomness.
+//!
+//! ```text
+//!  health ─▶ effective (overrides) ─▶ pool (up? who serves?) ─▶ hold (who waits?) ─▶ ladder ─▶ Decision + next Memory
+//!                                                                                     │ each rung
+//!                                                                                     └─ tree (failover, weighted, multivalue)
+//! ```
+//!
+//! Beside it: [`shares`](desired) (asked for, answered), [`view`](pool_view) (one pool or endpoint for people), [`edit`] (forms that `split` and `failover` make).
+
+mod decision;
+pub mod edit;
+mod effective;
+mod facts;
+mod hold;
+mod ladder;
+mod pool;
+mod shares;
+mod tell;
+mod tree;
+mod view;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use decision::{Decision, FamilyDecision, Leaf, Rung, Verdict};
+pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget};
+pub use hold::hold_ends;
+pub use shares::{child_shares, desired, effective};
+pub use tell::Step;
+pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
+
+use crate::model::{AllDown, Family, Node, Now, PoolId, Service};
+
+use effective::Effective;
+use hold::Holds;
+use ladder::{Climbed, Ladder};
+use pool::Pools;
+use tell::{Tell, Teller};
+
+/// Decides what `service` answers, by `policy` (the operators' tree, or the file's).
+///
+/// Deciding again with the decision's own next memory at the same moment gives the same decision.
+pub fn decide(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now) -> Decision {
+    explain(service, policy, facts, memory, now, &mut |_| ())
+}
+
+/// [`decide`], telling each step. The steps' texts are made only when `tell` calls the closure that it is handed.
+pub fn explain(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
+    let effective = Effective::of(facts, service);
+    let tree = pool::pools_of(policy);
+    let answers_in = |family| answers_in(service, facts, &tree, family);
+    let both = Family::ALL.into_iter().all(answers_in);
+
+    let mut decision = Decision { memory: Memory { last: memory.last.clone(), ..Memory::default() }, ..Decision::default() };
+    let mut lowest = Rung::Policy;
+    for (family, ((decided, last), all_down)) in
+        Family::ALL.into_iter().zip(decision.families.iter_mut().zip(&mut decision.memory.last).zip(&mut decision.memory.all_down))
+    {
+        if !answers_in(family) {
+            continue;
+        }
+        let pools = Pools::new(&effective, &tree, family);
+        let mut holds = Holds::review(service.failback, &pools, memory, now);
+        let before = holds.held.clone();
+        let ladder = Ladder { service, policy, effective: &effective, pools: &pools, last };
+        let Climbed { decision: climbed, rung } = ladder.climb(&mut holds);
+
+        let mut teller = Teller { tell, effective: &effective, service, pools: &pools, both_families: both };
+        teller.pools();
+        teller.holds(&holds, &before, now);
+        teller.policy(policy);
+        teller.answers(&climbed, rung);
+
+        *all_down = rung == Rung::AllDown;
+        if !*all_down {
+            *last = answering(&climbed, &tree);
+        }
+        *decided = climbed;
+        lowest = lowest.max(rung);
+        let hold = |pool: &PoolId| Hold { pool: *pool, family };
+        decision.memory.held.extend(holds.held.iter().map(hold));
+        decision.memory.used.extend(holds.used.iter().map(hold));
+        decision.wake_at = decision.wake_at.into_iter().chain(holds.wake_at(service.failback, &pools)).min();
+    }
+    decision.memory.held.sort_unstable();
+    decision.memory.used.sort_unstable();
+    decision.ttl = if lowest == Rung::AllDown { service.ttl.min(service.ttl_min) } else { service.ttl };
+    tell::ttl(tell, service, &decision, lowest);
+    decision
+}
+
+/// Has anything that may answer an address of this family? If not, the family is NODATA and nothing is decided for it.
+fn answers_in(service: &Service, facts: &Facts<'_>, tree: &[PoolId], family: Family) -> bool {
+    let last_resort = match service.when_all_down {
+        AllDown::Pool(pool) => Some(pool),
+        _ => None,
+    };
+    tree.iter().chain(&last_resort).any(|pool| facts.estate.pool_family(*pool, family).next().is_some())
+}
+
+/// The pools that a decision answers with, each once, in file order.
+fn answering(decision: &FamilyDecision, tree: &[PoolId]) -> Vec<PoolId> {
+    tree.iter().copied().filter(|pool| decision.leaves.iter().any(|leaf| leaf.pools.contains(pool))).collect()
+}

@@ -1,0 +1,217 @@
+//! A small world for tests: an estate, its health, overrides and one memory per service, moved by hand.
+//!
+//! Estates are written as in [`crate::health::testing`]. Answers come out as text: `prod 80, dr 20` on rung `policy`, `dr 100 standby`, `nodata`, `servfail`.
+
+use std::time::Duration;
+
+use crate::health::testing::estate;
+use crate::health::{HealthTable, Outcome, ProbeReport, Reason, State};
+use crate::model::{EndpointId, Estate, Family, Now, ServiceId, TargetId, Timestamp, Watch};
+
+use super::{Decision, Facts, FamilyDecision, Hold, Memory, Override, OverrideKind, OverrideTarget, Rung, Step, Verdict};
+
+/// Everything that decisions depend on.
+pub(crate) struct World {
+    pub(crate) estate: Estate,
+    pub(crate) health: HealthTable,
+    pub(crate) overrides: Vec<Override>,
+    pub(crate) memories: Vec<Memory>,
+    pub(crate) now: Now,
+}
+
+/// A probe's report with this outcome.
+pub(crate) fn report(passed: bool, now: Now) -> ProbeReport {
+    let outcome = if passed { Outcome::Pass } else { Outcome::Fail { reason: Reason::Timeout, message: "no answer within 3s while connecting".into() } };
+    ProbeReport { outcome, at: now.wall, took: Duration::from_millis(5), phases: Vec::new(), status: None, certificate_expires: None }
+}
+
+impl World {
+    /// Before the first outcome.
+    pub(crate) fn fresh(text: &str) -> Self {
+        let estate = estate(text);
+        let now = Now { mono: Duration::from_secs(1000), wall: Timestamp(1_800_000_000_000) };
+        let health = HealthTable::new(&estate, now);
+        let memories = vec![Memory::default(); estate.services.len()];
+        Self { estate, health, overrides: Vec::new(), memories, now }
+    }
+
+    /// After a first round in which everything passed, and with every service decided once.
+    pub(crate) fn new(text: &str) -> Self {
+        let mut world = Self::fresh(text);
+        for target in 0..world.estate.targets.len() {
+            world.probe(TargetId::at(target), true);
+        }
+        world.settle();
+        world
+    }
+
+    /// One outcome.
+    pub(crate) fn probe(&mut self, target: TargetId, passed: bool) {
+        self.health.observe(&self.estate, target, report(passed, self.now), self.now);
+    }
+
+    /// Outcomes until the verdict is there. `what`: `prod`, `prod/10.0.0.1`, or `prod v6` for one family.
+    pub(crate) fn turn(&mut self, what: &str, state: State) {
+        for endpoint in self.endpoints(what) {
+            let Watch::Target(target) = self.estate.endpoint(endpoint).watch else { continue };
+            while self.health.target(target).state != state {
+                self.probe(target, state == State::Up);
+            }
+        }
+    }
+
+    /// Up for certain: verdict and decision of every service.
+    pub(crate) fn up(&mut self, what: &str) {
+        self.turn(what, State::Up);
+        self.settle();
+    }
+
+    /// Down: verdict and decision of every service.
+    pub(crate) fn down(&mut self, what: &str) {
+        self.turn(what, State::Down);
+        self.settle();
+    }
+
+    /// Time passes; every service is decided.
+    pub(crate) fn later(&mut self, seconds: u64) {
+        let span = Duration::from_secs(seconds);
+        self.now = Now { mono: self.now.mono + span, wall: self.now.wall.plus(span) };
+        self.settle();
+    }
+
+    /// A new process: verdicts and stored memory come back, `mono` begins anew.
+    pub(crate) fn restart(&mut self) {
+        let before = std::mem::take(&mut self.health);
+        self.now.mono = Duration::ZERO;
+        self.health = HealthTable::new(&self.estate, self.now);
+        for target in (0..self.estate.targets.len()).map(TargetId::at) {
+            let known = before.target(target);
+            self.health.restore(&self.estate, target, known.state, known.since, self.now);
+        }
+        for memory in &mut self.memories {
+            *memory = Memory { held: std::mem::take(&mut memory.held), last: std::mem::take(&mut memory.last), ..Memory::default() };
+        }
+        self.settle();
+    }
+
+    /// Begins an override: `drain pool prod`, `force_down endpoint prod/10.0.0.1`, `force_up region west for orders`.
+    pub(crate) fn begin(&mut self, text: &str) {
+        let (text, services) = text.split_once(" for ").map_or((text, None), |(text, service)| (text, Some(vec![self.service(service)])));
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let [kind, level, name] = words.as_slice() else { panic!("not an override: {text}") };
+        let kind = match *kind {
+            "drain" => OverrideKind::Drain,
+            "force_up" => OverrideKind::ForceUp,
+            "force_down" => OverrideKind::ForceDown,
+            _ => panic!("not an override: {text}"),
+        };
+        let target = match *level {
+            "region" => OverrideTarget::Region(self.estate.region_named(name).expect("a region")),
+            "pool" => OverrideTarget::Pool(self.estate.pool_named(name).expect("a pool")),
+            _ => OverrideTarget::Endpoint(self.endpoints(name)[0]),
+        };
+        let id = format!("o-{}", self.overrides.len() + 1).into();
+        self.overrides.push(Override { id, kind, target, services });
+        self.settle();
+    }
+
+    /// Ends the override that [`Self::begin`] began with the same words.
+    pub(crate) fn end_all_overrides(&mut self) {
+        self.overrides.clear();
+        self.settle();
+    }
+
+    /// An operator's failback.
+    pub(crate) fn failback(&mut self, service: &str, pool: Option<&str>) {
+        let pool = pool.map(|name| self.estate.pool_named(name).expect("a pool"));
+        let id = self.service(service);
+        self.memories[id.index()].end_holds(pool);
+        self.settle();
+    }
+
+    /// Decides every service and remembers.
+    pub(crate) fn settle(&mut self) {
+        for service in (0..self.estate.services.len()).map(ServiceId::at) {
+            let decision = self.decide_id(service);
+            self.memories[service.index()] = decision.memory;
+        }
+    }
+
+    /// Decides, and checks what must hold for every decision.
+    fn decide_id(&self, id: ServiceId) -> Decision {
+        let service = self.estate.service(id);
+        let decision = super::decide(service, &service.policy, &self.facts(), &self.memories[id.index()], self.now);
+        let again = super::decide(service, &service.policy, &self.facts(), &decision.memory, self.now);
+        assert_eq!(decision, again, "deciding again with its own memory gives the same");
+        decision
+    }
+
+    pub(crate) fn decide(&self, service: &str) -> Decision {
+        self.decide_id(self.service(service))
+    }
+
+    pub(crate) fn facts(&self) -> Facts<'_> {
+        Facts { estate: &self.estate, health: &self.health, overrides: &self.overrides }
+    }
+
+    /// What a service answers for A.
+    pub(crate) fn answers(&self, service: &str) -> String {
+        self.text(&self.decide(service).families[Family::V4.index()])
+    }
+
+    /// What a service answers for AAAA.
+    pub(crate) fn answers_v6(&self, service: &str) -> String {
+        self.text(&self.decide(service).families[Family::V6.index()])
+    }
+
+    /// The addresses of each leaf, `|` between leaves.
+    pub(crate) fn addresses(&self, service: &str, family: Family) -> String {
+        let address = |id: &EndpointId| self.estate.endpoint(*id).address.to_string();
+        let leaves = &self.decide(service).families[family.index()].leaves;
+        leaves.iter().map(|leaf| leaf.endpoints.iter().map(address).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(" | ")
+    }
+
+    /// Held pools, as `prod`, `prod v6`.
+    pub(crate) fn held(&self, service: &str) -> String {
+        let name = |hold: &Hold| format!("{}{}", self.estate.pool(hold.pool).name, if hold.family == Family::V6 { " v6" } else { "" });
+        self.decide(service).memory.held.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The steps of a decision, one a line, `topic: text`.
+    pub(crate) fn explain(&self, service: &str) -> String {
+        let id = self.service(service);
+        let (service, mut steps) = (self.estate.service(id), Vec::new());
+        super::explain(service, &service.policy, &self.facts(), &self.memories[id.index()], self.now, &mut |step| steps.push(step()));
+        steps.into_iter().map(|Step { topic, text }| format!("{topic}: {text}\n")).collect()
+    }
+
+    pub(crate) fn service(&self, name: &str) -> ServiceId {
+        self.estate.service_named(name).unwrap_or_else(|| panic!("no service {name}"))
+    }
+
+    fn text(&self, decision: &FamilyDecision) -> String {
+        match decision.verdict {
+            Verdict::NoData => "nodata".into(),
+            Verdict::ServFail(_) => "servfail".into(),
+            Verdict::Answer => {
+                let leaves = decision.leaves.iter().map(|leaf| {
+                    let pools = leaf.pools.iter().map(|pool| &*self.estate.pool(*pool).name).collect::<Vec<_>>().join("+");
+                    let rung = if leaf.rung == Rung::Policy { String::new() } else { format!(" {}", leaf.rung.word()) };
+                    format!("{pools} {}{rung}", (leaf.share * 10_000.0).round() / 100.0)
+                });
+                leaves.collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
+
+    fn endpoints(&self, what: &str) -> Vec<EndpointId> {
+        let (what, family) = what.split_once(' ').map_or((what, None), |(what, family)| (what, Some(if family == "v6" { Family::V6 } else { Family::V4 })));
+        let (pool, name) = what.split_once('/').map_or((what, None), |(pool, name)| (pool, Some(name)));
+        let pool = self.estate.pool_named(pool).unwrap_or_else(|| panic!("no pool {pool}"));
+        let wanted = |id: &EndpointId| {
+            let endpoint = self.estate.endpoint(*id);
+            name.is_none_or(|name| *endpoint.name == *name) && family.is_none_or(|family| Family::of(endpoint.address) == family)
+        };
+        self.estate.pool(pool).endpoints.iter().copied().filter(wanted).collect()
+    }
+}

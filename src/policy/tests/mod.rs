@@ -1,0 +1,8 @@
+//! The truth tables: each row of SEMANTICS 1 to 11 that this room keeps, named as the sentence it proves.
+
+mod failback;
+mod ladder;
+mod pools;
+mod properties;
+mod trees;
+mod views;

@@ -1,0 +1,265 @@
+//! What holds for every tree, health, override and memory.
+
+use std::fmt::Write;
+
+use proptest::prelude::*;
+
+use crate::health::State;
+use crate::model::{Family, TargetId};
+use crate::policy::testing::World;
+use crate::policy::{Decision, OverrideKind, OverrideTarget, Rung, Verdict, decide, desired, effective, explain};
+
+/// Pools of every world. `f` shares a target with `a`.
+const POOLS: [&str; 6] = [
+    "a: 10.0.0.1 10.0.0.2 2001:db8::1 region=east",
+    "b: 10.1.0.1 10.1.0.2 10.1.0.3@1 2001:db8:1::1 region=east min_up=2",
+    "c: 10.2.0.1 2001:db8:2::1 2001:db8:2::2",
+    "d: 10.3.0.1 10.3.0.2 region=west",
+    "e: 10.4.0.1@3 10.4.0.2@5 region=west",
+    "f: 2001:db8:5::1 10.0.0.1",
+];
+
+#[derive(Clone, Copy)]
+enum Kinds {
+    All,
+    NoMultivalue,
+    NoWeighted,
+}
+
+/// A policy over some of `names`, possibly with `min_up`. Shares need not sum to 100: only their proportions count. At least one is not 0.
+fn policy(names: Vec<&'static str>, kinds: Kinds) -> impl Strategy<Value = String> {
+    let kinds = match kinds {
+        Kinds::All => vec!["failover", "weighted", "multivalue"],
+        Kinds::NoMultivalue => vec!["failover", "weighted"],
+        Kinds::NoWeighted => vec!["failover", "multivalue"],
+    };
+    let children = prop::sample::subsequence(names, 1..=3).prop_shuffle();
+    (children, prop::sample::select(kinds), prop::collection::vec(0u32..4, 3), any::<prop::sample::Index>()).prop_map(|(children, kind, shares, min_up)| {
+        let min_up = 1 + min_up.index(children.len() * 2) % children.len();
+        let shares = shares.into_iter().enumerate().map(|(at, share)| if at == 0 { share + 1 } else { share } * 10);
+        let child = |(child, share): (&&str, u32)| if kind == "weighted" { format!("{child}={share}") } else { child.to_string() };
+        let children: Vec<String> = children.iter().zip(shares).map(child).collect();
+        format!("{kind} {} min_up={min_up}", children.join(" "))
+    })
+}
+
+/// The text of a world: pools, named policies over them and over each other, and a service over everything.
+fn estate() -> impl Strategy<Value = String> {
+    let all_down = prop::sample::select(vec!["last_good", "serve_all", "first", "nodata", "servfail", "pool:sorry"]);
+    let failback = prop::sample::select(vec!["0s", "10s", "manual"]);
+    // `weighted` can't stand below `multivalue`: m and n are without it, for roots that are without it.
+    let root = prop_oneof![policy(vec!["a", "b", "d", "x", "y", "z", "m"], Kinds::NoMultivalue), policy(vec!["a", "c", "d", "e", "m", "n"], Kinds::All)];
+    let named = (
+        policy(vec!["a", "b", "c"], Kinds::All),
+        policy(vec!["b", "d", "e", "f"], Kinds::All),
+        policy(vec!["x", "y", "c"], Kinds::NoMultivalue),
+        policy(vec!["a", "b", "f"], Kinds::NoWeighted),
+        policy(vec!["m", "c", "d"], Kinds::NoWeighted),
+    );
+    (named, root, all_down, failback).prop_map(|((x, y, z, m, n), root, all_down, failback)| {
+        let mut text = String::from("thresholds down_after=1 ok_after=1 up_after=1\npool sorry: 10.9.9.9 monitor=none\n");
+        for pool in POOLS {
+            writeln!(text, "pool {pool}").unwrap();
+        }
+        writeln!(text, "policy x: {x}\npolicy y: {y}\npolicy z: {z}\npolicy m: {m}\npolicy n: {n}").unwrap();
+        writeln!(text, "service orders: {root} all_down={all_down} failback={failback}").unwrap();
+        text
+    })
+}
+
+/// Something happens.
+#[derive(Clone, Debug)]
+enum Happening {
+    Probe(prop::sample::Index, bool),
+    Later(u64),
+    Begin(OverrideKind, prop::sample::Index, bool),
+    End(prop::sample::Index),
+    Failback,
+    Restart,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let kind = prop::sample::select(vec![OverrideKind::Drain, OverrideKind::ForceUp, OverrideKind::ForceDown]);
+    prop_oneof![
+        12 => (any::<prop::sample::Index>(), prop::bool::weighted(0.45)).prop_map(|(which, passed)| Happening::Probe(which, passed)),
+        3 => (1u64..12).prop_map(Happening::Later),
+        3 => (kind, any::<prop::sample::Index>(), any::<bool>()).prop_map(|(kind, which, limited)| Happening::Begin(kind, which, limited)),
+        2 => any::<prop::sample::Index>().prop_map(Happening::End),
+        1 => Just(Happening::Failback),
+        1 => Just(Happening::Restart),
+    ]
+}
+
+fn apply(world: &mut World, happening: &Happening) {
+    match happening {
+        Happening::Probe(which, passed) => {
+            world.probe(TargetId::at(which.index(world.estate.targets.len())), *passed);
+            world.settle();
+        }
+        Happening::Later(seconds) => world.later(*seconds),
+        Happening::Begin(kind, which, limited) => {
+            let estate = &world.estate;
+            let regions = estate.regions.iter().map(|region| format!("region {}", region.name));
+            let pools = estate.pools.iter().map(|pool| format!("pool {}", pool.name));
+            let endpoints = (0..estate.endpoints.len()).map(|at| format!("endpoint {}", estate.endpoint_label(crate::model::EndpointId::at(at))));
+            let targets: Vec<String> = regions.chain(pools).chain(endpoints).collect();
+            let word = match kind {
+                OverrideKind::Drain => "drain",
+                OverrideKind::ForceUp => "force_up",
+                OverrideKind::ForceDown => "force_down",
+            };
+            world.begin(&format!("{word} {}{}", targets[which.index(targets.len())], if *limited { " for orders" } else { "" }));
+        }
+        Happening::End(which) => {
+            if !world.overrides.is_empty() {
+                world.overrides.remove(which.index(world.overrides.len()));
+                world.settle();
+            }
+        }
+        Happening::Failback => world.failback("orders", None),
+        Happening::Restart => world.restart(),
+    }
+}
+
+/// Is `endpoint` forced down: the nearest level with a health override decides, down beats up on one level.
+fn forced(world: &World, endpoint: crate::model::EndpointId) -> Option<OverrideKind> {
+    let pool = world.estate.endpoint(endpoint).pool;
+    let levels = [OverrideTarget::Endpoint(endpoint), OverrideTarget::Pool(pool), OverrideTarget::Region(world.estate.pool(pool).region)];
+    let kinds = |level| world.overrides.iter().filter(move |o| o.target == level && o.kind != OverrideKind::Drain).map(|o| o.kind).collect::<Vec<_>>();
+    let kinds = levels.into_iter().map(kinds).find(|kinds| !kinds.is_empty())?;
+    Some(if kinds.contains(&OverrideKind::ForceDown) { OverrideKind::ForceDown } else { OverrideKind::ForceUp })
+}
+
+fn check(world: &World, decision: &Decision) -> Result<(), TestCaseError> {
+    let service = world.estate.service(world.service("orders"));
+    let facts = world.facts();
+    for family in Family::ALL {
+        let decided = &decision.families[family.index()];
+        match decided.verdict {
+            Verdict::Answer => {
+                let sum: f64 = decided.leaves.iter().map(|leaf| leaf.share).sum();
+                prop_assert!((sum - 1.0).abs() < 1e-9, "shares sum to {sum}");
+                let effective: f64 = effective(decided, &service.policy).iter().map(|(_, share)| share).sum();
+                prop_assert!((effective - 1.0).abs() < 1e-9);
+            }
+            _ => prop_assert!(decided.leaves.is_empty()),
+        }
+        for leaf in &decided.leaves {
+            prop_assert!(0.0 < leaf.share && !leaf.pools.is_empty());
+            for endpoint in &leaf.endpoints {
+                let item = world.estate.endpoint(*endpoint);
+                prop_assert!(leaf.pools.contains(&item.pool) && Family::of(item.address) == family);
+                let forced = forced(world, *endpoint);
+                prop_assert!(forced != Some(OverrideKind::ForceDown), "{} is forced down", world.estate.endpoint_label(*endpoint));
+                if leaf.rung < Rung::AllDown && forced.is_none() {
+                    prop_assert!(facts.health.endpoint(&world.estate, *endpoint) != State::Down, "{} is down", world.estate.endpoint_label(*endpoint));
+                }
+            }
+            for pool in &leaf.pools {
+                if leaf.rung < Rung::AllDown {
+                    prop_assert!(!decision.memory.holds(*pool, family), "an answering pool is not held");
+                }
+                let of_family: Vec<_> = world.estate.pool_family(*pool, family).collect();
+                prop_assert!(of_family.is_empty() || of_family.iter().any(|endpoint| leaf.endpoints.contains(endpoint)), "a chosen pool answers with somebody");
+            }
+        }
+    }
+    let all_down = decision.memory.all_down.contains(&true);
+    prop_assert_eq!(decision.ttl, if all_down { service.ttl_min } else { service.ttl });
+    prop_assert!(decision.wake_at.is_none_or(|wake| world.now.mono < wake), "never asks to be woken in the past");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    // Deciding again with its own memory gives the same: `World::decide` asserts it in every step.
+    #[test]
+    fn every_decision_keeps_the_promises(text in estate(), happenings in prop::collection::vec(happening(), 0..40)) {
+        let mut world = World::fresh(&text);
+        for happening in &happenings {
+            apply(&mut world, happening);
+            check(&world, &world.decide("orders"))?;
+        }
+    }
+
+    #[test]
+    fn the_order_of_overrides_never_matters(text in estate(), happenings in prop::collection::vec(happening(), 0..25), shuffled in any::<prop::sample::Index>()) {
+        let mut world = World::fresh(&text);
+        for happening in &happenings {
+            apply(&mut world, happening);
+        }
+        let explained = world.explain("orders");
+        let decision = world.decide("orders");
+        let count = world.overrides.len().max(1);
+        world.overrides.rotate_left(shuffled.index(count));
+        prop_assert_eq!(&world.decide("orders"), &decision);
+        world.overrides.reverse();
+        prop_assert_eq!(&world.decide("orders"), &decision);
+        prop_assert_eq!(world.explain("orders"), explained);
+    }
+
+    #[test]
+    fn explaining_decides_the_same(text in estate(), happenings in prop::collection::vec(happening(), 0..20)) {
+        let mut world = World::fresh(&text);
+        for happening in &happenings {
+            apply(&mut world, happening);
+        }
+        let id = world.service("orders");
+        let service = world.estate.service(id);
+        let memory = &world.memories[id.index()];
+        let mut steps = 0;
+        let explained = explain(service, &service.policy, &world.facts(), memory, world.now, &mut |step| { step(); steps += 1; });
+        prop_assert_eq!(explained, decide(service, &service.policy, &world.facts(), memory, world.now));
+        prop_assert!(0 < steps);
+    }
+
+    #[test]
+    fn ipv6_health_never_changes_what_ipv4_answers(text in estate(), happenings in prop::collection::vec(happening(), 0..25), probes in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 1..10)) {
+        let mut world = World::fresh(&text);
+        for happening in &happenings {
+            apply(&mut world, happening);
+        }
+        // Pools with IPv4 addresses are judged by those for A.
+        let before = world.decide("orders").families[Family::V4.index()].clone();
+        let v6: Vec<TargetId> = (0..world.estate.targets.len()).map(TargetId::at).filter(|target| world.estate.target(*target).address.is_ipv6()).collect();
+        for (which, passed) in probes {
+            world.probe(v6[which.index(v6.len())], passed);
+            world.settle();
+            prop_assert_eq!(&world.decide("orders").families[Family::V4.index()], &before);
+        }
+    }
+
+    #[test]
+    fn with_everything_up_effective_is_desired(text in estate()) {
+        let mut world = World::fresh(&text);
+        for target in 0..world.estate.targets.len() {
+            world.probe(TargetId::at(target), true);
+        }
+        let service = world.estate.service(world.service("orders"));
+        let decision = world.decide("orders");
+        for ((pool, desired), (same, effective)) in desired(&service.policy).into_iter().zip(effective(&decision.families[0], &service.policy)) {
+            prop_assert_eq!(pool, same);
+            prop_assert!((desired - effective).abs() < 1e-9, "{} {desired} {effective}", world.estate.pool(pool).name);
+        }
+    }
+
+    // A pool that is observed Up, not held, neither drained nor forced, is never passed over for `all_down` (trees without min_up).
+    #[test]
+    fn all_down_answers_only_if_no_pool_of_the_tree_is_up(text in estate(), happenings in prop::collection::vec(happening(), 0..30)) {
+        let mut world = World::fresh(&text);
+        let service = world.service("orders");
+        let min_up_free = |node: &crate::model::Node| !format!("{node:?}").contains("min_up: 2") && !format!("{node:?}").contains("min_up: 3");
+        prop_assume!(min_up_free(&world.estate.service(service).policy));
+        for happening in &happenings {
+            apply(&mut world, happening);
+            let decision = world.decide("orders");
+            for family in Family::ALL.into_iter().filter(|family| decision.memory.all_down[family.index()]) {
+                world.estate.service(service).policy.pools(&mut |pool| {
+                    let state = crate::policy::pool_view(&world.facts(), Some(service), pool, family).state;
+                    assert_eq!(state, State::Down, "{} could answer", world.estate.pool(pool).name);
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Evaluating a tree, given which pools count as up (SEMANTICS, 6 and 9).
+//!
+//! Knows nothing of health, holds or overrides: a rung of the ladder is one evaluation with the pools that the rung admits.
+
+use std::sync::Arc;
+
+use crate::model::{Choice, Node, PoolId, Share};
+
+/// Which pools count as up, and whether subtrees insist on their `min_up`.
+#[derive(Clone, Copy)]
+pub(super) struct Admission<'a> {
+    pub(super) admits: &'a dyn Fn(PoolId) -> bool,
+    /// On rung `all_down` they don't: one permitted pool is better than none.
+    pub(super) min_up: bool,
+}
+
+/// One destination: a pool, or all pools of a multivalue.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Pick {
+    pub(super) pools: Vec<PoolId>,
+    /// 0 < share ≤ 1.
+    pub(super) share: f64,
+    /// Reached through a share-0 child.
+    pub(super) standby: bool,
+}
+
+impl Admission<'_> {
+    /// Where the answers go, in file order, shares summing to 1; empty if the tree is not up.
+    pub(super) fn evaluate(&self, tree: &Node) -> Vec<Pick> {
+        let mut picks = Vec::new();
+        if self.is_up(tree) {
+            self.flatten(tree, 1.0, false, &mut picks);
+        }
+        picks
+    }
+
+    /// A pool that is admitted; a subtree of which `min_up` children are up.
+    pub(super) fn is_up(&self, node: &Node) -> bool {
+        match node {
+            Node::Pool(pool) => (self.admits)(*pool),
+            Node::Policy { choice, min_up, .. } => {
+                let needed = if self.min_up { (*min_up).max(1) as usize } else { 1 };
+                needed <= choice.children().into_iter().filter(|child| self.is_up(child)).take(needed).count()
+            }
+        }
+    }
+
+    /// Below a node that is up.
+    fn flatten(&self, node: &Node, share: f64, standby: bool, picks: &mut Vec<Pick>) {
+        match node {
+            Node::Pool(pool) => picks.push(Pick { pools: vec![*pool], share, standby }),
+            Node::Policy { choice: Choice::Multivalue(_), .. } => {
+                let mut pools = Vec::new();
+                self.gather(node, &mut pools);
+                if !pools.is_empty() {
+                    picks.push(Pick { pools, share, standby });
+                }
+            }
+            Node::Policy { choice: Choice::Failover(children), .. } => {
+                if let Some(child) = children.iter().find(|child| self.is_up(child)) {
+                    self.flatten(child, share, standby, picks);
+                }
+            }
+            Node::Policy { choice: Choice::Weighted(children), .. } => {
+                let (chosen, by_standby) = self.chosen(children);
+                let total: f64 = chosen.iter().map(|(_, weight)| weight).sum();
+                for (child, weight) in chosen {
+                    self.flatten(child, share * weight / total, standby || by_standby, picks);
+                }
+            }
+        }
+    }
+
+    /// The children of a weighted node that answer, with weights: those with a share, pro rata; or else the share-0 ones, equally (`true`: standby).
+    /// So share 0 is settled inside each weighted node.
+    fn chosen<'n>(&self, children: &'n [(Arc<Node>, Share)]) -> (Vec<(&'n Node, f64)>, bool) {
+        let up = || children.iter().filter(|(child, _)| self.is_up(child));
+        let with_share: Vec<_> = up().filter(|(_, share)| *share != Share::ZERO).map(|(child, share)| (&**child, f64::from(share.0))).collect();
+        if with_share.is_empty() { (up().map(|(child, _)| (&**child, 1.0)).collect(), true) } else { (with_share, false) }
+    }
+
+    /// What a child of a multivalue contributes: a failover its chosen pool, everything else all its up pools. Each pool once.
+    fn gather(&self, node: &Node, pools: &mut Vec<PoolId>) {
+        match node {
+            Node::Pool(pool) if pools.contains(pool) => {}
+            Node::Pool(pool) => pools.push(*pool),
+            Node::Policy { choice: Choice::Failover(children), .. } => {
+                if let Some(child) = children.iter().find(|child| self.is_up(child)) {
+                    self.gather(child, pools);
+                }
+            }
+            Node::Policy { choice: Choice::Multivalue(children), .. } => {
+                children.iter().filter(|child| self.is_up(child)).for_each(|child| self.gather(child, pools))
+            }
+            // Refused in files and traffic (SEMANTICS, 6).
+            Node::Policy { choice: Choice::Weighted(children), .. } => self.chosen(children).0.into_iter().for_each(|(child, _)| self.gather(child, pools)),
+        }
+    }
+
+    /// Pools that the result stands on: with these admitted (and none that is not admitted now) the evaluation is the same. Those that answer, and those
+    /// that a `min_up` above them counts.
+    pub(super) fn support(&self, node: &Node, pools: &mut Vec<PoolId>) {
+        let Node::Policy { choice, min_up, .. } = node else {
+            node.pools(&mut |pool| pools.push(pool));
+            return;
+        };
+        if self.min_up && 1 < *min_up {
+            choice.children().into_iter().filter(|child| self.is_up(child)).for_each(|child| self.support(child, pools));
+            return;
+        }
+        match choice {
+            Choice::Failover(children) => children.iter().filter(|child| self.is_up(child)).take(1).for_each(|child| self.support(child, pools)),
+            Choice::Multivalue(children) => children.iter().filter(|child| self.is_up(child)).for_each(|child| self.support(child, pools)),
+            Choice::Weighted(children) => self.chosen(children).0.into_iter().for_each(|(child, _)| self.support(child, pools)),
+        }
+    }
+}
