@@ -77,3 +77,5 @@ pub mod zone;
 pub mod health;
 
 pub mod policy;
+
+pub mod snapshot;

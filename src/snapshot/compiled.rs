@@ -1,0 +1,241 @@
+//! A decision in wire form: intervals, records, TTL.
+
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::model::{EndpointId, Estate, Family, ServiceId};
+use crate::policy::{Decision, FamilyDecision, Verdict};
+use crate::wire::{fold, rtype};
+
+use super::{CellId, CellMap, Intervals};
+
+/// Octets of explaining text in an Extended DNS Error (RFC 8914).
+const EXTRA_TEXT_OCTETS_MAX: usize = 200;
+/// Addresses in one answer, whatever `max_answers` says: 1,000 AAAA records are 28,000 octets.
+const ANSWERS_MAX: usize = 1000;
+
+/// A service's decision in wire form; equal decisions share their body.
+#[derive(Debug)]
+pub struct Compiled {
+    body: Arc<Body>,
+    /// Of the leaves of A, then of AAAA.
+    cells: Box<[CellId]>,
+}
+
+/// What of a decision depends on nothing but addresses, shares and TTL.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Body {
+    /// Seconds, of answers and at most of NODATA (SEMANTICS, 22).
+    pub ttl: u32,
+    /// By [`Family::index`].
+    pub families: [FamilyBody; 2],
+}
+
+/// What is answered in one family.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub enum FamilyBody {
+    /// NODATA
+    NoData,
+    /// SERVFAIL with this text.
+    ServFail(Box<[u8]>),
+    /// One of the leaves.
+    Answer {
+        /// Which.
+        split: Intervals,
+        /// In the order of the decision; never empty.
+        leaves: Box<[LeafBody]>,
+    },
+}
+
+/// Records begin with a pointer to the question's name (0xC00C) and all have one size.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub enum LeafBody {
+    /// No address of this family: NODATA (SEMANTICS, 7).
+    Empty,
+    /// All of them, beginning with any.
+    Rotated {
+        /// The records, twice over, so that every rotation is one piece.
+        records: Box<[u8]>,
+        /// How many (once over); at least 1.
+        count: u16,
+    },
+    /// Some of them.
+    Sampled(Box<Sampled>),
+}
+
+/// More addresses than an answer takes: chosen without replacement, each as often as its weight says (systematic sampling).
+///
+/// Points at equal distances lie on a circle on which every address has a stretch as long as its weight; the addresses hit are answered.
+/// One whose weight is at least a whole distance would be hit every time, so it stands outside the circle and is always answered.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Sampled {
+    records: Box<[u8]>,
+    always: Box<[u16]>,
+    circle: Box<[u16]>,
+    stretches: Intervals,
+    /// Points on the circle.
+    points: u16,
+}
+
+impl Compiled {
+    /// The part that may be shared.
+    pub fn body(&self) -> &Arc<Body> {
+        &self.body
+    }
+
+    /// The counter cell of a leaf.
+    pub fn cell(&self, family: Family, leaf: usize) -> Option<CellId> {
+        let before = match (family, &self.body.families) {
+            (Family::V6, [FamilyBody::Answer { leaves, .. }, _]) => leaves.len(),
+            _ => 0,
+        };
+        self.cells.get(before + leaf).copied()
+    }
+
+    /// Every cell of this decision is below this.
+    pub fn cells_end(&self) -> u32 {
+        self.cells.iter().map(|cell| cell.0 + 1).max().unwrap_or(0)
+    }
+}
+
+impl FamilyBody {
+    /// How many leaves there are.
+    pub fn leaves(&self) -> usize {
+        if let FamilyBody::Answer { leaves, .. } = self { leaves.len() } else { 0 }
+    }
+}
+
+impl Sampled {
+    /// Records in one answer.
+    pub fn count(&self) -> u16 {
+        self.points + self.always.len() as u16
+    }
+
+    /// Gives each chosen record to `put`, which says whether there was room. The first is chosen by `number` in proportion to weight.
+    pub fn choose(&self, number: u64, mut put: impl FnMut(&[u8]) -> bool) -> bool {
+        let size = record_octets(self.records.get(3).copied().unwrap_or(1));
+        let mut put = |at: &u16| self.records.get(usize::from(*at) * size..(usize::from(*at) + 1) * size).is_none_or(&mut put);
+        let distance = match u64::from(self.points) {
+            0 | 1 => 0,
+            points => ((1_u128 << 64) / u128::from(points)) as u64,
+        };
+        // Who is always answered does not always come first.
+        let turn = number.wrapping_mul(0xd134_2543_de82_ef95);
+        let before = ((u128::from(turn) * (self.always.len() as u128 + 1)) >> 64) as usize;
+        let (last, first) = self.always.split_at_checked(before).unwrap_or_default();
+        first.iter().all(&mut put)
+            && (0..u64::from(self.points)).all(|point| {
+                let at = self.stretches.find(number.wrapping_add(point.wrapping_mul(distance)));
+                self.circle.get(at).is_none_or(&mut put)
+            })
+            && last.iter().all(&mut put)
+    }
+}
+
+/// Compiles a decision: records in wire form, intervals, TTL.
+pub fn compile(estate: &Estate, service: ServiceId, decision: &Decision, cells: &mut CellMap) -> Arc<Compiled> {
+    let max_answers = usize::from(estate.service(service).max_answers).clamp(1, ANSWERS_MAX);
+    let [v4, v6] = &decision.families;
+    let family_body = |decided: &FamilyDecision, family| compile_family(estate, decided, family, decision.ttl, max_answers);
+    let body = Body { ttl: decision.ttl, families: [family_body(v4, Family::V4), family_body(v6, Family::V6)] };
+    let answering = decision.families.iter().filter(|decided| decided.verdict == Verdict::Answer);
+    let leaves = answering.flat_map(|decided| &decided.leaves);
+    let leaf_cells = leaves.map(|leaf| cells.cell(estate, service, &leaf.pools, leaf.rung)).collect();
+    let mut hasher = FoldHasher(body.ttl.into());
+    body.hash(&mut hasher);
+    Arc::new(Compiled { body: cells.share(hasher.finish(), body), cells: leaf_cells })
+}
+
+fn compile_family(estate: &Estate, decided: &FamilyDecision, family: Family, ttl: u32, max_answers: usize) -> FamilyBody {
+    match &decided.verdict {
+        Verdict::NoData => FamilyBody::NoData,
+        Verdict::ServFail(why) => {
+            let end = (0..=EXTRA_TEXT_OCTETS_MAX.min(why.len())).rev().find(|end| why.is_char_boundary(*end)).unwrap_or(0);
+            FamilyBody::ServFail(why.as_bytes().get(..end).unwrap_or_default().into())
+        }
+        Verdict::Answer if decided.leaves.is_empty() => FamilyBody::NoData,
+        Verdict::Answer => FamilyBody::Answer {
+            split: Intervals::new(decided.leaves.iter().map(|leaf| leaf.share)),
+            leaves: decided.leaves.iter().map(|leaf| compile_leaf(estate, &leaf.endpoints, family, ttl, max_answers)).collect(),
+        },
+    }
+}
+
+/// The same address twice in a leaf (two endpoints, or two pools of a multivalue) is answered once: a record set has no duplicates (RFC 2181, section 5).
+fn compile_leaf(estate: &Estate, endpoints: &[EndpointId], family: Family, ttl: u32, max_answers: usize) -> LeafBody {
+    let mut chosen: Vec<(IpAddr, u64)> = Vec::with_capacity(endpoints.len());
+    for endpoint in endpoints.iter().map(|id| estate.endpoint(*id)).filter(|endpoint| Family::of(endpoint.address) == family) {
+        match chosen.iter_mut().find(|(address, _)| *address == endpoint.address) {
+            Some((_, weight)) => *weight += u64::from(endpoint.weight.max(1)),
+            None => chosen.push((endpoint.address, u64::from(endpoint.weight.max(1)))),
+        }
+    }
+    // Positions are 16 bits wide; a pool so large could not be probed.
+    chosen.truncate(usize::from(u16::MAX));
+    if chosen.is_empty() {
+        return LeafBody::Empty;
+    }
+    let turns = if (2..=max_answers).contains(&chosen.len()) { 2 } else { 1 };
+    let mut records = Vec::with_capacity(chosen.len() * turns * record_octets(rtype::AAAA as u8));
+    for (address, _) in (0..turns).flat_map(|_| &chosen) {
+        put_address(&mut records, *address, ttl);
+    }
+    match chosen.len() {
+        count if count <= max_answers => LeafBody::Rotated { records: records.into(), count: count as u16 },
+        _ => LeafBody::Sampled(Box::new(sample(&chosen, records.into(), max_answers))),
+    }
+}
+
+/// Settles who is always answered: whoever weighs at least a `points`-th of the circle, until nobody on it does.
+fn sample(chosen: &[(IpAddr, u64)], records: Box<[u8]>, max_answers: usize) -> Sampled {
+    let mut circle: Vec<(u16, u64)> = (0..).zip(chosen.iter().map(|(_, weight)| *weight)).collect();
+    let (mut always, mut points) = (Vec::new(), max_answers as u64);
+    loop {
+        let total: u64 = circle.iter().map(|(_, weight)| weight).sum();
+        let too_heavy = |weight: u64| u128::from(weight) * u128::from(points) >= u128::from(total);
+        let Some(at) = circle.iter().position(|(_, weight)| points > 0 && too_heavy(*weight)) else { break };
+        always.push(circle.remove(at).0);
+        points -= 1;
+    }
+    Sampled {
+        records,
+        always: always.into(),
+        stretches: Intervals::new(circle.iter().map(|(_, weight)| *weight as f64)),
+        circle: circle.iter().map(|(at, _)| *at).collect(),
+        points: points as u16,
+    }
+}
+
+/// Size of an address record with a compressed owner, by the low octet of its type.
+pub(crate) fn record_octets(rtype_low: u8) -> usize {
+    if u16::from(rtype_low) == rtype::A { 16 } else { 28 }
+}
+
+fn put_address(records: &mut Vec<u8>, address: IpAddr, ttl: u32) {
+    let mut put = |rtype: u16, octets: &[u8]| {
+        records.extend_from_slice(&[0xc0, 0x0c]);
+        records.extend_from_slice(&rtype.to_be_bytes());
+        records.extend_from_slice(&rtype::CLASS_IN.to_be_bytes());
+        records.extend_from_slice(&ttl.to_be_bytes());
+        records.extend_from_slice(&(octets.len() as u16).to_be_bytes());
+        records.extend_from_slice(octets);
+    };
+    match address {
+        IpAddr::V4(address) => put(rtype::A, &address.octets()),
+        IpAddr::V6(address) => put(rtype::AAAA, &address.octets()),
+    }
+}
+
+/// The name index's hash, for bodies: the same in every run.
+struct FoldHasher(u64);
+
+impl Hasher for FoldHasher {
+    fn write(&mut self, octets: &[u8]) {
+        self.0 = fold(self.0 ^ crate::wire::hash_octets(octets));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
