@@ -79,3 +79,5 @@ pub mod health;
 pub mod policy;
 
 pub mod snapshot;
+
+pub mod answer;

@@ -1,0 +1,15 @@
+//! The engine's tests: small zones written by hand, responses read back as text by a decoder of their own.
+
+mod counted;
+mod data;
+mod decoder;
+mod edns;
+mod header;
+mod robust;
+mod services;
+mod shares;
+mod world;
+mod zero_alloc;
+
+use decoder::text;
+use world::{World, ask, query, tcp, udp};
