@@ -81,3 +81,5 @@ pub mod policy;
 pub mod snapshot;
 
 pub mod answer;
+
+pub mod control;

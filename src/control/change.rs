@@ -1,0 +1,186 @@
+//! What operators may ask for, and how they are answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{PolicyForm, ServiceId, Timestamp};
+
+use super::record::{OverrideRecord, OverrideTargetName, OverrideWord, Revision, TokenRecord};
+
+/// Who asks: `socket:root`, `token:ci`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Actor(pub String);
+
+/// A wish. Names are not looked up yet.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Set a service's policy.
+    Traffic {
+        /// Which service.
+        service: String,
+        /// To what.
+        form: PolicyForm,
+    },
+    /// Put a child of the root first (SEMANTICS, 17).
+    Failover {
+        /// Which service.
+        service: String,
+        /// Which child; `None`: the next one that is up.
+        to: Option<String>,
+    },
+    /// End holds (SEMANTICS, 11).
+    Failback {
+        /// Which service.
+        service: String,
+        /// Which pool; `None`: every held one.
+        pool: Option<String>,
+    },
+    /// Go back.
+    Undo {
+        /// Which service.
+        service: String,
+        /// To what.
+        to: UndoTo,
+    },
+    /// Begin an override.
+    Override {
+        /// What it does.
+        kind: OverrideWord,
+        /// To what.
+        target: OverrideTargetName,
+        /// Only for these services; empty: all.
+        services: Vec<String>,
+        /// How long; `None`: 4 h for force_*, without end for drain and freeze.
+        lasts: Option<Duration>,
+    },
+    /// Make an override end this long from now (`None`: never by itself).
+    Extend {
+        /// The N of `o-N`.
+        id: u64,
+        /// From now.
+        lasts: Option<Duration>,
+    },
+    /// End an override.
+    EndOverride {
+        /// The N of `o-N`.
+        id: u64,
+    },
+    /// Keep a new token (its hash).
+    Token {
+        /// Random id, made by `admin`.
+        id: Arc<str>,
+        /// The rest.
+        record: TokenRecord,
+    },
+    /// Forget a token, by id or name.
+    RevokeToken {
+        /// Id or name.
+        id: String,
+    },
+}
+
+/// Where `undo` goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UndoTo {
+    /// What was before the last change.
+    Before,
+    /// What a revision had set.
+    Revision(Revision),
+    /// The file's policy.
+    File,
+}
+
+/// What a change did, or (dry run) would do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied {
+    /// It was a dry run: nothing was written.
+    pub dry_run: bool,
+    /// The store's counter after the change; for a dry run, as it is.
+    pub revision: Revision,
+    /// Services whose answers change, with effective shares by pool (0 to 1) before and after, in the family with endpoints (IPv4 first).
+    pub moves: Vec<Move>,
+    /// The override that was begun, changed or ended.
+    pub override_: Option<(u64, OverrideRecord)>,
+    /// The policy now set, for traffic changes; `None` also for "the file's".
+    pub form: Option<PolicyForm>,
+    /// Sentences worth reading: what a reload took, what it left.
+    pub messages: Vec<String>,
+    /// When it was answered by this node's DNS.
+    pub at: Timestamp,
+    /// When clients that obey TTLs will have followed.
+    pub clients_follow_by: Timestamp,
+}
+
+impl Applied {
+    /// Nothing moved yet, at this revision and moment.
+    pub(super) fn nothing(revision: Revision, at: Timestamp) -> Self {
+        Self { dry_run: false, revision, moves: Vec::new(), override_: None, form: None, messages: Vec::new(), at, clients_follow_by: at }
+    }
+}
+
+/// A service whose answers change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Move {
+    /// Which.
+    pub service: ServiceId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Effective shares by pool name before.
+    pub before: Vec<(Arc<str>, f64)>,
+    /// And after.
+    pub after: Vec<(Arc<str>, f64)>,
+}
+
+/// Why a change is not made. Nothing was changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    /// What to do about it; the problem type.
+    pub kind: RefusalKind,
+    /// One sentence.
+    pub detail: String,
+    /// Every fault.
+    pub faults: Vec<Fault>,
+    /// The revision of the resource as it is, where that matters.
+    pub revision: Option<Revision>,
+}
+
+impl Refusal {
+    /// A refusal with one sentence and no faults.
+    pub fn new(kind: RefusalKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), faults: Vec::new(), revision: None }
+    }
+}
+
+/// The problem types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefusalKind {
+    /// 400
+    InvalidRequest,
+    /// 404
+    NotFound,
+    /// 409: the target of a failover is not up, or drained.
+    TargetNotUp,
+    /// 409
+    NothingToUndo,
+    /// 409: one health override per target.
+    OverrideExists,
+    /// 409: the verb does not fit the root of this policy; the detail names the PUT to use.
+    PolicyMismatch,
+    /// 412
+    RevisionMismatch,
+    /// 503: the store can't write, or too many changes wait.
+    StoreUnavailable,
+}
+
+/// One fault of a refused change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// JSON pointer into the request's body, `/policy/weighted/us-east`; may be empty.
+    pub pointer: String,
+    /// Stable word.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}

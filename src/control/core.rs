@@ -1,0 +1,356 @@
+//! The core: owns all state, takes events one by one, gives orders.
+//!
+//! ```text
+//! Event ─▶ handle ─▶ health, traffic, overrides change; services become dirty
+//!                       │
+//!          settle ◀─────┘   decide the dirty services ─▶ compile ─▶ Publish ─▶ Reply
+//!                                                             └─▶ Commit what was learned
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::health::{HealthTable, ProbeReport, State, Transition};
+use crate::model::{Node, Now, PolicyForm, PoolId, ServiceId, TargetId, Timestamp, Watch};
+use crate::policy::{Decision, Facts, Memory};
+use crate::snapshot::{CellMap, Compiled, Snapshot};
+
+use super::change::Applied;
+use super::commits::Commits;
+use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
+use super::overrides::Overrides;
+use super::record::{History, Key, LearnedMemory, Record, Revision, Source, Stored, TokenRecord, TrafficRecord};
+
+/// Longest wait for the first round of probes before DNS answers (SEMANTICS, 13).
+const FIRST_ROUND: Duration = Duration::from_secs(5);
+
+/// All state of the daemon. One owner, no locks.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) configuration: Configuration,
+    pub(super) configured_at: Timestamp,
+    pub(super) health: HealthTable,
+    pub(super) services: Vec<ServiceState>,
+    /// Reverse index: the services whose tree (or last resort) has this pool, ascending.
+    pub(super) users: Vec<Vec<ServiceId>>,
+    /// By service name; traffic of services that the file no longer has is kept (SEMANTICS, 16).
+    pub(super) traffic: BTreeMap<Arc<str>, (TrafficRecord, Revision)>,
+    /// By service name, oldest first.
+    pub(super) history: BTreeMap<Arc<str>, BTreeMap<u64, (Revision, History)>>,
+    pub(super) overrides: Overrides,
+    pub(super) tokens: BTreeMap<Arc<str>, TokenRecord>,
+    /// Memories of services that the present estate lacks.
+    pub(super) spare_memories: BTreeMap<Arc<str>, LearnedMemory>,
+    pub(super) revision: Revision,
+    pub(super) commits: Commits,
+    pub(super) store: StoreState,
+
+    pub(super) cells: CellMap,
+    pub(super) snapshot: Option<Arc<Snapshot>>,
+    pub(super) generation: u64,
+    pub(super) plan: u64,
+    /// The plan must be told to the prober.
+    pub(super) plan_due: Option<Hurry>,
+    /// The name index must be built anew.
+    pub(super) rebuild: bool,
+    /// Services to decide, and what touched them.
+    pub(super) dirty: BTreeMap<ServiceId, Cause>,
+    /// Moments at which a service must be decided again by itself.
+    pub(super) wakes: BTreeSet<(Duration, ServiceId)>,
+    pub(super) told_wake: Option<Duration>,
+    /// Replies that wait for the next publish.
+    pub(super) replies: Vec<(Ticket, Applied)>,
+    /// DNS answers. Before that nothing counts as "was answering".
+    pub(super) serving: Serving,
+    pub(super) ignored_outcomes: u64,
+}
+
+/// Spread the first round over at most a second?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hurry(pub bool);
+
+/// Has DNS begun to answer?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serving {
+    /// The first round runs, until this `mono` at most; so many targets have no verdict.
+    FirstRound { until: Duration, unknown: usize },
+    /// It may; nobody was told yet.
+    Due,
+    /// It does.
+    Told,
+}
+
+/// The store as last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum StoreState {
+    Up,
+    Down(String),
+    /// Started with `--without-store`.
+    Absent,
+}
+
+/// What touched a service. The greatest one wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cause {
+    /// Probes, or the end of a hold. Since the first failed probe, if one did.
+    Health { failing_since: Option<Duration> },
+    /// The file.
+    Config,
+    /// A person.
+    Operator,
+}
+
+/// A service as decided last.
+#[derive(Debug)]
+pub(super) struct ServiceState {
+    pub source: Source,
+    pub form: Arc<PolicyForm>,
+    pub tree: Arc<Node>,
+    /// Why stored traffic can't be used.
+    pub unusable: Option<String>,
+    pub decision: Decision,
+    pub compiled: Option<Arc<Compiled>>,
+    pub memory: Memory,
+    /// Its entry in `wakes`.
+    pub wake_at: Option<Duration>,
+}
+
+/// How to start.
+#[derive(Debug)]
+pub struct Start {
+    /// What exists.
+    pub configuration: Configuration,
+    /// What the store held.
+    pub stored: Vec<Stored>,
+    /// The store's counter.
+    pub revision: Revision,
+    /// Stored verdicts older than this are not used.
+    pub stale_after: Duration,
+    /// `--without-store`: nothing is kept, every change is refused.
+    pub without_store: bool,
+}
+
+impl Core {
+    /// From a configuration and what the store held. Call [`Self::settle`] next.
+    pub fn start(start: Start, now: Now) -> Self {
+        let Start { configuration, stored, revision, stale_after, without_store } = start;
+        let health = HealthTable::new(&configuration.estate, now);
+        let mut core = Self {
+            configured_at: now.wall,
+            health,
+            services: Vec::new(),
+            users: Vec::new(),
+            traffic: BTreeMap::new(),
+            history: BTreeMap::new(),
+            overrides: Overrides::default(),
+            tokens: BTreeMap::new(),
+            spare_memories: BTreeMap::new(),
+            revision,
+            commits: Commits::default(),
+            store: if without_store { StoreState::Absent } else { StoreState::Up },
+            cells: CellMap::default(),
+            snapshot: None,
+            generation: 0,
+            plan: 1,
+            plan_due: None,
+            rebuild: true,
+            dirty: BTreeMap::new(),
+            wakes: BTreeSet::new(),
+            told_wake: None,
+            replies: Vec::new(),
+            serving: Serving::Due,
+            ignored_outcomes: 0,
+            configuration,
+        };
+        let alive = stored.iter().find_map(|stored| if let Record::Alive(at) = stored.record { Some(at) } else { None });
+        let usable = alive.is_some_and(|alive| now.wall.since(alive) <= stale_after);
+        let mut verdicts = 0;
+        let by_key: BTreeMap<Arc<str>, TargetId> =
+            core.configuration.estate.targets.iter().enumerate().map(|(at, target)| (target.key.clone(), TargetId::at(at))).collect();
+        for Stored { key, record, revision } in stored {
+            match (key, record) {
+                (Key::Verdict(key), Record::Verdict(verdict)) => match by_key.get(&key) {
+                    Some(target) if usable => {
+                        core.health.restore(&core.configuration.estate, *target, verdict.state, verdict.since, now);
+                        verdicts += 1;
+                    }
+                    Some(_) => (),
+                    None => drop(core.commits.learned.forgotten.insert(key)),
+                },
+                (key, record) => core.remember(key, record, revision, now),
+            }
+        }
+        core.build_services();
+        core.overrides.resolve(&core.configuration.estate);
+        let probed = core.configuration.estate.targets.len();
+        let hurry = probed > 0 && verdicts == 0;
+        if hurry {
+            core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: probed };
+        }
+        core.plan_due = Some(Hurry(hurry));
+        core
+    }
+
+    /// Every change comes through this door. Answers change at the next [`Self::settle`].
+    pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
+        match event {
+            Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
+            Event::Change { ticket, actor, reason, change, expect, expect_file, dry_run } => {
+                let waiting = super::commits::Waiting { ticket, actor, reason, change, expect, expect_file };
+                self.wish(waiting, dry_run, now, effects);
+            }
+            Event::Reload { ticket, configuration } => self.reload(ticket, configuration, now, effects),
+            Event::Committed { commit, revision } => self.committed(commit, revision, now, effects),
+            Event::CommitFailed { commit, why, conflict } => self.commit_failed(commit, why, conflict, now, effects),
+            Event::Tick => self.told_wake = None,
+        }
+    }
+
+    /// An outcome: nearly always O(1), nothing else happens.
+    fn probed(&mut self, plan: u64, target: TargetId, report: ProbeReport, now: Now, effects: &mut Effects) {
+        if plan != self.plan || target.index() >= self.configuration.estate.targets.len() {
+            self.ignored_outcomes += 1;
+            return;
+        }
+        if now.mono >= self.commits.alive_at + super::commits::ALIVE_EVERY {
+            self.commits.learned.alive = true;
+        }
+        let failing_since = self.health.target(target).failing_since;
+        let Some(transition) = self.health.observe(&self.configuration.estate, target, report, now) else { return };
+        let Transition { from, to, .. } = transition;
+        if from == State::Unknown
+            && let Serving::FirstRound { unknown, .. } = &mut self.serving
+        {
+            *unknown = unknown.saturating_sub(1);
+        }
+        self.commits.learned.verdicts.insert(target);
+        let failing_since = if to == State::Down { self.health.target(target).failing_since.or(failing_since) } else { None };
+        let estate = self.configuration.estate.clone();
+        for endpoint in &estate.target(target).endpoints {
+            let pool = estate.endpoint(*endpoint).pool;
+            self.touch_pool(pool, Cause::Health { failing_since });
+            if from != to {
+                effects.push(Effect::Tell(self.endpoint_notice(*endpoint, to)));
+            }
+        }
+    }
+
+    fn endpoint_notice(&self, endpoint: crate::model::EndpointId, state: State) -> Notice {
+        let estate = &self.configuration.estate;
+        let of = estate.endpoint(endpoint);
+        let pool = estate.pool(of.pool);
+        let message = match of.watch {
+            Watch::Target(target) => match self.health.target(target).last.as_ref().map(|report| &report.outcome) {
+                Some(crate::health::Outcome::Fail { message, .. }) => message.clone(),
+                Some(crate::health::Outcome::Pass) => "passes again".to_string(),
+                None => String::new(),
+            },
+            Watch::Always | Watch::Nothing => String::new(),
+        };
+        Notice::Endpoint {
+            endpoint: estate.endpoint_label(endpoint),
+            labels: [pool.name.clone(), estate.region(pool.region).name.clone(), of.name.clone()],
+            state,
+            message,
+        }
+    }
+
+    /// Every service that uses this pool must be decided again.
+    pub(super) fn touch_pool(&mut self, pool: PoolId, cause: Cause) {
+        let users = self.users.get(pool.index()).cloned().unwrap_or_default();
+        for service in users {
+            self.touch(service, cause);
+        }
+    }
+
+    /// This service must be decided again.
+    pub(super) fn touch(&mut self, service: ServiceId, cause: Cause) {
+        self.dirty.entry(service).and_modify(|known| *known = (*known).max(cause)).or_insert(cause);
+    }
+
+    /// The operators' tree if one is set and usable, else the file's.
+    pub(super) fn in_force(&self, service: ServiceId) -> (Source, Arc<PolicyForm>, Arc<Node>, Option<String>) {
+        let file = self.configuration.estate.service(service);
+        let from_file = |unusable| (Source::File, file.form.clone(), file.policy.clone(), unusable);
+        let Some(form) = self.traffic.get(&file.name).and_then(|(record, _)| record.form.as_ref()) else { return from_file(None) };
+        match self.configuration.estate.resolve(form) {
+            Ok(tree) => (Source::Operator, Arc::new(form.clone()), tree, None),
+            Err(errors) => from_file(Some(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),
+        }
+    }
+
+    /// All services of the estate from scratch, memories taken from `spare_memories`; all dirty.
+    pub(super) fn build_services(&mut self) {
+        let estate = self.configuration.estate.clone();
+        self.users = vec![Vec::new(); estate.pools.len()];
+        self.services = Vec::with_capacity(estate.services.len());
+        self.wakes.clear();
+        self.dirty.clear();
+        for (at, service) in estate.services.iter().enumerate() {
+            let id = ServiceId::at(at);
+            let (source, form, tree, unusable) = self.in_force(id);
+            let memory = self.spare_memories.get(&service.name).map(|memory| super::memory::recall(&estate, memory)).unwrap_or_default();
+            self.services.push(ServiceState { source, form, tree, unusable, decision: Decision::default(), compiled: None, memory, wake_at: None });
+            self.index_users(id);
+            self.touch(id, Cause::Config);
+        }
+    }
+
+    /// Enters a service into the reverse index of the pools that it may use.
+    pub(super) fn index_users(&mut self, service: ServiceId) {
+        let Some(state) = self.services.get(service.index()) else { return };
+        let users = &mut self.users;
+        let mut enter = |pool: PoolId| {
+            if let Some(users) = users.get_mut(pool.index())
+                && let Err(at) = users.binary_search(&service)
+            {
+                users.insert(at, service);
+            }
+        };
+        state.tree.pools(&mut enter);
+        if let crate::model::AllDown::Pool(pool) = self.configuration.estate.service(service).when_all_down {
+            enter(pool);
+        }
+    }
+
+    /// A service's tree may have changed: looks it up again.
+    pub(super) fn rethink(&mut self, service: ServiceId) {
+        let (source, form, tree, unusable) = self.in_force(service);
+        for users in &mut self.users {
+            if let Ok(at) = users.binary_search(&service) {
+                users.remove(at);
+            }
+        }
+        if let Some(state) = self.services.get_mut(service.index()) {
+            (state.source, state.form, state.tree, state.unusable) = (source, form, tree, unusable);
+        }
+        self.index_users(service);
+        self.touch(service, Cause::Operator);
+    }
+
+    /// What policy decides from.
+    pub(super) fn facts(&self) -> Facts<'_> {
+        Facts { estate: &self.configuration.estate, health: &self.health, overrides: &self.overrides.resolved }
+    }
+
+    /// Services that an override on `target`, limited to `services` (empty: not limited), touches.
+    pub(super) fn touch_overridden(&mut self, target: &super::record::OverrideTargetName, services: &[Arc<str>], cause: Cause) {
+        let estate = self.configuration.estate.clone();
+        if let super::record::OverrideTargetName::Service(name) = target {
+            if let Some(service) = estate.service_named(name) {
+                self.touch(service, cause);
+            }
+            return;
+        }
+        let limited: Vec<ServiceId> = services.iter().filter_map(|name| estate.service_named(name)).collect();
+        for pool in super::overrides::pools_of(&estate, target) {
+            let users = self.users.get(pool.index()).cloned().unwrap_or_default();
+            for service in users {
+                if services.is_empty() || limited.contains(&service) {
+                    self.touch(service, cause);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What the store says: commits that are durable come into force, failed ones go back or are refused.
+//!
+//! The core mirrors the store: [`Core::remember`] and [`Core::forget`] take records in, at start and after each commit alike.
+
+use std::collections::BTreeSet;
+
+use crate::model::Now;
+
+use super::change::{Refusal, RefusalKind};
+use super::commits::InFlight;
+use super::core::{Cause, Core, StoreState};
+use super::event::{Effect, Effects, Notice};
+use super::record::{Key, Op, Record, Revision};
+
+impl Core {
+    pub(super) fn committed(&mut self, commit: u64, revision: Revision, now: Now, effects: &mut Effects) {
+        self.store_is_up(effects);
+        self.revision = self.revision.max(revision);
+        match self.take_in_flight(commit) {
+            Some(InFlight::Change { ticket, ops, mut applied, notices }) => {
+                applied.revision = revision;
+                self.apply(ops, revision, now);
+                effects.extend(notices.into_iter().map(|notice| {
+                    Effect::Tell(match notice {
+                        Notice::Traffic { service, text, actor, reason, .. } => Notice::Traffic { service, text, actor, reason, revision },
+                        other => other,
+                    })
+                }));
+                self.replies.push((ticket, *applied));
+            }
+            Some(InFlight::Learned(_)) => self.commits.retry_at = None,
+            None => (),
+        }
+        self.next_commit(now, effects);
+    }
+
+    pub(super) fn commit_failed(&mut self, commit: u64, why: String, conflict: bool, now: Now, effects: &mut Effects) {
+        if !conflict {
+            if self.store == StoreState::Up {
+                effects.push(Effect::Tell(Notice::Store {
+                    up: false,
+                    text: format!("the store refuses writes: {why}; DNS goes on with what it has, changes are refused"),
+                }));
+            }
+            self.store = StoreState::Down(why.clone());
+        }
+        match self.take_in_flight(commit) {
+            Some(InFlight::Change { ticket, .. }) => {
+                let refusal = if conflict {
+                    Refusal {
+                        revision: Some(self.revision),
+                        ..Refusal::new(RefusalKind::RevisionMismatch, format!("something changed meanwhile: {why}; nothing was changed, look and try again"))
+                    }
+                } else {
+                    Refusal::new(RefusalKind::StoreUnavailable, format!("{why}; nothing was changed, DNS answers as before"))
+                };
+                effects.push(Effect::Reply { ticket, reply: Err(refusal) });
+            }
+            Some(InFlight::Learned(batch)) => {
+                self.commits.learned.put_back(batch);
+                self.commits.retry_at = Some(now.mono + super::commits::RETRY);
+            }
+            None => (),
+        }
+        self.next_commit(now, effects);
+    }
+
+    /// Brings durable records into force.
+    fn apply(&mut self, ops: Vec<Op>, revision: Revision, now: Now) {
+        let estate = self.configuration.estate.clone();
+        let mut overridden = BTreeSet::new();
+        for op in ops {
+            let key = match &op {
+                Op::Put(key, _) | Op::Delete(key) => key.clone(),
+            };
+            if let Key::Override(id) = key {
+                overridden.extend(self.overrides.kept.get(&id).map(|kept| (kept.record.target.clone(), kept.record.services.clone())));
+            }
+            match op {
+                Op::Put(key, record) => self.remember(key, record, revision, now),
+                Op::Delete(key) => self.forget(&key),
+            }
+            match &key {
+                Key::Traffic(name) => {
+                    if let Some(service) = estate.service_named(name) {
+                        self.rethink(service);
+                    }
+                }
+                Key::Memory(name) => {
+                    let memory = self.spare_memories.get(name).map(|memory| super::memory::recall(&estate, memory)).unwrap_or_default();
+                    if let Some(service) = estate.service_named(name)
+                        && let Some(state) = self.services.get_mut(service.index())
+                    {
+                        state.memory = memory;
+                        self.touch(service, Cause::Operator);
+                    }
+                }
+                Key::Override(id) => {
+                    overridden.extend(self.overrides.kept.get(id).map(|kept| (kept.record.target.clone(), kept.record.services.clone())));
+                }
+                _ => (),
+            }
+        }
+        if !overridden.is_empty() {
+            self.overrides.resolve(&estate);
+            for (target, services) in overridden {
+                self.touch_overridden(&target, &services, Cause::Operator);
+            }
+        }
+    }
+
+    /// Takes a record into the mirror of the store: at start, and when a commit is durable.
+    pub(super) fn remember(&mut self, key: Key, record: Record, revision: Revision, now: Now) {
+        match (key, record) {
+            (Key::Traffic(service), Record::Traffic(record)) => drop(self.traffic.insert(service, (record, revision))),
+            (Key::History(service, sequence), Record::History(history)) => {
+                self.history.entry(service).or_default().insert(sequence, (revision, history));
+            }
+            (Key::Override(id), Record::Override(record)) => self.overrides.keep(id, record, revision, now),
+            (Key::Token(id), Record::Token(record)) => drop(self.tokens.insert(id, record)),
+            (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
+            (Key::Verdict(_) | Key::Alive, _) => (),
+            (key, _) => debug_assert!(false, "{key:?} holds a record of another kind"),
+        }
+    }
+
+    /// Takes a removal into the mirror.
+    pub(super) fn forget(&mut self, key: &Key) {
+        match key {
+            Key::Traffic(service) => drop(self.traffic.remove(service)),
+            Key::History(service, sequence) => {
+                self.history.get_mut(service).map(|entries| entries.remove(sequence));
+            }
+            Key::Override(id) => drop(self.overrides.kept.remove(id)),
+            Key::Token(id) => drop(self.tokens.remove(id)),
+            Key::Memory(service) => drop(self.spare_memories.remove(service)),
+            Key::Verdict(_) | Key::Alive => (),
+        }
+    }
+
+    fn store_is_up(&mut self, effects: &mut Effects) {
+        if let StoreState::Down(_) = self.store {
+            self.store = StoreState::Up;
+            effects.push(Effect::Tell(Notice::Store { up: true, text: "the store works again".to_string() }));
+        }
+    }
+
+    fn take_in_flight(&mut self, commit: u64) -> Option<InFlight> {
+        match self.commits.in_flight.take() {
+            Some((number, in_flight)) if number == commit => Some(in_flight),
+            other => {
+                self.commits.in_flight = other;
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The daemon's table of contents: facts in, orders out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::health::ProbeReport;
+use crate::model::{Estate, TargetId};
+use crate::snapshot::Snapshot;
+use crate::zone::Zone;
+
+use super::change::{Actor, Applied, Change, Refusal};
+use super::record::{Expect, Op, Revision};
+
+/// Names a question to the core until its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// A checked configuration: what the core needs of it.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// Everything that exists.
+    pub estate: Arc<Estate>,
+    /// Static records.
+    pub zones: Vec<Arc<Zone>>,
+    /// Keys that changed in the file and take no part in a reload (SEMANTICS, 16); shown until the next restart.
+    pub needs_restart: Vec<String>,
+}
+
+/// A fact.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A probe ended. `plan` is the [`Effect::Probe`] that it belongs to; outcomes of older plans are counted and ignored.
+    Probed {
+        /// Which plan.
+        plan: u64,
+        /// Whose.
+        target: TargetId,
+        /// What it found.
+        report: ProbeReport,
+    },
+    /// An operator wants something.
+    Change {
+        /// For the reply.
+        ticket: Ticket,
+        /// Who.
+        actor: Actor,
+        /// Why.
+        reason: String,
+        /// What.
+        change: Change,
+        /// `If-Match`: the service's revision (traffic changes) or the store's; `None`: whatever it is.
+        expect: Option<Revision>,
+        /// `If-Match` of a service that follows the file: its policy's hash must be this, too.
+        expect_file: Option<u64>,
+        /// Say what would happen, write nothing.
+        dry_run: bool,
+    },
+    /// A new configuration, already checked by itself.
+    Reload {
+        /// For the reply.
+        ticket: Ticket,
+        /// What exists now.
+        configuration: Configuration,
+    },
+    /// A commit is durable.
+    Committed {
+        /// Which.
+        commit: u64,
+        /// The store's counter now.
+        revision: Revision,
+    },
+    /// A commit was not made; nothing was written.
+    CommitFailed {
+        /// Which.
+        commit: u64,
+        /// Why, one sentence.
+        why: String,
+        /// An expectation did not hold (as opposed to a store that can't write).
+        conflict: bool,
+    },
+    /// The moment asked for by [`Effect::WakeAt`], or later.
+    Tick,
+}
+
+/// An order.
+#[derive(Debug)]
+pub enum Effect {
+    /// The first round of probes is over, or its 5 s are, or stored verdicts made it needless: DNS may answer now (SEMANTICS, 13). Once.
+    Serve,
+    /// Answer from this now. At most one per [`Core::settle`](super::Core::settle).
+    Publish(Arc<Snapshot>),
+    /// Probe these targets from now on, and no others.
+    Probe {
+        /// Number of the plan.
+        plan: u64,
+        /// The estate whose targets are meant.
+        estate: Arc<Estate>,
+        /// No verdict was usable: spread the first round over at most a second (SEMANTICS, 13).
+        hurry: bool,
+    },
+    /// Make this durable, all or nothing. One at a time.
+    Commit {
+        /// Number, for the answer.
+        commit: u64,
+        /// What must be found.
+        expect: Vec<(super::record::Key, Expect)>,
+        /// What to write.
+        ops: Vec<Op>,
+        /// Learned state: does not raise the counter.
+        learned: bool,
+    },
+    /// Answer a question. Comes after the `Publish` that shows it.
+    Reply {
+        /// Which.
+        ticket: Ticket,
+        /// What.
+        reply: Reply,
+    },
+    /// Tell people: a log line, a metric, later an event.
+    Tell(Notice),
+    /// Send `Tick` at this `mono`; replaces the last one. `None`: no need.
+    WakeAt(Option<Duration>),
+}
+
+/// Orders of one step.
+pub type Effects = Vec<Effect>;
+
+/// How a question is answered.
+pub type Reply = Result<Applied, Refusal>;
+
+/// Something that people want to hear of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// An endpoint's verdict changed.
+    Endpoint {
+        /// `pool/name`
+        endpoint: String,
+        /// Pool, region and endpoint names, the metric labels.
+        labels: [Arc<str>; 3],
+        /// The new verdict.
+        state: crate::health::State,
+        /// The last probe's sentence.
+        message: String,
+    },
+    /// A service's set of answered regions changed.
+    Failover {
+        /// Which service.
+        service: Arc<str>,
+        /// Regions answered before, joined by `+`.
+        from: String,
+        /// And now; empty: none.
+        to: String,
+        /// `health`, `operator` or `config`.
+        trigger: &'static str,
+        /// From the first failed probe, if that was the cause.
+        took: Option<Duration>,
+    },
+    /// Traffic of a service was changed by an operator.
+    Traffic {
+        /// Which service.
+        service: Arc<str>,
+        /// One sentence.
+        text: String,
+        /// Who.
+        actor: String,
+        /// Why.
+        reason: String,
+        /// The new revision.
+        revision: Revision,
+    },
+    /// An override began, changed or ended.
+    Override {
+        /// One sentence.
+        text: String,
+        /// Who; `None` when it ended by itself.
+        actor: Option<String>,
+    },
+    /// A configuration was taken.
+    Reloaded {
+        /// One sentence.
+        text: String,
+    },
+    /// The store refused or recovered.
+    Store {
+        /// It works.
+        up: bool,
+        /// One sentence.
+        text: String,
+    },
+    /// Stored traffic can't be used because names are missing in the file (SEMANTICS, 16).
+    TrafficUnusable {
+        /// Which service.
+        service: Arc<str>,
+        /// Why.
+        text: String,
+    },
+}

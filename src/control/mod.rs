@@ -1,0 +1,30 @@
+//! The one writer: every change of state comes through [`Core::handle`].
+//!
+//! Sans-IO: events in, effects out. No channel, no task, no clock; any test can be at any moment.
+
+mod change;
+mod commits;
+mod core;
+mod durable;
+mod event;
+mod memory;
+mod overrides;
+mod plan;
+mod plan_overrides;
+mod plan_traffic;
+mod read;
+mod record;
+mod reload;
+mod settle;
+
+#[cfg(test)]
+mod tests;
+
+pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, UndoTo};
+pub use core::{Core, Start};
+pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
+pub use read::{Override, Overview, ServiceView, StoreHealth};
+pub use record::{
+    Expect, History, Key, LearnedMemory, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, Source, Stored,
+    TokenRecord, TrafficRecord,
+};

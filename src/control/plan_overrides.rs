@@ -1,0 +1,149 @@
+//! Plans for overrides: begun, changed, ended (SEMANTICS, 18).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Now, ServiceId, duration_text};
+
+use super::change::{Actor, Refusal, RefusalKind};
+use super::commits::Waiting;
+use super::core::Core;
+use super::event::Notice;
+use super::overrides::Overrides;
+use super::plan::{Imagined, Plan, because, unknown};
+use super::record::{Key, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record};
+
+/// `force_up` and `force_down` end after this unless told otherwise (SEMANTICS, 18).
+const FORCE_LASTS: Duration = Duration::from_secs(4 * 3600);
+
+impl Core {
+    #[allow(clippy::too_many_arguments, reason = "the fields of one wish")]
+    pub(super) fn begin_override(
+        &self,
+        kind: OverrideWord,
+        target: &OverrideTargetName,
+        services: &[String],
+        lasts: Option<Duration>,
+        actor: &Actor,
+        reason: &str,
+        now: Now,
+    ) -> Result<Plan, Refusal> {
+        self.check_override_target(kind, target)?;
+        let services = services.iter().map(|name| self.known_service(name).map(|_| Arc::from(name.as_str()))).collect::<Result<Vec<Arc<str>>, _>>()?;
+        let health = |kind: OverrideWord| matches!(kind, OverrideWord::ForceUp | OverrideWord::ForceDown);
+        let same = |kept: &OverrideRecord| kept.target == *target && (health(kind) && health(kept.kind) || kind == OverrideWord::Freeze && kept.kind == kind);
+        if let Some((id, kept)) = self.overrides.kept.iter().find(|(_, kept)| same(&kept.record)) {
+            let detail = format!(
+                "{target} has the override o-{id} already ({} by {}{}); end it first",
+                kept.record.kind.word(),
+                kept.record.actor,
+                because(&kept.record.reason)
+            );
+            return Err(Refusal::new(RefusalKind::OverrideExists, detail));
+        }
+        let lasts = lasts.or(health(kind).then_some(FORCE_LASTS));
+        // The counter that this commit raises: unique for ever, also after overrides are gone.
+        let id = self.revision.0 + 1;
+        let record = OverrideRecord {
+            kind,
+            target: target.clone(),
+            services,
+            actor: actor.0.clone(),
+            reason: reason.to_string(),
+            at: now.wall,
+            ends: lasts.map(|lasts| now.wall.plus(lasts)),
+        };
+        let text = format!("o-{id}: {} of {target} {}{}", kind.word(), until(lasts), because(reason));
+        Ok(self.override_plan(id, Some(record), text, actor, now))
+    }
+
+    fn check_override_target(&self, kind: OverrideWord, target: &OverrideTargetName) -> Result<(), Refusal> {
+        let estate = &self.configuration.estate;
+        match target {
+            OverrideTargetName::Service(name) if kind == OverrideWord::Freeze => self.known_service(name).map(|_| ()),
+            OverrideTargetName::Service(_) => Err(Refusal::new(
+                RefusalKind::InvalidRequest,
+                format!("{} is about a region, pool or endpoint, not a service; limit it to services with `services`", kind.word()),
+            )),
+            _ if kind == OverrideWord::Freeze => {
+                Err(Refusal::new(RefusalKind::InvalidRequest, "freeze is about a service; use drain, force_up or force_down here"))
+            }
+            OverrideTargetName::Region(name) => match estate.region_named(name) {
+                Some(_) => Ok(()),
+                None => Err(unknown("region", name, estate.regions.iter().map(|region| &*region.name))),
+            },
+            OverrideTargetName::Pool(name) => match estate.pool_named(name) {
+                Some(_) => Ok(()),
+                None => Err(unknown("pool", name, estate.pools.iter().map(|pool| &*pool.name))),
+            },
+            OverrideTargetName::Endpoint(pool, name) => {
+                let Some(pool) = estate.pool_named(pool) else { return Err(unknown("pool", pool, estate.pools.iter().map(|pool| &*pool.name))) };
+                match estate.endpoint_named(pool, name) {
+                    Some(_) => Ok(()),
+                    None => Err(unknown("endpoint", name, estate.pool(pool).endpoints.iter().map(|id| &*estate.endpoint(*id).name))),
+                }
+            }
+        }
+    }
+
+    pub(super) fn kept_override(&self, id: u64, waiting: &Waiting) -> Result<OverrideRecord, Refusal> {
+        let known = || Refusal::new(RefusalKind::NotFound, format!("there is no override o-{id}; see `windrose get overrides`"));
+        let kept = self.overrides.kept.get(&id).ok_or_else(known)?;
+        match waiting.expect {
+            Some(expect) if expect != kept.revision => {
+                let detail = format!("o-{id} is at revision {}; nothing was changed, look and decide again", kept.revision.0);
+                Err(Refusal { revision: Some(kept.revision), ..Refusal::new(RefusalKind::RevisionMismatch, detail) })
+            }
+            _ => Ok(kept.record.clone()),
+        }
+    }
+
+    /// `record`: as it will be; `None`: ended.
+    pub(super) fn override_plan(&self, id: u64, record: Option<OverrideRecord>, text: String, Actor(actor): &Actor, now: Now) -> Plan {
+        let key = Key::Override(id);
+        let estate = &self.configuration.estate;
+        let mut imagined = Overrides::default();
+        for (kept_id, kept) in &self.overrides.kept {
+            imagined.keep(*kept_id, kept.record.clone(), kept.revision, now);
+        }
+        let before = imagined.kept.get(&id).map(|kept| kept.record.clone());
+        match &record {
+            Some(record) => imagined.keep(id, record.clone(), self.revision, now),
+            None => drop(imagined.kept.remove(&id)),
+        }
+        imagined.resolve(estate);
+        let mut services: Vec<ServiceId> = Vec::new();
+        for touched in before.iter().chain(&record) {
+            for pool in super::overrides::pools_of(estate, &touched.target) {
+                services.extend(self.users.get(pool.index()).into_iter().flatten());
+            }
+        }
+        // The end of a freeze lets the service follow what happened meanwhile; its beginning moves nothing.
+        if let (None, Some(OverrideTargetName::Service(name))) = (&record, before.as_ref().map(|before| &before.target)) {
+            services.extend(estate.service_named(name));
+        }
+        services.sort();
+        services.dedup();
+        let as_is = |service: &ServiceId| Imagined { service: *service, tree: self.service(*service).policy.clone(), memory: self.service_memory(*service) };
+        let imagined_services: Vec<Imagined> = services.iter().map(as_is).collect();
+        let shown = record.clone().or(before);
+        let ops = vec![match record {
+            Some(record) => Op::Put(key, Record::Override(record)),
+            None => Op::Delete(key),
+        }];
+        let mut plan = self.plan_of(ops, now);
+        plan.applied.moves = self.moves(&imagined_services, &imagined, now, false);
+        plan.applied.clients_follow_by = now.wall.plus(self.longest_ttl(plan.applied.moves.iter().map(|change| change.service)));
+        plan.applied.override_ = shown.map(|record| (id, record));
+        plan.notices.push(Notice::Override { text, actor: Some(actor.clone()) });
+        plan
+    }
+}
+
+/// For people.
+pub(super) fn until(lasts: Option<Duration>) -> String {
+    match lasts {
+        Some(lasts) => format!("for {}", duration_text(lasts)),
+        None => "until somebody ends it".to_string(),
+    }
+}

@@ -1,0 +1,188 @@
+//! Plans for a service's traffic: set, failover, undo, failback (SEMANTICS, 11, 15 and 17).
+
+use std::sync::Arc;
+
+use crate::model::{Choice, Node, Now, PolicyForm, ServiceId, Watch};
+use crate::policy::{self, Memory};
+
+use super::change::{Actor, Fault, Refusal, RefusalKind, UndoTo};
+use super::core::Core;
+use super::event::Notice;
+use super::plan::{Imagined, Plan, unknown};
+use super::record::{History, Key, Op, Record, Revision, TrafficRecord};
+
+/// Past changes of a service's traffic that are kept.
+const HISTORY_MAX: u64 = 1000;
+
+impl Core {
+    /// Sets a service's policy (`None`: back to the file's) under a new revision, with its history; ends its holds.
+    pub(super) fn set_traffic(
+        &self,
+        service: ServiceId,
+        form: Option<PolicyForm>,
+        verb: &str,
+        Actor(actor): &Actor,
+        reason: &str,
+        now: Now,
+    ) -> Result<Plan, Refusal> {
+        let estate = &self.configuration.estate;
+        let definition = estate.service(service);
+        let tree = match &form {
+            Some(form) => self.checked(form)?,
+            None => definition.policy.clone(),
+        };
+        let name = definition.name.clone();
+        let before = self.traffic.get(&name).and_then(|(record, _)| record.form.clone());
+        let sequence = self.traffic.get(&name).map_or(1, |(record, _)| record.sequence + 1);
+        let memory = Memory { held: Vec::new(), ..self.service_memory(service) };
+        let (actor, reason, at) = (actor.clone(), reason.to_string(), now.wall);
+        let record = TrafficRecord { form: form.clone(), sequence, actor: actor.clone(), reason: reason.clone(), at };
+        let history = History { form: form.clone(), before, verb: verb.to_string(), actor: actor.clone(), reason: reason.clone(), at };
+        let mut ops = vec![
+            Op::Put(Key::Traffic(name.clone()), Record::Traffic(record)),
+            Op::Put(Key::History(name.clone(), sequence), Record::History(history)),
+            Op::Put(Key::Memory(name.clone()), Record::Memory(super::memory::remember(estate, &memory))),
+        ];
+        if sequence > HISTORY_MAX {
+            ops.push(Op::Delete(Key::History(name.clone(), sequence - HISTORY_MAX)));
+        }
+        let mut plan = self.plan_of(ops, now);
+        plan.applied.moves = self.moves(&[Imagined { service, tree, memory }], &self.overrides, now, true);
+        plan.applied.clients_follow_by = now.wall.plus(self.longest_ttl([service].into_iter()));
+        let text = format!("{name}: traffic set to {}", form.as_ref().map_or("the file's policy".to_string(), policy_text));
+        plan.applied.form = form;
+        plan.notices.push(Notice::Traffic { service: name, text, actor, reason, revision: Revision(0) });
+        Ok(plan)
+    }
+
+    /// The tree of a form that an operator wrote; every fault with its pointer.
+    fn checked(&self, form: &PolicyForm) -> Result<Arc<Node>, Refusal> {
+        let word = form.choice.word();
+        let fault = |pointer: String, code, message: String, hint: &str| Fault { pointer, code, message, hint: hint.to_string() };
+        let mut faults: Vec<Fault> = form
+            .faults()
+            .into_iter()
+            .map(|message| fault(format!("/policy/{word}"), "policy", message, "shares are per cent, sum 100, and at least one is above 0"))
+            .collect();
+        let tree = self.configuration.estate.resolve(form);
+        if let Err(errors) = &tree {
+            faults.extend(errors.iter().map(|error| {
+                let pointer = match error {
+                    crate::model::ResolveError::Unknown { name, .. } => format!("/policy/{word}/{name}"),
+                    _ => format!("/policy/{word}"),
+                };
+                fault(pointer, "unknown-child", error.to_string(), "name pools and policies of the file; see `windrose get pools`")
+            }));
+        }
+        if let Ok(tree) = &tree {
+            tree.pools(&mut |pool| {
+                let pool = self.configuration.estate.pool(pool);
+                if pool.endpoints.iter().any(|id| self.configuration.estate.endpoint(*id).watch == Watch::Nothing) {
+                    let message = format!("nothing watches pool `{}`; it can only be a last resort (`when_all_down`)", pool.name);
+                    faults.push(fault(format!("/policy/{word}/{}", pool.name), "unwatched-pool", message, "give the pool a monitor in the file"));
+                }
+            });
+        }
+        match tree {
+            Ok(tree) if faults.is_empty() => Ok(tree),
+            _ => Err(Refusal { faults, ..Refusal::new(RefusalKind::InvalidRequest, "this policy can't be used; nothing was changed") }),
+        }
+    }
+
+    pub(super) fn failover_form(&self, service: ServiceId, to: Option<&str>) -> Result<PolicyForm, Refusal> {
+        let view = self.service(service);
+        let (form, name) = (view.form, &view.service.name);
+        if let Choice::Multivalue(_) = form.choice {
+            let detail = format!("`{name}` is a multivalue, which has no order to switch; set another policy with PUT /api/v1/services/{name}/traffic");
+            return Err(Refusal::new(RefusalKind::PolicyMismatch, detail));
+        }
+        let estate = &self.configuration.estate;
+        let usable = |child: &str| {
+            policy::child_named(view.policy, estate, child).is_some_and(|node| policy::child_state(&self.facts(), Some(service), node).is_usable())
+        };
+        let to = match to {
+            Some(to) => {
+                if policy::child_named(view.policy, estate, to).is_none() {
+                    return Err(unknown(&format!("child of `{name}` called"), to, form.choice.children().into_iter().map(String::as_str)));
+                }
+                if !usable(to) {
+                    let detail = format!("`{to}` is not up, or it is drained, so traffic of `{name}` can't go there");
+                    let hint =
+                        format!("wait for `{to}`, choose another with --to, or force it with `windrose force-up pool {to}`; see `windrose describe pool {to}`");
+                    let fault = Fault { pointer: "/to".to_string(), code: "target-not-up", message: detail.clone(), hint };
+                    return Err(Refusal { faults: vec![fault], ..Refusal::new(RefusalKind::TargetNotUp, format!("{detail}; nothing was changed")) });
+                }
+                to.to_string()
+            }
+            None => {
+                let family = self.main_family(service);
+                let shares: Vec<(String, f64)> = policy::child_shares(&view.decision.families[family.index()], view.policy, estate)
+                    .into_iter()
+                    .map(|(child, share)| (child.to_string(), share))
+                    .collect();
+                policy::edit::next_target(&self.in_file_order(service, form), &shares, &usable).ok_or_else(|| {
+                    Refusal::new(
+                        RefusalKind::TargetNotUp,
+                        format!("no other child of `{name}` is up and not drained, so there is nowhere to go; nothing was changed"),
+                    )
+                })?
+            }
+        };
+        policy::edit::failover(form, &to).map_err(|error| Refusal::new(RefusalKind::PolicyMismatch, error.to_string()))
+    }
+
+    /// The children of a form in the order of the file's policy; those that it lacks come last, in their own order.
+    fn in_file_order(&self, service: ServiceId, form: &PolicyForm) -> PolicyForm {
+        let file: Vec<&String> = self.configuration.estate.service(service).form.choice.children();
+        let mut children: Vec<String> = form.choice.children().into_iter().cloned().collect();
+        children.sort_by_key(|name| file.iter().position(|child| *child == name).unwrap_or(usize::MAX));
+        PolicyForm::new(Choice::Failover(children))
+    }
+
+    pub(super) fn undo_form(&self, service: ServiceId, to: UndoTo) -> Result<Option<PolicyForm>, Refusal> {
+        let name = &self.configuration.estate.service(service).name;
+        let nothing =
+            || Refusal::new(RefusalKind::NothingToUndo, format!("traffic of `{name}` has not been changed by an operator yet; there is nothing to undo"));
+        let history = self.history.get(name).ok_or_else(nothing)?;
+        match to {
+            UndoTo::File => Ok(None),
+            UndoTo::Before => history.values().next_back().map(|(_, last)| last.before.clone()).ok_or_else(nothing),
+            UndoTo::Revision(Revision(0)) => Ok(None),
+            UndoTo::Revision(wanted) => history
+                .values()
+                .find(|(revision, _)| *revision == wanted)
+                .map(|(_, history)| history.form.clone())
+                .ok_or_else(|| Refusal::new(RefusalKind::NotFound, format!("`{name}` has no revision {}; see `windrose history {name}`", wanted.0))),
+        }
+    }
+
+    pub(super) fn end_holds(&self, service: ServiceId, pool: Option<&str>, Actor(actor): &Actor, now: Now) -> Result<Plan, Refusal> {
+        let estate = &self.configuration.estate;
+        let name = estate.service(service).name.clone();
+        let pool = match pool {
+            Some(wanted) => Some(estate.pool_named(wanted).ok_or_else(|| unknown("pool", wanted, estate.pools.iter().map(|pool| &*pool.name)))?),
+            None => None,
+        };
+        let mut memory = self.service_memory(service);
+        if !memory.end_holds(pool) {
+            let mut plan = self.plan_of(Vec::new(), now);
+            plan.applied.messages.push(format!("nothing of `{name}` was held"));
+            return Ok(plan);
+        }
+        let ops = vec![Op::Put(Key::Memory(name.clone()), Record::Memory(super::memory::remember(estate, &memory)))];
+        let mut plan = self.plan_of(ops, now);
+        let tree = self.service(service).policy.clone();
+        plan.applied.moves = self.moves(&[Imagined { service, tree, memory }], &self.overrides, now, true);
+        plan.notices.push(Notice::Override { text: format!("{name}: holds ended (failback)"), actor: Some(actor.clone()) });
+        Ok(plan)
+    }
+}
+
+/// `failover prod > dr`, `weighted prod 80 %, dr 20 %`.
+fn policy_text(form: &PolicyForm) -> String {
+    match &form.choice {
+        Choice::Failover(children) => format!("failover {}", children.join(" > ")),
+        Choice::Multivalue(children) => format!("multivalue {}", children.join(", ")),
+        Choice::Weighted(children) => format!("weighted {}", children.iter().map(|(name, share)| format!("{name} {share} %")).collect::<Vec<_>>().join(", ")),
+    }
+}

@@ -1,0 +1,221 @@
+//! Looking at the core: what explain, status, the API and metrics read. Changes nothing.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use crate::health::HealthTable;
+use crate::model::{Estate, Family, Node, Now, PolicyForm, PoolId, Service, ServiceId, Timestamp};
+use crate::policy::{self, Decision, Facts, Memory, Step};
+use crate::snapshot::CellMap;
+use crate::zone::Zone;
+
+use super::core::{Core, StoreState};
+use super::record::{History, OverrideRecord, OverrideTargetName, Revision, Source, TokenRecord, TrafficRecord};
+
+/// A service as it stands: what explain, status and metrics read.
+#[derive(Debug)]
+pub struct ServiceView<'a> {
+    /// Its id in the present estate.
+    pub id: ServiceId,
+    /// Its definition.
+    pub service: &'a Service,
+    /// Whose policy is in force.
+    pub source: Source,
+    /// The store's counter at the last change of its traffic; 0 before the first.
+    pub revision: Revision,
+    /// Stable hash of the file's policy form; with `revision` it makes the ETag.
+    pub file_hash: u64,
+    /// The last change by an operator.
+    pub traffic: Option<&'a TrafficRecord>,
+    /// The form in force.
+    pub form: &'a PolicyForm,
+    /// The tree in force.
+    pub policy: &'a Arc<Node>,
+    /// What it answers now.
+    pub decision: &'a Decision,
+    /// What it remembers: holds, last answering pools.
+    pub memory: &'a Memory,
+    /// Stored traffic that can't be used, and why (SEMANTICS, 16).
+    pub unusable: Option<&'a str>,
+    /// The override that freezes it.
+    pub frozen: Option<u64>,
+}
+
+/// An override as it stands.
+#[derive(Debug)]
+pub struct Override<'a> {
+    /// The N of `o-N`.
+    pub id: u64,
+    /// What it says.
+    pub record: &'a OverrideRecord,
+    /// The store's counter at its last change.
+    pub revision: Revision,
+    /// Its target exists in the present estate.
+    pub matched: bool,
+}
+
+/// The core in one look.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overview {
+    /// The store's counter.
+    pub revision: Revision,
+    /// Of the published snapshot.
+    pub generation: u64,
+    /// Probe outcomes of plans that no longer run.
+    pub ignored_outcomes: u64,
+    /// When the configuration in force was taken.
+    pub configured_at: Timestamp,
+    /// Keys that changed in the file and wait for a restart.
+    pub needs_restart: Vec<String>,
+    /// Does the store work?
+    pub store: StoreHealth,
+}
+
+/// Does the store work?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// The last commit was made.
+    pub up: bool,
+    /// What the last failed one said.
+    pub why: Option<String>,
+}
+
+impl Core {
+    /// Everything that exists.
+    pub fn estate(&self) -> &Arc<Estate> {
+        &self.configuration.estate
+    }
+
+    /// Static records.
+    pub fn zones(&self) -> &[Arc<Zone>] {
+        &self.configuration.zones
+    }
+
+    /// Verdicts.
+    pub fn health(&self) -> &HealthTable {
+        &self.health
+    }
+
+    /// What policy sees: for views of pools and endpoints.
+    pub fn policy_facts(&self) -> Facts<'_> {
+        self.facts()
+    }
+
+    /// Which counter cell belongs to which service, pools and rung.
+    pub fn cells(&self) -> &CellMap {
+        &self.cells
+    }
+
+    /// Number of the probe plan in force; outcomes of others are ignored.
+    pub fn plan(&self) -> u64 {
+        self.plan
+    }
+
+    /// Counters and store.
+    pub fn overview(&self) -> Overview {
+        let store = match &self.store {
+            StoreState::Up => StoreHealth { up: true, why: None },
+            StoreState::Down(why) => StoreHealth { up: false, why: Some(why.clone()) },
+            StoreState::Absent => StoreHealth { up: false, why: Some("started with --without-store".to_string()) },
+        };
+        Overview {
+            revision: self.revision,
+            generation: self.generation,
+            ignored_outcomes: self.ignored_outcomes,
+            configured_at: self.configured_at,
+            needs_restart: self.configuration.needs_restart.clone(),
+            store,
+        }
+    }
+
+    /// One service as it stands.
+    #[allow(clippy::indexing_slicing, reason = "one state per service of the estate, and ids never leave it")]
+    pub fn service(&self, id: ServiceId) -> ServiceView<'_> {
+        let service = self.configuration.estate.service(id);
+        let state = &self.services[id.index()];
+        let traffic = self.traffic.get(&service.name);
+        ServiceView {
+            id,
+            service,
+            source: state.source,
+            revision: traffic.map_or(Revision(0), |(_, revision)| *revision),
+            file_hash: hash_of(&service.form),
+            traffic: traffic.map(|(record, _)| record),
+            form: &state.form,
+            policy: &state.tree,
+            decision: &state.decision,
+            memory: &state.memory,
+            unusable: state.unusable.as_deref(),
+            frozen: self.overrides.frozen.get(&id).copied(),
+        }
+    }
+
+    /// Shares by pool if everything were up: what is asked for. In file order; 0 for standby pools.
+    pub fn desired(&self, id: ServiceId) -> Vec<(Arc<str>, f64)> {
+        self.named(policy::desired(self.service(id).policy))
+    }
+
+    /// Shares by pool as answered now in one family, 0 for the tree's other pools.
+    pub fn effective(&self, id: ServiceId, family: Family) -> Vec<(Arc<str>, f64)> {
+        let view = self.service(id);
+        self.named(policy::effective(&view.decision.families[family.index()], view.policy))
+    }
+
+    /// The family that shares are shown for: IPv4 unless no pool has an IPv4 endpoint.
+    pub fn shown_family(&self, id: ServiceId) -> Family {
+        self.main_family(id)
+    }
+
+    fn named(&self, shares: Vec<(PoolId, f64)>) -> Vec<(Arc<str>, f64)> {
+        shares.into_iter().map(|(pool, share)| (self.configuration.estate.pool(pool).name.clone(), share)).collect()
+    }
+
+    /// Decides again and tells each step. A frozen service answers by an older decision; the last step says so.
+    pub fn explain(&self, id: ServiceId, now: Now) -> (Decision, Vec<Step>) {
+        let view = self.service(id);
+        let mut steps = Vec::new();
+        let decision = policy::explain(view.service, view.policy, &self.facts(), view.memory, now, &mut |step| steps.push(step()));
+        if let Some(id) = view.frozen {
+            steps.push(Step { topic: "frozen", text: format!("override o-{id} freezes this service: it answers as decided before, whatever health says") });
+            return (view.decision.clone(), steps);
+        }
+        (decision, steps)
+    }
+
+    /// Overrides by id.
+    pub fn overrides(&self) -> Vec<Override<'_>> {
+        self.overrides.kept.iter().map(|(id, kept)| Override { id: *id, record: &kept.record, revision: kept.revision, matched: kept.matched }).collect()
+    }
+
+    /// The overrides that act on an endpoint for some service: its own, its pool's, its region's.
+    pub fn overrides_on(&self, endpoint: crate::model::EndpointId) -> Vec<Override<'_>> {
+        let estate = &self.configuration.estate;
+        let of = estate.endpoint(endpoint);
+        let pool = estate.pool(of.pool);
+        let region = estate.region(pool.region);
+        let acts = |target: &OverrideTargetName| match target {
+            OverrideTargetName::Region(name) => *name == region.name,
+            OverrideTargetName::Pool(name) => *name == pool.name,
+            OverrideTargetName::Endpoint(in_pool, name) => *in_pool == pool.name && *name == of.name,
+            OverrideTargetName::Service(_) => false,
+        };
+        self.overrides().into_iter().filter(|kept| acts(&kept.record.target)).collect()
+    }
+
+    /// Past changes of a service's traffic, newest first: the store's counter then, and the change.
+    pub fn history(&self, service: &str) -> Vec<(Revision, &History)> {
+        self.history.get(service).into_iter().flat_map(|entries| entries.values().rev()).map(|(revision, history)| (*revision, history)).collect()
+    }
+
+    /// Tokens by id.
+    pub fn tokens(&self) -> impl Iterator<Item = (&Arc<str>, &TokenRecord)> {
+        self.tokens.iter()
+    }
+}
+
+/// The same for equal forms, in every process of one build.
+fn hash_of(form: &PolicyForm) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    form.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,268 @@
+//! What the store keeps, typed. How it becomes bytes is the `store` room's business.
+//!
+//! Everything is by *name*: ids mean nothing outside one estate.
+
+use std::sync::Arc;
+
+use crate::health::State;
+use crate::model::{Family, PolicyForm, Timestamp};
+
+/// The store's counter. Operators' commits raise it, learned ones (verdicts, memory) don't.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub u64);
+
+/// Where a record lives.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// `traffic/SERVICE`
+    Traffic(Arc<str>),
+    /// `history/SERVICE/N`: the N-th change of a service's traffic, from 1.
+    History(Arc<str>, u64),
+    /// `override/N` (shown as `o-N`).
+    Override(u64),
+    /// `token/ID`
+    Token(Arc<str>),
+    /// `verdict/TARGET-KEY`
+    Verdict(Arc<str>),
+    /// `memory/SERVICE`
+    Memory(Arc<str>),
+    /// `alive`: the store's last sign of life (SEMANTICS, 13).
+    Alive,
+}
+
+/// A record's content.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// For [`Key::Traffic`].
+    Traffic(TrafficRecord),
+    /// For [`Key::History`].
+    History(History),
+    /// For [`Key::Override`].
+    Override(OverrideRecord),
+    /// For [`Key::Token`].
+    Token(TokenRecord),
+    /// For [`Key::Verdict`].
+    Verdict(LearnedVerdict),
+    /// For [`Key::Memory`].
+    Memory(LearnedMemory),
+    /// For [`Key::Alive`].
+    Alive(Timestamp),
+}
+
+/// A record as loaded, with the store's counter at its last change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// Where.
+    pub key: Key,
+    /// What.
+    pub record: Record,
+    /// When, on the store's counter.
+    pub revision: Revision,
+}
+
+/// One step of a commit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// Write.
+    Put(Key, Record),
+    /// Remove; removing nothing is fine.
+    Delete(Key),
+}
+
+/// What a commit needs to find, else it fails whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// The key does not exist.
+    Absent,
+    /// The key's record has this revision.
+    At(Revision),
+}
+
+/// Whose wish the policy in force is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The file's.
+    File,
+    /// An operator's.
+    Operator,
+}
+
+/// Traffic that operators have set for one service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrafficRecord {
+    /// `Some`: their policy. `None`: they returned to the file's (`undo --to file`).
+    pub form: Option<PolicyForm>,
+    /// How many changes this service has seen; [`Key::History`] of this one.
+    pub sequence: u64,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One past change of a service's traffic. The record's own revision is the store's counter then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct History {
+    /// What was set; `None`: the file's.
+    pub form: Option<PolicyForm>,
+    /// What stood before; `None`: the file's.
+    pub before: Option<PolicyForm>,
+    /// `set`, `failover`, `undo`.
+    pub verb: String,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What kind of override, as people say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OverrideWord {
+    /// No new answers while anything else is up.
+    Drain,
+    /// Counts as up.
+    ForceUp,
+    /// Never answered.
+    ForceDown,
+    /// A service keeps its decision against automatic change.
+    Freeze,
+}
+
+impl OverrideWord {
+    /// The word in API, CLI, metrics and the store.
+    pub fn word(self) -> &'static str {
+        match self {
+            OverrideWord::Drain => "drain",
+            OverrideWord::ForceUp => "force_up",
+            OverrideWord::ForceDown => "force_down",
+            OverrideWord::Freeze => "freeze",
+        }
+    }
+
+    /// The other way.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Drain, Self::ForceUp, Self::ForceDown, Self::Freeze].into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+/// What an override is about, by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OverrideTargetName {
+    /// A region.
+    Region(Arc<str>),
+    /// A pool.
+    Pool(Arc<str>),
+    /// An endpoint: pool and name.
+    Endpoint(Arc<str>, Arc<str>),
+    /// A service (freeze).
+    Service(Arc<str>),
+}
+
+/// `region/prod`, `pool/prod`, `endpoint/prod/a`, `service/orders`: in API, metrics and the store.
+impl std::fmt::Display for OverrideTargetName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Region(name) => write!(f, "region/{name}"),
+            Self::Pool(name) => write!(f, "pool/{name}"),
+            Self::Endpoint(pool, name) => write!(f, "endpoint/{pool}/{name}"),
+            Self::Service(name) => write!(f, "service/{name}"),
+        }
+    }
+}
+
+impl OverrideTargetName {
+    /// The other way; `None` if it is not of that form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, name) = text.split_once('/').filter(|(_, name)| !name.is_empty())?;
+        match kind {
+            "region" => Some(Self::Region(name.into())),
+            "pool" => Some(Self::Pool(name.into())),
+            "service" => Some(Self::Service(name.into())),
+            "endpoint" => name.split_once('/').map(|(pool, name)| Self::Endpoint(pool.into(), name.into())),
+            _ => None,
+        }
+    }
+}
+
+/// An operator's override (SEMANTICS, 18).
+#[derive(Clone, Debug, PartialEq)]
+pub struct OverrideRecord {
+    /// What it does.
+    pub kind: OverrideWord,
+    /// To what.
+    pub target: OverrideTargetName,
+    /// Only for these services; empty: for all.
+    pub services: Vec<Arc<str>>,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
+    /// Until when; `None`: until somebody ends it.
+    pub ends: Option<Timestamp>,
+}
+
+/// What a token may do: `read < operate < admin`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Look.
+    Read,
+    /// Move traffic, override.
+    Operate,
+    /// Tokens, reload.
+    Admin,
+}
+
+impl Scope {
+    /// The word in API, CLI and the store.
+    pub fn word(self) -> &'static str {
+        match self {
+            Scope::Read => "read",
+            Scope::Operate => "operate",
+            Scope::Admin => "admin",
+        }
+    }
+
+    /// The other way.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Scope::Read, Scope::Operate, Scope::Admin].into_iter().find(|scope| scope.word() == word)
+    }
+}
+
+/// An API token; the secret itself is never kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenRecord {
+    /// A name for people, unique.
+    pub name: String,
+    /// SHA-256 of the secret, hex.
+    pub hash: String,
+    /// What it may do.
+    pub scope: Scope,
+    /// When it was made.
+    pub at: Timestamp,
+    /// When it stops working.
+    pub ends: Option<Timestamp>,
+}
+
+/// A verdict to start from (SEMANTICS, 13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LearnedVerdict {
+    /// Up or Down.
+    pub state: State,
+    /// When it became so.
+    pub since: Timestamp,
+}
+
+/// A service's [`Memory`](crate::policy::Memory) by pool names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LearnedMemory {
+    /// Held pools.
+    pub held: Vec<(Arc<str>, Family)>,
+    /// Pools of the last decision from a rung above `all_down`, per family (IPv4, IPv6).
+    pub last: [Vec<Arc<str>>; 2],
+}

@@ -1,0 +1,139 @@
+//! A new configuration: all or nothing (SEMANTICS, 15 and 16).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::Now;
+
+use super::change::{Applied, Fault, Refusal, RefusalKind};
+use super::core::{Core, Hurry, Serving};
+use super::event::{Configuration, Effect, Effects, Notice, Ticket};
+
+impl Core {
+    pub(super) fn reload(&mut self, ticket: Ticket, next: Configuration, now: Now, effects: &mut Effects) {
+        let faults = self.unusable_after(&next);
+        if !faults.is_empty() {
+            let refusal = Refusal {
+                faults,
+                ..Refusal::new(
+                    RefusalKind::InvalidRequest,
+                    "the new file lacks names that operators' traffic uses; nothing was changed, the old configuration serves on",
+                )
+            };
+            effects.push(Effect::Reply { ticket, reply: Err(refusal) });
+            return;
+        }
+        let mut messages = self.overruled(&next);
+        messages.extend(self.unraised_serials(&next));
+        messages.extend(next.needs_restart.iter().map(|key| format!("`{key}` changed and needs a restart; the old value stays until then")));
+        let old = std::mem::replace(&mut self.configuration, next);
+        self.configured_at = now.wall;
+        let estate = self.configuration.estate.clone();
+        self.health = self.health.carried_over(&old.estate, &estate, now);
+        let kept: BTreeSet<&Arc<str>> = estate.targets.iter().map(|target| &target.key).collect();
+        let forgotten: Vec<Arc<str>> = old.estate.targets.iter().map(|target| &target.key).filter(|key| !kept.contains(key)).cloned().collect();
+        self.carry_learned(&old, forgotten);
+        self.build_services();
+        self.overrides.resolve(&estate);
+        self.plan += 1;
+        self.plan_due = Some(Hurry(false));
+        self.rebuild = true;
+        if let Serving::FirstRound { unknown, .. } = &mut self.serving {
+            *unknown = estate.targets.len();
+        }
+        let text = format!(
+            "configuration taken: {}, {}, {}, {}",
+            counted(estate.services.len(), "service"),
+            counted(estate.pools.len(), "pool"),
+            counted(estate.targets.len(), "target"),
+            counted(self.configuration.zones.len(), "zone")
+        );
+        effects.push(Effect::Tell(Notice::Reloaded { text: text.clone() }));
+        for state in self.services.iter().zip(&estate.services).filter_map(|(state, service)| state.unusable.clone().map(|why| (service.name.clone(), why))) {
+            effects.push(Effect::Tell(Notice::TrafficUnusable { service: state.0, text: state.1 }));
+        }
+        messages.insert(0, text);
+        let applied = Applied { messages, ..Applied::nothing(self.revision, now.wall) };
+        self.replies.push((ticket, applied));
+    }
+
+    /// Memories go to their names; learned state that waits is translated to the new ids (all that is known is written again: cheap and safe).
+    fn carry_learned(&mut self, old: &Configuration, forgotten: Vec<Arc<str>>) {
+        let verdicts: BTreeSet<Arc<str>> = self.commits.learned.verdicts.iter().map(|target| old.estate.target(*target).key.clone()).collect();
+        let memories: BTreeSet<Arc<str>> = self.commits.learned.memories.iter().map(|service| old.estate.service(*service).name.clone()).collect();
+        for (service, state) in old.estate.services.iter().zip(&self.services) {
+            self.spare_memories.insert(service.name.clone(), super::memory::remember(&old.estate, &state.memory));
+        }
+        let estate = &self.configuration.estate;
+        self.commits.learned.verdicts =
+            (0..estate.targets.len()).map(crate::model::TargetId::at).filter(|id| verdicts.contains(&estate.target(*id).key)).collect();
+        self.commits.learned.memories =
+            (0..estate.services.len()).map(crate::model::ServiceId::at).filter(|id| memories.contains(&estate.service(*id).name)).collect();
+        self.commits.learned.forgotten.extend(forgotten);
+        // A batch in flight names ids of the old estate; if it fails there is nothing to put back but a full rewrite.
+        if let Some((_, super::commits::InFlight::Learned(batch))) = &mut self.commits.in_flight {
+            let lost = std::mem::take(batch);
+            if !lost.is_empty() {
+                let known = |id: &crate::model::TargetId| self.health.target(*id).state != crate::health::State::Unknown;
+                self.commits.learned.verdicts = (0..estate.targets.len()).map(crate::model::TargetId::at).filter(known).collect();
+                self.commits.learned.memories = (0..estate.services.len()).map(crate::model::ServiceId::at).collect();
+                self.commits.learned.ended.extend(lost.ended);
+                self.commits.learned.forgotten.extend(lost.forgotten);
+            }
+        }
+    }
+
+    /// Traffic in force that the new file could not serve.
+    fn unusable_after(&self, next: &Configuration) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (name, (record, revision)) in &self.traffic {
+            let (Some(form), Some(_)) = (&record.form, next.estate.service_named(name)) else { continue };
+            let usable_now = self.configuration.estate.service_named(name).is_some() && self.configuration.estate.resolve(form).is_ok();
+            if let (true, Err(errors)) = (usable_now, next.estate.resolve(form)) {
+                let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                faults.push(Fault {
+                    pointer: format!("/service/{name}"),
+                    code: "traffic-unusable",
+                    message: format!("traffic of `{name}` (revision {}, set by {} at {}) would be unusable: {why}", revision.0, record.actor, record.at),
+                    hint: format!("keep the name in the file, or give the traffic back to it first: windrose undo {name} --to file"),
+                });
+            }
+        }
+        faults
+    }
+
+    /// Services whose policy changed in the file under an operator's (SEMANTICS, 15).
+    fn overruled(&self, next: &Configuration) -> Vec<String> {
+        let mut messages = Vec::new();
+        for service in &next.estate.services {
+            let Some((record, revision)) = self.traffic.get(&service.name) else { continue };
+            let before = self.configuration.estate.service_named(&service.name).map(|id| &self.configuration.estate.service(id).form);
+            if record.form.is_some() && before.is_some_and(|before| *before != service.form) {
+                let name = &service.name;
+                messages.push(format!("the file's policy of `{name}` changed, but traffic set by {} (revision {}) goes before it; to follow the file: windrose undo {name} --to file", record.actor, revision.0));
+            }
+        }
+        messages
+    }
+
+    /// Zones whose content changed under the same serial (SEMANTICS, 23).
+    fn unraised_serials(&self, next: &Configuration) -> Vec<String> {
+        let mut messages = Vec::new();
+        for zone in &next.zones {
+            let Some(before) = self.configuration.zones.iter().find(|before| before.apex == zone.apex) else { continue };
+            if before.sets != zone.sets && before.serial() == zone.serial() {
+                messages.push(format!(
+                    "zone {} changed but its serial {} did not; raise it so that people and secondaries can see the difference",
+                    zone.apex,
+                    zone.serial()
+                ));
+            }
+        }
+        messages
+    }
+}
+
+/// `1 zone`, `2 zones`.
+fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}

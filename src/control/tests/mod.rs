@@ -1,0 +1,7 @@
+//! The core at any moment: events in, effects out, a store and DNS imagined.
+
+mod changes;
+mod learned;
+mod reload;
+mod seeds;
+mod world;
