@@ -83,3 +83,5 @@ pub mod snapshot;
 pub mod answer;
 
 pub mod control;
+
+pub mod metrics;
