@@ -85,3 +85,5 @@ pub mod answer;
 pub mod control;
 
 pub mod metrics;
+
+pub mod config;

@@ -1,0 +1,243 @@
+//! `[region.NAME]` and `[pool.NAME]`: places, endpoints, and the targets that are probed for them.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::config::file::{Endpoint as EndpointWord, EndpointTable, Pool as Table, Region as RegionTable};
+use crate::config::problem::Sink;
+use crate::config::read::{At, Entry, Key, Named};
+use crate::config::target_key::{definition, target_key};
+use crate::model::{Check, Endpoint, EndpointId, Estate, Family, MonitorId, Pool, PoolId, Region, RegionId, Target, TargetId, Watch};
+
+use super::monitors::Monitors;
+use super::policies::Policies;
+use super::{check_name, number};
+
+/// Where pools stand, by name and by id.
+#[derive(Debug, Default)]
+pub(super) struct Pools {
+    pub by_name: HashMap<Arc<str>, PoolId>,
+    /// By [`PoolId`].
+    pub spans: Vec<Range<usize>>,
+    /// Pools without the key `monitor`.
+    unwatched: Vec<PoolId>,
+}
+
+pub(super) fn check(regions: Named<RegionTable>, pools: Named<Table>, monitors: &Monitors, estate: &mut Estate, sink: &mut Sink<'_>) -> Pools {
+    let mut maker = Maker {
+        monitors,
+        estate,
+        regions: HashMap::new(),
+        declared: HashSet::new(),
+        targets: HashMap::new(),
+        same_monitor: HashMap::new(),
+        definitions: HashMap::new(),
+        pools: Pools::default(),
+    };
+    for Entry { name, span, value: RegionTable {} } in regions.0 {
+        check_name(&name, &span, "region", sink);
+        maker.region(&name);
+        maker.declared.insert(name);
+    }
+    for entry in pools.0 {
+        maker.pool(entry, sink);
+    }
+    maker.pools
+}
+
+/// A pool without a monitor is never known to be up: it serves as a last resort and nowhere else.
+pub(super) fn check_watched(pools: &Pools, policies: &Policies, last_resorts: &HashSet<PoolId>, estate: &Estate, sink: &mut Sink<'_>) {
+    for id in &pools.unwatched {
+        let name = &estate.pool(*id).name;
+        let Some(span) = pools.spans.get(id.index()) else { continue };
+        if policies.used(*id) {
+            sink.missing(
+                span,
+                format_args!("pool.{name}"),
+                "a pool that a policy uses needs a monitor",
+                "add monitor = \"…\"; without one it can only be in when_all_down = { pool = \"…\" }",
+            );
+        } else if !last_resorts.contains(id) {
+            sink.missing(span, format_args!("pool.{name}"), "`monitor` is missing", "add monitor = \"…\"; only a pool used by when_all_down alone needs none");
+        }
+    }
+}
+
+struct Maker<'a> {
+    monitors: &'a Monitors,
+    estate: &'a mut Estate,
+    regions: HashMap<String, RegionId>,
+    declared: HashSet<String>,
+    targets: HashMap<(MonitorId, IpAddr), TargetId>,
+    /// The first monitor with the same definition: two names for one check are probed once.
+    same_monitor: HashMap<MonitorId, MonitorId>,
+    definitions: HashMap<String, MonitorId>,
+    pools: Pools,
+}
+
+impl Maker<'_> {
+    fn region(&mut self, name: &str) -> RegionId {
+        if let Some(id) = self.regions.get(name) {
+            return *id;
+        }
+        let id = RegionId::at(self.estate.regions.len());
+        self.estate.regions.push(Region { name: name.into() });
+        self.regions.insert(name.to_string(), id);
+        id
+    }
+
+    fn pool(&mut self, entry: Entry<Table>, sink: &mut Sink<'_>) {
+        let Entry { name, span, value: Table { region, monitor, min_up, min_active, endpoints } } = entry;
+        check_name(&name, &span, "pool", sink);
+        let path = format!("pool.{name}");
+        let id = PoolId::at(self.estate.pools.len());
+        if let Some(region) = region.get().filter(|region| region.value != name && !self.declared.contains(&region.value)) {
+            let help = sink.suggestion(&region.value, self.declared.iter().map(String::as_str), format!("declare it: [region.{}]", region.value));
+            sink.problem(&region.span, format_args!("{path}.region"), format!("no region is called `{}`", region.value), help);
+        }
+        let region = self.region(&region.or(name.clone()));
+        let watch = self.monitor(&monitor, &path, sink);
+        if monitor.is_absent() {
+            self.pools.unwatched.push(id);
+        }
+        let ids = self.endpoints(id, &path, &endpoints, watch, sink);
+        if endpoints.is_absent() {
+            sink.missing(&span, &path, "`endpoints` is missing", "add endpoints = [\"192.0.2.10\", \"192.0.2.11\"]");
+        } else if let Some(list) = endpoints.get().filter(|list| list.value.is_empty()) {
+            sink.problem(&list.span, format_args!("{path}.endpoints"), "a pool without endpoints", "add at least one address");
+        }
+        let written = endpoints.get().map_or(0, |list| list.value.len());
+        let mut at_most = |key: &Key<i64>, name: &str| {
+            let count = number(key, 1..=i64::from(u32::MAX), 1, format_args!("{path}.{name}"), sink);
+            if let Some(found) = key.get().filter(|found| written > 0 && found.value > written as i64) {
+                let message = format!("{name} = {}, but the pool has {written} endpoint{}", found.value, if written == 1 { "" } else { "s" });
+                sink.problem(&found.span, format_args!("{path}.{name}"), message, format!("from 1 to {written}"));
+            }
+            u32::try_from(count).unwrap_or(1)
+        };
+        let min_active = min_active.get().is_some().then(|| at_most(&min_active, "min_active"));
+        let min_up_count = at_most(&min_up, "min_up");
+        let pool = Pool { name: name.as_str().into(), region, endpoints: ids, min_up: min_up_count, min_active };
+        self.family_warning(&pool, &min_up, &path, sink);
+        self.pools.by_name.insert(pool.name.clone(), id);
+        self.pools.spans.push(span);
+        self.estate.pools.push(pool);
+    }
+
+    /// `min_up` counts within a family (SEMANTICS, 7).
+    fn family_warning(&self, pool: &Pool, min_up: &Key<i64>, path: &str, sink: &mut Sink<'_>) {
+        let Some(found) = min_up.get() else { return };
+        for (family, word) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
+            let count = pool.endpoints.iter().filter(|id| Family::of(self.estate.endpoint(**id).address) == family).count();
+            if count > 0 && count < pool.min_up as usize && pool.min_up as usize <= pool.endpoints.len() {
+                let message = format!(
+                    "min_up = {} counts each address family by itself, and there are {count} {word} endpoints: for {word} the pool is never up",
+                    pool.min_up
+                );
+                sink.warning(&found.span, format_args!("{path}.min_up"), message, format!("at most {count}, or more {word} endpoints"));
+            }
+        }
+    }
+
+    /// The monitor of a pool; `None`: nothing watches it.
+    fn monitor(&mut self, monitor: &Key<String>, path: &str, sink: &mut Sink<'_>) -> Option<MonitorId> {
+        let At { value, span } = monitor.get()?;
+        let found = self.monitors.get(value).copied();
+        if found.is_none() {
+            let help = sink.suggestion(value, self.monitors.keys().map(String::as_str), format!("add [monitor.{value}]"));
+            sink.problem(span, format_args!("{path}.monitor"), format!("no monitor is called `{value}`"), help);
+        }
+        found
+    }
+
+    fn endpoints(&mut self, pool: PoolId, path: &str, list: &Key<Vec<Key<EndpointWord>>>, watch: Option<MonitorId>, sink: &mut Sink<'_>) -> Vec<EndpointId> {
+        let mut ids = Vec::new();
+        let mut addresses: HashMap<IpAddr, Range<usize>> = HashMap::new();
+        let mut names: HashMap<Arc<str>, Range<usize>> = HashMap::new();
+        for (index, word) in list.get().map(|list| &list.value[..]).unwrap_or_default().iter().enumerate() {
+            let Some(At { value: EndpointWord(EndpointTable { name, address, weight, tier }), span }) = word.get() else { continue };
+            let path = format!("{path}.endpoints[{index}]");
+            if address.is_absent() {
+                sink.missing(span, format_args!("{path}.address"), "`address` is missing", "{ name = \"gw-1\", address = \"192.0.2.10\" }");
+            }
+            let weight = number(weight, 1..=65_535, 1, format_args!("{path}.weight"), sink);
+            let tier = number(tier, 0..=1000, 0, format_args!("{path}.tier"), sink);
+            let Some(At { value: address, span: address_span }) = address.get().cloned() else { continue };
+            if let Some(why) = never_answered(address) {
+                sink.problem(
+                    &address_span,
+                    format_args!("{path}.address"),
+                    format!("`{address}` {why}"),
+                    "write the address that clients and probes connect to",
+                );
+            }
+            if let Some(first) = addresses.get(&address) {
+                let message = format!("`{address}` stands twice in this pool; the first is at {}", sink.place(first));
+                sink.problem(&address_span, &path, message, "remove one");
+            } else {
+                addresses.insert(address, address_span);
+            }
+            let (label, label_span): (Arc<str>, _) = match name.get() {
+                Some(name) => {
+                    check_name(&name.value, &name.span, &path, sink);
+                    (name.value.as_str().into(), name.span.clone())
+                }
+                None => (address.to_string().into(), span.clone()),
+            };
+            match names.get(&label) {
+                Some(first) if name.get().is_some() => {
+                    let message = format!("another endpoint of this pool is called `{label}`, at {}", sink.place(first));
+                    sink.problem(&label_span, format_args!("{path}.name"), message, "names are unique within a pool");
+                }
+                _ => {
+                    names.insert(label.clone(), label_span);
+                }
+            }
+            let id = EndpointId::at(self.estate.endpoints.len());
+            let watch = self.watch(watch, address, id);
+            let narrow = |number: i64| u32::try_from(number).unwrap_or(0);
+            self.estate.endpoints.push(Endpoint { name: label, pool, address, weight: narrow(weight), tier: narrow(tier), watch });
+            ids.push(id);
+        }
+        ids
+    }
+
+    /// Endpoint × monitor, made once per address and definition.
+    fn watch(&mut self, monitor: Option<MonitorId>, address: IpAddr, endpoint: EndpointId) -> Watch {
+        let Some(monitor) = monitor else { return Watch::Nothing };
+        if self.estate.monitor(monitor).check == Check::Always {
+            return Watch::Always;
+        }
+        let first = match self.same_monitor.get(&monitor) {
+            Some(first) => *first,
+            None => {
+                let first = *self.definitions.entry(definition(self.estate.monitor(monitor))).or_insert(monitor);
+                self.same_monitor.insert(monitor, first);
+                first
+            }
+        };
+        let id = *self.targets.entry((first, address)).or_insert_with(|| {
+            let id = TargetId::at(self.estate.targets.len());
+            let key = target_key(self.estate.monitor(first), address);
+            self.estate.targets.push(Target { monitor: first, address, key: key.into(), endpoints: Vec::new() });
+            id
+        });
+        if let Some(target) = self.estate.targets.get_mut(id.index()) {
+            target.endpoints.push(endpoint);
+        }
+        Watch::Target(id)
+    }
+}
+
+/// Addresses that no client can connect to.
+fn never_answered(address: IpAddr) -> Option<&'static str> {
+    match address {
+        _ if address.is_unspecified() => Some("is no host's address"),
+        _ if address.is_multicast() => Some("is a multicast address"),
+        IpAddr::V4(v4) if v4.is_broadcast() => Some("is the broadcast address"),
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => Some("is an IPv4 address in disguise: write it as IPv4"),
+        _ => None,
+    }
+}

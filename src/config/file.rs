@@ -1,0 +1,204 @@
+//! What the text may say: every table and key, and nothing about what it means.
+//!
+//! A key that is absent, one that was refused and one that was read are told apart ([`Key`]); `check` turns the rest into meaning.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::problem::{Route, Sink};
+use super::read::{Failback, Key, Named, OneOrMany, Policy, Read, StatusRange, Value, WhenAllDown, table, unknown};
+
+/// A table: its keys with their types, and the keys that a later Windrose will know.
+macro_rules! table {
+    ($(#[$doc:meta])* $name:ident { $($(#[$key_doc:meta])* $key:ident: $type:ty,)* } later $later:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default)]
+        pub(super) struct $name { $($(#[$key_doc])* pub $key: Key<$type>,)* }
+
+        impl Read for $name {
+            fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+                #[allow(unused_mut, reason = "a table may have no keys at all")]
+                let mut read = Self::default();
+                #[allow(unused_variables, reason = "a table may have no keys at all")]
+                for (key, value) in table(value, at, sink)? {
+                    let name: &str = key.get_ref();
+                    match name {
+                        $(stringify!($key) => read.$key = Key::read(value, &at.key(name), sink),)*
+                        _ => unknown(&key.span(), &at.key(name), name, &[$(stringify!($key)),*], &$later, sink),
+                    }
+                }
+                Some(read)
+            }
+        }
+    };
+}
+
+/// No further keys.
+const NONE: [&str; 0] = [];
+
+table! {
+    /// The whole file.
+    File {
+        /// Of this format; 1.
+        schema: i64,
+        node: Node,
+        dns: Dns,
+        admin: Admin,
+        metrics: Metrics,
+        store: Store,
+        zone: Named<Zone>,
+        region: Named<Region>,
+        monitor: Named<Monitor>,
+        pool: Named<Pool>,
+        policy: Named<Policy>,
+        service: Named<Service>,
+    } later ["network", "guard", "guards", "shift", "shifts", "webhook", "webhooks"]
+}
+
+table! {
+    /// `[node]`
+    Node {
+        name: String,
+        stale_after: Duration,
+    } later ["site"]
+}
+
+table! {
+    /// `[dns]`
+    Dns {
+        listen: OneOrMany<SocketAddr>,
+        workers: i64,
+    } later NONE
+}
+
+table! {
+    /// `[admin]`
+    Admin {
+        listen: SocketAddr,
+        socket: String,
+        tls: Tls,
+        hosts: OneOrMany<String>,
+    } later NONE
+}
+
+table! {
+    /// `tls = { cert = "…", key = "…" }`
+    Tls {
+        cert: String,
+        key: String,
+    } later NONE
+}
+
+table! {
+    /// `[metrics]`
+    Metrics {
+        listen: MetricsListen,
+        services_max: i64,
+    } later NONE
+}
+
+table! {
+    /// `[store]`
+    Store {
+        path: String,
+    } later ["etcd"]
+}
+
+table! {
+    /// `[zone."api.example.com"]`
+    Zone {
+        file: String,
+        records: String,
+    } later NONE
+}
+
+table! {
+    /// `[region.NAME]`
+    Region {} later ["location", "capacity"]
+}
+
+table! {
+    /// `[monitor.NAME]`
+    Monitor {
+        url: String,
+        tcp: i64,
+        always: String,
+        body: String,
+        status: OneOrMany<StatusRange>,
+        headers: Named<String>,
+        host: String,
+        sni: String,
+        interval: Duration,
+        timeout: Duration,
+        down_after: i64,
+        ok_after: i64,
+        up_after: i64,
+    } later ["all", "any", "at_least", "dns", "exec", "grpc", "icmp"]
+}
+
+table! {
+    /// `[pool.NAME]`
+    Pool {
+        region: String,
+        monitor: String,
+        min_up: i64,
+        min_active: i64,
+        endpoints: Vec<Key<Endpoint>>,
+    } later NONE
+}
+
+table! {
+    /// `{ name = "dr-b", address = "198.51.100.11", tier = 1 }`
+    EndpointTable {
+        name: String,
+        address: IpAddr,
+        weight: i64,
+        tier: i64,
+    } later NONE
+}
+
+table! {
+    /// `[service.NAME]`
+    Service {
+        name: OneOrMany<String>,
+        names_file: String,
+        policy: Policy,
+        ttl: Duration,
+        ttl_min: Duration,
+        max_answers: i64,
+        failback: Failback,
+        when_all_down: WhenAllDown,
+        metrics: bool,
+    } later ["sticky", "guard", "guards", "shift", "shifts"]
+}
+
+/// An address, or a table with one.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint(pub EndpointTable);
+
+impl Read for Endpoint {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Table(_) => EndpointTable::read(value, at, sink).map(Endpoint),
+            _ => match Key::read(value, at, sink) {
+                Key::Is(address) => Some(Endpoint(EndpointTable { address: Key::Is(address), ..EndpointTable::default() })),
+                Key::Absent | Key::Unreadable => None,
+            },
+        }
+    }
+}
+
+/// An address with a port, or `"off"`.
+#[derive(Clone, Debug)]
+pub(super) struct MetricsListen(pub Option<SocketAddr>);
+
+impl Read for MetricsListen {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::String(off) if off == "off" => Some(MetricsListen(None)),
+            _ => SocketAddr::read(value, at, sink).map(|listen| MetricsListen(Some(listen))),
+        }
+    }
+}

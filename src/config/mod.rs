@@ -1,0 +1,82 @@
+//! The configuration file: what its text may say (`file`), what it means (`check`), and every problem with its place.
+//!
+//! ```text
+//! text ─▶ syntax (values with spans) ─▶ read, file (words) ─▶ check (meaning) ─▶ Settings, Estate, zones
+//!              └───────────────────────────┴──────────────────────┴─▶ Problems, all at once
+//! ```
+//!
+//! Reads files and nothing else. Never here: what operators have set (that is the store's), a configuration in force being changed (`control`).
+
+mod check;
+mod file;
+mod problem;
+mod read;
+mod summary;
+mod syntax;
+mod target_key;
+
+use std::path::{Path, PathBuf};
+
+pub use problem::{Problem, Problems};
+pub use summary::{MonitorSummary, ServiceSummary, Summary, summary};
+
+use crate::model::{Estate, Settings};
+use crate::zone::{Source, Zone};
+
+use check::Meaning;
+use problem::{Route, Sink};
+use read::Read;
+
+/// A configuration without problems.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// How this node runs; takes effect at start only.
+    pub settings: Settings,
+    /// What exists.
+    pub estate: Estate,
+    /// Static records, in file order.
+    pub zones: Vec<Zone>,
+    /// What is served and yet perhaps not meant.
+    pub warnings: Vec<Problem>,
+    /// Every file that was read; this configuration first.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads and checks the configuration at `path` with every file that it names. All problems come at once.
+pub fn load(path: &Path) -> Result<Loaded, Problems> {
+    let failed = |why: String, help: &str| Problems(vec![Problem::of_file(path, why, help)]);
+    let octets = std::fs::read(path).map_err(|why| failed(format!("can't be read: {why}"), "give the path of a TOML file, such as config/windrose.toml"))?;
+    match String::from_utf8(octets) {
+        Ok(text) => load_text(&text, path),
+        Err(why) => {
+            let line = 1 + why.as_bytes().iter().take(why.utf8_error().valid_up_to()).filter(|octet| **octet == b'\n').count();
+            Err(failed(format!("line {line} is not UTF-8"), "save the file as UTF-8"))
+        }
+    }
+}
+
+/// Checks a text as if it were the file `name`: relative paths are relative to it, and problems call it so.
+pub fn load_text(text: &str, name: &Path) -> Result<Loaded, Problems> {
+    if text.trim().is_empty() {
+        return Err(Problems(vec![Problem::of_file(name, "the file is empty", "begin it with schema = 1; config/windrose.toml shows every table")]));
+    }
+    let mut sink = Sink::new(Source::new(name, text));
+    let mut repaired = String::new();
+    let table = syntax::parse(text, &mut repaired, &mut sink);
+    let span = table.span();
+    let value = toml::Spanned::new(span, toml::de::DeValue::Table(table.into_inner()));
+    let file = file::File::read(value, &Route::Top, &mut sink).unwrap_or_default();
+    let Meaning { settings, estate, zones, files } = check::check(file, name.parent().unwrap_or(Path::new("")), &mut sink);
+    let Sink { mut problems, warnings, .. } = sink;
+    if !problems.is_empty() {
+        problems.sort_by(|a, b| (a.file != name, &a.file, a.line, a.column).cmp(&(b.file != name, &b.file, b.line, b.column)));
+        problems.dedup();
+        return Err(Problems(problems));
+    }
+    let mut all = vec![name.to_path_buf()];
+    all.extend(files);
+    Ok(Loaded { settings, estate, zones, warnings, files: all })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,378 @@
+//! From TOML values to the words of `file`: each value by itself, so that no mistake hides another.
+//!
+//! Here stands how a time, an address or a list is written. Never here: what a key means, or whether values fit together (`check`).
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use crate::model::{PolicyForm, parse_duration};
+
+use super::problem::{Route, Sink};
+
+/// A value with its place.
+pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+
+/// Something that a value may say.
+pub(super) trait Read: Sized {
+    /// `None`: it does not; the sink knows why.
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self>;
+}
+
+/// A value that was understood, and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct At<T> {
+    pub value: T,
+    pub span: Range<usize>,
+}
+
+/// What the file says of a key.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Key<T> {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// Something that was refused: neither missing nor the default.
+    Unreadable,
+    /// This.
+    Is(At<T>),
+}
+
+impl<T> Key<T> {
+    pub fn get(&self) -> Option<&At<T>> {
+        match self {
+            Key::Is(at) => Some(at),
+            Key::Absent | Key::Unreadable => None,
+        }
+    }
+
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Key::Absent)
+    }
+
+    pub fn take(self) -> Option<T> {
+        match self {
+            Key::Is(at) => Some(at.value),
+            Key::Absent | Key::Unreadable => None,
+        }
+    }
+
+    /// The value, or the default.
+    pub fn or(self, default: T) -> T {
+        self.take().unwrap_or(default)
+    }
+}
+
+impl<T: Read> Key<T> {
+    pub fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Self {
+        let span = value.span();
+        T::read(value, at, sink).map_or(Key::Unreadable, |value| Key::Is(At { value, span }))
+    }
+}
+
+/// Tables with names that people choose, in file order.
+#[derive(Clone, Debug)]
+pub(super) struct Named<T>(pub Vec<Entry<T>>);
+
+/// `[pool.eu]`: the name, where it stands, and the table.
+#[derive(Clone, Debug)]
+pub(super) struct Entry<T> {
+    pub name: String,
+    pub span: Range<usize>,
+    pub value: T,
+}
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Read> Read for Named<T> {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let entries = table(value, at, sink)?;
+        let mut named = Vec::with_capacity(entries.len());
+        for (name, value) in entries {
+            let span = name.span();
+            let name = name.into_inner().into_owned();
+            if let Some(value) = T::read(value, &at.key(&name), sink) {
+                named.push(Entry { name, span, value });
+            }
+        }
+        Some(Named(named))
+    }
+}
+
+/// The words for what was found.
+fn found(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+fn refuse<T>(value: &Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>, expected: &str, help: &str) -> Option<T> {
+    sink.problem(&value.span(), at, format!("expected {expected}, found {}", found(value.get_ref())), help);
+    None
+}
+
+/// A table's keys and values.
+pub(super) fn table<'i>(value: Value<'i>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<DeTable<'i>> {
+    match value.get_ref() {
+        DeValue::Table(_) => {}
+        DeValue::Array(_) => return refuse(&value, at, sink, "one table", "write [header] with single brackets, once"),
+        _ => return refuse(&value, at, sink, "a table", "write it as a [header] of its own, or as { key = value }"),
+    }
+    match value.into_inner() {
+        DeValue::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+fn text<'i>(value: Value<'i>, at: &Route<'_>, sink: &mut Sink<'_>, help: &str) -> Option<(Cow<'i, str>, Range<usize>)> {
+    let span = value.span();
+    match value.get_ref() {
+        DeValue::String(_) => match value.into_inner() {
+            DeValue::String(text) => Some((text, span)),
+            _ => None,
+        },
+        _ => refuse(&value, at, sink, "text in quotes", help),
+    }
+}
+
+/// A text that must be of some form.
+fn parsed<T>(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>, help: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    let (text, span) = text(value, at, sink, help)?;
+    parse(&text).map_err(|why| sink.problem(&span, at, why, help)).ok()
+}
+
+impl Read for String {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        text(value, at, sink, "put it in quotes: \"…\"").map(|(text, _)| text.into_owned())
+    }
+}
+
+impl Read for bool {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Boolean(yes) => Some(*yes),
+            _ => refuse(&value, at, sink, "true or false", "write it without quotes"),
+        }
+    }
+}
+
+/// A whole number; its range is the key's business.
+impl Read for i64 {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Integer(integer) => {
+                let number = i64::from_str_radix(integer.as_str(), integer.radix()).ok();
+                if number.is_none() {
+                    sink.problem(&value.span(), at, "the number is too large", "");
+                }
+                number
+            }
+            _ => refuse(&value, at, sink, "a whole number", "write it without quotes"),
+        }
+    }
+}
+
+impl Read for IpAddr {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        parsed(value, at, sink, "write it like \"192.0.2.10\" or \"2001:db8::10\"; host names and ports don't belong here", |text| {
+            text.parse().map_err(|_| "not an IP address".to_string())
+        })
+    }
+}
+
+impl Read for SocketAddr {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        parsed(value, at, sink, "write address and port, like \"127.0.0.1:8090\" or \"[::]:53\"", |text| {
+            text.parse().map_err(|_| "not an address with a port".to_string())
+        })
+    }
+}
+
+/// `"10s"`.
+impl Read for Duration {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let help = "write it like \"10s\", \"500ms\" or \"1m 30s\"";
+        parsed(value, at, sink, help, |text| parse_duration(text).map_err(|_| format!("`{text}` is not a duration")))
+    }
+}
+
+/// One, or a list.
+#[derive(Clone, Debug)]
+pub(super) struct OneOrMany<T>(pub Vec<Key<T>>);
+
+impl<T: Read> Read for OneOrMany<T> {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Array(_) => Vec::read(value, at, sink).map(OneOrMany),
+            _ => Some(OneOrMany(vec![Key::read(value, at, sink)])),
+        }
+    }
+}
+
+impl<T: Read> Read for Vec<Key<T>> {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Array(_) => match value.into_inner() {
+                DeValue::Array(array) => Some(array.into_iter().enumerate().map(|(index, value)| Key::read(value, &at.index(index), sink)).collect()),
+                _ => None,
+            },
+            _ => refuse(&value, at, sink, "a list", "write it like [\"one\", \"two\"]"),
+        }
+    }
+}
+
+/// Status codes that pass: `200`, `"204"`, `"200-299"`.
+#[derive(Clone, Debug)]
+pub(super) struct StatusRange(pub RangeInclusive<u16>);
+
+impl Read for StatusRange {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let span = value.span();
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(integer) => integer.to_string(),
+            _ => return refuse(&value, at, sink, "a status code or a range", "write it like \"200-299\" or 204"),
+        };
+        let code = |text: &str| text.trim().parse::<u16>().ok().filter(|code| (100..=599).contains(code));
+        let range = match text.split_once('-') {
+            Some((from, to)) => code(from).zip(code(to)).filter(|(from, to)| from <= to).map(|(from, to)| from..=to),
+            None => code(&text).map(|code| code..=code),
+        };
+        if range.is_none() {
+            sink.problem(&span, at, format!("`{text}` is not a status code or a range of them"), "write it like \"200-299\" or 204; codes are 100 to 599");
+        }
+        range.map(StatusRange)
+    }
+}
+
+/// `"manual"` or a time.
+#[derive(Clone, Debug)]
+pub(super) struct Failback(pub crate::model::Failback);
+
+impl Read for Failback {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        parsed(value, at, sink, "write a time like \"1m\" (\"0s\": at once), or \"manual\"", |text| match text {
+            "manual" => Ok(Failback(crate::model::Failback::Manual)),
+            _ => parse_duration(text)
+                .map(|span| Failback(crate::model::Failback::After(span)))
+                .map_err(|_| format!("`{text}` is neither a duration nor \"manual\"")),
+        })
+    }
+}
+
+/// `when_all_down`, its pool not yet looked up.
+#[derive(Clone, Debug)]
+pub(super) enum WhenAllDown {
+    /// One of the words.
+    Word(crate::model::AllDown),
+    /// `{ pool = "sorry" }`
+    Pool(At<String>),
+}
+
+impl Read for WhenAllDown {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        use crate::model::AllDown;
+        let help = "there are \"last_good\", \"serve_all\", \"first\", \"nodata\", \"servfail\" and { pool = \"sorry\" }";
+        if !matches!(value.get_ref(), DeValue::Table(_)) {
+            return parsed(value, at, sink, help, |text| match text {
+                "last_good" => Ok(AllDown::LastGood),
+                "serve_all" => Ok(AllDown::ServeAll),
+                "first" => Ok(AllDown::First),
+                "nodata" => Ok(AllDown::NoData),
+                "servfail" => Ok(AllDown::ServFail),
+                _ => Err(format!("`{text}` is not a way to answer when all is down")),
+            })
+            .map(WhenAllDown::Word);
+        }
+        let span = value.span();
+        let mut pool = Key::Absent;
+        let keys = table(value, at, sink)?;
+        if keys.is_empty() {
+            sink.problem(&span, at, "expected { pool = \"…\" }", help);
+        }
+        for (key, value) in keys {
+            match key.get_ref().as_ref() {
+                "pool" => pool = Key::<String>::read(value, &at.key("pool"), sink),
+                other => sink.problem(&key.span(), at.key(other), "unknown key", help),
+            }
+        }
+        match pool {
+            Key::Is(pool) => Some(WhenAllDown::Pool(pool)),
+            Key::Absent | Key::Unreadable => None,
+        }
+    }
+}
+
+/// A policy as written, and where each child's name stands.
+#[derive(Clone, Debug)]
+pub(super) struct Policy {
+    pub form: PolicyForm,
+    /// In the order of the choice's children.
+    pub children: Vec<Range<usize>>,
+}
+
+const POLICY_KEYS: [&str; 4] = ["failover", "weighted", "multivalue", "min_up"];
+const POLICY_LATER: [&str; 5] = ["geo", "nearest", "latency", "sticky", "guard"];
+
+impl Read for Policy {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let span = value.span();
+        let children = match value.get_ref() {
+            DeValue::Table(table) => {
+                let mut sound = true;
+                for key in table.keys().filter(|key| !POLICY_KEYS.contains(&key.get_ref().as_ref())) {
+                    unknown(&key.span(), &at.key(key.get_ref()), key.get_ref(), &POLICY_KEYS, &POLICY_LATER, sink);
+                    sound = false;
+                }
+                if !sound {
+                    return None;
+                }
+                children_of(table)
+            }
+            _ => vec![span.clone()],
+        };
+        match PolicyForm::deserialize(ValueDeserializer::from(value)) {
+            Ok(form) => Some(Policy { form, children }),
+            Err(why) => {
+                let help = "write { failover = [\"prod\", \"dr\"] }, { weighted = { prod = 80, dr = 20 } } or { multivalue = [\"prod\", \"dr\"] }; children are names of pools or of [policy.NAME]";
+                sink.problem(&why.span().unwrap_or(span), at, why.message(), help);
+                None
+            }
+        }
+    }
+}
+
+fn children_of(table: &DeTable<'_>) -> Vec<Range<usize>> {
+    let choice = table.iter().find(|(key, _)| key.get_ref().as_ref() != "min_up");
+    match choice.map(|(_, value)| value.get_ref()) {
+        Some(DeValue::Array(array)) => array.iter().map(Spanned::span).collect(),
+        Some(DeValue::Table(shares)) => shares.keys().map(Spanned::span).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A key that is not known, or not yet.
+pub(super) fn unknown(span: &Range<usize>, at: &Route<'_>, key: &str, known: &[&str], later: &[&str], sink: &mut Sink<'_>) {
+    if later.contains(&key) {
+        sink.problem(span, at, format!("`{key}` is not supported yet"), "remove it");
+        return;
+    }
+    let all = format!("known here: {}", known.join(", "));
+    let help = sink.suggestion(key, known.iter().copied(), all);
+    sink.problem(span, at, "unknown key", help);
+}

@@ -1,0 +1,96 @@
+//! The identity of a target across reloads and restarts: monitor name, address, and a hash of what is asked.
+//!
+//! Times and thresholds are no part of it: who tunes them while a region is down keeps the verdict, and no dead endpoint answers meanwhile.
+//!
+//! The hash is written here, over a text written here: neither may change with a compiler or a library, because verdicts are stored under it.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use crate::model::{Check, HttpCheck, Monitor, Scheme, Thresholds};
+
+/// `gateway@192.0.2.10#9f3c52aa01b7d64e`.
+pub(super) fn target_key(monitor: &Monitor, address: IpAddr) -> String {
+    format!("{}@{address}#{:016x}", monitor.name, fnv1a(question(&monitor.check).as_bytes()))
+}
+
+/// FNV-1a, 64 bits.
+fn fnv1a(octets: &[u8]) -> u64 {
+    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Everything that makes an outcome or a verdict, without the name: monitors that agree in it share their targets.
+pub(super) fn definition(monitor: &Monitor) -> String {
+    let Monitor { name: _, check, interval, timeout, thresholds: Thresholds { down_after, ok_after, up_after } } = monitor;
+    format!("{} interval={} timeout={} {down_after} {ok_after} {up_after}", question(check), interval.as_nanos(), timeout.as_nanos())
+}
+
+/// What a probe asks and expects. Texts carry their length, so that no two look the same.
+fn question(check: &Check) -> String {
+    match check {
+        Check::Always => "always".to_string(),
+        Check::Tcp { port } => format!("tcp {port}"),
+        Check::Http(HttpCheck { scheme, port, path, host, sni, headers, status, body }) => {
+            let scheme = match scheme {
+                Scheme::Http => "http",
+                Scheme::Https => "https",
+            };
+            let text = |text: &Option<String>| text.as_ref().map_or("-".to_string(), |text| quoted(text));
+            let headers: String = headers.iter().map(|(name, value)| format!("{}:{},", quoted(name), quoted(value))).collect();
+            let status: String = status.iter().map(|range: &RangeInclusive<u16>| format!("{}-{},", range.start(), range.end())).collect();
+            format!("{scheme} {port} {} host={} sni={} headers={headers} status={status} body={}", quoted(path), text(host), text(sni), text(body))
+        }
+    }
+}
+
+/// Length and text: `5:hello`.
+fn quoted(text: &str) -> String {
+    format!("{}:{text}", text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn fnv1a_gives_the_published_values() {
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    /// Stored verdicts are found under this key: if it must change, stores must be migrated.
+    #[test]
+    fn the_key_of_a_definition_never_changes() {
+        let http = HttpCheck {
+            scheme: Scheme::Http,
+            port: 8080,
+            path: "/healthcheck".to_string(),
+            host: None,
+            sni: None,
+            headers: vec![("X-A".to_string(), "b".to_string())],
+            status: vec![200..=299],
+            body: Some("<status>ok</status>".to_string()),
+        };
+        let monitor = Monitor {
+            name: "gateway".to_string(),
+            check: Check::Http(http),
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(3),
+            thresholds: Thresholds::default(),
+        };
+        let key = target_key(&monitor, "192.0.2.10".parse().unwrap());
+        assert_eq!(
+            definition(&monitor),
+            "http 8080 12:/healthcheck host=- sni=- headers=3:X-A:1:b, status=200-299, body=19:<status>ok</status> interval=10000000000 timeout=3000000000 3 5 5"
+        );
+        assert_eq!(key, format!("gateway@192.0.2.10#{:016x}", fnv1a(question(&monitor.check).as_bytes())));
+        let tuned = Monitor { interval: Duration::from_secs(9), thresholds: Thresholds { down_after: 2, ..Thresholds::default() }, ..monitor.clone() };
+        assert_eq!(target_key(&tuned, "192.0.2.10".parse().unwrap()), key, "tuning keeps the verdict");
+        assert_ne!(definition(&tuned), definition(&monitor), "but it is not the same monitor");
+        let other = Monitor { check: Check::Tcp { port: 8080 }, ..monitor };
+        assert_ne!(target_key(&other, "192.0.2.10".parse().unwrap()), key);
+    }
+}

@@ -1,0 +1,647 @@
+//! Configurations from text to meaning, as tables: every problem with its place, and what a good file comes to.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{AllDown, Check, Failback, Family, Watch};
+use crate::wire::Name;
+
+const ZONE: &str =
+    "$TTL 1h\n@ SOA ns1 host 1 1h 15m 1w 5m\n@ NS ns1\nns1 A 192.0.2.53\nold A 192.0.2.9\nalias CNAME b.test.\ncut NS ns.other.test.\nnear TXT x\n";
+
+/// A folder with the files that tests name.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("z"), ZONE).unwrap();
+    std::fs::write(folder.path().join("broken"), format!("{ZONE}x A 1.2.3\n")).unwrap();
+    std::fs::write(folder.path().join("names"), "a.example.com # first\n\n  # nothing\nb.example.com\n").unwrap();
+    std::fs::write(folder.path().join("wrong-names"), "a.example.com\n a..b\nA.example.com\nx.other.test\n").unwrap();
+    let pem = |label: &str| format!("-----BEGIN {label}-----\nMAMCAQE=\n-----END {label}-----\n");
+    std::fs::write(folder.path().join("cert.pem"), pem("CERTIFICATE").repeat(2)).unwrap();
+    std::fs::write(folder.path().join("key.pem"), pem("PRIVATE KEY")).unwrap();
+    std::fs::write(folder.path().join("cut.pem"), "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n").unwrap();
+    std::fs::write(folder.path().join("encrypted.pem"), pem("ENCRYPTED PRIVATE KEY")).unwrap();
+    std::fs::write(folder.path().join("no-names"), "# none\n").unwrap();
+    folder
+}
+
+fn try_load(text: &str) -> Result<Loaded, Problems> {
+    let folder = folder();
+    load_text(text, &folder.path().join("w.toml"))
+}
+
+/// With the line that every file needs, if it is not there; lines move by one.
+fn with_schema(text: &str) -> String {
+    if text.starts_with("schema") { text.to_string() } else { format!("schema = 1\n{text}") }
+}
+
+fn good(text: &str) -> Loaded {
+    try_load(&with_schema(text)).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Line, column, path, message; the folder's own path cut away. That texts here have no `schema` is not told: it would move their lines.
+fn problems(text: &str) -> Vec<(u32, u32, String, String)> {
+    let folder = folder();
+    let found = match load_text(text, &folder.path().join("w.toml")) {
+        Ok(_) => Vec::new(),
+        Err(Problems(found)) => found,
+    };
+    let cut = format!("{}/", folder.path().display());
+    let found = found.into_iter().filter(|problem| problem.message != "`schema` is missing");
+    found.map(|problem| (problem.line, problem.column, problem.path, problem.message.replace(&cut, ""))).collect()
+}
+
+/// Lines 1 to 8 of most texts here.
+const BASE: &str = "[zone.'example.com']
+file = 'z'
+[monitor.m]
+url = 'http://{address}/'
+[pool.a]
+monitor = 'm'
+endpoints = ['192.0.2.1']
+[pool.b]\nmonitor = 'm'\nendpoints = ['192.0.2.2']
+";
+
+/// Line of the first line after [`BASE`].
+const AFTER: u32 = 11;
+
+#[test]
+fn the_shipped_file_loads_without_a_warning() {
+    let loaded = load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config/windrose.toml"))).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(loaded.estate.services.len(), 4);
+    assert_eq!(loaded.zones.len(), 1);
+    assert_eq!(loaded.files.len(), 2);
+    println!("{}", summary(&loaded));
+}
+
+#[test]
+fn what_the_shipped_file_shows_as_defaults_are_the_defaults() {
+    let shipped = load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config/windrose.toml"))).unwrap();
+    let none = good(&format!("{BASE}[service.orders]\nname = 'orders.example.com'\npolicy = {{ weighted = {{ a = 80, b = 20 }} }}\n"));
+    let Settings { node, dns, admin, metrics, store } = shipped.settings;
+    assert_eq!(node.stale_after, none.settings.node.stale_after);
+    assert!(!none.settings.node.name.is_empty());
+    assert_eq!((dns, admin, metrics, store), (none.settings.dns, none.settings.admin, none.settings.metrics, none.settings.store));
+    let (gateway, default) = (&shipped.estate.monitors[0], &none.estate.monitors[0]);
+    assert_eq!((gateway.interval, gateway.timeout, gateway.thresholds), (default.interval, default.timeout, default.thresholds));
+    let status = |check: &Check| match check {
+        Check::Http(http) => http.status.clone(),
+        Check::Tcp { .. } | Check::Always => vec![],
+    };
+    assert_eq!(status(&gateway.check), status(&default.check));
+    let (orders, default) = (&shipped.estate.services[0], &none.estate.services[0]);
+    assert_eq!((orders.ttl, orders.ttl_min, orders.max_answers), (default.ttl, default.ttl_min, default.max_answers));
+    assert_eq!((orders.failback, orders.when_all_down, orders.metrics), (default.failback, default.when_all_down, default.metrics));
+    assert_eq!((orders.ttl, orders.ttl_min, orders.max_answers, orders.failback), (30, 5, 8, Failback::After(Duration::from_secs(60))));
+}
+
+#[test]
+fn every_problem_is_told_with_its_place() {
+    let service = |keys: &str| format!("{BASE}[service.s]\nname = 's.example.com'\npolicy = 'a'\n{keys}\n");
+    let policy = |policy: &str| format!("{BASE}[service.s]\nname = 's.example.com'\npolicy = {policy}\n");
+    let monitor = |keys: &str| format!("[monitor.m]\n{keys}\n");
+    let pool = |keys: &str| format!("{BASE}[pool.p]\n{keys}\n");
+    let named = |policies: &str| format!("{BASE}{policies}\n");
+    let after = AFTER;
+    let cases: Vec<(String, u32, u32, &str, &str)> = vec![
+        // Syntax and keys.
+        ("schema = 2\n".into(), 1, 10, "schema", "schema 2 is not known"),
+        ("scheme = 1\n".into(), 1, 1, "scheme", "unknown key"),
+        ("[node]\nnane = 'x'\n".into(), 2, 1, "node.nane", "unknown key"),
+        ("[node]\nname = 1\n".into(), 2, 8, "node.name", "expected text in quotes, found a whole number"),
+        ("[node]\nname = 'a'\nname = 'b'\n".into(), 3, 1, "", "duplicate key"),
+        ("[node]\nname = x\n".into(), 2, 8, "", "string values must be quoted"),
+        ("node = 1\n".into(), 1, 8, "node", "expected a table, found a whole number"),
+        ("[[node]]\n".into(), 1, 1, "node", "expected one table, found a list"),
+        // Not yet.
+        ("[node]\nsite = 'x'\n".into(), 2, 1, "node.site", "`site` is not supported yet"),
+        ("[store]\netcd = ['x']\n".into(), 2, 1, "store.etcd", "`etcd` is not supported yet"),
+        ("[region.x]\nlocation = [1, 2]\n".into(), 2, 1, "region.x.location", "`location` is not supported yet"),
+        ("[region.x]\ncapacity = 1\n".into(), 2, 1, "region.x.capacity", "`capacity` is not supported yet"),
+        ("[network.x]\n".into(), 1, 2, "network", "`network` is not supported yet"),
+        (monitor("all = ['a', 'b']\nalways = 'up'"), 2, 1, "monitor.m.all", "`all` is not supported yet"),
+        (policy("{ geo = [] }"), after + 2, 12, "service.s.policy.geo", "`geo` is not supported yet"),
+        (policy("{ nearest = ['a'] }"), after + 2, 12, "service.s.policy.nearest", "`nearest` is not supported yet"),
+        (service("sticky = 24"), after + 3, 1, "service.s.sticky", "`sticky` is not supported yet"),
+        // Settings.
+        ("[node]\nname = ''\n".into(), 2, 8, "node.name", "not a name for a node"),
+        ("[node]\nstale_after = '8days'\n".into(), 2, 15, "node.stale_after", "longer than a week"),
+        ("[node]\nstale_after = '10'\n".into(), 2, 15, "node.stale_after", "`10` is not a duration"),
+        ("[dns]\nlisten = []\n".into(), 2, 10, "dns.listen", "no address to listen on"),
+        ("[dns]\nlisten = ['127.0.0.1']\n".into(), 2, 11, "dns.listen[0]", "not an address with a port"),
+        ("[dns]\nlisten = ['[::]:53', '[::]:53']\n".into(), 2, 22, "dns.listen[1]", "`[::]:53` stands twice"),
+        ("[dns]\nworkers = -1\n".into(), 2, 11, "dns.workers", "-1 is out of range"),
+        ("[admin]\nlisten = '0.0.0.0:8090'\n".into(), 2, 10, "admin.listen", "beyond loopback the admin API needs TLS"),
+        ("[admin]\ntls = { cert = 'cert.pem' }\n".into(), 2, 7, "admin.tls.key", "`key` is missing"),
+        ("[admin]\ntls = { cert = 'nowhere', key = 'key.pem' }\n".into(), 2, 16, "admin.tls.cert", "`nowhere` can't be read: No such file"),
+        ("[admin]\ntls = { cert = '.', key = 'key.pem' }\n".into(), 2, 16, "admin.tls.cert", "`.` can't be read: Is a directory"),
+        ("[admin]\ntls = { cert = 'key.pem', key = 'key.pem' }\n".into(), 2, 16, "admin.tls.cert", "`key.pem` has no certificate"),
+        ("[admin]\ntls = { cert = 'cut.pem', key = 'key.pem' }\n".into(), 2, 16, "admin.tls.cert", "`cut.pem` is damaged"),
+        ("[admin]\ntls = { cert = 'cert.pem', key = 'nowhere' }\n".into(), 2, 34, "admin.tls.key", "`nowhere` can't be read: No such file"),
+        ("[admin]\ntls = { cert = 'cert.pem', key = 'cert.pem' }\n".into(), 2, 34, "admin.tls.key", "`cert.pem` has no private key"),
+        ("[admin]\ntls = { cert = 'cert.pem', key = 'encrypted.pem' }\n".into(), 2, 34, "admin.tls.key", "`encrypted.pem` has no private key"),
+        ("[admin]\nhosts = ['https://x']\n".into(), 2, 10, "admin.hosts[0]", "not a host name"),
+        ("[metrics]\nlisten = 'no'\n".into(), 2, 10, "metrics.listen", "not an address with a port"),
+        ("[metrics]\nservices_max = 1.5\n".into(), 2, 16, "metrics.services_max", "expected a whole number, found a number"),
+        // Zones.
+        ("[zone.'a..b']\nfile = 'z'\n".into(), 1, 7, "zone.\"a..b\"", "`a..b` has an empty label"),
+        ("[zone.'.']\nfile = 'z'\n".into(), 1, 7, "zone.\".\"", "`.` can't be a zone"),
+        ("[zone.x]\n".into(), 1, 7, "zone.\"x\"", "`file` is missing"),
+        ("[zone.x]\nfile = 'nowhere'\n".into(), 2, 8, "zone.\"x\".file", "`nowhere` can't be read: "),
+        (
+            "[zone.'example.com']\nfile = 'z'\n[zone.'Example.com.']\nfile = 'z'\n".into(),
+            3,
+            7,
+            "zone.\"Example.com.\"",
+            "zone `example.com` stands twice; the first is at w.toml:1:7",
+        ),
+        ("[zone.'example.com']\nfile = 'broken'\n".into(), 9, 5, "", "A: expected IPv4 address"),
+        // Monitors.
+        (monitor(""), 1, 10, "monitor.m", "nothing to check"),
+        (monitor("tcp = 80\nalways = 'up'"), 3, 10, "monitor.m.always", "a monitor has one of url, tcp and always, not tcp and always"),
+        (monitor("always = 'down'"), 2, 10, "monitor.m.always", "`down` is not a state that can be set"),
+        (monitor("tcp = 0"), 2, 7, "monitor.m.tcp", "0 is out of range"),
+        (monitor("tcp = 1\nbody = 'x'"), 3, 8, "monitor.m.body", "`body` means nothing beside `tcp`"),
+        (monitor("always = 'up'\ninterval = '1s'"), 3, 12, "monitor.m.interval", "`interval` means nothing beside `always`"),
+        (monitor("url = 'gopher://x'"), 2, 7, "monitor.m.url", "`gopher` is not supported"),
+        (monitor("url = 'https://{address}/'"), 2, 7, "monitor.m.url", "https with {address} needs a host name"),
+        (monitor("url = 'http://x'\nhost = 'a b'"), 3, 8, "monitor.m.host", "`a b` is not a host name"),
+        (monitor("url = 'http://x'\nsni = 'a:1'"), 3, 7, "monitor.m.sni", "`a:1` is not a host name"),
+        (monitor("url = 'http://x'\nstatus = ['200-']"), 3, 11, "monitor.m.status[0]", "`200-` is not a status code"),
+        (monitor("url = 'http://x'\nstatus = [600]"), 3, 11, "monitor.m.status[0]", "`600` is not a status code"),
+        (monitor("url = 'http://x'\nstatus = []"), 3, 10, "monitor.m.status", "no status passes"),
+        (monitor("url = 'http://x'\nbody = ''"), 3, 8, "monitor.m.body", "every body contains nothing"),
+        (monitor("url = 'http://x'\nheaders = { Host = 'x' }"), 3, 13, "monitor.m.headers.Host", "this header is set by Windrose"),
+        (monitor("url = 'http://x'\nheaders = { 'a b' = 'x' }"), 3, 13, "monitor.m.headers.a b", "not a header's name"),
+        (monitor("url = 'http://x'\nheaders = { A = \"x\\n\" }"), 3, 13, "monitor.m.headers.A", "the value has a character"),
+        (monitor("url = 'http://x'\ntimeout = '10s'"), 3, 11, "monitor.m.timeout", "timeout (10s) must be shorter than interval (10s, the default)"),
+        (monitor("url = 'http://x'\ninterval = '2s'"), 3, 12, "monitor.m.timeout", "timeout (3s) must be shorter than interval (2s)"),
+        (monitor("url = 'http://x'\ntimeout = '0s'"), 3, 11, "monitor.m.timeout", "a probe needs time"),
+        (monitor("url = 'http://x'\ninterval = '50ms'\ntimeout = '1ms'"), 3, 12, "monitor.m.interval", "out of range"),
+        (monitor("url = 'http://x'\ndown_after = 0"), 3, 14, "monitor.m.down_after", "0 is out of range"),
+        ("[monitor.Gateway]\nalways = 'up'\n".into(), 1, 10, "monitor.Gateway", "`Gateway` can't be a name"),
+        ("[monitor.'a/b']\nalways = 'up'\n".into(), 1, 10, "monitor.a/b", "`a/b` can't be a name"),
+        // Pools.
+        (pool("endpoints = ['192.0.2.3']"), after, 7, "pool.p", "`monitor` is missing"),
+        (pool("monitor = 'mm'\nendpoints = ['192.0.2.3']"), after + 1, 11, "pool.p.monitor", "no monitor is called `mm`"),
+        (pool("monitor = 'm'"), after, 7, "pool.p", "`endpoints` is missing"),
+        (pool("monitor = 'm'\nendpoints = []"), after + 2, 13, "pool.p.endpoints", "a pool without endpoints"),
+        (pool("monitor = 'm'\nregion = 'x'\nendpoints = ['192.0.2.3']"), after + 2, 10, "pool.p.region", "no region is called `x`"),
+        (pool("monitor = 'm'\nendpoints = ['192.0.2.3', 'gw1', '192.0.2.4']"), after + 2, 27, "pool.p.endpoints[1]", "not an IP address"),
+        (pool("monitor = 'm'\nendpoints = [{ address = '192.0.2.333' }]"), after + 2, 26, "pool.p.endpoints[0].address", "not an IP address"),
+        (pool("monitor = 'm'\nendpoints = [{ name = 'x' }]"), after + 2, 14, "pool.p.endpoints[0].address", "`address` is missing"),
+        (pool("monitor = 'm'\nendpoints = [{ adress = '192.0.2.3', address = '192.0.2.3' }]"), after + 2, 16, "pool.p.endpoints[0].adress", "unknown key"),
+        (pool("monitor = 'm'\nendpoints = [{ address = '192.0.2.3', weight = 0 }]"), after + 2, 48, "pool.p.endpoints[0].weight", "0 is out of range"),
+        (pool("monitor = 'm'\nendpoints = [{ address = '192.0.2.3', tier = -1 }]"), after + 2, 46, "pool.p.endpoints[0].tier", "-1 is out of range"),
+        (
+            pool("monitor = 'm'\nendpoints = ['192.0.2.3', { address = '192.0.2.3' }]"),
+            after + 2,
+            39,
+            "pool.p.endpoints[1]",
+            "`192.0.2.3` stands twice in this pool; the first is at w.toml:13:14",
+        ),
+        (
+            pool("monitor = 'm'\nendpoints = [{ name = 'x', address = '192.0.2.3' }, { name = 'x', address = '192.0.2.4' }]"),
+            after + 2,
+            62,
+            "pool.p.endpoints[1].name",
+            "another endpoint of this pool is called `x`, at w.toml:13:23",
+        ),
+        (pool("monitor = 'm'\nendpoints = [{ name = 'a/b', address = '192.0.2.3' }]"), after + 2, 23, "pool.p.endpoints[0].a/b", "`a/b` can't be a name"),
+        (pool("monitor = 'm'\nendpoints = ['0.0.0.0']"), after + 2, 14, "pool.p.endpoints[0].address", "`0.0.0.0` is no host's address"),
+        (
+            pool("monitor = 'm'\nendpoints = ['::ffff:192.0.2.1']"),
+            after + 2,
+            14,
+            "pool.p.endpoints[0].address",
+            "`::ffff:192.0.2.1` is an IPv4 address in disguise",
+        ),
+        (pool("monitor = 'm'\nmin_up = 2\nendpoints = ['192.0.2.3']"), after + 2, 10, "pool.p.min_up", "min_up = 2, but the pool has 1 endpoint"),
+        (
+            pool("monitor = 'm'\nmin_active = 3\nendpoints = ['192.0.2.3', '192.0.2.4']"),
+            after + 2,
+            14,
+            "pool.p.min_active",
+            "min_active = 3, but the pool has 2 endpoints",
+        ),
+        (
+            format!("{BASE}[pool.p]\nendpoints = ['192.0.2.3']\n[service.s]\nname = 's.example.com'\npolicy = {{ failover = ['a', 'p'] }}\n"),
+            after,
+            7,
+            "pool.p",
+            "a pool that a policy uses needs a monitor",
+        ),
+        // Policies.
+        (policy("{ failover = ['a', 'bb'] }"), after + 2, 29, "service.s.policy", "`bb` is neither a pool nor a policy"),
+        (policy("{ weighted = { a = 50, c = 50 } }"), after + 2, 33, "service.s.policy", "`c` is neither a pool nor a policy"),
+        (policy("{ weighted = { a = 50, b = 49 } }"), after + 2, 10, "service.s.policy", "shares are per cent and must sum to 100, not 99"),
+        (policy("{ weighted = { a = 0, b = 0 } }"), after + 2, 10, "service.s.policy", "every share is 0"),
+        (policy("{ weighted = { a = 150, b = 20 } }"), after + 2, 29, "service.s.policy", "a share is per cent from 0 to 100, not 150"),
+        (policy("{ failover = [] }"), after + 2, 10, "service.s.policy", "`failover` needs at least one pool or policy"),
+        (policy("{ failover = ['a', 'a'] }"), after + 2, 10, "service.s.policy", "`a` stands twice"),
+        (policy("{ failover = ['a'], min_up = 2 }"), after + 2, 10, "service.s.policy", "min_up must be from 1 to 1"),
+        (policy("{ failover = ['a'], weighted = ['b'] }"), after + 2, 10, "service.s.policy", "a policy has one of failover, weighted, multivalue, not two"),
+        (policy("{ failovr = ['a'] }"), after + 2, 12, "service.s.policy.failovr", "unknown key"),
+        (policy("7"), after + 2, 10, "service.s.policy", "invalid type"),
+        (named("[policy.a]\nfailover = ['b']"), after, 9, "policy.a", "a pool is called `a` too, at w.toml:5:7"),
+        (named("[policy.x]\nfailover = ['y']\n[policy.y]\nfailover = ['a', 'x']"), after + 3, 18, "policy.y", "policy `x` contains itself (x → y → x)"),
+        (named("[policy.x]\nfailover = ['x']"), after + 1, 13, "policy.x", "policy `x` contains itself (x → x)"),
+        (
+            named("[policy.x]\nmultivalue = ['a', 'y']\n[policy.y]\nfailover = ['b', 'z']\n[policy.z]\nweighted = ['a', 'b']"),
+            after,
+            9,
+            "policy.x",
+            "`z` is weighted, and weighted can't stand below multivalue",
+        ),
+        (
+            format!("{}[policy.z]\nweighted = ['a', 'b']\n", policy("{ multivalue = ['a', 'z'] }")),
+            after + 2,
+            31,
+            "service.s.policy",
+            "`z` is weighted, and weighted can't stand below multivalue",
+        ),
+        // Services.
+        (format!("{BASE}[service.s]\npolicy = 'a'\n"), after, 10, "service.s", "a service needs a name"),
+        (format!("{BASE}[service.s]\nname = []\npolicy = 'a'\n"), after + 1, 8, "service.s.name", "no name"),
+        (format!("{BASE}[service.s]\nname = 's.example.com'\n"), after, 10, "service.s", "`policy` is missing"),
+        (format!("{BASE}[service.s]\nname = ['s.example.com', 'b..c']\npolicy = 'a'\n"), after + 1, 26, "service.s.name[1]", "`b..c` has an empty label"),
+        (
+            format!("{BASE}[service.s]\nname = 'https://s.example.com'\npolicy = 'a'\n"),
+            after + 1,
+            8,
+            "service.s.name",
+            "`https://s.example.com` is not a host name",
+        ),
+        (format!("{BASE}[service.s]\nname = 'a.*.example.com'\npolicy = 'a'\n"), after + 1, 8, "service.s.name", "`a.*.example.com` is not a host name"),
+        (format!("{BASE}[service.s]\nname = 's.other.test'\npolicy = 'a'\n"), after + 1, 8, "service.s.name", "`s.other.test` is in no zone"),
+        (format!("{BASE}[service.s]\nname = 'cut.example.com'\npolicy = 'a'\n"), after + 1, 8, "service.s.name", "`cut.example.com` is not ours to answer"),
+        (
+            format!("{BASE}[service.s]\nname = 'x.cut.example.com'\npolicy = 'a'\n"),
+            after + 1,
+            8,
+            "service.s.name",
+            "`x.cut.example.com` is not ours to answer: `cut.example.com` is delegated",
+        ),
+        (
+            format!("{BASE}[service.s]\nname = 'old.example.com'\npolicy = 'a'\n"),
+            after + 1,
+            8,
+            "service.s.name",
+            "`old.example.com` has a static A record at z:5:1",
+        ),
+        (
+            format!("{BASE}[service.s]\nname = 'alias.example.com'\npolicy = 'a'\n"),
+            after + 1,
+            8,
+            "service.s.name",
+            "`alias.example.com` has a static CNAME record at z:6:1",
+        ),
+        (
+            format!("{BASE}[service.s]\nname = ['s.example.com', 'S.example.com.']\npolicy = 'a'\n"),
+            after + 1,
+            26,
+            "service.s.name[1]",
+            "`s.example.com` stands twice; the first is at w.toml:12:9",
+        ),
+        (
+            format!("{BASE}[service.s]\nname = 's.example.com'\npolicy = 'a'\n[service.t]\nname = 's.example.com'\npolicy = 'a'\n"),
+            after + 4,
+            8,
+            "service.t.name",
+            "`s.example.com` is a name of service `s` already; the first is at w.toml:12:8",
+        ),
+        (format!("{BASE}[service.s]\nnames_file = 'nowhere'\npolicy = 'a'\n"), after + 1, 14, "service.s.names_file", "`nowhere` can't be read"),
+        (format!("{BASE}[service.s]\nnames_file = 'no-names'\npolicy = 'a'\n"), after + 1, 14, "service.s.names_file", "`no-names` has no names"),
+        (service("ttl = '500ms'"), after + 3, 7, "service.s.ttl", "`500ms` can't be a TTL"),
+        (service("ttl = '8days'"), after + 3, 7, "service.s.ttl", "`8days` can't be a TTL"),
+        (service("ttl = 30"), after + 3, 7, "service.s.ttl", "expected text in quotes, found a whole number"),
+        (service("ttl_min = '1m'"), after + 3, 11, "service.s.ttl_min", "ttl_min (60s) is above ttl (30s)"),
+        (service("max_answers = 0"), after + 3, 15, "service.s.max_answers", "0 is out of range"),
+        (service("failback = 'never'"), after + 3, 12, "service.s.failback", "`never` is neither a duration nor \"manual\""),
+        (service("when_all_down = 'panic'"), after + 3, 17, "service.s.when_all_down", "`panic` is not a way to answer"),
+        (service("when_all_down = { pool = 'c' }"), after + 3, 26, "service.s.when_all_down.pool", "no pool is called `c`"),
+        (service("when_all_down = { poll = 'b' }"), after + 3, 19, "service.s.when_all_down.poll", "unknown key"),
+        (service("metrics = 'yes'"), after + 3, 11, "service.s.metrics", "expected true or false, found text"),
+    ];
+    let mut wrong = String::new();
+    for (text, line, column, path, message) in &cases {
+        let found = problems(text);
+        let same = |(l, c, p, m): &(u32, u32, String, String)| (l, c) == (line, column) && p == path && m.starts_with(message);
+        if !found.iter().any(same) || found.len() > 1 {
+            let _ = write!(wrong, "{}\nexpected {line}:{column} {path}: {message}\nfound    {found:?}\n\n", text.strip_prefix(BASE).unwrap_or(text));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn all_problems_come_at_once_syntax_too() {
+    let text = "[node]\nname = x\n[dns]\nlisten = ['nowhere']\nworkers = 'many'\n[zone.'example.com']\nfile = 'z'\n[monitor.m]\nurl = 'http://{address}'\ntimout = '1s'\n[pool.a\nmonitor = 'm'\n[pool.b]\nmonitor = 'n'\nendpoints = ['x', 'y',\n[pool.c]\nmonitor = 'm'\nendpoints = ['192.0.2.1']\nmin_up = 5\n[service.s]\nname = 'old.example.com'\npolicy = { failover = ['c', 'd'] }\nttl = '1ms'\n";
+    let lines: Vec<u32> = problems(text).iter().map(|(line, ..)| *line).collect();
+    for line in [2, 4, 5, 10, 11, 14, 15, 19, 21, 22, 23] {
+        assert!(lines.contains(&line), "line {line} is not among {lines:?}\n{}", try_load(text).unwrap_err());
+    }
+    assert_eq!(lines.len(), 11, "{}", try_load(text).unwrap_err());
+}
+
+#[test]
+fn a_file_that_says_not_of_which_format_it_is_is_refused() {
+    let told = |text: &str| try_load(text).unwrap_err().0.into_iter().map(|problem| (problem.line, problem.path, problem.message)).collect::<Vec<_>>();
+    let missing = [(1, "schema".to_string(), "`schema` is missing".to_string())];
+    for text in ["# nothing\n", BASE, "[zone.'example.com']\nfile = 'z'\n"] {
+        assert_eq!(told(text), missing, "{text}");
+    }
+    for text in ["", " \n\n\t"] {
+        assert_eq!(told(text), [(0, String::new(), "the file is empty".to_string())], "{text:?}");
+    }
+    // What can't be read is not missing, nor is what a broken line may have said.
+    assert!(matches!(&told("schema = '1'\n")[..], [(1, path, message)] if path == "schema" && message.starts_with("expected a whole number")));
+    assert!(matches!(&told("schema = \n")[..], [(1, path, _)] if path.is_empty()), "{:?}", told("schema = \n"));
+}
+
+#[test]
+fn a_slip_of_the_fingers_gets_a_suggestion() {
+    let cases = [
+        ("[servce.x]\n".to_string(), "did you mean `service`?"),
+        ("[monitor.gateway]\nurl = 'http://x'\nintervall = '1s'\n".to_string(), "did you mean `interval`?"),
+        (
+            format!("{BASE}[pool.prod]\nmonitor = 'mm'\nendpoints = ['192.0.2.7']\n[service.s]\nname = 's.example.com'\npolicy = 'prodd'\n"),
+            "did you mean `prod`?",
+        ),
+        ("[node]\nxyz = 1\n".to_string(), "known here: name, stale_after"),
+    ];
+    for (text, help) in cases {
+        let Problems(found) = try_load(&text).unwrap_err();
+        assert!(found.iter().any(|problem| problem.help == help), "{text}{found:?}");
+    }
+}
+
+#[test]
+fn a_problem_prints_as_a_block_and_the_last_line_counts() {
+    let text = "schema = 1\n[pool.eu]\nmonitor = 'm'\nendpoints = ['192.0.2.1', 'gw']\n[monitor.m]\nalways = 'up'\n[dns]\nworkers = -1\n";
+    let told = load_text(text, Path::new("windrose.toml")).unwrap_err().to_string();
+    assert_eq!(
+        told,
+        "windrose.toml:4:27: pool.eu.endpoints[1]: not an IP address
+     4 | endpoints = ['192.0.2.1', 'gw']
+       |                           ^^^^
+  help: write it like \"192.0.2.10\" or \"2001:db8::10\"; host names and ports don't belong here
+
+windrose.toml:8:11: dns.workers: -1 is out of range
+     8 | workers = -1
+       |           ^^
+  help: from 0 to 1024; 0 by default
+
+2 problems"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_problem() {
+    let folder = folder();
+    let told = |path: &Path| load(path).unwrap_err().0.remove(0).message;
+    assert!(told(&folder.path().join("nowhere")).starts_with("can't be read"));
+    std::fs::write(folder.path().join("latin"), b"a = 1\n# \xff\n").unwrap();
+    assert_eq!(told(&folder.path().join("latin")), "line 2 is not UTF-8");
+}
+
+#[test]
+fn monitors_are_what_the_file_says() {
+    let loaded = good(
+        "[monitor.a]\nurl = 'https://API.example.com:8443/x?y'\nstatus = [204, '300-302']\nbody = 'ok'\nheaders = { X-A = ' b ' }\ninterval = '1s'\ntimeout = '500ms'\ndown_after = 2\n[monitor.b]\nurl = 'https://{address}/'\nhost = 'h.example.com:444'\n[monitor.c]\ntcp = 3306\n[monitor.d]\nalways = 'up'\n",
+    );
+    let [a, b, c, d] = &loaded.estate.monitors[..] else { panic!() };
+    let Check::Http(http) = &a.check else { panic!() };
+    assert_eq!((http.port, &*http.path), (8443, "/x?y"));
+    assert_eq!((http.host.as_deref(), http.sni.as_deref()), (Some("api.example.com:8443"), Some("api.example.com")));
+    assert_eq!(http.status, [204..=204, 300..=302]);
+    assert_eq!(http.headers, [("X-A".to_string(), "b".to_string())]);
+    assert_eq!((a.detection(), a.thresholds.down_after, a.thresholds.up_after), (Duration::from_millis(2500), 2, 5));
+    let Check::Http(http) = &b.check else { panic!() };
+    assert_eq!((http.host.as_deref(), http.sni.as_deref(), http.port), (Some("h.example.com:444"), Some("h.example.com"), 443));
+    assert_eq!((&c.check, &d.check), (&Check::Tcp { port: 3306 }, &Check::Always));
+}
+
+#[test]
+fn an_address_is_probed_once_per_definition() {
+    let loaded = good(&format!(
+        "{BASE}[monitor.twin]\nurl = 'http://{{address}}/'\n[monitor.other]\nurl = 'http://{{address}}/other'\n[monitor.up]\nalways = 'up'\n\
+         [pool.c]\nmonitor = 'm'\nendpoints = ['192.0.2.1', '192.0.2.2']\n[pool.d]\nmonitor = 'twin'\nendpoints = ['192.0.2.1']\n\
+         [pool.e]\nmonitor = 'other'\nendpoints = ['192.0.2.1']\n[pool.f]\nmonitor = 'up'\nendpoints = ['192.0.2.1']\n[service.s]\nname = 's.example.com'\npolicy = {{ failover = ['a', 'b'] }}\nwhen_all_down = {{ pool = 'f' }}\n"
+    ));
+    let estate = &loaded.estate;
+    let targets: Vec<(&str, String, usize)> =
+        estate.targets.iter().map(|target| (&*estate.monitor(target.monitor).name, target.address.to_string(), target.endpoints.len())).collect();
+    assert_eq!(targets, [("m", "192.0.2.1".to_string(), 3), ("m", "192.0.2.2".to_string(), 2), ("other", "192.0.2.1".to_string(), 1)]);
+    assert!(estate.targets[0].key.starts_with("m@192.0.2.1#") && estate.targets[0].key.len() == "m@192.0.2.1#".len() + 16, "{}", estate.targets[0].key);
+    for (at, endpoint) in estate.endpoints.iter().enumerate() {
+        match endpoint.watch {
+            Watch::Target(target) => assert!(estate.target(target).endpoints.iter().any(|id| id.index() == at)),
+            Watch::Always => assert_eq!(&*estate.pool(endpoint.pool).name, "f"),
+            Watch::Nothing => panic!(),
+        }
+    }
+}
+
+#[test]
+fn regions_are_declared_or_the_pools_own() {
+    let loaded = good(
+        "[region.west]\n[monitor.m]\ntcp = 1\n[pool.a]\nmonitor = 'm'\nendpoints = ['192.0.2.1']\n[pool.b]\nregion = 'west'\nmonitor = 'm'\nendpoints = ['192.0.2.2']\n[pool.c]\nregion = 'c'\nmonitor = 'm'\nendpoints = ['192.0.2.3']\n",
+    );
+    let estate = &loaded.estate;
+    assert_eq!(estate.regions.iter().map(|region| &*region.name).collect::<Vec<_>>(), ["west", "a", "c"]);
+    assert_eq!(estate.pools.iter().map(|pool| &*estate.region(pool.region).name).collect::<Vec<_>>(), ["a", "west", "c"]);
+}
+
+#[test]
+fn services_are_what_the_file_says() {
+    let loaded = good(&format!(
+        "{BASE}[pool.sorry]\nendpoints = ['203.0.113.1']\n[policy.p]\nfailover = ['a', 'b']\n\
+         [service.s]\nname = ['Example.com', '*.x.example.com', 'near.example.com']\nnames_file = 'names'\npolicy = {{ weighted = ['p', 'b'] }}\nttl = '1m'\nttl_min = '2s'\nfailback = 'manual'\nwhen_all_down = {{ pool = 'sorry' }}\nmax_answers = 3\nmetrics = true\n\
+         [service.t]\nname = 't.example.com'\npolicy = {{ weighted = {{ p = 50, b = 50 }} }}\nttl = '3s'\nfailback = '0s'\n"
+    ));
+    let [s, t] = &loaded.estate.services[..] else { panic!() };
+    let names: Vec<String> = s.names.iter().map(Name::to_string).collect();
+    assert_eq!(names, ["example.com", "*.x.example.com", "near.example.com", "a.example.com", "b.example.com"]);
+    assert_eq!((s.ttl, s.ttl_min, s.max_answers, s.failback, s.metrics), (60, 2, 3, Failback::Manual, true));
+    assert_eq!(s.when_all_down, AllDown::Pool(loaded.estate.pool_named("sorry").unwrap()));
+    assert_eq!((t.ttl, t.ttl_min, t.failback), (3, 3, Failback::After(Duration::ZERO)));
+    // Equal forms share one tree.
+    assert!(std::sync::Arc::ptr_eq(&s.form, &t.form) && std::sync::Arc::ptr_eq(&s.policy, &t.policy));
+    assert!(loaded.files.iter().any(|file| file.ends_with("names")));
+}
+
+#[test]
+fn a_names_file_tells_its_own_lines() {
+    let folder = folder();
+    let Problems(found) =
+        load_text(&format!("schema = 1\n{BASE}[service.s]\nnames_file = 'wrong-names'\npolicy = {{ failover = ['a', 'b'] }}\n"), &folder.path().join("w.toml"))
+            .unwrap_err();
+    let found: Vec<(bool, u32, u32, &str)> =
+        found.iter().map(|problem| (problem.file.ends_with("wrong-names"), problem.line, problem.column, &*problem.message)).collect();
+    assert_eq!(found.len(), 3);
+    assert_eq!(found[0], (true, 2, 2, "`a..b` has an empty label"));
+    assert!(found[1].0 && found[1].1 == 3 && found[1].3.starts_with("`a.example.com` stands twice"), "{found:?}");
+    assert_eq!(found[2], (true, 4, 1, "`x.other.test` is in no zone of this file"));
+}
+
+#[test]
+fn relative_paths_are_relative_to_the_file() {
+    let folder = folder();
+    let loaded = load_text(
+        "schema = 1\n[admin]\nsocket = 'a.sock'\ntls = { cert = 'cert.pem', key = 'key.pem' }\n[store]\npath = 'state'\n",
+        &folder.path().join("w.toml"),
+    )
+    .unwrap();
+    assert_eq!(loaded.settings.admin.socket, folder.path().join("a.sock"));
+    assert_eq!(loaded.settings.admin.tls.as_ref().unwrap().cert, folder.path().join("cert.pem"));
+    assert_eq!(loaded.settings.admin.tls.as_ref().unwrap().key, folder.path().join("key.pem"));
+    assert_eq!(loaded.settings.store.path, folder.path().join("state"));
+    let off = good("[metrics]\nlisten = 'off'\n[dns]\nlisten = '127.0.0.1:5300'\n");
+    assert_eq!((off.settings.metrics.listen, off.settings.dns.listen), (None, vec!["127.0.0.1:5300".parse().unwrap()]));
+}
+
+#[test]
+fn nested_zones_give_each_name_to_the_most_specific() {
+    let folder = folder();
+    std::fs::write(folder.path().join("sub"), "$TTL 1h\n@ SOA ns1 host 1 1h 15m 1w 5m\n@ NS ns1\nns1 A 192.0.2.53\n").unwrap();
+    let text = format!(
+        "schema = 1\n{BASE}[zone.'cut.example.com']\nfile = 'sub'\n[service.s]\nname = ['x.cut.example.com', 'old.cut.example.com']\npolicy = {{ failover = ['a', 'b'] }}\n"
+    );
+    let loaded = load_text(&text, &folder.path().join("w.toml")).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(loaded.zones.iter().map(|zone| zone.apex.to_string()).collect::<Vec<_>>(), ["example.com", "cut.example.com"]);
+    assert_eq!(loaded.warnings, []);
+    std::fs::write(folder.path().join("z"), format!("{ZONE}x.cut TXT hidden\n")).unwrap();
+    let warnings = load_text(&text, &folder.path().join("w.toml")).unwrap().warnings;
+    assert!(warnings.iter().any(|warning| warning.message.starts_with("`x.cut.example.com` in the file of `example.com` is hidden")), "{warnings:?}");
+}
+
+#[test]
+fn octets_that_are_not_utf8_are_refused_not_replaced() {
+    let folder = folder();
+    std::fs::write(folder.path().join("z"), [ZONE.as_bytes(), b"x TXT \"gr\xfcn\"\n"].concat()).unwrap();
+    let Problems(found) = load_text(&with_schema(BASE), &folder.path().join("w.toml")).unwrap_err();
+    assert!(matches!(&found[..], [problem] if problem.message.ends_with("line 9 is not UTF-8; write such octets as \\DDD")), "{found:?}");
+}
+
+#[test]
+fn what_is_perhaps_not_meant_is_a_warning_with_its_place() {
+    let cases = [
+        (format!("{BASE}[service.s]\nname = 's.example.com'\npolicy = 'a'\n"), AFTER + 3, "only one pool answers"),
+        (
+            format!(
+                "{BASE}[pool.six]\nmonitor = 'm'\nendpoints = ['2001:db8::1', '192.0.2.6']\n[service.s]\nname = 's.example.com'\npolicy = {{ failover = ['a', 'six'] }}\n"
+            ),
+            AFTER + 6,
+            "the pools differ in address families: `a` has only IPv4, `six` IPv4 and IPv6",
+        ),
+        (
+            format!("{BASE}[pool.six]\nmonitor = 'm'\nmin_up = 2\nendpoints = ['2001:db8::1', '192.0.2.6', '192.0.2.7']\n"),
+            AFTER + 3,
+            "min_up = 2 counts each address family by itself, and there are 1 IPv6",
+        ),
+        ("[monitor.m]\ntcp = 1\n".to_string(), 1, "no zone: every query is refused"),
+    ];
+    for (text, line, message) in cases {
+        let found = good(&text).warnings;
+        assert!(matches!(&found[..], [problem] if problem.line == line && problem.message.starts_with(message)), "{text}\n{line} {message}\n{found:?}");
+    }
+    let two = good(&format!("{BASE}[service.s]\nname = 's.example.com'\npolicy = 'a'\n[service.t]\nname = 't.example.com'\npolicy = 'a'\n")).warnings;
+    assert!(two.len() == 1 && two[0].message.ends_with("(and 1 more services with this policy)"), "{two:?}");
+}
+
+#[test]
+fn deep_and_wide_policies_end() {
+    // A chain as long as the file, and a tree that doubles at every step.
+    let mut chain = format!("{BASE}[policy.p0]\nfailover = ['a', 'b']\n");
+    for at in 1..3000 {
+        let _ = write!(chain, "[policy.p{at}]\nfailover = ['p{}']\n", at - 1);
+    }
+    let found = problems(&chain);
+    assert!(matches!(&found[..], [(_, _, path, message)] if path == "policy.p64" && message == "the tree is more than 64 policies deep"), "{found:?}");
+    let mut tree = format!("{BASE}[policy.p0]\nfailover = ['a', 'b']\n[policy.q0]\nfailover = ['b', 'a']\n");
+    for at in 1..40 {
+        let _ = write!(tree, "[policy.p{at}]\nfailover = ['p{0}', 'q{0}']\n[policy.q{at}]\nfailover = ['q{0}', 'p{0}']\n", at - 1);
+    }
+    let found = problems(&format!("{tree}[service.s]\nname = 's.example.com'\npolicy = 'p39'\n"));
+    assert!(!found.is_empty() && found.iter().all(|(.., message)| message.starts_with("the tree has 16384 leaves; at most 10000")), "{found:?}");
+}
+
+#[test]
+fn the_summary_tells_times_and_numbers() {
+    let loaded = good(&format!(
+        "{BASE}[monitor.fast]\ntcp = 80\ninterval = '1s'\ntimeout = '500ms'\n[pool.f]\nmonitor = 'fast'\nendpoints = ['192.0.2.1', '2001:db8::1']\n\
+         [service.s]\nname = ['s.example.com', 'u.example.com']\npolicy = {{ failover = ['a', 'b'] }}\n[service.t]\nname = 't.example.com'\npolicy = 'f'\nttl = '10s'\n"
+    ));
+    let summary = summary(&loaded);
+    assert_eq!((summary.targets, summary.names, summary.zones.clone()), (4, 3, vec!["example.com".to_string()]));
+    assert!((summary.probes_per_second - 2.2).abs() < 1e-9);
+    assert_eq!(
+        summary.monitors.iter().map(|monitor| monitor.detection).collect::<Vec<_>>(),
+        [Some(Duration::from_secs(33)), Some(Duration::from_millis(3500))]
+    );
+    let moved: Vec<Option<Duration>> = summary.services.iter().map(|service| service.clients_moved).collect();
+    assert_eq!(moved, [Some(Duration::from_secs(63)), Some(Duration::from_millis(13_500))]);
+    let text = summary.to_string();
+    for part in ["2 services, 3 names served", "4 targets probed, 2.2 probes per second", "1m 3s (seen in 33s, TTL 30s)"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn many_services_of_few_policies_share_their_trees() {
+    let mut text = BASE.to_string();
+    for at in 0..20 {
+        let _ = write!(text, "[pool.p{at}]\nmonitor = 'm'\nendpoints = ['198.51.100.{at}']\n", at = at + 1);
+    }
+    for at in 0..10_000 {
+        let (first, second) = (at % 20 + 1, (at + 1) % 20 + 1);
+        let _ = write!(text, "[service.s{at}]\nname = 's{at}.example.com'\npolicy = {{ weighted = {{ p{first} = 80, p{second} = 20 }} }}\n");
+    }
+    let services = good(&text).estate.services;
+    assert_eq!(services.len(), 10_000 + good(BASE).estate.services.len());
+    let trees: std::collections::HashSet<_> = services.iter().map(|service| std::sync::Arc::as_ptr(&service.policy)).collect();
+    assert!(trees.len() <= 20 + good(BASE).estate.services.len(), "{} trees", trees.len());
+}
+
+#[test]
+fn a_family_is_a_family() {
+    let loaded = good(BASE);
+    assert_eq!(loaded.estate.pool_family(loaded.estate.pool_named("a").unwrap(), Family::V4).count(), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn mutated_files_never_panic_and_always_say_where(cut in 0_usize..9000, at in 0_usize..9000, what in "([ \\t\\n\\[\\]{}\"'=#,.a-z0-9ü-]|\\[\\[|\"\"\"){0,6}", skip in 0_usize..60) {
+        let text = include_str!("../../config/windrose.toml");
+        let near = |mut at: usize| { at = at.min(text.len()); while !text.is_char_boundary(at) { at -= 1 } at };
+        let (from, to) = (near(at), near(at.saturating_add(skip)));
+        let end = near(cut.max(to));
+        let mutated = format!("{}{what}{}", &text[..from], &text[to..end.max(to)]);
+        if let Err(Problems(found)) = load_text(&mutated, Path::new("config/w.toml")) {
+            prop_assert!(!found.is_empty());
+            let lines = mutated.split('\n').count() as u32;
+            for problem in &found {
+                prop_assert!(problem.file != Path::new("config/w.toml") || (1..=lines).contains(&problem.line), "{problem}");
+            }
+            let _ = Problems(found).to_string();
+        }
+    }
+}
+
+#[test]
+fn a_zones_records_may_stand_in_the_file_and_problems_name_its_lines() {
+    let zone = "schema = 1\n[zone.\"x.test\"]\nrecords = \"\"\"\n@ 60 IN SOA ns hostmaster 1 1h 15m 1w 5s\n@ 60 IN NS ns\nns 60 IN A 192.0.2.1\n";
+    let loaded = load_text(&format!("{zone}\"\"\"\n"), Path::new("windrose.toml")).expect("fine");
+    assert_eq!((loaded.zones.len(), loaded.files.len()), (1, 1));
+    let problems = load_text(&format!("{zone}bad 60 IN A 192.0.2.999\n\"\"\"\n"), Path::new("windrose.toml")).expect_err("a bad address");
+    assert_eq!(problems.0.iter().map(|problem| (problem.file.display().to_string(), problem.line)).collect::<Vec<_>>(), [("windrose.toml".to_string(), 7)]);
+    let both = load_text("schema = 1\n[zone.\"x.test\"]\nfile = \"a\"\nrecords = \"\"\n", Path::new("windrose.toml")).expect_err("both");
+    assert!(both.to_string().contains("exclude each other"), "{both}");
+}
