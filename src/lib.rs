@@ -87,3 +87,5 @@ pub mod control;
 pub mod metrics;
 
 pub mod config;
+
+pub mod store;

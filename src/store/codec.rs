@@ -1,0 +1,351 @@
+//! Keys as text, records as JSON: the format of the store's file.
+//!
+//! These types are private to the store, so that a renamed field elsewhere never changes what is on disk. Unknown fields are refused:
+//! a record is understood whole or not at all.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::{
+    History, Key, LearnedMemory, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, TokenRecord, TrafficRecord,
+};
+use crate::health::State;
+use crate::model::{Family, PolicyForm, Timestamp};
+
+/// The text of a key; numbers are padded so that text order is number order.
+pub(super) fn key_text(key: &Key) -> String {
+    match key {
+        Key::Traffic(service) => format!("traffic/{service}"),
+        Key::History(service, sequence) => format!("history/{service}/{sequence:020}"),
+        Key::Override(id) => format!("override/{id:020}"),
+        Key::Token(id) => format!("token/{id}"),
+        Key::Verdict(target) => format!("verdict/{target}"),
+        Key::Memory(service) => format!("memory/{service}"),
+        Key::Alive => "alive".to_string(),
+    }
+}
+
+/// The other way; `None` if it is not a key.
+pub(super) fn parse_key(text: &str) -> Option<Key> {
+    if text == "alive" {
+        return Some(Key::Alive);
+    }
+    let (kind, rest) = text.split_once('/')?;
+    match kind {
+        "traffic" => Some(Key::Traffic(rest.into())),
+        "history" => {
+            let (service, sequence) = rest.rsplit_once('/')?;
+            Some(Key::History(service.into(), parse_number(sequence)?))
+        }
+        "override" => Some(Key::Override(parse_number(rest)?)),
+        "token" => Some(Key::Token(rest.into())),
+        "verdict" => Some(Key::Verdict(rest.into())),
+        "memory" => Some(Key::Memory(rest.into())),
+        _ => None,
+    }
+}
+
+/// Exactly the padded form, so that one key has one text.
+fn parse_number(text: &str) -> Option<u64> {
+    (text.len() == 20 && text.bytes().all(|octet| octet.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
+/// A record and the store's counter at its last change, as bytes.
+pub(super) fn encode(record: &Record, revision: Revision) -> Result<Vec<u8>, String> {
+    let envelope = Envelope { revision: revision.0, record: Form::from(record) };
+    serde_json::to_vec(&envelope).map_err(|error| error.to_string())
+}
+
+/// The other way. The kind of the record must be the key's.
+pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), String> {
+    let Envelope { revision, record } = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let record = Record::try_from(record)?;
+    let fits = matches!(
+        (key, &record),
+        (Key::Traffic(_), Record::Traffic(_))
+            | (Key::History(..), Record::History(_))
+            | (Key::Override(_), Record::Override(_))
+            | (Key::Token(_), Record::Token(_))
+            | (Key::Verdict(_), Record::Verdict(_))
+            | (Key::Memory(_), Record::Memory(_))
+            | (Key::Alive, Record::Alive(_))
+    );
+    if fits { Ok((record, Revision(revision))) } else { Err("it is a record of another kind than its key".to_string()) }
+}
+
+/// The revision alone, for expectations.
+pub(super) fn decode_revision(bytes: &[u8]) -> Result<Revision, String> {
+    #[derive(Deserialize)]
+    struct Head {
+        revision: u64,
+    }
+    serde_json::from_slice(bytes).map(|Head { revision }| Revision(revision)).map_err(|error| error.to_string())
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope {
+    revision: u64,
+    #[serde(flatten)]
+    record: Form,
+}
+
+/// What stands on disk: `{"revision": 42, "traffic": {…}}`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Form {
+    Traffic(TrafficForm),
+    History(HistoryForm),
+    Override(OverrideForm),
+    Token(TokenForm),
+    Verdict(VerdictForm),
+    Memory(MemoryForm),
+    Alive(Timestamp),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TrafficForm {
+    policy: Option<PolicyForm>,
+    sequence: u64,
+    actor: String,
+    reason: String,
+    at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HistoryForm {
+    policy: Option<PolicyForm>,
+    before: Option<PolicyForm>,
+    verb: String,
+    actor: String,
+    reason: String,
+    at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OverrideForm {
+    kind: String,
+    target: String,
+    services: Vec<Arc<str>>,
+    actor: String,
+    reason: String,
+    at: Timestamp,
+    ends: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenForm {
+    name: String,
+    hash: String,
+    scope: String,
+    at: Timestamp,
+    ends: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VerdictForm {
+    state: String,
+    since: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MemoryForm {
+    held: Vec<HoldForm>,
+    last_ipv4: Vec<Arc<str>>,
+    last_ipv6: Vec<Arc<str>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HoldForm {
+    pool: Arc<str>,
+    family: u8,
+}
+
+impl From<&Record> for Form {
+    fn from(record: &Record) -> Self {
+        match record.clone() {
+            Record::Traffic(TrafficRecord { form, sequence, actor, reason, at }) => Self::Traffic(TrafficForm { policy: form, sequence, actor, reason, at }),
+            Record::History(History { form, before, verb, actor, reason, at }) => Self::History(HistoryForm { policy: form, before, verb, actor, reason, at }),
+            Record::Override(OverrideRecord { kind, target, services, actor, reason, at, ends }) => {
+                Self::Override(OverrideForm { kind: kind.word().to_string(), target: target.to_string(), services, actor, reason, at, ends })
+            }
+            Record::Token(TokenRecord { name, hash, scope, at, ends }) => Self::Token(TokenForm { name, hash, scope: scope.word().to_string(), at, ends }),
+            Record::Verdict(LearnedVerdict { state, since }) => Self::Verdict(VerdictForm { state: state.word().to_string(), since }),
+            Record::Memory(LearnedMemory { held, last: [last_ipv4, last_ipv6] }) => {
+                let held = held.into_iter().map(|(pool, family)| HoldForm { pool, family: family_number(family) }).collect();
+                Self::Memory(MemoryForm { held, last_ipv4, last_ipv6 })
+            }
+            Record::Alive(at) => Self::Alive(at),
+        }
+    }
+}
+
+impl TryFrom<Form> for Record {
+    type Error = String;
+
+    fn try_from(form: Form) -> Result<Self, String> {
+        Ok(match form {
+            Form::Traffic(TrafficForm { policy, sequence, actor, reason, at }) => Self::Traffic(TrafficRecord { form: policy, sequence, actor, reason, at }),
+            Form::History(HistoryForm { policy, before, verb, actor, reason, at }) => Self::History(History { form: policy, before, verb, actor, reason, at }),
+            Form::Override(OverrideForm { kind, target, services, actor, reason, at, ends }) => {
+                let kind = OverrideWord::parse(&kind).ok_or_else(|| format!("`{kind}` is not a kind of override"))?;
+                let target = OverrideTargetName::parse(&target).ok_or_else(|| format!("`{target}` is not an override's target"))?;
+                Self::Override(OverrideRecord { kind, target, services, actor, reason, at, ends })
+            }
+            Form::Token(TokenForm { name, hash, scope, at, ends }) => {
+                let scope = Scope::parse(&scope).ok_or_else(|| format!("`{scope}` is not a scope"))?;
+                Self::Token(TokenRecord { name, hash, scope, at, ends })
+            }
+            Form::Verdict(VerdictForm { state, since }) => {
+                let state = [State::Up, State::Down, State::Unknown]
+                    .into_iter()
+                    .find(|known| known.word() == state)
+                    .ok_or_else(|| format!("`{state}` is not a state"))?;
+                Self::Verdict(LearnedVerdict { state, since })
+            }
+            Form::Memory(MemoryForm { held, last_ipv4, last_ipv6 }) => {
+                let held = held.into_iter().map(|HoldForm { pool, family }| Ok((pool, parse_family(family)?))).collect::<Result<_, String>>()?;
+                Self::Memory(LearnedMemory { held, last: [last_ipv4, last_ipv6] })
+            }
+            Form::Alive(at) => Self::Alive(at),
+        })
+    }
+}
+
+fn family_number(family: Family) -> u8 {
+    match family {
+        Family::V4 => 4,
+        Family::V6 => 6,
+    }
+}
+
+fn parse_family(number: u8) -> Result<Family, String> {
+    match number {
+        4 => Ok(Family::V4),
+        6 => Ok(Family::V6),
+        _ => Err(format!("`{number}` is not an address family")),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{Choice, Share};
+
+    fn text() -> impl Strategy<Value = String> {
+        "[a-zäß\"\\\\/ 0-9\n-]{0,12}"
+    }
+
+    fn name() -> impl Strategy<Value = Arc<str>> {
+        "[a-z0-9/_-]{1,12}".prop_map(Arc::from)
+    }
+
+    fn at() -> impl Strategy<Value = Timestamp> {
+        any::<i64>().prop_map(Timestamp)
+    }
+
+    fn form() -> impl Strategy<Value = PolicyForm> {
+        let children = prop::collection::vec("[a-z]{1,6}", 1..4);
+        (children, 0_u32..=1_000_000, 1_u32..4, 0..3).prop_map(|(children, share, min_up, kind)| {
+            let choice = match kind {
+                0 => Choice::Failover(children),
+                1 => Choice::Multivalue(children),
+                _ => Choice::Weighted(children.into_iter().map(|child| (child, Share(share))).collect()),
+            };
+            PolicyForm { choice, min_up }
+        })
+    }
+
+    fn target() -> impl Strategy<Value = OverrideTargetName> {
+        let plain = "[a-z0-9_-]{1,8}";
+        prop_oneof![
+            plain.prop_map(|name: String| OverrideTargetName::Region(name.into())),
+            plain.prop_map(|name: String| OverrideTargetName::Pool(name.into())),
+            plain.prop_map(|name: String| OverrideTargetName::Service(name.into())),
+            (plain, "[a-z0-9:./-]{1,12}").prop_map(|(pool, name): (String, String)| OverrideTargetName::Endpoint(pool.into(), name.into())),
+        ]
+    }
+
+    /// Every kind of record, under a key of its kind.
+    pub(in crate::store) fn entry() -> impl Strategy<Value = (Key, Record)> {
+        let traffic = (name(), prop::option::of(form()), any::<u64>(), text(), text(), at()).prop_map(|(service, form, sequence, actor, reason, at)| {
+            (Key::Traffic(service), Record::Traffic(TrafficRecord { form, sequence, actor, reason, at }))
+        });
+        let history =
+            (name(), 1_u64..900, prop::option::of(form()), prop::option::of(form()), text(), at()).prop_map(|(service, sequence, form, before, actor, at)| {
+                let record = History { form, before, verb: "set".into(), actor, reason: String::new(), at };
+                (Key::History(service, sequence), Record::History(record))
+            });
+        let word = prop::sample::select(vec![OverrideWord::Drain, OverrideWord::ForceUp, OverrideWord::ForceDown, OverrideWord::Freeze]);
+        let over = (any::<u64>(), word, target(), prop::collection::vec(name(), 0..3), text(), at(), prop::option::of(at())).prop_map(
+            |(id, kind, target, services, actor, at, ends)| {
+                let record = OverrideRecord { kind, target, services, actor, reason: "why".into(), at, ends };
+                (Key::Override(id), Record::Override(record))
+            },
+        );
+        let scope = prop::sample::select(vec![Scope::Read, Scope::Operate, Scope::Admin]);
+        let token = (name(), text(), text(), scope, at(), prop::option::of(at()))
+            .prop_map(|(id, name, hash, scope, at, ends)| (Key::Token(id), Record::Token(TokenRecord { name, hash, scope, at, ends })));
+        let state = prop::sample::select(vec![State::Up, State::Down, State::Unknown]);
+        let verdict = (name(), state, at()).prop_map(|(key, state, since)| (Key::Verdict(key), Record::Verdict(LearnedVerdict { state, since })));
+        let family = prop::sample::select(Family::ALL.to_vec());
+        let pools = || prop::collection::vec(name(), 0..3);
+        let memory = (name(), prop::collection::vec((name(), family), 0..3), pools(), pools())
+            .prop_map(|(service, held, v4, v6)| (Key::Memory(service), Record::Memory(LearnedMemory { held, last: [v4, v6] })));
+        let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
+        prop_oneof![traffic, history, over, token, verdict, memory, alive]
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_comes_back_as_it_was((key, record) in entry(), revision in any::<u64>()) {
+            let text = key_text(&key);
+            prop_assert_eq!(parse_key(&text), Some(key.clone()));
+            let bytes = encode(&record, Revision(revision)).unwrap();
+            prop_assert_eq!(decode_revision(&bytes).unwrap(), Revision(revision));
+            prop_assert_eq!(decode(&key, &bytes).unwrap(), (record, Revision(revision)));
+        }
+
+        #[test]
+        fn no_bytes_make_decoding_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), (key, _) in entry()) {
+            prop_assert!(decode(&key, &bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_kind_is_refused() {
+        let bytes = encode(&Record::Alive(Timestamp(1)), Revision(1)).unwrap();
+        assert!(decode(&Key::Token("a".into()), &bytes).unwrap_err().contains("another kind"));
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        let bytes = br#"{"revision":1,"verdict":{"state":"up","since":1,"colour":"red"}}"#;
+        assert!(decode(&Key::Verdict("a".into()), bytes).unwrap_err().contains("colour"));
+        let bytes = br#"{"revision":1,"alive":5,"more":true}"#;
+        assert!(decode(&Key::Alive, bytes).is_err());
+    }
+
+    #[test]
+    fn the_format_on_disk_is_this() {
+        let record = Record::Traffic(TrafficRecord {
+            form: Some(PolicyForm::new(Choice::Weighted(vec![("prod".into(), Share(800_000)), ("dr".into(), Share(200_000))]))),
+            sequence: 2,
+            actor: "token:ci".into(),
+            reason: "CHG-1".into(),
+            at: Timestamp(5),
+        });
+        let text = String::from_utf8(encode(&record, Revision(42)).unwrap()).unwrap();
+        assert_eq!(text, r#"{"revision":42,"traffic":{"policy":{"weighted":{"prod":80,"dr":20}},"sequence":2,"actor":"token:ci","reason":"CHG-1","at":5}}"#);
+    }
+}

@@ -1,0 +1,18 @@
+//! Durable state: one redb file that holds what operators set and what was learned.
+//!
+//! ```text
+//! control ─ Effect::Commit ─▶ Store::commit ─▶ blocking thread: check expectations → write → fsync ─▶ Event::Committed
+//! ```
+//!
+//! - A commit is all or nothing and on disk before it returns. One runs at a time.
+//! - The counter ([`Revision`](crate::control::Revision)) only grows; learned state (verdicts, memory) does not raise it.
+//! - A second process on the same folder is refused. A file that can't be read is refused, never overwritten or "repaired" by guessing.
+//!
+//! Never here: deciding what to write, or when. Nothing on the query path waits for this room.
+
+mod codec;
+mod file;
+mod problem;
+
+pub use file::Store;
+pub use problem::{OpenError, StoreError};
