@@ -89,3 +89,5 @@ pub mod metrics;
 pub mod config;
 
 pub mod store;
+
+pub mod probe;

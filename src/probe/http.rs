@@ -1,0 +1,239 @@
+//! HTTP and HTTPS: one GET on a connection of our own, and whether the response looks as asked.
+//!
+//! Redirects are shown, never followed. No more is read than it takes to judge: nothing of the body when no text is expected,
+//! else until the text was found, 64 KiB at most. Never here: cookies, proxies, compression, a second request on a connection.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1::{Builder, Connection};
+use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::health::{Phase, Reason};
+use crate::model::{HttpCheck, Scheme};
+
+use super::fail::{Failure, QUOTE_CHARS_MAX, quotable};
+use super::tcp::{self, Close};
+use super::tls::{Session, Tls};
+use super::trace::Trace;
+
+/// The text must be within so much of the body.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Status line and headers together; also the largest piece read at once, which bounds the memory of a probe.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// For people. The count is hyper's default; setting another one would cost an allocation per probe.
+pub const HEAD_LIMITS: &str = "32 KiB or 100 headers";
+
+const AGENT: &str = concat!("windrose/", env!("CARGO_PKG_VERSION"));
+
+/// Passes when the response's status is in `check.status` and its body contains `check.body`.
+pub async fn check(check: &HttpCheck, peer: SocketAddr, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
+    // Judged as soon as enough was read, a connection is of no more use, and at thousands of probes a second TIME_WAIT would eat ports.
+    let stream = tcp::connect(peer, Close::Reset, trace).await?;
+    match check.scheme {
+        Scheme::Http => exchange(stream, check, peer, trace).await,
+        Scheme::Https => {
+            let stream = tls.connect(stream, check, peer, session, trace).await?;
+            exchange(stream, check, peer, trace).await
+        }
+    }
+}
+
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: S, check: &HttpCheck, peer: SocketAddr, trace: &mut Trace) -> Result<(), Failure> {
+    trace.enter(Phase::Request);
+    let request = request(check, peer)?;
+    let io = TokioIo::new(Overheard { stream, head: [0; HEARD_BYTES], heard: 0 });
+    let shaken = Builder::new().max_buf_size(HEAD_BYTES_MAX).max_header_size(HEAD_BYTES_MAX).handshake(io).await;
+    let (mut sender, connection) = shaken.map_err(|error| Failure::http(&error, Phase::Request, peer, &[]))?;
+    let mut connection = Driven { connection, ended: false };
+
+    let response = match connection.drive(sender.send_request(request)).await {
+        Ok(response) => response,
+        Err(error) => {
+            let Overheard { head, heard, .. } = connection.connection.into_parts().io.into_inner();
+            return Err(Failure::http(&error, Phase::Request, peer, head.get(..heard).unwrap_or_default()));
+        }
+    };
+    let status = response.status();
+    trace.status = Some(status.as_u16());
+    judge_status(check, status, response.headers())?;
+    match &check.body {
+        Some(text) => search(response, text, &mut connection, peer, trace).await,
+        None => Ok(()),
+    }
+}
+
+fn request(check: &HttpCheck, peer: SocketAddr) -> Result<Request<Empty<Bytes>>, Failure> {
+    let unfit = |what: String| Failure::new(Reason::Internal, format!("this node could not probe: {what} can't be sent"));
+    let host = check.host.clone().unwrap_or_else(|| match (check.scheme, peer.port()) {
+        (Scheme::Http, 80) | (Scheme::Https, 443) if peer.is_ipv6() => format!("[{}]", peer.ip()),
+        (Scheme::Http, 80) | (Scheme::Https, 443) => peer.ip().to_string(),
+        _ => peer.to_string(),
+    });
+    let mut headers = HeaderMap::new();
+    headers.insert(HOST, HeaderValue::from_str(&host).map_err(|_| unfit(format!("the host `{}`", quotable(&host))))?);
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    // A header of the monitor stands instead of ours; given twice, it is sent twice.
+    let mut own = HeaderMap::new();
+    for (name, value) in &check.headers {
+        // The value may be a secret: only the name is told.
+        let unfit = || unfit(format!("the header `{}`", quotable(name)));
+        own.append(HeaderName::try_from(name).map_err(|_| unfit())?, HeaderValue::from_str(value).map_err(|_| unfit())?);
+    }
+    headers.extend(own);
+    let mut request = Request::get(check.path.as_str()).body(Empty::new()).map_err(|_| unfit(format!("the path `{}`", quotable(&check.path))))?;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+fn judge_status(check: &HttpCheck, status: StatusCode, headers: &HeaderMap) -> Result<(), Failure> {
+    if check.status.iter().any(|range| range.contains(&status.as_u16())) {
+        return Ok(());
+    }
+    let location = headers.get(LOCATION).filter(|_| status.is_redirection()).map(HeaderValue::as_bytes);
+    Err(Failure::status(&check.status, status, location))
+}
+
+/// Reads until `text` was found, the body ends, or 64 KiB are read.
+async fn search<S: AsyncRead + AsyncWrite + Unpin>(
+    response: Response<Incoming>,
+    text: &str,
+    connection: &mut Driven<S>,
+    peer: SocketAddr,
+    trace: &mut Trace,
+) -> Result<(), Failure> {
+    trace.enter(Phase::Body);
+    let mut body = response.into_body();
+    let mut read = Vec::new();
+    let mut searched = 0;
+    loop {
+        if contains(read.get(searched..).unwrap_or_default(), text.as_bytes()) {
+            return Ok(());
+        }
+        // A match may begin in what was read so far and end in what comes.
+        searched = (read.len() + 1).saturating_sub(text.len()).max(searched);
+        if read.len() == BODY_BYTES_MAX {
+            let cut = !body.is_end_stream();
+            return Err(Failure::body(text, &read, cut));
+        }
+        match connection.drive(body.frame()).await {
+            None => return Err(Failure::body(text, &read, false)),
+            Some(Err(error)) => return Err(Failure::http(&error, Phase::Body, peer, &[])),
+            Some(Ok(frame)) => {
+                let data = frame.into_data().unwrap_or_default();
+                read.extend_from_slice(data.get(..BODY_BYTES_MAX - read.len()).unwrap_or(&data));
+            }
+        }
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    needle.is_empty() || haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// hyper's connection, polled by hand beside what waits for it: a probe is one future, and dropping it ends everything.
+struct Driven<S: AsyncRead + AsyncWrite + Unpin> {
+    connection: Connection<TokioIo<Overheard<S>>, Empty<Bytes>>,
+    ended: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driven<S> {
+    async fn drive<F: Future>(&mut self, wanted: F) -> F::Output {
+        let mut wanted = pin!(wanted);
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = wanted.as_mut().poll(cx) {
+                return Poll::Ready(output);
+            }
+            // Without shutdown: the end is ours to choose, see `Close::Reset`.
+            if !self.ended && self.connection.poll_without_shutdown(cx).is_ready() {
+                // Its error, if any, was handed to `wanted`.
+                self.ended = true;
+            }
+            wanted.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+/// Enough for a quote of four-byte characters.
+const HEARD_BYTES: usize = 4 * QUOTE_CHARS_MAX;
+
+/// A stream that remembers the first bytes read, to quote them when they are not HTTP.
+struct Overheard<S> {
+    stream: S,
+    head: [u8; HEARD_BYTES],
+    heard: usize,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Overheard<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        match ready!(Pin::new(&mut self.stream).poll_read(cx, buf)) {
+            // TLS closed without close_notify, as many servers do. Whether the response is whole, its framing says (RFC 9110 §6.1 knows no other end).
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Ok(())),
+            Err(error) => return Poll::Ready(Err(error)),
+            Ok(()) => {}
+        }
+        let this = &mut *self;
+        let new = buf.filled().get(before..).unwrap_or_default();
+        let room = this.head.get_mut(this.heard..).unwrap_or_default();
+        for (to, from) in room.iter_mut().zip(new) {
+            *to = *from;
+            this.heard += 1;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Overheard<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_the_address_with_the_port_unless_it_is_the_schemes_own() {
+        for (scheme, peer, host) in [
+            (Scheme::Http, "192.0.2.10:80", "192.0.2.10"),
+            (Scheme::Http, "192.0.2.10:443", "192.0.2.10:443"),
+            (Scheme::Https, "192.0.2.10:443", "192.0.2.10"),
+            (Scheme::Http, "[2001:db8::1]:80", "[2001:db8::1]"),
+            (Scheme::Https, "[2001:db8::1]:8443", "[2001:db8::1]:8443"),
+        ] {
+            let check = HttpCheck { scheme, port: 0, path: "/".to_string(), host: None, sni: None, headers: vec![], status: vec![], body: None };
+            assert_eq!(request(&check, peer.parse().unwrap()).unwrap().headers()[HOST], host);
+        }
+    }
+
+    #[test]
+    fn the_text_is_found_only_whole() {
+        assert!(contains(b"xxok", b"ok") && contains(b"ok", b"ok") && contains(b"", b""));
+        assert!(!contains(b"o", b"ok") && !contains(b"xxo", b"ok") && !contains(b"", b"ok"));
+    }
+}

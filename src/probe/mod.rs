@@ -1,0 +1,98 @@
+//! Probing: targets in, outcomes out.
+//!
+//! ```text
+//! plan(estate) ─▶ scheduler ── due ──▶ attempt: connect ▶ TLS ▶ request ▶ body ─▶ report ─▶ outcomes (bounded)
+//!                 (one task)           one deadline, one future, nothing spawned below it
+//! ```
+//!
+//! `schedule` says when, `attempt` runs one probe under its deadline, `tcp`, `tls` and `http` do the talking, `fail` finds the words.
+//! Never here: verdicts. A probe never decides health, never retries, never follows a redirect, and resolves no names.
+#![allow(clippy::disallowed_methods, reason = "an IO room: deadlines and schedules are kept against the clock here")]
+
+mod attempt;
+mod expiry;
+mod fail;
+mod http;
+mod schedule;
+mod scheduler;
+mod tcp;
+mod tls;
+mod trace;
+
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::health::ProbeReport;
+use crate::metrics::ProbeMetrics;
+use crate::model::{Estate, TargetId};
+
+use self::scheduler::{Plan, Scheduler, Wishes};
+use self::tls::Tls;
+
+/// Probes running at once; further ones wait, and their wait counts as lag. Less where descriptors are scarce.
+pub const IN_FLIGHT_MAX: usize = 4096;
+
+/// One outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// The plan that is in force; `target` is of its estate.
+    pub plan: u64,
+    /// Whose.
+    pub target: TargetId,
+    /// What was found.
+    pub report: ProbeReport,
+}
+
+/// Handle of the prober. Dropping it ends all probing.
+#[derive(Debug)]
+pub struct Prober {
+    wishes: Arc<Wishes>,
+    task: JoinHandle<()>,
+}
+
+impl Prober {
+    /// Spawns the scheduler on the current tokio runtime. Nothing is probed until [`plan`](Self::plan).
+    /// When `outcomes` is full the prober waits; no outcome is dropped, except of targets that are no longer in the plan.
+    pub fn start(outcomes: mpsc::Sender<Probed>, metrics: Arc<ProbeMetrics>) -> Prober {
+        Self::start_with(outcomes, metrics, in_flight_max(), None)
+    }
+
+    fn start_with(outcomes: mpsc::Sender<Probed>, metrics: Arc<ProbeMetrics>, in_flight_max: usize, tls: Option<Tls>) -> Prober {
+        let wishes = Arc::new(Wishes::default());
+        let scheduler = Scheduler::new(wishes.clone(), outcomes, metrics, in_flight_max, tls);
+        Prober { wishes, task: tokio::spawn(scheduler.run()) }
+    }
+
+    /// Probe these targets from now on, and no others. Targets known from the last plan keep their times and their probe in flight;
+    /// `hurry`: the others have their first one within a second.
+    pub fn plan(&self, plan: u64, estate: Arc<Estate>, hurry: bool) {
+        self.wishes.plan(Plan { number: plan, estate, hurry });
+    }
+
+    /// Ends all probing; returns when no task is left.
+    pub async fn stop(mut self) {
+        self.wishes.stop();
+        // It can only fail by having panicked, and then it is over, too.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// [`IN_FLIGHT_MAX`], or half of the descriptors that this process may open: the other half is for DNS and the admin API.
+fn in_flight_max() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let open_files = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse::<usize>().ok());
+    open_files.map_or(IN_FLIGHT_MAX, |open_files| (open_files / 2).clamp(1, IN_FLIGHT_MAX))
+}

@@ -1,0 +1,270 @@
+//! The one task that runs probes: waits for the next due moment, starts, collects, hands outcomes over.
+//!
+//! A target is in flight until its outcome is handed over, so a slow receiver slows probing and loses nothing.
+//! Never here: retries. The next round is the retry.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::sleep_until;
+use tracing::error;
+
+use crate::health::{Outcome, ProbeReport, Reason};
+use crate::metrics::ProbeMetrics;
+use crate::model::{Check, Estate, Scheme, TargetId};
+
+use super::Probed;
+use super::attempt::{attempt, wall_clock};
+use super::schedule::Schedule;
+use super::tls::{Session, Tls};
+
+/// What the handle wants of the task: the newest plan, or the end. Written by the handle, taken by the task.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    wanted: Mutex<Wanted>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    plan: Option<Plan>,
+    stop: bool,
+}
+
+/// Targets to probe from now on.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Its number, which outcomes carry.
+    pub number: u64,
+    /// Whose targets.
+    pub estate: Arc<Estate>,
+    /// First round of new targets within a second.
+    pub hurry: bool,
+}
+
+impl Wishes {
+    /// Replaces a plan that was not taken yet; its hurry is inherited.
+    pub fn plan(&self, mut plan: Plan) {
+        self.set(|wanted| {
+            plan.hurry |= wanted.plan.as_ref().is_some_and(|earlier| earlier.hurry);
+            wanted.plan = Some(plan);
+        });
+    }
+
+    /// End.
+    pub fn stop(&self) {
+        self.set(|wanted| wanted.stop = true);
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Wanted)) {
+        change(&mut self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_one();
+    }
+
+    fn take(&self) -> Wanted {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        Wanted { plan: wanted.plan.take(), stop: wanted.stop }
+    }
+}
+
+/// The task's state.
+pub struct Scheduler {
+    wishes: Arc<Wishes>,
+    outcomes: mpsc::Sender<Probed>,
+    metrics: Arc<ProbeMetrics>,
+    in_flight_max: usize,
+    /// Zero of the schedule's time.
+    epoch: Instant,
+    tls: Option<Arc<Tls>>,
+    plan: Option<Plan>,
+    schedule: Schedule,
+    /// By target of the plan; kept across plans with the target.
+    sessions: Vec<Arc<Session>>,
+    probes: JoinSet<ProbeReport>,
+    running: HashMap<Id, (TargetId, AbortHandle)>,
+    /// Outcomes not handed over yet; together with `running` never more than `in_flight_max`.
+    ended: VecDeque<(TargetId, ProbeReport)>,
+}
+
+impl Scheduler {
+    /// `tls`: whom to trust; `None`: the system's trust store, read when the first `https` monitor comes.
+    pub fn new(wishes: Arc<Wishes>, outcomes: mpsc::Sender<Probed>, metrics: Arc<ProbeMetrics>, in_flight_max: usize, tls: Option<Tls>) -> Self {
+        Self {
+            wishes,
+            outcomes,
+            metrics,
+            in_flight_max,
+            epoch: Instant::now(),
+            tls: tls.map(Arc::new),
+            plan: None,
+            schedule: Schedule::default(),
+            sessions: Vec::new(),
+            probes: JoinSet::new(),
+            running: HashMap::new(),
+            ended: VecDeque::new(),
+        }
+    }
+
+    /// Runs until it is stopped or nobody takes outcomes any more; leaves no probe behind.
+    pub async fn run(mut self) {
+        let (wishes, outcomes) = (self.wishes.clone(), self.outcomes.clone());
+        loop {
+            self.start_due();
+            let next = self.schedule.next_due().filter(|_| self.has_room()).map(|due| self.epoch + due);
+            tokio::select! {
+                biased;
+                () = wishes.changed.notified() => {
+                    let Wanted { plan, stop } = wishes.take();
+                    if stop {
+                        break;
+                    }
+                    if let Some(plan) = plan {
+                        self.replan(plan).await;
+                    }
+                }
+                permit = outcomes.reserve(), if !self.ended.is_empty() => {
+                    let Ok(permit) = permit else { break };
+                    if let (Some((target, report)), Some(plan)) = (self.ended.pop_front(), &self.plan) {
+                        permit.send(Probed { plan: plan.number, target, report });
+                        self.schedule.finished(target);
+                    }
+                }
+                Some(joined) = self.probes.join_next_with_id() => self.joined(joined),
+                () = until(next), if next.is_some() => {}
+            }
+        }
+        for _ in &self.running {
+            self.metrics.finished();
+        }
+        self.probes.shutdown().await;
+    }
+
+    fn has_room(&self) -> bool {
+        self.running.len() + self.ended.len() < self.in_flight_max
+    }
+
+    fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    fn start_due(&mut self) {
+        let Some(Plan { estate, .. }) = self.plan.clone() else { return };
+        let Some(tls) = self.tls.clone() else { return };
+        let now = self.now();
+        while self.has_room() {
+            let Some(due) = self.schedule.take_due(now) else { break };
+            for _ in 0..due.skipped {
+                self.metrics.skipped();
+            }
+            let Some(lag) = due.start else { continue };
+            self.metrics.started(lag);
+            let (estate, tls) = (estate.clone(), tls.clone());
+            let session = self.sessions.get(due.target.index()).cloned().unwrap_or_default();
+            let abort = self.probes.spawn(async move {
+                let target = estate.target(due.target);
+                attempt(estate.monitor(target.monitor), target.address, &tls, &session).await
+            });
+            self.running.insert(abort.id(), (due.target, abort));
+        }
+    }
+
+    /// Unchanged targets go on as if nothing had happened, under their new id; probes of removed ones end here.
+    async fn replan(&mut self, plan: Plan) {
+        self.load_tls(&plan.estate).await;
+        let Plan { estate, hurry, .. } = &plan;
+        let targets = estate.targets.iter().map(|target| (target.key.clone(), estate.monitor(target.monitor).interval));
+        let moved = self.schedule.replan(targets, *hurry, self.epoch.elapsed());
+        let to = |target: TargetId| moved.get(target.index()).copied().flatten();
+
+        let mut sessions: Vec<Arc<Session>> = estate.targets.iter().map(|_| Arc::default()).collect();
+        for (session, to) in std::mem::take(&mut self.sessions).into_iter().zip(&moved) {
+            if let Some(seat) = to.and_then(|to| sessions.get_mut(to.index())) {
+                *seat = session;
+            }
+        }
+        self.sessions = sessions;
+        let metrics = &self.metrics;
+        self.running.retain(|_, (target, abort)| match to(*target) {
+            Some(to) => {
+                *target = to;
+                true
+            }
+            None => {
+                abort.abort();
+                metrics.finished();
+                false
+            }
+        });
+        self.ended = std::mem::take(&mut self.ended).into_iter().filter_map(|(target, report)| Some((to(target)?, report))).collect();
+        self.plan = Some(plan);
+    }
+
+    /// Trust is read once, when it is first needed.
+    async fn load_tls(&mut self, estate: &Estate) {
+        let needed = estate.monitors.iter().any(|monitor| matches!(&monitor.check, Check::Http(check) if check.scheme == Scheme::Https));
+        if needed && self.tls.as_ref().is_none_or(|tls| tls.is_unused()) {
+            let loaded = tokio::task::spawn_blocking(Tls::system).await;
+            self.tls = Some(Arc::new(loaded.unwrap_or_else(|_| Tls::unused())));
+        }
+        self.tls.get_or_insert_with(|| Arc::new(Tls::unused()));
+    }
+
+    fn joined(&mut self, joined: Result<(Id, ProbeReport), JoinError>) {
+        let (id, report) = match joined {
+            Ok((id, report)) => (id, report),
+            Err(failed) => (failed.id(), broken(&failed)),
+        };
+        // Probes of removed targets were struck off when they were aborted.
+        if let Some((target, _)) = self.running.remove(&id) {
+            self.metrics.finished();
+            self.ended.push_back((target, report));
+        }
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    if let Some(moment) = moment {
+        sleep_until(moment.into()).await;
+    }
+}
+
+/// A probe that panicked is a bug of ours; the daemon and the other probes go on.
+fn broken(failed: &JoinError) -> ProbeReport {
+    if failed.is_panic() {
+        error!("a probe panicked; this is a bug in windrose");
+    }
+    let outcome = Outcome::Fail { reason: Reason::Internal, message: "this node could not probe: the probe broke off, which is a bug in windrose".to_string() };
+    ProbeReport { outcome, at: wall_clock(), took: Duration::ZERO, phases: vec![], status: None, certificate_expires: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_probe_that_panics_is_an_outcome_like_any_other() {
+        let (outcomes, _taken) = mpsc::channel(1);
+        let mut scheduler = Scheduler::new(Arc::default(), outcomes, Arc::default(), 1, None);
+        let abort = scheduler.probes.spawn(async { panic!("a bug, for the test") });
+        scheduler.running.insert(abort.id(), (TargetId(7), abort));
+        let joined = scheduler.probes.join_next_with_id().await.unwrap();
+        scheduler.joined(joined);
+        let (target, report) = scheduler.ended.pop_front().unwrap();
+        assert_eq!(target, TargetId(7));
+        assert!(matches!(report.outcome, Outcome::Fail { reason: Reason::Internal, .. }));
+        assert!(scheduler.running.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_plan_that_was_not_taken_yet_is_replaced_and_its_hurry_inherited() {
+        let wishes = Wishes::default();
+        wishes.plan(Plan { number: 1, estate: Arc::default(), hurry: true });
+        wishes.plan(Plan { number: 2, estate: Arc::default(), hurry: false });
+        let plan = wishes.take().plan.unwrap();
+        assert_eq!((plan.number, plan.hurry), (2, true));
+        assert!(wishes.take().plan.is_none());
+    }
+}
