@@ -91,3 +91,5 @@ pub mod config;
 pub mod store;
 
 pub mod probe;
+
+pub mod dns;

@@ -1,0 +1,279 @@
+//! Opening the sockets: all of them or none, and for each way to fail a sentence that says what to do.
+//!
+//! The first UDP socket of an address is bound *without* `SO_REUSEPORT`, so that a port which another process holds (a
+//! second windrose too) is reported as taken instead of silently shared. Only then is it opened to the sockets of our
+//! other workers; the port is never let go in between. Addresses are IPv4 or IPv6, never both (`IPV6_V6ONLY`).
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::thread;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+use tokio::net::TcpListener;
+
+use super::Bound;
+use super::batch::prepare;
+use super::udp::{self, Worker};
+use crate::model::DnsSettings;
+
+/// Wished size of a UDP socket's buffers, bytes: rides out a publish or a lost time slice. The system may give less.
+const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+/// Connections that the kernel holds for us until we accept them.
+const BACKLOG: i32 = 1024;
+/// Ports tried for an address with port 0 until one is free for both UDP and TCP.
+const FREE_PORT_ATTEMPTS: u32 = 32;
+
+/// UDP or TCP, as people write them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocols {
+    /// UDP.
+    Udp,
+    /// TCP.
+    Tcp,
+}
+
+impl std::fmt::Display for Protocols {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        })
+    }
+}
+
+/// Why the sockets could not be opened: for the operator, who can mend each of these.
+#[derive(Debug, Error)]
+pub enum BindError {
+    /// `dns.listen` is empty.
+    #[error("`dns.listen` names no address: give at least one, such as \"0.0.0.0:53\"")]
+    NoAddress,
+    /// Two of our own addresses exclude each other.
+    #[error("`dns.listen` names {first} and {second}, of which one includes the other: leave one of them out")]
+    Overlap {
+        /// The earlier one in the file.
+        first: SocketAddr,
+        /// The later one.
+        second: SocketAddr,
+    },
+    /// Another process has the port.
+    #[error(
+        "cannot listen on {address} ({protocol}): another program uses port {port}; `{}` shows which one: stop it, or set another address or port in `dns.listen`{}",
+        look(*protocol, address.port()), resolved_hint(address.port()), port = address.port()
+    )]
+    InUse {
+        /// Where we wanted to listen.
+        address: SocketAddr,
+        /// On which of the two.
+        protocol: Protocols,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The port needs a privilege.
+    #[error(
+        "cannot listen on {address} ({protocol}): ports below 1024 need a privilege; grant CAP_NET_BIND_SERVICE (systemd: `AmbientCapabilities=CAP_NET_BIND_SERVICE`, by hand: `setcap cap_net_bind_service=+ep` on the executable), or set a port of 1024 or above in `dns.listen`"
+    )]
+    Permission {
+        /// Where we wanted to listen.
+        address: SocketAddr,
+        /// On which of the two.
+        protocol: Protocols,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address is on no interface.
+    #[error("cannot listen on {address} ({protocol}): no interface of this host has the address {}; `ip address` lists those that it has", address.ip())]
+    NotOurs {
+        /// Where we wanted to listen.
+        address: SocketAddr,
+        /// On which of the two.
+        protocol: Protocols,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The host doesn't speak IPv6 (or IPv4).
+    #[error("cannot listen on {address} ({protocol}): this host has {} switched off; leave the address out of `dns.listen`", family(*address))]
+    NoFamily {
+        /// Where we wanted to listen.
+        address: SocketAddr,
+        /// On which of the two.
+        protocol: Protocols,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something else, in the system's words.
+    #[error("cannot listen on {address} ({protocol})")]
+    Socket {
+        /// Where we wanted to listen.
+        address: SocketAddr,
+        /// On which of the two.
+        protocol: Protocols,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No thread for a worker.
+    #[error("cannot start {workers} UDP worker threads for {address}: set fewer `dns.workers`, or raise the limit on threads")]
+    Thread {
+        /// Whose workers.
+        address: SocketAddr,
+        /// How many were wanted.
+        workers: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The command that shows who has a port.
+fn look(protocol: Protocols, port: u16) -> String {
+    let flag = match protocol {
+        Protocols::Udp => 'u',
+        Protocols::Tcp => 't',
+    };
+    format!("sudo ss -{flag}lnp 'sport = :{port}'")
+}
+
+/// The usual suspect on port 53.
+fn resolved_hint(port: u16) -> &'static str {
+    if port == 53 { " (often it is systemd-resolved: `DNSStubListener=no` in resolved.conf frees the port)" } else { "" }
+}
+
+fn family(address: SocketAddr) -> &'static str {
+    if address.is_ipv6() { "IPv6" } else { "IPv4" }
+}
+
+impl BindError {
+    fn new(address: SocketAddr, protocol: Protocols, source: io::Error) -> Self {
+        match (source.kind(), source.raw_os_error()) {
+            (io::ErrorKind::AddrInUse, _) => Self::InUse { address, protocol, source },
+            (io::ErrorKind::PermissionDenied, _) if address.port() < 1024 => Self::Permission { address, protocol, source },
+            (io::ErrorKind::AddrNotAvailable, _) => Self::NotOurs { address, protocol, source },
+            (_, Some(libc::EAFNOSUPPORT)) => Self::NoFamily { address, protocol, source },
+            _ => Self::Socket { address, protocol, source },
+        }
+    }
+
+    fn is_in_use(&self) -> bool {
+        matches!(self, Self::InUse { .. })
+    }
+}
+
+/// One listen address with its sockets and threads, which wait.
+#[derive(Debug)]
+pub(super) struct Listen {
+    /// Where it really listens: port 0 has become a port.
+    pub address: SocketAddr,
+    /// One per UDP socket.
+    pub workers: Vec<Worker>,
+    /// For DNS over TCP.
+    pub tcp: TcpListener,
+}
+
+/// Opens a UDP socket per worker and a TCP socket for each address of `[dns] listen`. Port 0: UDP and TCP share the port that
+/// the system picks. Queries that come before [`Bound::serve`] wait in the sockets. Must be called inside a tokio runtime.
+///
+/// # Errors
+/// The first address that can't be opened; then none is.
+#[allow(clippy::unused_async, reason = "async tells that it must run inside the runtime, which it registers the listeners with")]
+pub async fn bind(settings: &DnsSettings) -> Result<Bound, BindError> {
+    let DnsSettings { listen, workers } = settings;
+    check_overlap(listen)?;
+    // Without `recvmmsg` we don't assume that SO_REUSEPORT spreads datagrams over sockets either: it does so on Linux only.
+    let workers = match (cfg!(target_os = "linux"), *workers) {
+        (false, _) => 1,
+        (true, 0) => thread::available_parallelism().map_or(1, usize::from),
+        (true, workers) => workers,
+    };
+    let listens = listen.iter().map(|&address| open(address, workers)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Bound { listens })
+}
+
+fn check_overlap(listen: &[SocketAddr]) -> Result<(), BindError> {
+    if listen.is_empty() {
+        return Err(BindError::NoAddress);
+    }
+    for (index, &second) in listen.iter().enumerate() {
+        let overlaps = |first: &&SocketAddr| {
+            first.port() == second.port()
+                && second.port() != 0
+                && first.is_ipv4() == second.is_ipv4()
+                && (first.ip() == second.ip() || first.ip().is_unspecified() || second.ip().is_unspecified())
+        };
+        if let Some(&first) = listen.iter().take(index).find(overlaps) {
+            return Err(BindError::Overlap { first, second });
+        }
+    }
+    Ok(())
+}
+
+/// All sockets and threads of one address.
+fn open(wanted: SocketAddr, workers: usize) -> Result<Listen, BindError> {
+    let mut attempts = if wanted.port() == 0 { FREE_PORT_ATTEMPTS } else { 1 };
+    let (address, first, tcp) = loop {
+        attempts -= 1;
+        match open_pair(wanted) {
+            Err(problem) if problem.is_in_use() && attempts > 0 => {}
+            pair => break pair?,
+        }
+    };
+    let in_udp = |source| BindError::new(address, Protocols::Udp, source);
+    let mut sockets = vec![first];
+    if workers > 1 {
+        // From here on sockets of ours may join, and only ours: the kernel wants the same user and the same option.
+        for socket in &sockets {
+            socket.set_reuse_port(true).map_err(in_udp)?;
+        }
+        for _ in 1..workers {
+            let socket = udp_socket(address).map_err(in_udp)?;
+            socket.set_reuse_port(true).map_err(in_udp)?;
+            socket.bind(&address.into()).map_err(in_udp)?;
+            sockets.push(socket);
+        }
+    }
+    let workers = sockets
+        .into_iter()
+        .enumerate()
+        .map(|(index, socket)| Worker::spawn(format!("dns-udp-{index}"), UdpSocket::from(socket), address.ip().is_unspecified()))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(|source| BindError::Thread { address, workers, source })?;
+    Ok(Listen { address, workers, tcp })
+}
+
+/// The first UDP socket, alone on its port, and the TCP socket on the same port.
+fn open_pair(wanted: SocketAddr) -> Result<(SocketAddr, Socket, TcpListener), BindError> {
+    let in_udp = |source| BindError::new(wanted, Protocols::Udp, source);
+    let udp = udp_socket(wanted).map_err(in_udp)?;
+    udp.bind(&wanted.into()).map_err(in_udp)?;
+    let mut address = wanted;
+    if let Some(bound) = udp.local_addr().map_err(in_udp)?.as_socket() {
+        address.set_port(bound.port());
+    }
+    let tcp = tcp_listener(address).map_err(|source| BindError::new(address, Protocols::Tcp, source))?;
+    Ok((address, udp, tcp))
+}
+
+/// A UDP socket as workers want it, not bound yet.
+fn udp_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_read_timeout(Some(udp::STOP_LATENCY))?;
+    socket.set_write_timeout(Some(udp::SEND_DEADLINE))?;
+    // The system's limits may be lower; it then gives what it can.
+    let _best_effort = (socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES), socket.set_send_buffer_size(SOCKET_BUFFER_BYTES));
+    prepare(&socket, address.is_ipv6(), address.ip().is_unspecified())?;
+    Ok(socket)
+}
+
+fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Connections of an earlier run in TIME_WAIT must not block a restart. It never lets two programs listen.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.into())
+}

@@ -1,0 +1,192 @@
+//! DNS on sockets: UDP workers and TCP sessions around `answer()`.
+//!
+//! ```text
+//! bind() ──▶ Bound ──serve()──▶ Running ──stop()──▶ drained and closed
+//!              │                   ├─ udp: a thread per worker and address, its own socket (mmsg: many datagrams per call)
+//!              │                   └─ tcp: a task per connection (session), seats limited (seats), answers at a desk
+//!              └─ all sockets and threads exist, queries wait in them
+//! ```
+//!
+//! Each worker and each desk has its own [`Cx`] and [`Counters`]; the snapshot is loaded once per batch.
+//!
+//! Never here: what a response says, a response from another address than the one asked (Linux), a wait without a
+//! deadline, a panic that ends a worker.
+
+#![deny(clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, reason = "an IO room: durations of batches and deadlines of sessions need the clock")]
+
+mod bind;
+mod desk;
+#[cfg(target_os = "linux")]
+mod mmsg;
+mod seats;
+mod session;
+#[cfg(any(test, not(target_os = "linux")))]
+mod single;
+mod tcp;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod udp;
+mod vitals;
+
+#[cfg(target_os = "linux")]
+use self::mmsg as batch;
+#[cfg(not(target_os = "linux"))]
+use self::single as batch;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+pub use self::bind::{BindError, Protocols, bind};
+pub use self::seats::{CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, DESCRIPTORS_RESERVED};
+pub use self::session::{IDLE_DEADLINE, MESSAGE_DEADLINE, WRITE_DEADLINE};
+pub use self::vitals::Vitals;
+
+use self::bind::Listen;
+use self::desk::Desk;
+use self::seats::{Limits, Seats};
+use self::session::Deadlines;
+use self::tcp::{House, Stopping};
+use self::udp::Start;
+use crate::answer::{Counters, Cx};
+use crate::snapshot::Snapshot;
+
+/// Desks for TCP sessions: few, so that shares stay even over all of them, and enough to keep sessions from queueing.
+const DESKS_MAX: usize = 4;
+/// How long [`Running::stop`] waits for threads, and for sessions that are still writing.
+const STOP_DEADLINE: Duration = Duration::from_secs(2);
+
+/// All sockets are open; nothing is answered yet. Dropping it closes them.
+#[derive(Debug)]
+pub struct Bound {
+    listens: Vec<Listen>,
+}
+
+/// Limits of TCP sessions; tests set their own.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(test, derive(Default))]
+struct Tuning {
+    limits: Limits,
+    deadlines: Deadlines,
+}
+
+impl Bound {
+    /// Where it listens, in the order of the file; port 0 has become a port.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listens.iter().map(|listen| listen.address).collect()
+    }
+
+    /// Begins to answer from what `snapshot` publishes. `seed` makes the contexts differ; `register` is told of every
+    /// counter set, once, before it returns. Must be called inside a tokio runtime.
+    pub fn serve(self, snapshot: Arc<ArcSwap<Snapshot>>, seed: u64, register: &mut dyn FnMut(Arc<Counters>)) -> Running {
+        self.serve_tuned(snapshot, seed, register, Tuning { limits: Limits::of_this_process(), deadlines: Deadlines::default() })
+    }
+
+    fn serve_tuned(self, published: Arc<ArcSwap<Snapshot>>, seed: u64, register: &mut dyn FnMut(Arc<Counters>), tuning: Tuning) -> Running {
+        let Tuning { limits, deadlines } = tuning;
+        let vitals = Arc::new(Vitals::default());
+        let stopping = Arc::new(AtomicBool::new(false));
+        let mut contexts = 0;
+        let mut context = || {
+            contexts += 1;
+            let counters = Counters::new();
+            register(Arc::clone(&counters));
+            (Cx::new(Arc::clone(&counters), spread(seed, contexts)), counters)
+        };
+
+        let desks = (0..thread::available_parallelism().map_or(1, usize::from).min(DESKS_MAX))
+            .map(|_| {
+                let (cx, counters) = context();
+                Desk::new(Arc::clone(&published), Arc::clone(&vitals), cx, counters)
+            })
+            .collect();
+        let seats = Seats::new(limits, Arc::clone(&vitals));
+        let house = Arc::new(House { desks, turn: AtomicUsize::new(0), seats: Arc::clone(&seats), vitals: Arc::clone(&vitals), deadlines });
+
+        let (stop, stopped) = watch::channel(false);
+        let (alive, sessions) = mpsc::channel(1);
+        let mut threads = Vec::new();
+        for Listen { address: _, workers, tcp } in self.listens {
+            for worker in workers {
+                let (cx, counters) = context();
+                let (published, vitals, stopping) = (Arc::clone(&published), Arc::clone(&vitals), Arc::clone(&stopping));
+                threads.extend(worker.start(Start { cx, counters, published, vitals, stopping }));
+            }
+            tokio::spawn(tcp::accept(tcp, Arc::clone(&house), Stopping(stopped.clone()), alive.clone()));
+        }
+        Running { stopping, stop, threads, sessions, seats, vitals }
+    }
+}
+
+/// Differs widely for neighbouring `index`es (the finaliser of SplitMix64).
+fn spread(seed: u64, index: u64) -> u64 {
+    let mut z = seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Workers and sessions at work. Dropping it tells them to end and doesn't wait; [`Running::stop`] does.
+#[derive(Debug)]
+pub struct Running {
+    stopping: Arc<AtomicBool>,
+    stop: watch::Sender<bool>,
+    threads: Vec<thread::JoinHandle<()>>,
+    /// Closed when the last listener and the last session are gone.
+    sessions: mpsc::Receiver<Infallible>,
+    seats: Arc<Seats>,
+    vitals: Arc<Vitals>,
+}
+
+impl Running {
+    /// Ends all: queries that are in the sockets' queues are still answered, responses that are being written get a moment.
+    /// After it returned, the ports are free.
+    pub async fn stop(mut self) {
+        self.tell();
+        let threads = std::mem::take(&mut self.threads);
+        let joined = tokio::task::spawn_blocking(move || threads.into_iter().map(thread::JoinHandle::join).filter(Result::is_err).count());
+        let threads = async {
+            if timeout(STOP_DEADLINE, joined).await.is_err() {
+                tracing::warn!("DNS worker threads did not end in time; leaving them behind");
+            }
+        };
+        let sessions = async {
+            if timeout(STOP_DEADLINE, self.sessions.recv()).await.is_err() {
+                self.seats.evict_all();
+                let _either_way = timeout(STOP_DEADLINE, self.sessions.recv()).await;
+            }
+        };
+        tokio::join!(threads, sessions);
+    }
+
+    /// Open TCP connections: `windrose_dns_tcp_connections`.
+    pub fn tcp_connections(&self) -> usize {
+        self.vitals.tcp_connections.load(Ordering::Relaxed)
+    }
+
+    /// The numbers of the sockets, for metrics; they outlive this.
+    pub fn vitals(&self) -> Arc<Vitals> {
+        Arc::clone(&self.vitals)
+    }
+
+    fn tell(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.stop.send_replace(true);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}

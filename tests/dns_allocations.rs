@@ -1,0 +1,77 @@
+//! A query over UDP costs no allocation: counted in the whole process, workers and runtime included.
+//!
+//! One test alone in its binary, since the counter sees every thread.
+
+#![allow(unsafe_code, reason = "a counting allocator wraps the system's")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use windrose::dns::bind;
+use windrose::model::{DnsSettings, Estate};
+use windrose::snapshot::Snapshot;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+struct Counting;
+
+// SAFETY: every call is the system allocator's, counted.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// `x.example. A`; every response is REFUSED, since the snapshot is empty.
+const QUERY: [u8; 27] = *b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01x\x07example\x00\x00\x01\x00\x01";
+
+fn ask(client: &UdpSocket, rounds: usize) {
+    let mut response = [0; 1500];
+    for _ in 0..rounds {
+        for _ in 0..50 {
+            client.send(&QUERY).unwrap();
+        }
+        for _ in 0..50 {
+            let length = client.recv(&mut response).unwrap();
+            assert!(length >= 12 && response[..2] == QUERY[..2]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_udp_queries_allocate_nothing() {
+    for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
+        let bound = bind(&DnsSettings { listen: vec![listen.parse().unwrap()], workers: 1 }).await.unwrap();
+        let port = bound.addresses()[0].port();
+        let snapshot = Snapshot::build(1, &[], &Estate::default(), Vec::new(), &mut windrose::snapshot::CellMap::default());
+        let running = bound.serve(Arc::new(ArcSwap::from_pointee(snapshot)), 7, &mut |_| {});
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.connect(("127.0.0.1", port)).unwrap();
+        // The thread's first load of the snapshot, and whatever else happens once.
+        ask(&client, 2);
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        ask(&client, 200);
+        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations during 10,000 queries on {listen}");
+        running.stop().await;
+    }
+}
