@@ -93,3 +93,5 @@ pub mod store;
 pub mod probe;
 
 pub mod dns;
+
+pub mod admin;

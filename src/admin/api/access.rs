@@ -1,0 +1,85 @@
+//! Who may, and is it ready.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Scope, Span, Time};
+
+/// `POST /tokens`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenPost {
+    /// A name for people, unique; actors are shown as `token:NAME`.
+    pub name: String,
+    /// What it may do.
+    pub scope: Scope,
+    /// How long it works; `null`: until revoked.
+    #[serde(default)]
+    pub expires_in: Option<Span>,
+}
+
+/// A token that was just made. The only time that its secret is shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenCreated {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub scope: Scope,
+    /// The secret, `wr_…`; `null` for a dry run.
+    pub token: Option<String>,
+    /// When it stops working.
+    pub ends: Option<Time>,
+}
+
+/// Secrets never reach `Debug` (DESIGN, "Never", 9).
+impl std::fmt::Debug for TokenCreated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { id, name, scope, token: _, ends } = self;
+        f.debug_struct("TokenCreated").field("id", id).field("name", name).field("scope", scope).field("ends", ends).finish_non_exhaustive()
+    }
+}
+
+/// A token; the secret itself is never kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub scope: Scope,
+    /// When it was made.
+    pub at: Time,
+    /// When it stops working; `null`: when revoked.
+    pub ends: Option<Time>,
+}
+
+/// `GET /whoami`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whoami {
+    /// `socket:anna`, `token:ci`.
+    pub actor: String,
+    /// What you may do.
+    pub scope: Scope,
+}
+
+/// `GET /readyz`: 200, or 503 with reasons.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// DNS answers, and changes can be made.
+    pub ready: bool,
+    /// Why not, one sentence each.
+    pub reasons: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_does_not_reach_debug() {
+        let created = TokenCreated { id: "1".into(), name: "ci".into(), scope: Scope::Operate, token: Some("wr_secret".into()), ends: None };
+        assert!(!format!("{created:?}").contains("wr_secret"));
+    }
+}

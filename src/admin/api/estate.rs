@@ -1,0 +1,148 @@
+//! What exists, and how it is: regions, pools, endpoints, zones.
+
+use serde::{Deserialize, Serialize};
+
+use super::{State, Time};
+
+/// A place where gateways run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Region {
+    /// Its name.
+    pub name: String,
+    /// Up: every pool is up; Down: every pool is down; else unknown.
+    pub state: State,
+    /// Its pools.
+    pub pools: Vec<String>,
+    /// Endpoints that are up.
+    pub up: u32,
+    /// Endpoints in all.
+    pub of: u32,
+    /// Drained for all services.
+    pub drained: bool,
+    /// Overrides on this region, `o-12`.
+    pub overrides: Vec<String>,
+    /// Services whose policy names one of its pools.
+    pub services: Vec<String>,
+}
+
+/// Endpoints that serve the same thing in one region.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub region: String,
+    /// Effective health.
+    pub state: State,
+    /// Endpoints that must be up for the pool to be up.
+    pub min_up: u32,
+    /// Endpoints that should serve; `null`: as many as the first tier has.
+    pub min_active: Option<u32>,
+    /// Endpoints that are up.
+    pub up: u32,
+    /// Endpoints in all.
+    pub of: u32,
+    /// Drained for all services.
+    pub drained: bool,
+    /// Services for which it has returned and waits for failback.
+    pub held_by: Vec<String>,
+    /// Overrides on this pool or its region, `o-12`.
+    pub overrides: Vec<String>,
+    /// Services whose policy names it.
+    pub services: Vec<String>,
+    /// Ids of its endpoints, `pool/name`, in file order.
+    pub endpoints: Vec<String>,
+}
+
+/// One gateway address in a pool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// `pool/name`
+    pub id: String,
+    /// Its name in the pool.
+    pub name: String,
+    /// Its pool.
+    pub pool: String,
+    /// Its pool's region.
+    pub region: String,
+    /// What answers name.
+    pub address: String,
+    /// Relative weight.
+    pub weight: u32,
+    /// 0 serves first.
+    pub tier: u32,
+    /// The monitor that judges it; `null`: nothing watches it.
+    pub monitor: Option<String>,
+    /// Observed, forced and effective health.
+    pub state: EndpointState,
+    /// The verdict was loaded from the store and is not yet confirmed.
+    pub stale: bool,
+    /// Drained for all services.
+    pub drained: bool,
+    /// Services for which its pool waits for failback.
+    pub held_by: Vec<String>,
+    /// Services that answer with it now.
+    pub serving: Vec<String>,
+    /// Overrides that act on it (its own, its pool's, its region's), `o-12`.
+    pub overrides: Vec<String>,
+    /// Since when the observed state is so.
+    pub since: Option<Time>,
+    /// The last probe of this run.
+    pub last_probe: Option<Probe>,
+    /// The last failed probe of this run.
+    pub last_failed: Option<Probe>,
+}
+
+/// Three views of health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointState {
+    /// By probes.
+    pub observed: State,
+    /// By an operator; `null`: nobody forces it.
+    pub forced: Option<State>,
+    /// What policy sees.
+    pub effective: State,
+}
+
+/// One probe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// When it ended.
+    pub at: Time,
+    /// `pass` or `fail`.
+    pub outcome: String,
+    /// Why it failed: `timeout`, `refused`, `unreachable`, `reset`, `tls`, `protocol`, `status`, `body`, `internal`.
+    pub reason: Option<String>,
+    /// One sentence: what was expected, what came.
+    pub message: Option<String>,
+    /// From start to end, milliseconds.
+    pub took_ms: f64,
+    /// Each phase that was entered, in order.
+    pub phases: Vec<ProbePhase>,
+    /// HTTP status code, if one came.
+    pub status: Option<u16>,
+    /// When the certificate expires, if TLS was spoken.
+    pub certificate_expires: Option<Time>,
+}
+
+/// A part of a probe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProbePhase {
+    /// `connect`, `tls`, `request`, `body`.
+    pub phase: String,
+    /// Milliseconds.
+    pub took_ms: f64,
+}
+
+/// A zone that is served.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Zone {
+    /// Its apex, without the last dot.
+    pub name: String,
+    /// The SOA's.
+    pub serial: u32,
+    /// Static records.
+    pub records: u64,
+    /// Services with names in it.
+    pub services: Vec<String>,
+}

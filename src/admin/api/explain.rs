@@ -1,0 +1,65 @@
+//! Why a name is answered as it is.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /explain?…`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainQuery {
+    /// A host name.
+    pub name: String,
+    /// `A` (default) or `AAAA`.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_: Option<String>,
+}
+
+/// The decision and how it came about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explain {
+    /// As asked, lower case, without the last dot.
+    pub name: String,
+    /// `A` or `AAAA`.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// The service that answers; `null`: static records or nothing, as the steps say.
+    pub service: Option<String>,
+    /// The steps, in order.
+    pub steps: Vec<ExplainStep>,
+    /// Where answers go, shares summing to 100; empty unless a service answers with addresses.
+    pub distribution: Vec<ExplainLeaf>,
+    /// Seconds.
+    pub ttl: Option<u32>,
+    /// `answer`, `nodata`, `servfail`, `nxdomain`, `refused`, `static`, `delegated`.
+    pub verdict: String,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainStep {
+    /// What was looked at: `zone`, `service`, `pool`, `hold`, `policy`, `rung`, `endpoint`, `ttl`.
+    pub topic: String,
+    /// What came of it, one sentence.
+    pub text: String,
+}
+
+/// One destination.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExplainLeaf {
+    /// The pool; several for a multivalue.
+    pub pools: Vec<String>,
+    /// Per cent.
+    pub share: f64,
+    /// Which step of the ladder answers.
+    pub rung: String,
+    /// The serving set.
+    pub endpoints: Vec<ExplainEndpoint>,
+}
+
+/// An endpoint of a serving set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainEndpoint {
+    /// `pool/name`
+    pub id: String,
+    /// What answers name.
+    pub address: String,
+}

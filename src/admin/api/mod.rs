@@ -1,0 +1,49 @@
+//! The JSON of the admin API: every request and response, spoken by the server and the CLI alike.
+//!
+//! Types only: no routes, no rights, no core. Times are RFC 3339 in UTC, durations `"30s"`, shares per cent (0 to 100).
+//! Requests reject unknown fields; replies may gain some, so reading them doesn't.
+//!
+//! | method and path (below [`BASE`]) | request | reply |
+//! |---|---|---|
+//! | `GET /overview` | | [`Overview`] |
+//! | `GET /services` · `GET /services/{service}` | | [`List`]`<`[`Service`]`>` · [`Service`] |
+//! | `GET /services/{service}/traffic` · `PUT` | [`TrafficPut`] | [`Traffic`] · [`ChangeReply`] |
+//! | `POST /services/{service}/failover` · `/failback` · `/undo` | [`Failover`], [`Failback`], [`Undo`] | [`ChangeReply`] |
+//! | `GET /services/{service}/revisions` · `/revisions/{n}` | | [`List`]`<`[`RevisionEntry`]`>` · [`RevisionEntry`] |
+//! | `GET /regions` · `/regions/{region}` | | [`List`]`<`[`Region`]`>` · [`Region`] |
+//! | `GET /pools` · `/pools/{pool}` | | [`List`]`<`[`Pool`]`>` · [`Pool`] |
+//! | `GET /endpoints` · `/endpoints/{pool}/{name}` | | [`List`]`<`[`Endpoint`]`>` · [`Endpoint`] |
+//! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
+//! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
+//! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
+//! | `GET /explain?name=&type=` | [`ExplainQuery`] | [`Explain`] |
+//! | `POST /config/reload` | | [`ReloadReply`] |
+//! | `GET /tokens` · `POST` · `DELETE /tokens/{id or name}` | [`TokenPost`] | [`List`]`<`[`Token`]`>` · [`TokenCreated`] · [`ChangeReply`] |
+//! | `GET /whoami` | | [`Whoami`] |
+//! | `GET /healthz` · `GET /readyz` (not below [`BASE`]) | | [`Ready`] |
+//!
+//! Every writing request takes [`WriteQuery`] in its query string and `If-Match` with the `ETag` that was seen. Everything that is refused is a [`Problem`].
+
+mod access;
+mod estate;
+mod explain;
+mod override_;
+mod overview;
+mod problem;
+mod service;
+mod units;
+
+pub use access::{Ready, Token, TokenCreated, TokenPost, Whoami};
+pub use estate::{Endpoint, EndpointState, Pool, Probe, ProbePhase, Region, Zone};
+pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
+pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
+pub use overview::{Concern, Overview, ReloadReply, StoreStatus};
+pub use problem::{Fault, Problem, ProblemKind};
+pub use service::{
+    AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, RevisionEntry, Service, ServicePool, ThreeShares, Traffic, TrafficPut, Undo, UndoHint,
+    UndoTo,
+};
+pub use units::{Kind, List, Scope, Shares, Source, Span, State, Time, WriteQuery};
+
+/// Where all paths begin, but for `/healthz`, `/readyz` and `/metrics`.
+pub const BASE: &str = "/api/v1";

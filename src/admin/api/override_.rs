@@ -1,0 +1,110 @@
+//! Overrides: drain, force_up, force_down, freeze.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Kind, Span, Time};
+
+/// An override as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// `o-12`
+    pub id: String,
+    /// What it does.
+    pub kind: Kind,
+    /// `region/prod`, `pool/prod`, `endpoint/prod/a`, `service/orders`.
+    pub target: String,
+    /// Only for these services; empty: for all.
+    pub services: Vec<String>,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub at: Time,
+    /// Until when; `null`: until somebody ends it.
+    pub ends: Option<Time>,
+    /// Its target exists in the present configuration.
+    pub matched: bool,
+}
+
+/// `POST /overrides`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverridePost {
+    /// What it does.
+    pub kind: Kind,
+    /// `{"region": "prod"}`
+    pub target: OverrideTarget,
+    /// Only for these services; empty or `["*"]`: for all.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// How long; `null`: 4 h for force_up and force_down, without end for drain and freeze.
+    #[serde(default)]
+    pub expires_in: Option<Span>,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// What an override is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverrideTarget {
+    /// `{"region": "prod"}`
+    Region(String),
+    /// `{"pool": "prod"}`
+    Pool(String),
+    /// `{"endpoint": "prod/a"}`
+    Endpoint(String),
+    /// `{"service": "orders"}` (freeze alone)
+    Service(String),
+}
+
+/// `region/prod`, `endpoint/prod/a`: as [`Override::target`] says it.
+impl std::fmt::Display for OverrideTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Region(name) => write!(f, "region/{name}"),
+            Self::Pool(name) => write!(f, "pool/{name}"),
+            Self::Endpoint(name) => write!(f, "endpoint/{name}"),
+            Self::Service(name) => write!(f, "service/{name}"),
+        }
+    }
+}
+
+/// `PATCH /overrides/{id}`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverridePatch {
+    /// The end, this long from now; `null`: never by itself. It must be there: an override is not made endless by an empty body.
+    #[serde(deserialize_with = "present")]
+    pub expires_in: Option<Span>,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// An optional value whose key is required: serde fills in a missing key only where no function is named.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Span>, D::Error> {
+    Option::deserialize(from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_drain_reads() {
+        let text = r#"{"kind": "drain", "target": {"region": "eu-west"}, "services": ["*"], "expires_in": "2h", "reason": "kernel upgrade"}"#;
+        let post: OverridePost = serde_json::from_str(text).unwrap();
+        assert_eq!((post.kind, post.target.to_string()), (Kind::Drain, "region/eu-west".to_string()));
+        assert_eq!(post.expires_in.map(|span| span.0.as_secs()), Some(7200));
+        assert!(serde_json::from_str::<OverridePost>(r#"{"kind": "drain", "target": {"regoin": "eu-west"}}"#).is_err());
+    }
+
+    #[test]
+    fn an_empty_patch_does_not_make_an_override_endless() {
+        assert!(serde_json::from_str::<OverridePatch>("{}").is_err());
+        assert_eq!(serde_json::from_str::<OverridePatch>(r#"{"expires_in": null}"#).unwrap().expires_in, None);
+    }
+}

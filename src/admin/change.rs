@@ -1,0 +1,412 @@
+//! Everything that writes: form and rights are checked here, the rest is the core's answer.
+//!
+//! A dry run takes the same way to the core and back; only its reply lacks `applied` and `undo`.
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tracing::info;
+
+use crate::control::{self, Actor, Applied, Change, OverrideTargetName, OverrideWord, RefusalKind, Revision, TokenRecord};
+
+use super::api::{self, BASE, ChangeReply, Fault, ProblemKind, WriteQuery};
+use super::auth::{self, Caller, Secret};
+use super::body::{Body, Query};
+use super::door::Wish;
+use super::etag::{self, IfMatch};
+use super::problem::Refused;
+use super::read::{service_named, traffic_now};
+use super::{App, ReloadOutcome, view};
+
+/// Longest reason, in characters: it is kept with each of a thousand past changes.
+const REASON_MAX: usize = 1_000;
+/// Longest name of a token.
+const TOKEN_NAME_MAX: usize = 64;
+
+pub(super) async fn traffic(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(service): Path<String>,
+    Query(query): Query<WriteQuery>,
+    headers: HeaderMap,
+    Body(body): Body<api::TrafficPut>,
+) -> Result<Response, Refused> {
+    let api::TrafficPut { policy, reason } = body;
+    let expect = etag::required_if_match(&headers)?;
+    let change = Change::Traffic { service: service.clone(), form: policy };
+    on_service(app, caller, service, change, reason, expect, query, Undo::Traffic).await
+}
+
+pub(super) async fn failover(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(service): Path<String>,
+    Query(query): Query<WriteQuery>,
+    headers: HeaderMap,
+    Body(body): Body<api::Failover>,
+) -> Result<Response, Refused> {
+    let api::Failover { to, reason } = body;
+    let expect = etag::if_match(&headers)?.unwrap_or_default();
+    let change = Change::Failover { service: service.clone(), to };
+    on_service(app, caller, service, change, reason, expect, query, Undo::Traffic).await
+}
+
+pub(super) async fn failback(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(service): Path<String>,
+    Query(query): Query<WriteQuery>,
+    headers: HeaderMap,
+    Body(body): Body<api::Failback>,
+) -> Result<Response, Refused> {
+    let api::Failback { pool, reason } = body;
+    let expect = etag::if_match(&headers)?.unwrap_or_default();
+    let change = Change::Failback { service: service.clone(), pool };
+    on_service(app, caller, service, change, reason, expect, query, Undo::Impossible).await
+}
+
+pub(super) async fn undo(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(service): Path<String>,
+    Query(query): Query<WriteQuery>,
+    headers: HeaderMap,
+    Body(body): Body<api::Undo>,
+) -> Result<Response, Refused> {
+    let api::Undo { to, reason } = body;
+    let expect = etag::if_match(&headers)?.unwrap_or_default();
+    let to = match to {
+        None => control::UndoTo::Before,
+        Some(api::UndoTo::File) => control::UndoTo::File,
+        Some(api::UndoTo::Revision(number)) => control::UndoTo::Revision(Revision(number)),
+    };
+    let change = Change::Undo { service: service.clone(), to };
+    on_service(app, caller, service, change, reason, expect, query, Undo::Traffic).await
+}
+
+pub(super) async fn begin_override(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<WriteQuery>,
+    headers: HeaderMap,
+    Body(body): Body<api::OverridePost>,
+) -> Result<Response, Refused> {
+    let api::OverridePost { kind, target, services, expires_in, reason } = body;
+    let mut faults = Vec::new();
+    let named = OverrideTargetName::parse(&target.to_string());
+    if named.is_none() {
+        faults.push(fault("/target", format!("`{target}` is not a target"), "name a region, pool or service, or an endpoint as POOL/NAME"));
+    }
+    let everybody = services.iter().any(|name| name == "*");
+    if everybody && 1 < services.len() {
+        faults.push(fault("/services", "`*` means all services and stands alone".into(), "send [\"*\"], or the services by name"));
+    }
+    faults.extend(too_short(expires_in));
+    let (Some(target), true) = (named, faults.is_empty()) else { return Err(Refused::invalid(faults)) };
+    let services = if everybody { Vec::new() } else { services };
+    let change = Change::Override { kind: kind.into(), target, services, lasts: expires_in.map(|span| span.0) };
+    on_override(app, caller, None, change, reason, etag::if_match(&headers)?.unwrap_or_default(), query).await
+}
+
+pub(super) async fn extend_override(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Query(query): Query<WriteQuery>,
+    headers: HeaderMap,
+    Body(body): Body<api::OverridePatch>,
+) -> Result<Response, Refused> {
+    let api::OverridePatch { expires_in, reason } = body;
+    let number = override_number(&id)?;
+    if let Some(fault) = too_short(expires_in) {
+        return Err(Refused::invalid(vec![fault]));
+    }
+    let change = Change::Extend { id: number, lasts: expires_in.map(|span| span.0) };
+    on_override(app, caller, Some(number), change, reason, etag::if_match(&headers)?.unwrap_or_default(), query).await
+}
+
+pub(super) async fn end_override(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Query(query): Query<WriteQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let number = override_number(&id)?;
+    let expect = etag::if_match(&headers)?.unwrap_or_default();
+    on_override(app, caller, Some(number), Change::EndOverride { id: number }, String::new(), expect, query).await
+}
+
+pub(super) async fn reload(State(app): State<App>, Query(query): Query<WriteQuery>) -> Result<Json<api::ReloadReply>, Refused> {
+    if query.dry_run {
+        let message = "a reload has no dry run".to_string();
+        return Err(Refused::invalid(vec![Fault { code: "query".into(), message, hint: "check the file with `windrose check`".into(), ..Fault::default() }]));
+    }
+    // A task of its own: a client that goes away does not leave half a reload.
+    let outcome = tokio::spawn((app.parts.reload)()).await.map_err(|_| Refused::new(ProblemKind::Internal, "the reload failed by a bug; look at the log"))?;
+    match outcome {
+        ReloadOutcome::Taken(messages) => Ok(Json(api::ReloadReply { messages, problems: Vec::new() })),
+        ReloadOutcome::Problems(problems) => {
+            let detail = format!(
+                "the configuration has {}; nothing was changed, the old one serves on",
+                if problems.len() == 1 { "1 problem".to_string() } else { format!("{} problems", problems.len()) }
+            );
+            let mut refused = Refused::new(ProblemKind::InvalidConfig, detail);
+            refused.problem.errors = problems.iter().map(|problem| config_fault(problem)).collect();
+            Err(refused)
+        }
+        ReloadOutcome::Refused(refusal) => {
+            let kind = if refusal.kind == RefusalKind::InvalidRequest { ProblemKind::InvalidConfig } else { refusal.kind.into() };
+            let mut refused = Refused::new(kind, refusal.detail);
+            refused.problem.errors = refusal.faults.into_iter().map(Fault::from).collect();
+            Err(refused)
+        }
+    }
+}
+
+/// `windrose.toml:12:5: sentence` apart.
+fn config_fault(problem: &str) -> Fault {
+    let numbers = |place: &str| place.rsplit(':').take(2).filter(|part| part.parse::<u32>().is_ok()).count() == 2;
+    let (place, message) = match problem.split_once(": ").filter(|(place, _)| numbers(place)) {
+        Some((place, message)) => (Some(place.to_string()), message),
+        None => (None, problem),
+    };
+    Fault { place, code: "config".into(), message: message.to_string(), ..Fault::default() }
+}
+
+pub(super) async fn create_token(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<WriteQuery>,
+    Body(body): Body<api::TokenPost>,
+) -> Result<Response, Refused> {
+    let api::TokenPost { name, scope, expires_in } = body;
+    let mut faults: Vec<Fault> = too_short(expires_in).into_iter().collect();
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"._-".contains(&octet);
+    if name.is_empty() || TOKEN_NAME_MAX < name.len() || !name.bytes().all(plain) {
+        let message = format!("`{}` can't be a token's name", name.escape_debug());
+        faults.push(fault("/name", message, "use 1 to 64 letters, digits, dots, hyphens and underscores"));
+    }
+    if !faults.is_empty() {
+        return Err(Refused::invalid(faults));
+    }
+    let no_chance = |error| Refused::new(ProblemKind::Internal, format!("this machine gives no random numbers: {error}"));
+    let (id, secret) = (auth::random_id::<6>(), Secret::draw().map_err(no_chance)?);
+    let at = app.look(|_, now| now.wall).await?;
+    let ends = expires_in.map(|span| at.plus(span.0));
+    let record = TokenRecord { name: name.clone(), hash: secret.hash(), scope: scope.into(), at, ends };
+    let dry_run = query.dry_run;
+    let change = Change::Token { id: id.as_str().into(), record };
+    let Actor(actor) = caller.actor.clone();
+    app.parts.door.change(wish(caller, change, String::new(), IfMatch::default(), query)?).await?;
+    if !dry_run {
+        info!(actor, token.id = id, token.name = name, "token `{name}` with scope {scope} was made by {actor}");
+    }
+    let token = (!dry_run).then_some(secret.0);
+    let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(api::TokenCreated { id, name, scope, token, ends: ends.map(api::Time) })).into_response())
+}
+
+pub(super) async fn revoke_token(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Query(query): Query<WriteQuery>,
+) -> Result<Response, Refused> {
+    let Actor(actor) = caller.actor.clone();
+    let dry_run = query.dry_run;
+    let applied = app.parts.door.change(wish(caller, Change::RevokeToken { id: id.clone() }, String::new(), IfMatch::default(), query)?).await?;
+    if !dry_run {
+        info!(actor, token.id = id, "token `{id}` was revoked by {actor}");
+    }
+    Ok(Json(reply(&app, applied, None, None)).into_response())
+}
+
+/// What can take a change back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Undo {
+    /// `POST …/undo`
+    Traffic,
+    /// Nothing.
+    Impossible,
+}
+
+/// A change of one service: the reply has the service's ETag, a stale `If-Match` gets the resource as it is.
+#[allow(clippy::too_many_arguments, reason = "the parts of one request")]
+async fn on_service(
+    app: App,
+    caller: Caller,
+    service: String,
+    change: Change,
+    reason: String,
+    expect: IfMatch,
+    query: WriteQuery,
+    undo: Undo,
+) -> Result<Response, Refused> {
+    let name = service.clone();
+    app.look(move |core, _| service_named(core.estate(), &name).map(|_| ())).await??;
+    match app.parts.door.change(wish(caller, change, reason, expect, query)?).await {
+        Ok(applied) => {
+            let hint = (undo == Undo::Traffic).then(|| api::UndoHint {
+                method: "POST".to_string(),
+                path: format!("{BASE}/services/{service}/undo"),
+                body: serde_json::Value::Null,
+                command: format!("windrose undo {service}"),
+            });
+            let etag = etag_after(&app, &service, &applied, undo).await;
+            let body = Json(reply(&app, applied, Some(service), hint));
+            Ok(match etag {
+                Some(etag) => ([(header::ETAG, etag)], body).into_response(),
+                None => body.into_response(),
+            })
+        }
+        Err(refusal) => {
+            let stale = refusal.kind == RefusalKind::RevisionMismatch;
+            let mut refused = Refused::from(refusal);
+            if stale && let Ok((traffic, etag)) = traffic_now(&app, service).await {
+                (refused.problem.current, refused.etag) = (serde_json::to_value(traffic).ok(), Some(etag));
+            }
+            Err(refused)
+        }
+    }
+}
+
+/// The ETag of what was just set: made from its own revision, so that a later change by somebody else does not slip in unseen.
+async fn etag_after(app: &App, service: &str, applied: &Applied, undo: Undo) -> Option<HeaderValue> {
+    if applied.dry_run {
+        return None;
+    }
+    if undo == Undo::Traffic && applied.form.is_some() {
+        return Some(etag::of_revision(applied.revision));
+    }
+    let (traffic, etag) = traffic_now(app, service.to_string()).await.ok()?;
+    (undo == Undo::Impossible || traffic.revision == applied.revision.0).then_some(etag)
+}
+
+/// A change of one override. `number`: which, if it was there before.
+async fn on_override(
+    app: App,
+    caller: Caller,
+    number: Option<u64>,
+    change: Change,
+    reason: String,
+    expect: IfMatch,
+    query: WriteQuery,
+) -> Result<Response, Refused> {
+    let begins = matches!(change, Change::Override { .. });
+    let ends = matches!(change, Change::EndOverride { .. });
+    match app.parts.door.change(wish(caller, change, reason, expect, query)?).await {
+        Ok(applied) => {
+            let status = if begins && !applied.dry_run { StatusCode::CREATED } else { StatusCode::OK };
+            let hint = applied.override_.as_ref().filter(|_| begins).map(|(id, record)| api::UndoHint {
+                method: "DELETE".to_string(),
+                path: format!("{BASE}/overrides/o-{id}"),
+                body: serde_json::Value::Null,
+                command: end_command(record.kind, &record.target),
+            });
+            let etag = (!applied.dry_run && !ends).then(|| etag::of_revision(applied.revision));
+            let body = (status, Json(reply(&app, applied, None, hint)));
+            Ok(match etag {
+                Some(etag) => ([(header::ETAG, etag)], body).into_response(),
+                None => body.into_response(),
+            })
+        }
+        Err(refusal) => {
+            let stale = refusal.kind == RefusalKind::RevisionMismatch;
+            let mut refused = Refused::from(refusal);
+            if let (true, Some(number)) = (stale, number) {
+                let look = move |core: &control::Core, _| {
+                    core.overrides().iter().find(|kept| kept.id == number).map(|kept| (view::override_(kept), etag::of_revision(kept.revision)))
+                };
+                if let Some((kept, etag)) = app.look(look).await? {
+                    (refused.problem.current, refused.etag) = (serde_json::to_value(kept).ok(), Some(etag));
+                }
+            }
+            Err(refused)
+        }
+    }
+}
+
+/// What to type to end an override.
+fn end_command(kind: OverrideWord, target: &OverrideTargetName) -> String {
+    let verb = match kind {
+        OverrideWord::Drain => "undrain",
+        OverrideWord::ForceUp | OverrideWord::ForceDown => "unforce",
+        OverrideWord::Freeze => "unfreeze",
+    };
+    match target.to_string().split_once('/') {
+        Some(("service", name)) => format!("windrose {verb} {name}"),
+        Some((what, name)) => format!("windrose {verb} {what} {name}"),
+        None => format!("windrose {verb} {target}"),
+    }
+}
+
+/// A wish on its way to the core.
+fn wish(caller: Caller, change: Change, reason: String, expect: IfMatch, query: WriteQuery) -> Result<Wish, Refused> {
+    let IfMatch { expect, expect_file } = expect;
+    let WriteQuery { dry_run, reason: asked } = query;
+    let reason = if reason.is_empty() { asked.unwrap_or_default() } else { reason };
+    if REASON_MAX < reason.chars().count() || reason.chars().any(char::is_control) {
+        let message = format!("the reason has more than {REASON_MAX} characters, or line breaks");
+        return Err(Refused::invalid(vec![fault("/reason", message, "one line, such as a ticket's number")]));
+    }
+    Ok(Wish { actor: caller.actor, reason, change, expect, expect_file, dry_run })
+}
+
+fn reply(app: &App, applied: Applied, service: Option<String>, undo: Option<api::UndoHint>) -> ChangeReply {
+    let Applied { dry_run, revision, moves, override_, form, messages, at, clients_follow_by } = applied;
+    let moves = moves.into_iter().map(|control::Move { service: _, name, before, after }| api::Move {
+        service: name.to_string(),
+        before: api::Shares::from_ratios(before),
+        after: api::Shares::from_ratios(after),
+    });
+    ChangeReply {
+        dry_run,
+        revision: revision.0,
+        service,
+        policy: form,
+        moves: moves.collect(),
+        messages,
+        applied: (!dry_run).then(|| api::AppliedAt { node: app.parts.node.clone(), at: at.into() }),
+        clients_follow_by: clients_follow_by.into(),
+        override_: override_.map(|(id, record)| view::record(id, &record, true)),
+        undo: undo.filter(|_| !dry_run),
+    }
+}
+
+/// `o-12`, or `12`.
+fn override_number(id: &str) -> Result<u64, Refused> {
+    let digits = id.strip_prefix("o-").unwrap_or(id);
+    let number = digits.bytes().all(|octet| octet.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
+    number.ok_or_else(|| Refused::new(ProblemKind::NotFound, format!("there is no override `{}`; their ids look like o-12", id.escape_debug())))
+}
+
+fn too_short(span: Option<api::Span>) -> Option<Fault> {
+    span.filter(|span| span.0.is_zero()).map(|_| fault("/expires_in", "it would end before it begins".into(), "give a time such as \"2h\""))
+}
+
+fn fault(pointer: &str, message: String, hint: &str) -> Fault {
+    Fault { pointer: pointer.into(), code: "invalid-value".into(), message, hint: hint.into(), ..Fault::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn override_ids_are_read_as_shown() {
+        assert_eq!((override_number("o-12").unwrap(), override_number("12").unwrap()), (12, 12));
+        for id in ["", "o-", "o-x", "o--1", "+1"] {
+            assert_eq!(override_number(id).unwrap_err().problem.status, 404, "{id}");
+        }
+    }
+
+    #[test]
+    fn places_of_configuration_faults_are_taken_apart() {
+        let found = config_fault("/etc/windrose.toml:12:5: pool.prod: unknown key `endpionts`; did you mean `endpoints`?");
+        assert_eq!(found.place.as_deref(), Some("/etc/windrose.toml:12:5"));
+        assert!(found.message.starts_with("pool.prod: unknown"));
+        assert_eq!(config_fault("pool.prod: no endpoints").place, None);
+    }
+}

@@ -1,0 +1,104 @@
+//! What happens around every request: an id, a deadline, who asks, the problem's body, the metric, the log line.
+//!
+//! ```text
+//! request ─▶ watch (id, metric, problem body) ─▶ catch panic ─▶ deadline ─▶ Host ─▶ who asks ─▶ scope ─▶ handler
+//! ```
+
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::{debug, info, warn};
+
+use crate::control::{Actor, Scope};
+
+use super::App;
+use super::api::{Problem, ProblemKind};
+use super::auth::{self, Caller, Peer};
+use super::problem::Refused;
+
+/// Longest time that a request may take, its body included.
+pub(super) const REQUEST_MAX: Duration = Duration::from_secs(10);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Outermost: gives the request an id, counts it, writes the problem's body.
+pub(super) async fn watch(State(app): State<App>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = auth::random_id::<8>();
+    let (method, path) = (request.method().clone(), request.uri().path().to_string());
+    // Labels come from the routes, never from what was asked.
+    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_string()).unwrap_or("none".to_string());
+    let mut response = next.run(request).await;
+    let took = began.elapsed();
+    let actor = response.extensions_mut().remove::<Actor>().map(|Actor(actor)| actor).unwrap_or_default();
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED && response.extensions().get::<Box<Problem>>().is_none() {
+        let detail = format!("{method} is not possible here; the Allow header says what is");
+        response.extensions_mut().insert(Box::new(Problem::new(ProblemKind::MethodNotAllowed, detail)));
+    }
+    if let Some(problem) = response.extensions_mut().remove::<Box<Problem>>() {
+        info!(request.id = id, actor, status = problem.status, "{method} {path}: {}", problem.detail);
+        response = with_problem(response, Problem { instance: Some(path), request_id: Some(id.clone()), ..*problem });
+    } else {
+        debug!(request.id = id, actor, status = response.status().as_u16(), took_ms = took.as_millis() as u64, "{method} {path}");
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    let method = if KNOWN_METHODS.contains(&method.as_str()) { method.as_str() } else { "other" };
+    app.parts.metrics.api_request(method, &route, response.status().as_u16(), took);
+    response
+}
+
+/// Label values; anything else a client invents is `other`.
+const KNOWN_METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// Keeps status and headers, puts in the document (RFC 9457, section 3).
+fn with_problem(response: Response, problem: Problem) -> Response {
+    let (mut parts, _) = response.into_parts();
+    let body = Json(problem).into_response().into_body();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    Response::from_parts(parts, body)
+}
+
+/// A panic is a bug: the request fails, the daemon goes on. What it said may hold secrets and stays out of the reply.
+pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    warn!("a request failed by a bug in this program; the rest goes on");
+    Refused::new(ProblemKind::Internal, "this is a bug in the server; the rest of it goes on").into_response()
+}
+
+/// No wait without a deadline.
+pub(super) async fn deadline(request: Request, next: Next) -> Response {
+    tokio::time::timeout(REQUEST_MAX, next.run(request)).await.unwrap_or_else(|_| {
+        let detail = format!("no reply within {} s; a change may still be made, so look before you repeat it", REQUEST_MAX.as_secs());
+        Refused::new(ProblemKind::StoreUnavailable, detail).into_response()
+    })
+}
+
+/// `Host` is one of ours (TCP alone), and the caller is known.
+pub(super) async fn who(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Refused> {
+    let peer = request.extensions().get::<Peer>().cloned().unwrap_or(Peer::Tcp);
+    if peer == Peer::Tcp {
+        auth::check_host(request.uri(), request.headers(), &app.hosts)?;
+    }
+    let caller = auth::caller(&peer, request.headers(), &app.parts.door).await?;
+    let actor = caller.actor.clone();
+    request.extensions_mut().insert(caller);
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(actor);
+    Ok(response)
+}
+
+/// The caller's scope is large enough for this route.
+pub(super) async fn scope(State(needs): State<Scope>, request: Request, next: Next) -> Result<Response, Refused> {
+    match request.extensions().get::<Caller>() {
+        Some(caller) if needs <= caller.scope => Ok(next.run(request).await),
+        Some(Caller { actor: Actor(actor), scope }) => Err(Refused::scope(actor, *scope, needs)),
+        None => Err(Refused::new(ProblemKind::Internal, "nobody asked who asks")),
+    }
+}

@@ -1,0 +1,272 @@
+//! Everything that only looks: the core is lent for a moment, what is seen is copied out as JSON types.
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use crate::control::{Core, Revision};
+use crate::model::{Estate, Family, Now, PoolId, RegionId, ServiceId};
+use crate::wire::Name;
+
+use super::api::{self, Fault, List, ProblemKind};
+use super::auth::Caller;
+use super::body::Query;
+use super::problem::Refused;
+use super::view::{self, Board};
+use super::{App, etag};
+
+/// Most entries of one page, and how many come unless told otherwise.
+const PAGE_MAX: usize = 1_000;
+/// The core answers a liveness question within this.
+const ALIVE_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+
+type Found<T> = Result<Json<T>, Refused>;
+
+/// Which part of a list.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    limit: Option<usize>,
+    /// Entries to skip: the `next_cursor` of the page before.
+    #[serde(default)]
+    cursor: usize,
+}
+
+impl Page {
+    /// Shows the entries of this page alone.
+    fn of<I, T>(self, core: &Core, all: impl ExactSizeIterator<Item = I>, show: impl FnMut(I) -> T) -> List<T> {
+        let limit = self.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+        let end = self.cursor.saturating_add(limit);
+        let next_cursor = (end < all.len()).then(|| end.to_string());
+        List { items: all.skip(self.cursor).take(limit).map(show).collect(), next_cursor, revision: core.overview().revision.0 }
+    }
+}
+
+impl App {
+    /// Lends the core.
+    pub(super) async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Core, Now) -> T + Send + 'static) -> Result<T, Refused> {
+        Ok(self.parts.door.look(look).await?)
+    }
+}
+
+/// The service called `name`, or a 404 with the nearest one.
+pub(super) fn service_named(estate: &Estate, name: &str) -> Result<ServiceId, Refused> {
+    estate.service_named(name).ok_or_else(|| Refused::not_found("service", name, estate.services.iter().map(|service| &*service.name)))
+}
+
+fn pool_named(estate: &Estate, name: &str) -> Result<PoolId, Refused> {
+    estate.pool_named(name).ok_or_else(|| Refused::not_found("pool", name, estate.pools.iter().map(|pool| &*pool.name)))
+}
+
+pub(super) async fn overview(State(app): State<App>) -> Found<api::Overview> {
+    let parts = app.parts.clone();
+    app.look(move |core, now| {
+        let estate = core.estate();
+        let board = Board::of(core);
+        let overview = core.overview();
+        let services: Vec<_> = (0..estate.services.len()).take(PAGE_MAX).map(|at| view::service(core, ServiceId::at(at), &parts.metrics, now)).collect();
+        let pools: Vec<_> = (0..estate.pools.len()).map(|at| view::pool(core, &board, PoolId::at(at))).collect();
+        let problems = view::concerns(core, &services, &pools, now);
+        Json(api::Overview {
+            node: parts.node.clone(),
+            version: parts.version.to_string(),
+            at: now.wall.into(),
+            started: parts.started.into(),
+            configured: overview.configured_at.into(),
+            revision: overview.revision.0,
+            generation: overview.generation,
+            dns: parts.dns.get().into_iter().flatten().map(ToString::to_string).collect(),
+            queries_per_second: None,
+            store: api::StoreStatus { up: overview.store.up, why: overview.store.why },
+            zones: core.zones().iter().map(|zone| view::zone(core, zone)).collect(),
+            services_total: estate.services.len() as u64,
+            services,
+            overrides: core.overrides().iter().map(view::override_).collect(),
+            problems,
+            needs_restart: overview.needs_restart,
+        })
+    })
+    .await
+}
+
+pub(super) async fn services(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Service>> {
+    let metrics = app.parts.metrics.clone();
+    app.look(move |core, now| Json(page.of(core, 0..core.estate().services.len(), |at| view::service(core, ServiceId::at(at), &metrics, now)))).await
+}
+
+pub(super) async fn service(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Refused> {
+    let metrics = app.parts.metrics.clone();
+    app.look(move |core, now| {
+        let id = service_named(core.estate(), &name)?;
+        let etag = etag::of_traffic(&core.service(id));
+        Ok(([(header::ETAG, etag)], Json(view::service(core, id, &metrics, now))).into_response())
+    })
+    .await?
+}
+
+pub(super) async fn traffic(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Refused> {
+    let (traffic, etag) = traffic_now(&app, name).await?;
+    Ok(([(header::ETAG, etag)], Json(traffic)).into_response())
+}
+
+/// Traffic of a service as it is, with its ETag.
+pub(super) async fn traffic_now(app: &App, name: String) -> Result<(api::Traffic, HeaderValue), Refused> {
+    let metrics = app.parts.metrics.clone();
+    app.look(move |core, now| {
+        let id = service_named(core.estate(), &name)?;
+        Ok((view::traffic(core, id, &metrics, now), etag::of_traffic(&core.service(id))))
+    })
+    .await?
+}
+
+pub(super) async fn revisions(State(app): State<App>, Path(name): Path<String>, Query(page): Query<Page>) -> Found<List<api::RevisionEntry>> {
+    app.look(move |core, _| {
+        service_named(core.estate(), &name)?;
+        Ok(Json(page.of(core, core.history(&name).into_iter(), view::revision)))
+    })
+    .await?
+}
+
+pub(super) async fn revision(State(app): State<App>, Path((name, number)): Path<(String, String)>) -> Found<api::RevisionEntry> {
+    app.look(move |core, _| {
+        service_named(core.estate(), &name)?;
+        let wanted = number.parse().ok().map(Revision);
+        let found = core.history(&name).into_iter().find(|(revision, _)| Some(*revision) == wanted);
+        let missing = || Refused::new(ProblemKind::NotFound, format!("`{name}` has no revision {number}; see GET /api/v1/services/{name}/revisions"));
+        found.map(view::revision).map(Json).ok_or_else(missing)
+    })
+    .await?
+}
+
+pub(super) async fn regions(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Region>> {
+    app.look(move |core, _| {
+        let board = Board::of(core);
+        Json(page.of(core, 0..core.estate().regions.len(), |at| view::region(core, &board, RegionId::at(at))))
+    })
+    .await
+}
+
+pub(super) async fn region(State(app): State<App>, Path(name): Path<String>) -> Found<api::Region> {
+    app.look(move |core, _| {
+        let estate = core.estate();
+        let missing = || Refused::not_found("region", &name, estate.regions.iter().map(|region| &*region.name));
+        let id = estate.region_named(&name).ok_or_else(missing)?;
+        Ok(Json(view::region(core, &Board::of(core), id)))
+    })
+    .await?
+}
+
+pub(super) async fn pools(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Pool>> {
+    app.look(move |core, _| {
+        let board = Board::of(core);
+        Json(page.of(core, 0..core.estate().pools.len(), |at| view::pool(core, &board, PoolId::at(at))))
+    })
+    .await
+}
+
+pub(super) async fn pool(State(app): State<App>, Path(name): Path<String>) -> Found<api::Pool> {
+    app.look(move |core, _| Ok(Json(view::pool(core, &Board::of(core), pool_named(core.estate(), &name)?)))).await?
+}
+
+pub(super) async fn endpoints(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Endpoint>> {
+    app.look(move |core, _| {
+        let board = Board::of(core);
+        Json(page.of(core, 0..core.estate().endpoints.len(), |at| view::endpoint(core, &board, crate::model::EndpointId::at(at))))
+    })
+    .await
+}
+
+pub(super) async fn endpoint(State(app): State<App>, Path((pool, name)): Path<(String, String)>) -> Found<api::Endpoint> {
+    app.look(move |core, _| {
+        let estate = core.estate();
+        let pool = pool_named(estate, &pool)?;
+        let names = estate.pool(pool).endpoints.iter().map(|id| &*estate.endpoint(*id).name);
+        let id = estate.endpoint_named(pool, &name).ok_or_else(|| Refused::not_found("endpoint", &name, names))?;
+        Ok(Json(view::endpoint(core, &Board::of(core), id)))
+    })
+    .await?
+}
+
+pub(super) async fn overrides(State(app): State<App>, Query(page): Query<Page>) -> Result<Response, Refused> {
+    app.look(move |core, _| {
+        let etag = etag::of_revision(core.overview().revision);
+        ([(header::ETAG, etag)], Json(page.of(core, core.overrides().into_iter(), |kept| view::override_(&kept)))).into_response()
+    })
+    .await
+}
+
+pub(super) async fn zones(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Zone>> {
+    app.look(move |core, _| Json(page.of(core, core.zones().iter(), |zone| view::zone(core, zone)))).await
+}
+
+pub(super) async fn explain(State(app): State<App>, Query(query): Query<api::ExplainQuery>) -> Found<api::Explain> {
+    let api::ExplainQuery { name, type_ } = query;
+    let fault = |pointer: &str, message: String, hint: &str| {
+        let fault = Fault { pointer: pointer.into(), code: "invalid-value".into(), message, hint: hint.into(), ..Fault::default() };
+        Refused::invalid(vec![fault])
+    };
+    let (family, rtype) = match type_.as_deref().unwrap_or("A").to_ascii_uppercase().as_str() {
+        "A" => (Family::V4, 1),
+        "AAAA" => (Family::V6, 28),
+        other => return Err(fault("/type", format!("`{}` can't be explained", other.escape_debug()), "type is A or AAAA")),
+    };
+    let asked = Name::parse(&name).map_err(|why| fault("/name", format!("`{}` {why}", name.escape_debug()), "ask for a host name, such as www.example.com"))?;
+    // A reload in between would give ids another meaning: then look again.
+    loop {
+        let (estate, zones) = app.look(|core, _| (core.estate().clone(), core.zones().to_vec())).await?;
+        let (known, place_of) = (estate.clone(), asked.clone());
+        let place = tokio::task::spawn_blocking(move || view::place(&zones, &estate, &place_of, rtype)).await;
+        let place = place.map_err(|_| Refused::new(ProblemKind::Internal, "looking the name up failed; this is a bug"))?;
+        let asked = asked.clone();
+        let told = app.look(move |core, now| std::sync::Arc::ptr_eq(core.estate(), &known).then(|| view::answer_of(core, place, &asked, family, now))).await?;
+        if let Some(told) = told {
+            return Ok(Json(told));
+        }
+    }
+}
+
+pub(super) async fn tokens(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Token>> {
+    app.look(move |core, _| {
+        let all: Vec<_> = core.tokens().collect();
+        Json(page.of(core, all.into_iter(), |(id, record)| {
+            let crate::control::TokenRecord { name, hash: _, scope, at, ends } = record;
+            api::Token { id: id.to_string(), name: name.clone(), scope: (*scope).into(), at: (*at).into(), ends: ends.map(api::Time) }
+        }))
+    })
+    .await
+}
+
+pub(super) async fn whoami(Extension(caller): Extension<Caller>) -> Json<api::Whoami> {
+    Json(api::Whoami { actor: caller.actor.0, scope: caller.scope.into() })
+}
+
+pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused> {
+    let metrics = app.parts.metrics.clone();
+    let text = app.look(move |core, now| metrics.render(core, now)).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+/// Alive: the core still takes questions.
+pub(super) async fn healthz(State(app): State<App>) -> Response {
+    let alive = tokio::time::timeout(ALIVE_MAX, app.parts.door.look(|_, _| ())).await;
+    let reasons = match alive {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(closed)) => Err(vec![closed.to_string()]),
+        Err(_) => Err(vec![format!("the core has not answered for {ALIVE_MAX:?}")]),
+    };
+    ready_or_not(reasons)
+}
+
+pub(super) async fn readyz(State(app): State<App>) -> Response {
+    ready_or_not((app.parts.ready)())
+}
+
+fn ready_or_not(reasons: Result<(), Vec<String>>) -> Response {
+    let (status, reasons) = match reasons {
+        Ok(()) => (StatusCode::OK, Vec::new()),
+        Err(reasons) => (StatusCode::SERVICE_UNAVAILABLE, reasons),
+    };
+    (status, Json(api::Ready { ready: status == StatusCode::OK, reasons })).into_response()
+}

@@ -1,0 +1,64 @@
+//! What a person should look at, worst first.
+
+use std::time::Duration;
+
+use crate::admin::api;
+use crate::control::{Core, OverrideWord};
+use crate::model::{Now, duration_text};
+
+use super::estate::override_id;
+
+/// A drain without an end is worth a word after this (SEMANTICS, 18).
+const DRAIN_LONG: Duration = Duration::from_secs(24 * 3600);
+
+/// Everything worth a look. `services` and `pools`: as shown.
+pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: &[api::Pool], now: Now) -> Vec<api::Concern> {
+    let mut found = Vec::new();
+    let mut say = |code: &str, severity: &str, subject: String, text: String, next: Option<String>| {
+        found.push(api::Concern { code: code.to_string(), severity: severity.to_string(), subject, text, next });
+    };
+    let overview = core.overview();
+    if !overview.store.up {
+        let why = overview.store.why.map(|why| format!(" ({why})")).unwrap_or_default();
+        say("store-down", "critical", "store".into(), format!("the store can't be written{why}: DNS answers on, changes are refused"), None);
+    }
+    for service in services {
+        let (name, traffic) = (&service.name, &service.traffic);
+        let describe = Some(format!("windrose describe service {name}"));
+        match traffic.rung.as_deref() {
+            None => say("service-down", "critical", format!("service/{name}"), format!("{name} answers no address"), describe.clone()),
+            Some("all_down") => {
+                let text = format!("{name}: nothing is up, answered by when_all_down = {}", service.when_all_down);
+                say("service-down", "critical", format!("service/{name}"), text, describe.clone());
+            }
+            Some(_) => (),
+        }
+        if let Some(why) = &traffic.unusable {
+            let text = format!("{name} follows the file, because the traffic that was set can't be used: {why}");
+            say("traffic-unusable", "warning", format!("service/{name}"), text, Some(format!("windrose undo {name} --to file")));
+        }
+        for pool in service.pools.iter().filter(|pool| pool.held) {
+            let text = format!("{name}: {} has returned and waits for failback", pool.pool);
+            say("waiting-failback", "info", format!("service/{name}"), text, Some(format!("windrose failback {name} {}", pool.pool)));
+        }
+    }
+    for pool in pools.iter().filter(|pool| pool.state == api::State::Down && !pool.services.is_empty()) {
+        let (name, up, of) = (&pool.name, pool.up, pool.of);
+        let text = format!("pool {name} is down: {up} of {of} endpoints up, {} needed", pool.min_up);
+        say("pool-down", "critical", format!("pool/{name}"), text, Some(format!("windrose describe pool {name}")));
+    }
+    for kept in core.overrides() {
+        let lasts = now.wall.since(kept.record.at);
+        if kept.record.kind == OverrideWord::Drain && kept.record.ends.is_none() && DRAIN_LONG <= lasts {
+            let hours = Duration::from_secs(lasts.as_secs() / 3600 * 3600);
+            let text = format!("{} is drained without an end, for {} now ({})", kept.record.target, duration_text(hours), override_id(&kept));
+            say("drain-without-end", "warning", kept.record.target.to_string(), text, Some(format!("windrose get overrides {}", override_id(&kept))));
+        }
+    }
+    for key in overview.needs_restart {
+        say("needs-restart", "info", "config".into(), format!("{key} changed in the file and waits for a restart"), None);
+    }
+    let rank = |concern: &api::Concern| ["critical", "warning", "info"].iter().position(|severity| *severity == concern.severity);
+    found.sort_by_key(rank);
+    found
+}

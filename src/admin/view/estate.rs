@@ -1,0 +1,200 @@
+//! Regions, pools, endpoints, overrides, zones.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::admin::api;
+use crate::control::{Core, Override, OverrideTargetName, OverrideWord};
+use crate::health::{Outcome, ProbeReport, State};
+use crate::model::{EndpointId, Family, PoolId, RegionId, Timestamp, Watch};
+use crate::policy::{endpoint_view, pool_view};
+use crate::zone::Zone;
+
+use super::{Board, NAMES_SHOWN, names, shown_family};
+
+/// One region.
+pub(in crate::admin) fn region(core: &Core, board: &Board, id: RegionId) -> api::Region {
+    let estate = core.estate();
+    let name = &estate.region(id).name;
+    let pools: Vec<PoolId> = (0..estate.pools.len()).map(PoolId::at).filter(|pool| estate.pool(*pool).region == id).collect();
+    let states: Vec<State> = pools.iter().map(|pool| pool_state(core, *pool)).collect();
+    let state = match states.first() {
+        Some(first) if states.iter().all(|state| state == first) => *first,
+        _ => State::Unknown,
+    };
+    let overrides: Vec<_> = core.overrides().into_iter().filter(|kept| matches!(&kept.record.target, OverrideTargetName::Region(of) if of == name)).collect();
+    let services: BTreeSet<&Arc<str>> = pools.iter().filter_map(|pool| board.users.get(pool)).flatten().collect();
+    let counts = pools.iter().map(|pool| up_of(core, *pool)).fold((0, 0), |(up, of), (more_up, more)| (up + more_up, of + more));
+    api::Region {
+        name: name.to_string(),
+        state: state.into(),
+        pools: pools.iter().map(|pool| estate.pool(*pool).name.to_string()).collect(),
+        up: counts.0,
+        of: counts.1,
+        drained: overrides.iter().any(|kept| kept.record.kind == OverrideWord::Drain && kept.record.services.is_empty()),
+        overrides: overrides.iter().map(override_id).collect(),
+        services: names(services),
+    }
+}
+
+/// One pool, by the overrides that count for all services.
+pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Pool {
+    let estate = core.estate();
+    let pool = estate.pool(id);
+    let region = &estate.region(pool.region).name;
+    let view = pool_view(&core.policy_facts(), None, id, shown_family(estate, id));
+    let (up, of) = up_of(core, id);
+    let acts = |target: &OverrideTargetName| match target {
+        OverrideTargetName::Region(name) => name == region,
+        OverrideTargetName::Pool(name) => *name == pool.name,
+        _ => false,
+    };
+    api::Pool {
+        name: pool.name.to_string(),
+        region: region.to_string(),
+        state: view.state.into(),
+        min_up: pool.min_up,
+        min_active: pool.min_active,
+        up,
+        of,
+        drained: view.drained,
+        held_by: names(board.held.get(&id).into_iter().flatten()),
+        overrides: core.overrides().iter().filter(|kept| acts(&kept.record.target)).map(override_id).collect(),
+        services: names(board.users.get(&id).into_iter().flatten()),
+        endpoints: pool.endpoints.iter().map(|id| estate.endpoint_label(*id)).collect(),
+    }
+}
+
+/// Effective state for all services.
+pub(super) fn pool_state(core: &Core, pool: PoolId) -> State {
+    pool_view(&core.policy_facts(), None, pool, shown_family(core.estate(), pool)).state
+}
+
+/// Endpoints that are up, and all of them, both families.
+pub(super) fn up_of(core: &Core, pool: PoolId) -> (u32, u32) {
+    let (facts, endpoints) = (core.policy_facts(), &core.estate().pool(pool).endpoints);
+    let up = endpoints.iter().filter(|id| endpoint_view(&facts, None, **id).state == State::Up).count();
+    (count(up), count(endpoints.len()))
+}
+
+/// One endpoint with its last probes.
+pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> api::Endpoint {
+    let estate = core.estate();
+    let endpoint = estate.endpoint(id);
+    let pool = estate.pool(endpoint.pool);
+    let view = endpoint_view(&core.policy_facts(), None, id);
+    let (monitor, health) = match endpoint.watch {
+        Watch::Target(target) => (Some(estate.monitor(estate.target(target).monitor).name.clone()), Some(core.health().target(target))),
+        Watch::Always => (Some("always".to_string()), None),
+        Watch::Nothing => (None, None),
+    };
+    api::Endpoint {
+        id: estate.endpoint_label(id),
+        name: endpoint.name.to_string(),
+        pool: pool.name.to_string(),
+        region: estate.region(pool.region).name.to_string(),
+        address: endpoint.address.to_string(),
+        weight: endpoint.weight,
+        tier: endpoint.tier,
+        monitor,
+        state: api::EndpointState { observed: view.observed.into(), forced: view.forced.map(|_| view.state.into()), effective: view.state.into() },
+        stale: view.stale,
+        drained: view.drained.is_some(),
+        held_by: names(board.held.get(&endpoint.pool).into_iter().flatten()),
+        serving: names(board.serving.get(&id).into_iter().flatten()),
+        overrides: core.overrides_on(id).iter().map(override_id).collect(),
+        since: health.map(|health| health.since).and_then(known_time),
+        last_probe: health.and_then(|health| health.last.as_ref()).map(probe),
+        last_failed: health.and_then(|health| health.last_failed.as_ref()).map(probe),
+    }
+}
+
+/// `Timestamp(0)` stands for "not yet".
+pub(super) fn known_time(at: Timestamp) -> Option<api::Time> {
+    (at != Timestamp::default()).then_some(api::Time(at))
+}
+
+fn probe(report: &ProbeReport) -> api::Probe {
+    let ProbeReport { outcome, at, took, phases, status, certificate_expires } = report;
+    let (outcome, reason, message) = match outcome {
+        Outcome::Pass => ("pass", None, None),
+        Outcome::Fail { reason, message } => ("fail", Some(reason.word().to_string()), Some(message.clone())),
+    };
+    api::Probe {
+        at: (*at).into(),
+        outcome: outcome.to_string(),
+        reason,
+        message,
+        took_ms: milliseconds(*took),
+        phases: phases.iter().map(|(phase, took)| api::ProbePhase { phase: phase.word().to_string(), took_ms: milliseconds(*took) }).collect(),
+        status: *status,
+        certificate_expires: certificate_expires.map(api::Time),
+    }
+}
+
+/// With microseconds and no more.
+fn milliseconds(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// One override.
+pub(in crate::admin) fn override_(kept: &Override<'_>) -> api::Override {
+    record(kept.id, kept.record, kept.matched)
+}
+
+/// An override's record; `matched`: its target exists.
+pub(in crate::admin) fn record(id: u64, record: &crate::control::OverrideRecord, matched: bool) -> api::Override {
+    let crate::control::OverrideRecord { kind, target, services, actor, reason, at, ends } = record;
+    api::Override {
+        id: format!("o-{id}"),
+        kind: (*kind).into(),
+        target: target.to_string(),
+        services: services.iter().map(|name| name.to_string()).collect(),
+        actor: actor.clone(),
+        reason: reason.clone(),
+        at: (*at).into(),
+        ends: ends.map(api::Time),
+        matched,
+    }
+}
+
+/// `o-12`
+pub(super) fn override_id(kept: &Override<'_>) -> String {
+    format!("o-{}", kept.id)
+}
+
+/// One zone. Services are found by their first hundred names.
+pub(in crate::admin) fn zone(core: &Core, zone: &Zone) -> api::Zone {
+    let deeper: Vec<_> = core.zones().iter().map(|other| &other.apex).filter(|apex| **apex != zone.apex && apex.is_within(&zone.apex)).collect();
+    let here = |name: &crate::wire::Name| name.is_within(&zone.apex) && !deeper.iter().any(|apex| name.is_within(apex));
+    let services = core.estate().services.iter().filter(|service| service.names.iter().take(NAMES_SHOWN).any(here)).map(|service| &service.name);
+    api::Zone {
+        name: zone.apex.to_string(),
+        serial: zone.serial(),
+        records: zone.sets.iter().map(|set| set.rdata.len() as u64).sum(),
+        services: names(services),
+    }
+}
+
+/// Numbers of endpoints fit.
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// A pool's endpoint with the worst news, if the pool is not up: the first that is down, with its last failed probe.
+pub(super) fn cause(core: &Core, pool: PoolId, family: Family) -> Option<api::Cause> {
+    let estate = core.estate();
+    let failed = |id: EndpointId| {
+        let Watch::Target(target) = estate.endpoint(id).watch else { return None };
+        let health = core.health().target(target);
+        match health.last_failed.as_ref().filter(|_| health.state != State::Up).map(|report| &report.outcome) {
+            Some(Outcome::Fail { reason, message }) => {
+                Some(api::Cause { endpoint: estate.endpoint_label(id), reason: reason.word().to_string(), message: message.clone() })
+            }
+            _ => None,
+        }
+    };
+    let of_family = estate.pool_family(pool, family);
+    of_family.chain(estate.pool_family(pool, family.other())).find_map(failed)
+}

@@ -1,0 +1,32 @@
+//! The core as the API shows it: pure functions from `Core` to the types of [`api`](super::api).
+//!
+//! They run while the core is lent, so they only read and copy; nothing here waits or decides.
+
+mod board;
+mod concern;
+mod estate;
+mod explain;
+mod service;
+
+pub(super) use board::Board;
+pub(super) use concern::concerns;
+pub(super) use estate::{endpoint, override_, pool, record, region, zone};
+pub(super) use explain::{answer_of, place};
+pub(super) use service::{revision, service, traffic};
+
+use std::sync::Arc;
+
+use crate::model::{Estate, Family, PoolId};
+
+/// Names listed where there may be very many (host names, services of a pool).
+const NAMES_SHOWN: usize = 100;
+
+/// Owned names for JSON, the first hundred.
+fn names<'a>(names: impl IntoIterator<Item = &'a Arc<str>>) -> Vec<String> {
+    names.into_iter().take(NAMES_SHOWN).map(|name| name.to_string()).collect()
+}
+
+/// The family that a pool is shown for: IPv4 unless it has none.
+fn shown_family(estate: &Estate, pool: PoolId) -> Family {
+    if estate.pool_family(pool, Family::V4).next().is_some() { Family::V4 } else { Family::V6 }
+}

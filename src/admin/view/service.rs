@@ -1,0 +1,195 @@
+//! A service: its traffic with the three shares, and its pools as it sees them.
+
+use std::time::Duration;
+
+use crate::admin::api;
+use crate::control::{Core, History, Revision, ServiceView, Source};
+use crate::health::State;
+use crate::metrics::Metrics;
+use crate::model::{AllDown, Failback, Family, Now, PoolId, ServiceId, Timestamp, Watch, duration_text};
+use crate::policy::{self, Rung, endpoint_view, pool_view};
+
+use super::NAMES_SHOWN;
+use super::board::is_back;
+use super::estate::{cause, known_time, override_id};
+
+/// How far back answered shares count.
+const ANSWERED_WINDOW: Duration = Duration::from_secs(300);
+/// Shares closer than this are the same.
+const SAME: f64 = 0.000_1;
+
+/// A service as it stands.
+pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, now: Now) -> api::Service {
+    let view = core.service(id);
+    let definition = view.service;
+    let pools = pools(core, &view, now);
+    api::Service {
+        name: definition.name.to_string(),
+        names: definition.names.iter().take(NAMES_SHOWN).map(ToString::to_string).collect(),
+        names_total: definition.names.len() as u64,
+        failback: match definition.failback {
+            Failback::After(span) => duration_text(span),
+            Failback::Manual => "manual".to_string(),
+        },
+        when_all_down: match definition.when_all_down {
+            AllDown::LastGood => "last_good".to_string(),
+            AllDown::ServeAll => "serve_all".to_string(),
+            AllDown::First => "first".to_string(),
+            AllDown::NoData => "nodata".to_string(),
+            AllDown::ServFail => "servfail".to_string(),
+            AllDown::Pool(pool) => format!("pool/{}", core.estate().pool(pool).name),
+        },
+        max_answers: definition.max_answers,
+        traffic: traffic_of(core, &view, metrics, &pools),
+        pools,
+        frozen: view.frozen.map(|id| format!("o-{id}")),
+    }
+}
+
+/// Where a service's traffic goes.
+pub(in crate::admin) fn traffic(core: &Core, id: ServiceId, metrics: &Metrics, now: Now) -> api::Traffic {
+    let view = core.service(id);
+    let pools = pools(core, &view, now);
+    traffic_of(core, &view, metrics, &pools)
+}
+
+fn traffic_of(core: &Core, view: &ServiceView<'_>, metrics: &Metrics, pools: &[api::ServicePool]) -> api::Traffic {
+    let family = core.shown_family(view.id);
+    let (desired, effective) = (core.desired(view.id), core.effective(view.id, family));
+    let leaves = &view.decision.families[family.index()].leaves;
+    let rung = leaves.iter().map(|leaf| leaf.rung).max();
+    let share = |shares: &[(std::sync::Arc<str>, f64)], pool: &str| shares.iter().find(|(name, _)| **name == *pool).map_or(0.0, |(_, share)| *share);
+    let lost = pools.iter().filter(|pool| share(&effective, &pool.pool) + SAME < share(&desired, &pool.pool));
+    let mut reasons: Vec<String> = lost.map(|pool| why_less(core, view, pool)).collect();
+    if view.frozen.is_some() {
+        reasons.push("the service is frozen: it answers as decided before".to_string());
+    }
+    if rung == Some(Rung::AllDown) {
+        reasons.push("nothing is up: answered by when_all_down".to_string());
+    }
+    api::Traffic {
+        service: view.service.name.to_string(),
+        revision: view.revision.0,
+        source: match view.source {
+            Source::File => api::Source::File,
+            Source::Operator => api::Source::Operator,
+        },
+        policy: view.form.clone(),
+        shares: api::ThreeShares {
+            desired: api::Shares::from_ratios(desired),
+            effective: api::Shares::from_ratios(effective),
+            answered: api::Shares::from_ratios(metrics.answered(&view.service.name)),
+            window: ANSWERED_WINDOW.into(),
+        },
+        rung: rung.map(|rung| rung.word().to_string()),
+        reason_effective: reasons,
+        ttl_seconds: view.decision.ttl,
+        changed: view.traffic.map(|record| api::Changed { at: record.at.into(), by: record.actor.clone(), reason: record.reason.clone() }),
+        unusable: view.unusable.map(str::to_string),
+    }
+}
+
+/// One sentence: why a pool answers less than it was asked to.
+fn why_less(core: &Core, view: &ServiceView<'_>, pool: &api::ServicePool) -> String {
+    let name = &pool.pool;
+    match pool {
+        _ if pool.state != api::State::Up => {
+            let cause = pool.cause.as_ref().map(|cause| format!(": {}: {}", cause.endpoint, cause.message)).unwrap_or_default();
+            format!("{name} is {} ({} of {} endpoints up){cause}", pool.state, pool.up, pool.of)
+        }
+        _ if pool.drained => {
+            let by = core.overrides().into_iter().find(|kept| kept.record.kind.word() == "drain" && pool.overrides.contains(&override_id(kept)));
+            let by = by.map(|kept| format!(" by {} ({}{})", kept.record.actor, override_id(&kept), because(&kept.record.reason))).unwrap_or_default();
+            format!("{name} is drained{by}")
+        }
+        _ if pool.held => {
+            let until = pool.held_until.map(|until| format!(", until {until} at the latest")).unwrap_or_default();
+            format!("{name} has returned and waits for failback{until}; to use it now: windrose failback {} {name}", view.service.name)
+        }
+        _ => format!("{name} stands back for another pool"),
+    }
+}
+
+fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(", {reason}") }
+}
+
+/// The pools of the policy in force in file order, then the last resort.
+fn pools(core: &Core, view: &ServiceView<'_>, now: Now) -> Vec<api::ServicePool> {
+    let mut ids: Vec<PoolId> = Vec::new();
+    let mut enter = |pool: PoolId| {
+        if !ids.contains(&pool) {
+            ids.push(pool);
+        }
+    };
+    view.policy.pools(&mut enter);
+    if let AllDown::Pool(pool) = view.service.when_all_down {
+        enter(pool);
+    }
+    ids.into_iter().map(|pool| service_pool(core, view, pool, now)).collect()
+}
+
+fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> api::ServicePool {
+    let (estate, facts) = (core.estate(), core.policy_facts());
+    let pool = estate.pool(id);
+    let family = core.shown_family(view.id);
+    let seen = pool_view(&facts, Some(view.id), id, family);
+    let endpoints: Vec<_> = pool.endpoints.iter().map(|endpoint| endpoint_view(&facts, Some(view.id), *endpoint)).collect();
+    let held = view.memory.holds(id, family) && is_back(core, id, family);
+    let leaves = &view.decision.families[family.index()].leaves;
+    let up = endpoints.iter().filter(|endpoint| endpoint.state == State::Up).count();
+    let region = &estate.region(pool.region).name;
+    let mut overrides: Vec<(u64, String)> = pool
+        .endpoints
+        .iter()
+        .flat_map(|endpoint| core.overrides_on(*endpoint))
+        .filter(|kept| kept.record.services.is_empty() || kept.record.services.contains(&view.service.name))
+        .map(|kept| (kept.id, override_id(&kept)))
+        .collect();
+    overrides.sort();
+    overrides.dedup();
+    api::ServicePool {
+        pool: pool.name.to_string(),
+        region: region.to_string(),
+        state: seen.state.into(),
+        stale: endpoints.iter().any(|endpoint| endpoint.stale),
+        up: u32::try_from(up).unwrap_or(u32::MAX),
+        of: u32::try_from(endpoints.len()).unwrap_or(u32::MAX),
+        drained: seen.drained,
+        held,
+        held_until: held.then(|| policy::hold_ends(seen.observed.up_since, view.service.failback).map(|end| wall_of(end, now).into())).flatten(),
+        rung: leaves.iter().find(|leaf| leaf.pools.contains(&id)).map(|leaf| leaf.rung.word().to_string()),
+        overrides: overrides.into_iter().map(|(_, id)| id).collect(),
+        since: since(core, id, family, seen.state),
+        cause: if seen.state == State::Up { None } else { cause(core, id, family) },
+    }
+}
+
+/// The wall time of a future `mono`.
+fn wall_of(mono: Duration, now: Now) -> Timestamp {
+    now.wall.plus(mono.saturating_sub(now.mono))
+}
+
+/// Since when a pool is as it is: the latest change of an endpoint that is in that state.
+fn since(core: &Core, pool: PoolId, family: Family, state: State) -> Option<api::Time> {
+    let estate = core.estate();
+    let changed = |id| match estate.endpoint(id).watch {
+        Watch::Target(target) => Some(core.health().target(target)).filter(|health| health.state == state).map(|health| health.since),
+        Watch::Always | Watch::Nothing => None,
+    };
+    estate.pool_family(pool, family).filter_map(changed).max().and_then(known_time)
+}
+
+/// A past change.
+pub(in crate::admin) fn revision((revision, history): (Revision, &History)) -> api::RevisionEntry {
+    let History { form, before, verb, actor, reason, at } = history;
+    api::RevisionEntry {
+        revision: revision.0,
+        verb: verb.clone(),
+        policy: form.clone(),
+        before: before.clone(),
+        by: actor.clone(),
+        reason: reason.clone(),
+        at: (*at).into(),
+    }
+}
