@@ -95,3 +95,5 @@ pub mod probe;
 pub mod dns;
 
 pub mod admin;
+
+pub mod cli;

@@ -1,0 +1,525 @@
+//! What may be typed: every command, flag and example. Never does anything.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::admin::api::{Scope, UndoTo};
+use crate::model::{Share, parse_duration};
+
+use super::examples as ex;
+
+/// Global traffic manager: a health-checking, authoritative DNS server that moves API traffic between data centres.
+#[derive(Debug, Parser)]
+#[command(name = "windrose", version, about, after_help = ex::ROOT, max_term_width = 120, arg_required_else_help = true, disable_help_subcommand = false)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Admin API of the server, such as https://ns1.example.com:8090 [env: WINDROSE_SERVER]
+    #[allow(rustdoc::bare_urls, reason = "this is help text, too")]
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "socket")]
+    pub server: Option<String>,
+    /// Unix socket of the server [env: WINDROSE_SOCKET] [default: /run/windrose/admin.sock, or the demo's]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// File that holds the API token; WINDROSE_TOKEN may hold the token itself [env: WINDROSE_TOKEN_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// PEM file with the only authority that may vouch for the server [env: WINDROSE_CA_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// How data is printed [env: WINDROSE_OUTPUT]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "WINDROSE_OUTPUT",
+        hide_env = true,
+        value_name = "table|json",
+        hide_possible_values = true
+    )]
+    pub output: Output,
+    /// No colour (NO_COLOR does the same)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// Only what was asked for, and errors: no sentences about what was done
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// How long to wait for the server [env: WINDROSE_TIMEOUT]
+    #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration, default_value = "10s", env = "WINDROSE_TIMEOUT", hide_env = true)]
+    pub timeout: Duration,
+}
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// What the API said.
+    Json,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server
+    #[command(after_help = ex::SERVE, display_order = 1)]
+    Serve(ServeArgs),
+    /// Check a configuration and print what follows from it
+    #[command(after_help = ex::CHECK, display_order = 1)]
+    Check(CheckArgs),
+    /// Try it: two fake regions and a server, all on this machine
+    #[command(after_help = ex::DEMO, display_order = 1)]
+    Demo(DemoArgs),
+    /// Make the server read its configuration again, all or nothing
+    #[command(after_help = ex::RELOAD, display_order = 1)]
+    Reload,
+    /// Is the server ready? By exit code, for probes and scripts
+    #[command(after_help = ex::HEALTH, display_order = 1)]
+    Health,
+
+    /// Health and the three shares of every service
+    #[command(after_help = ex::STATUS, display_order = 2)]
+    Status(StatusArgs),
+    /// List things
+    #[command(after_help = ex::GET, display_order = 2)]
+    Get(GetArgs),
+    /// All about one thing
+    #[command(after_help = ex::DESCRIBE, display_order = 2)]
+    Describe(DescribeArgs),
+    /// Who changed a service's traffic, when and why
+    #[command(after_help = ex::HISTORY, display_order = 2)]
+    History(ServiceArgs),
+    /// Why a name is answered as it is
+    #[command(after_help = ex::EXPLAIN, display_order = 2)]
+    Explain(ExplainArgs),
+    /// Ask the server's DNS, once or a thousand times
+    #[command(after_help = ex::QUERY, display_order = 2)]
+    Query(QueryArgs),
+
+    /// Set the shares of a service's pools
+    #[command(after_help = ex::SPLIT, display_order = 3)]
+    Split(SplitArgs),
+    /// Put another pool first
+    #[command(after_help = ex::FAILOVER, display_order = 3)]
+    Failover(FailoverArgs),
+    /// Use returned pools again
+    #[command(after_help = ex::FAILBACK, display_order = 3)]
+    Failback(FailbackArgs),
+    /// Go back to what was before
+    #[command(after_help = ex::UNDO, display_order = 3)]
+    Undo(UndoArgs),
+
+    /// Give out no new answers for a region, pool or endpoint while anything else is up
+    #[command(after_help = ex::DRAIN, display_order = 4)]
+    Drain(OverrideArgs),
+    /// End a drain
+    #[command(after_help = ex::UNDRAIN, display_order = 4)]
+    Undrain(EndArgs),
+    /// Let it count as up, whatever the probes say
+    #[command(name = "force-up", after_help = ex::FORCE_UP, display_order = 4)]
+    ForceUp(OverrideArgs),
+    /// Never answer with it, whatever the probes say
+    #[command(name = "force-down", after_help = ex::FORCE_DOWN, display_order = 4)]
+    ForceDown(OverrideArgs),
+    /// End a force-up or force-down
+    #[command(after_help = ex::UNFORCE, display_order = 4)]
+    Unforce(EndArgs),
+    /// Keep a service's answers against automatic change
+    #[command(after_help = ex::FREEZE, display_order = 4)]
+    Freeze(FreezeArgs),
+    /// End a freeze
+    #[command(after_help = ex::UNFREEZE, display_order = 4)]
+    Unfreeze(UnfreezeArgs),
+    /// Make an override end later or sooner
+    #[command(after_help = ex::EXTEND, display_order = 4)]
+    Extend(ExtendArgs),
+
+    /// API tokens
+    #[command(after_help = ex::TOKEN, display_order = 5)]
+    Token(TokenArgs),
+    /// Who the server takes you for
+    #[command(after_help = ex::WHOAMI, display_order = 5)]
+    Whoami,
+}
+
+/// `windrose serve`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct ServeArgs {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", env = "WINDROSE_CONFIG", default_value = "/etc/windrose/windrose.toml")]
+    pub config: PathBuf,
+    /// Serve although the store can't be opened: answers follow the file and health, every change is refused
+    #[arg(long)]
+    pub without_store: bool,
+}
+
+/// `windrose check`
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// The configuration; goes before --config
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", env = "WINDROSE_CONFIG", default_value = "/etc/windrose/windrose.toml")]
+    pub config: PathBuf,
+}
+
+/// `windrose demo`
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct DemoArgs {
+    /// Play everything by itself, with commentary, in under a minute
+    #[arg(long, conflicts_with = "config")]
+    pub tour: bool,
+    /// Print the configuration that the demo runs: your own first file
+    #[arg(long)]
+    pub config: bool,
+    /// From a second terminal
+    #[command(subcommand)]
+    pub action: Option<DemoAction>,
+}
+
+/// What a second terminal can do to a running demo.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum DemoAction {
+    /// Break a fake region
+    #[command(after_help = "Example:\n  windrose demo break prod")]
+    Break {
+        /// `prod` or `dr`
+        name: String,
+    },
+    /// Repair a fake region
+    #[command(after_help = "Example:\n  windrose demo fix prod")]
+    Fix {
+        /// `prod` or `dr`
+        name: String,
+    },
+}
+
+/// `windrose status`
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Exit with 3 if there is a problem
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// What `get` lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listed {
+    /// What clients ask for
+    #[value(alias = "service")]
+    Services,
+    /// Places
+    #[value(alias = "region")]
+    Regions,
+    /// Endpoints that serve the same thing in one region
+    #[value(alias = "pool")]
+    Pools,
+    /// Gateways, with their last probe
+    #[value(alias = "endpoint")]
+    Endpoints,
+    /// Drains, forces and freezes in force
+    #[value(alias = "override")]
+    Overrides,
+    /// API tokens, without their secrets
+    #[value(alias = "token")]
+    Tokens,
+    /// Zones that are served
+    #[value(alias = "zone")]
+    Zones,
+}
+
+/// `windrose get`
+#[derive(Clone, Debug, Args)]
+pub struct GetArgs {
+    /// What to list
+    #[arg(value_enum)]
+    pub kind: Listed,
+}
+
+/// What `describe` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Described {
+    /// What clients ask for
+    Service,
+    /// A place
+    Region,
+    /// Endpoints that serve the same thing in one region
+    Pool,
+    /// A gateway: pool/name
+    Endpoint,
+}
+
+/// `windrose describe`
+#[derive(Clone, Debug, Args)]
+pub struct DescribeArgs {
+    /// What it is
+    #[arg(value_enum)]
+    pub kind: Described,
+    /// Its name; pool/name for an endpoint
+    pub name: String,
+}
+
+/// One service.
+#[derive(Clone, Debug, Args)]
+pub struct ServiceArgs {
+    /// The service
+    pub service: String,
+}
+
+/// Flags of writing commands.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Write {
+    /// Why; shown in history and status
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, env = "WINDROSE_REASON", hide_env = true)]
+    pub reason: String,
+    /// Say what would happen, change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Only if nobody has changed it since revision N (exit code 4)
+    #[arg(long, value_name = "N")]
+    pub if_revision: Option<u64>,
+}
+
+/// `windrose split`
+#[derive(Clone, Debug, Args)]
+pub struct SplitArgs {
+    /// The service
+    pub service: String,
+    /// Every pool of the policy's root with its share in per cent; they sum to 100
+    #[arg(value_name = "POOL=PCT", required = true, value_parser = parse_share)]
+    pub shares: Vec<(String, Share)>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
+/// `windrose failover`
+#[derive(Clone, Debug, Args)]
+pub struct FailoverArgs {
+    /// The service
+    pub service: String,
+    /// The pool or named policy to put first; by default the next one that is up
+    #[arg(long, value_name = "POOL")]
+    pub to: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
+/// `windrose failback`
+#[derive(Clone, Debug, Args)]
+pub struct FailbackArgs {
+    /// The service
+    pub service: String,
+    /// One returned pool; by default all
+    pub pool: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
+/// `windrose undo`
+#[derive(Clone, Debug, Args)]
+pub struct UndoArgs {
+    /// The service
+    pub service: String,
+    /// `file`, or the number of a revision in `windrose history`; by default what was before the last change
+    #[arg(long, value_name = "file|REVISION")]
+    pub to: Option<UndoTo>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
+/// What drains and forces are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TargetKind {
+    /// Every pool of a region
+    Region,
+    /// A pool
+    Pool,
+    /// One gateway: pool/name
+    Endpoint,
+}
+
+/// `windrose drain`, `force-up`, `force-down`
+#[derive(Clone, Debug, Args)]
+pub struct OverrideArgs {
+    /// What it is
+    #[arg(value_enum)]
+    pub kind: TargetKind,
+    /// Its name; pool/name for an endpoint
+    pub name: String,
+    /// How long, such as 2h; force-up and force-down end after 4h by default, a drain when somebody ends it
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub lasts: Option<Duration>,
+    /// Only for this service (may be repeated)
+    #[arg(long = "service", value_name = "SERVICE")]
+    pub services: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
+/// `windrose undrain`, `unforce`
+#[derive(Clone, Debug, Args)]
+pub struct EndArgs {
+    /// What it is
+    #[arg(value_enum)]
+    pub kind: TargetKind,
+    /// Its name; pool/name for an endpoint
+    pub name: String,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
+/// `windrose freeze`
+#[derive(Clone, Debug, Args)]
+pub struct FreezeArgs {
+    /// The service
+    pub service: String,
+    /// How long, such as 2h; until somebody ends it by default
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub lasts: Option<Duration>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
+/// `windrose unfreeze`
+#[derive(Clone, Debug, Args)]
+pub struct UnfreezeArgs {
+    /// The service
+    pub service: String,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
+/// `windrose extend`
+#[derive(Clone, Debug, Args)]
+pub struct ExtendArgs {
+    /// The override, such as o-12
+    pub id: String,
+    /// It ends this long from now
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, required_unless_present = "forever")]
+    pub lasts: Option<Duration>,
+    /// It ends when somebody ends it
+    #[arg(long, conflicts_with = "lasts")]
+    pub forever: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
+/// `windrose explain`
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArgs {
+    /// A host name
+    pub name: String,
+    /// A or AAAA
+    #[arg(long = "type", value_name = "TYPE", default_value = "A", ignore_case = true, value_parser = ["A", "AAAA"])]
+    pub type_: String,
+}
+
+/// `windrose query`
+#[derive(Clone, Debug, Args)]
+pub struct QueryArgs {
+    /// A host name
+    pub name: String,
+    /// How many times; more than one shows the split
+    #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub count: u32,
+    /// A, AAAA, or any other type
+    #[arg(long = "type", value_name = "TYPE", default_value = "A")]
+    pub type_: String,
+    /// DNS address; by default what the server says of itself. Without a port: 53
+    #[arg(long, visible_alias = "dns", value_name = "ADDR[:PORT]", value_parser = parse_dns)]
+    pub server_dns: Option<SocketAddr>,
+    /// Ask over TCP
+    #[arg(long)]
+    pub tcp: bool,
+    /// Exit with 3 if the answers don't fit the setting
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// `windrose token`
+#[derive(Clone, Debug, Args)]
+pub struct TokenArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: TokenCommand,
+}
+
+/// What to do with tokens.
+#[derive(Clone, Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token; its secret is printed once, on stdout alone
+    #[command(after_help = ex::TOKEN_CREATE)]
+    Create {
+        /// A name for people; changes are shown as made by token:NAME
+        name: String,
+        /// What it may do
+        #[arg(long, value_parser = parse_scope, default_value = "operate", value_name = "read|operate|admin")]
+        scope: Scope,
+        /// How long it works, such as 90d; until revoked by default
+        #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+        lasts: Option<Duration>,
+    },
+    /// List tokens
+    #[command(after_help = "Example:\n  windrose token list")]
+    List,
+    /// Make a token stop working at once
+    #[command(after_help = "Example:\n  windrose token revoke ci")]
+    Revoke {
+        /// Its name or id
+        name: String,
+    },
+}
+
+/// `prod=80`, `prod=12.5%`.
+fn parse_share(text: &str) -> Result<(String, Share), String> {
+    let (pool, percent) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form POOL=PCT, such as prod=80"))?;
+    let share = percent.trim_end_matches('%').parse().ok().and_then(Share::from_percent);
+    match share {
+        Some(share) if !pool.is_empty() => Ok((pool.to_string(), share)),
+        Some(_) => Err(format!("`{text}` names no pool; write it like prod=80")),
+        None => Err(format!("`{percent}` is not a share; write per cent from 0 to 100")),
+    }
+}
+
+/// An address with or without a port.
+fn parse_dns(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    text.parse()
+        .or_else(|_| bare.parse().map(|address: std::net::IpAddr| SocketAddr::new(address, 53)))
+        .map_err(|_| format!("`{text}` is not an address; write it like 127.0.0.1:5300 or [::1]:53"))
+}
+
+/// A scope by its word.
+fn parse_scope(text: &str) -> Result<Scope, String> {
+    crate::control::Scope::parse(text).map(Scope::from).ok_or_else(|| format!("`{text}` is not one of read, operate, admin"))
+}

@@ -1,0 +1,129 @@
+//! How a change is told: what moves, since when, until when clients follow, how to take it back.
+
+use std::fmt::Write as _;
+
+use crate::admin::api::{ChangeReply, Shares};
+use crate::model::{Choice, PolicyForm};
+
+use super::client::Got;
+use super::report::Report;
+use super::table::{Cell, Grid, Paint, Tone, clock, percent};
+
+/// Services whose moves are printed; the rest is counted.
+const SHOWN_MAX: usize = 20;
+
+/// Tells a change below its headline.
+pub fn told(headline: &str, got: Got<ChangeReply>, paint: Paint) -> Report {
+    let text = text(headline, &got.value, paint);
+    Report::done(text, got.raw)
+}
+
+fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
+    let mut out = format!("{headline}\n");
+    out.push_str(&moves(reply, paint));
+    for message in &reply.messages {
+        let _ = writeln!(out, "  {message}");
+    }
+    match &reply.applied {
+        None => out.push_str("dry run: nothing changed.   To do it: run again without --dry-run\n"),
+        Some(applied) if reply.moves.iter().all(|change| change.before == change.after) => {
+            let _ = writeln!(out, "in force since {}; no answer changes now", clock(applied.at, applied.at));
+        }
+        Some(applied) => {
+            let _ = writeln!(
+                out,
+                "answers changed at {}; clients that obey the TTL follow by {}",
+                clock(applied.at, applied.at),
+                clock(reply.clients_follow_by, applied.at)
+            );
+        }
+    }
+    if let (Some(undo), false) = (&reply.undo, reply.dry_run) {
+        let _ = writeln!(out, "undo: {}", undo.command);
+    }
+    out
+}
+
+/// Shares before and after, by service and pool.
+fn moves(reply: &ChangeReply, paint: Paint) -> String {
+    let mut grid = Grid::new(&["SERVICE", "POOL", ">BEFORE", ">AFTER", ""]);
+    for change in reply.moves.iter().take(SHOWN_MAX) {
+        let mut name = change.service.as_str();
+        for pool in pools(&change.before, &change.after) {
+            let (before, after) = (change.before.get(pool).unwrap_or(0.0), change.after.get(pool).unwrap_or(0.0));
+            grid.row(vec![name.into(), pool.into(), percent(Some(before)).into(), percent(Some(after)).into(), arrow(before, after)]);
+            name = "";
+        }
+    }
+    let mut out = if grid.is_empty() { String::new() } else { grid.render(paint) };
+    if let Some(more) = reply.moves.len().checked_sub(SHOWN_MAX).filter(|more| 0 < *more) {
+        let _ = writeln!(out, "… and {more} more services");
+    }
+    out
+}
+
+fn pools<'a>(before: &'a Shares, after: &'a Shares) -> Vec<&'a str> {
+    let mut names: Vec<&str> = before.0.iter().map(|(name, _)| name.as_str()).collect();
+    names.extend(after.0.iter().map(|(name, _)| name.as_str()).filter(|name| before.get(name).is_none()));
+    names
+}
+
+fn arrow(before: f64, after: f64) -> Cell {
+    let points = after - before;
+    match points {
+        _ if points.abs() < 0.05 => "".into(),
+        _ if points < 0.0 => Cell::toned(Tone::Warn, format!("▼ {:.1}", -points)),
+        _ => Cell::toned(Tone::Good, format!("▲ {points:.1}")),
+    }
+}
+
+/// A policy in one line: `weighted prod 80%, dr 20%`, `failover prod → dr`.
+pub fn policy_text(form: &PolicyForm) -> String {
+    let word = form.choice.word();
+    let body = match &form.choice {
+        Choice::Failover(children) => children.join(" → "),
+        Choice::Multivalue(children) => children.join(" + "),
+        Choice::Weighted(children) => children.iter().map(|(name, share)| format!("{name} {}", percent(Some(share.percent())))).collect::<Vec<_>>().join(", "),
+    };
+    let min_up = if form.min_up == 1 { String::new() } else { format!(" (min_up {})", form.min_up) };
+    format!("{word} {body}{min_up}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::testing::reply;
+
+    #[test]
+    fn a_change_tells_what_moves_and_how_to_take_it_back() {
+        let text = text("search: weighted prod 50%, dr 50% (revision 43)", &reply(false), Paint::PLAIN);
+        assert_eq!(
+            text,
+            "search: weighted prod 50%, dr 50% (revision 43)\n\
+             SERVICE  POOL  BEFORE  AFTER\n\
+             search   prod     80%    50%  ▼ 30.0\n         dr       20%    50%  ▲ 30.0\n\
+             answers changed at 12:00:03 UTC; clients that obey the TTL follow by 12:00:23 UTC\n\
+             undo: windrose undo search\n"
+        );
+    }
+
+    #[test]
+    fn a_dry_run_says_that_nothing_changed() {
+        let text = text("search", &reply(true), Paint::PLAIN);
+        assert!(text.contains("▼ 30.0") && text.contains("dry run: nothing changed.") && !text.contains("undo:"), "{text}");
+    }
+
+    #[test]
+    fn the_servers_own_sentences_are_passed_on() {
+        let reply = ChangeReply { moves: Vec::new(), messages: vec!["nothing was held".into()], ..reply(false) };
+        assert!(text("search", &reply, Paint::PLAIN).starts_with("search\n  nothing was held\nin force since 12:00:03 UTC; no answer changes now\n"));
+    }
+
+    #[test]
+    fn policies_fit_on_a_line() {
+        let text = |json: &str| policy_text(&serde_json::from_str(json).unwrap());
+        assert_eq!(text(r#"{"failover": ["prod", "dr"]}"#), "failover prod → dr");
+        assert_eq!(text(r#"{"weighted": {"prod": 80, "dr": 20}, "min_up": 2}"#), "weighted prod 80%, dr 20% (min_up 2)");
+        assert_eq!(text(r#"{"multivalue": ["a", "b"]}"#), "multivalue a + b");
+    }
+}

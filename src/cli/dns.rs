@@ -1,0 +1,130 @@
+//! A small DNS client: one question at a time over UDP, over TCP when the answer was cut. Asks one server; never resolves on its own.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use hickory_proto::op::{Edns, Message, Query};
+use hickory_proto::rr::{Name, RData, RecordType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+
+/// Largest response that we say we take over UDP: what a path takes without fragments.
+const UDP_SIZE: u16 = 1232;
+/// UDP attempts before giving up.
+const ATTEMPTS: u32 = 3;
+/// Longest wait of [`lookup`] for each attempt.
+const LOOKUP_WAIT: Duration = Duration::from_secs(1);
+
+/// A question, its name checked.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Fully qualified.
+    pub name: Name,
+    /// Type.
+    pub type_: RecordType,
+}
+
+impl Question {
+    /// From what was typed.
+    pub fn parse(name: &str, type_: &str) -> Result<Self, String> {
+        let mut parsed = Name::from_ascii(name).map_err(|_| format!("`{name}` is not a host name"))?;
+        parsed.set_fqdn(true);
+        let type_ = RecordType::from_str(&type_.to_ascii_uppercase()).map_err(|_| format!("`{type_}` is not a record type such as A, AAAA or TXT"))?;
+        Ok(Self { name: parsed, type_ })
+    }
+
+    /// A query with a random id.
+    pub fn message(&self) -> Message {
+        let mut edns = Edns::new();
+        edns.set_max_payload(UDP_SIZE);
+        let mut message = Message::query();
+        message.add_query(Query::query(self.name.clone(), self.type_)).set_edns(edns);
+        message
+    }
+
+    /// Is this a response to that query (RFC 5452, section 9.1: id and question agree; the socket is connected)?
+    pub fn is_answered_by(&self, response: &Message) -> bool {
+        response.metadata.message_type == hickory_proto::op::MessageType::Response
+            && response.queries.first().is_none_or(|query| query.query_type() == self.type_ && *query.name() == self.name)
+    }
+}
+
+/// The addresses that `server` answers for `name` (A). Made for the demo's tour.
+pub async fn lookup(server: SocketAddr, name: &str) -> std::io::Result<Vec<IpAddr>> {
+    let question = Question::parse(name, "A").map_err(std::io::Error::other)?;
+    Ok(addresses(&ask(server, &question, false, LOOKUP_WAIT).await?))
+}
+
+/// The addresses in a response's answer section.
+pub fn addresses(response: &Message) -> Vec<IpAddr> {
+    let address = |data: &RData| match data {
+        RData::A(a) => Some(IpAddr::V4(a.0)),
+        RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
+        _ => None,
+    };
+    response.answers.iter().filter_map(|record| address(&record.data)).collect()
+}
+
+/// Asks once. `wait` bounds each attempt.
+pub async fn ask(server: SocketAddr, question: &Question, tcp: bool, wait: Duration) -> std::io::Result<Message> {
+    if tcp {
+        return within(wait, ask_tcp(server, question)).await;
+    }
+    let response = ask_udp(server, question, wait).await?;
+    // RFC 7766, section 5: a truncated response is asked again over TCP.
+    if response.metadata.truncation { within(wait, ask_tcp(server, question)).await } else { Ok(response) }
+}
+
+/// A socket that hears this server alone.
+pub async fn udp_to(server: SocketAddr) -> std::io::Result<UdpSocket> {
+    let any: SocketAddr = if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(server).await?;
+    Ok(socket)
+}
+
+async fn ask_udp(server: SocketAddr, question: &Question, wait: Duration) -> std::io::Result<Message> {
+    let socket = udp_to(server).await?;
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        match within(wait, exchange(&socket, question)).await {
+            Ok(response) => return Ok(response),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| std::io::ErrorKind::TimedOut.into()))
+}
+
+async fn exchange(socket: &UdpSocket, question: &Question) -> std::io::Result<Message> {
+    let query = question.message();
+    socket.send(&query.to_vec().map_err(std::io::Error::other)?).await?;
+    let mut buffer = [0; 4096];
+    loop {
+        let length = socket.recv(&mut buffer).await?;
+        let response = buffer.get(..length).and_then(|packet| Message::from_vec(packet).ok());
+        if let Some(response) = response.filter(|response| response.metadata.id == query.metadata.id && question.is_answered_by(response)) {
+            return Ok(response);
+        }
+    }
+}
+
+async fn ask_tcp(server: SocketAddr, question: &Question) -> std::io::Result<Message> {
+    let mut stream = TcpStream::connect(server).await?;
+    exchange_tcp(&mut stream, question).await
+}
+
+/// One question over a standing connection.
+pub async fn exchange_tcp(stream: &mut TcpStream, question: &Question) -> std::io::Result<Message> {
+    let packet = question.message().to_vec().map_err(std::io::Error::other)?;
+    let length = u16::try_from(packet.len()).map_err(std::io::Error::other)?;
+    stream.write_all(&[&length.to_be_bytes(), packet.as_slice()].concat()).await?;
+    let length = stream.read_u16().await?;
+    let mut response = vec![0; usize::from(length)];
+    stream.read_exact(&mut response).await?;
+    Message::from_vec(&response).map_err(std::io::Error::other)
+}
+
+async fn within<T>(wait: Duration, work: impl Future<Output = std::io::Result<T>>) -> std::io::Result<T> {
+    tokio::time::timeout(wait, work).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+}

@@ -1,0 +1,149 @@
+//! Examples: what stands below every `--help`.
+
+pub(super) const ROOT: &str = "\
+First steps:
+  windrose demo                                    see it work, on this machine alone
+  windrose check --config windrose.toml            is my file right?
+  windrose status                                  health and shares of every service
+
+Exit codes:
+  0 done   1 failed   2 usage or invalid config   3 condition not met   4 revision conflict
+  5 refused by a guard or because the target is not up   6 server not reachable   7 not allowed";
+
+pub(super) const SERVE: &str = "\
+Examples:
+  windrose serve --config /etc/windrose/windrose.toml
+  windrose serve --config windrose.toml --without-store     the store is broken: answer all the same";
+
+pub(super) const CHECK: &str = "\
+Every problem is printed with file, line and what to do (exit code 2); then time to detect, time until clients moved, probes a second.
+
+Example:
+  windrose check --config windrose.toml";
+
+pub(super) const DEMO: &str = "\
+Examples:
+  windrose demo                     runs until Ctrl-C, then removes everything
+  windrose demo break prod          in a second terminal
+  windrose demo fix prod
+  windrose demo --tour              plays it all by itself
+  windrose demo --config > my.toml";
+
+pub(super) const RELOAD: &str = "\
+Example:
+  windrose check --config /etc/windrose/windrose.toml && windrose reload";
+
+pub(super) const HEALTH: &str = "\
+Exit code 0: ready; 3: not ready, with the reasons; 6: not reachable.
+
+Example:
+  windrose health && echo ready";
+
+pub(super) const STATUS: &str = "\
+Examples:
+  windrose status
+  windrose status orders search
+  windrose status --exit-code > /dev/null || page-somebody
+  windrose status -o json | jq '.problems[].text'";
+
+pub(super) const GET: &str = "\
+Examples:
+  windrose get services
+  windrose get endpoints
+  windrose get overrides -o json";
+
+pub(super) const DESCRIBE: &str = "\
+Examples:
+  windrose describe service orders
+  windrose describe pool prod
+  windrose describe endpoint prod/192.0.2.10";
+
+pub(super) const HISTORY: &str = "\
+Examples:
+  windrose history orders
+  windrose undo orders --to 42       back to what revision 42 had set";
+
+pub(super) const EXPLAIN: &str = "\
+Examples:
+  windrose explain orders.api.example.com
+  windrose explain orders.api.example.com --type AAAA";
+
+pub(super) const QUERY: &str = "\
+Examples:
+  windrose query orders.api.example.com
+  windrose query search.api.example.com -n 1000
+  windrose query api.example.com --type SOA --server-dns 192.0.2.53";
+
+pub(super) const SPLIT: &str = "\
+Examples:
+  windrose split search prod=80 dr=20 --reason CHG-1234
+  windrose split search prod=50 dr=50 --dry-run
+  windrose undo search                               back to what was before";
+
+pub(super) const FAILOVER: &str = "\
+Examples:
+  windrose failover orders
+  windrose failover orders --to dr --reason \"prod maintenance\"";
+
+pub(super) const FAILBACK: &str = "\
+A pool that was down and came back waits for its service's `failback` time, or for this command.
+
+Examples:
+  windrose failback orders
+  windrose failback orders prod";
+
+pub(super) const UNDO: &str = "\
+Examples:
+  windrose undo orders               what was before the last change; twice: back again
+  windrose undo orders --to 42       what revision 42 had set
+  windrose undo orders --to file     what the configuration says";
+
+pub(super) const DRAIN: &str = "\
+Examples:
+  windrose drain region prod --for 2h --reason \"kernel upgrade\"
+  windrose drain pool prod --service orders
+  windrose drain endpoint prod/192.0.2.10 --for 30m --dry-run";
+
+pub(super) const UNDRAIN: &str = "\
+Example:
+  windrose undrain region prod";
+
+pub(super) const FORCE_UP: &str = "\
+Example:
+  windrose force-up endpoint prod/192.0.2.10 --for 1h --reason \"health page is broken, the service works\"";
+
+pub(super) const FORCE_DOWN: &str = "\
+Example:
+  windrose force-down pool prod --for 1h --reason \"serves old data\"";
+
+pub(super) const UNFORCE: &str = "\
+Example:
+  windrose unforce endpoint prod/192.0.2.10";
+
+pub(super) const FREEZE: &str = "\
+Example:
+  windrose freeze orders --for 30m --reason \"network works\"";
+
+pub(super) const UNFREEZE: &str = "\
+Example:
+  windrose unfreeze orders";
+
+pub(super) const EXTEND: &str = "\
+Examples:
+  windrose extend o-12 --for 1h
+  windrose extend o-12 --forever";
+
+pub(super) const TOKEN: &str = "\
+Examples:
+  windrose token create ci --scope operate --for 90d > ci.token
+  windrose token list
+  windrose token revoke ci";
+
+pub(super) const TOKEN_CREATE: &str = "\
+Examples:
+  windrose token create ci --scope operate --for 90d > ci.token
+  windrose status --server https://ns1.example.com:8090 --token-file ci.token";
+
+pub(super) const WHOAMI: &str = "\
+Example:
+  windrose whoami";
