@@ -97,3 +97,5 @@ pub mod dns;
 pub mod admin;
 
 pub mod cli;
+
+pub mod app;

@@ -1,0 +1,204 @@
+//! The thread that owns the core: takes what comes, settles, and has the effects carried out.
+//!
+//! One queue each for knocks, outcomes and finished commits; what waits is taken together (at most [`TOGETHER`] at once), then settled once,
+//! so a burst of outcomes costs one publish.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info, warn};
+
+use crate::admin::door::Knock;
+use crate::control::{Core, Effect, Effects, Event, Notice, Reply, Revision, Ticket};
+use crate::health::State;
+use crate::metrics::Metrics;
+use crate::probe::{Probed, Prober};
+use crate::snapshot::Snapshot;
+use crate::store::{Store, StoreError};
+
+use super::clock::Clock;
+
+/// Most events taken between two settlings.
+const TOGETHER: usize = 1024;
+
+/// Services whose move is told by name, of those that one event moves; the others are counted.
+const MOVES_TOLD: usize = 20;
+
+/// What the core's effects are carried out with.
+pub(super) struct Hands {
+    pub clock: Clock,
+    pub published: Arc<ArcSwap<Snapshot>>,
+    /// What was published before.
+    pub previous: Option<Arc<Snapshot>>,
+    pub prober: Prober,
+    /// `None`: `--without-store`.
+    pub store: Option<Store>,
+    pub metrics: Arc<Metrics>,
+    /// Moves that may still be told by name; [`MOVES_TOLD`] at each settling.
+    pub moves_left: usize,
+    /// Told once when DNS may answer.
+    pub serve: Option<oneshot::Sender<()>>,
+}
+
+/// What comes in.
+pub(super) struct Queues {
+    pub knocks: mpsc::Receiver<Knock>,
+    pub outcomes: mpsc::Receiver<Probed>,
+    pub stop: watch::Receiver<bool>,
+}
+
+/// A commit that the store has finished with.
+struct Finished {
+    commit: u64,
+    result: Result<Revision, StoreError>,
+}
+
+/// Runs until told to stop, then gives the prober back to be stopped.
+pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) -> Prober {
+    let (finished_in, mut finished) = mpsc::channel::<Finished>(4);
+    let mut tickets: HashMap<Ticket, oneshot::Sender<Reply>> = HashMap::new();
+    let mut wake = None;
+    let mut effects = Effects::new();
+    core.settle(hands.clock.now(), &mut effects);
+    loop {
+        let moved = effects.iter().filter(|effect| matches!(effect, Effect::Tell(Notice::Failover { .. }))).count();
+        hands.moves_left = MOVES_TOLD;
+        for effect in effects.drain(..) {
+            hands.carry_out(effect, &finished_in, &mut tickets, &mut wake);
+        }
+        if moved > MOVES_TOLD {
+            warn!(moved, "answers moved for {} more services; windrose status lists them", moved - MOVES_TOLD);
+        }
+        let tick = async {
+            match wake {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = queues.stop.changed() => return hands.prober,
+            Some(done) = finished.recv() => core.handle(hands.clock.now(), done.event(), &mut effects),
+            Some(knock) = queues.knocks.recv() => take(knock, &mut core, &hands, &mut tickets, &mut effects),
+            Some(probed) = queues.outcomes.recv() => outcome(probed, &mut core, &hands, &mut effects),
+            () = tick => core.handle(hands.clock.now(), Event::Tick, &mut effects),
+        }
+        for _ in 0..TOGETHER {
+            if let Ok(done) = finished.try_recv() {
+                core.handle(hands.clock.now(), done.event(), &mut effects);
+            } else if let Ok(knock) = queues.knocks.try_recv() {
+                take(knock, &mut core, &hands, &mut tickets, &mut effects);
+            } else if let Ok(probed) = queues.outcomes.try_recv() {
+                outcome(probed, &mut core, &hands, &mut effects);
+            } else {
+                break;
+            }
+        }
+        core.settle(hands.clock.now(), &mut effects);
+    }
+}
+
+fn take(knock: Knock, core: &mut Core, hands: &Hands, tickets: &mut HashMap<Ticket, oneshot::Sender<Reply>>, effects: &mut Effects) {
+    let now = hands.clock.now();
+    match knock {
+        Knock::Event(event) => core.handle(now, event, effects),
+        Knock::Ask(event, ticket, reply) => {
+            tickets.insert(ticket, reply);
+            core.handle(now, event, effects);
+        }
+        Knock::Look(look) => look(core, now),
+    }
+}
+
+fn outcome(probed: Probed, core: &mut Core, hands: &Hands, effects: &mut Effects) {
+    let Probed { plan, target, report } = probed;
+    if plan == core.plan() {
+        hands.metrics.probed(core.estate(), target, &report);
+    }
+    core.handle(hands.clock.now(), Event::Probed { plan, target, report }, effects);
+}
+
+impl Finished {
+    fn event(self) -> Event {
+        let Self { commit, result } = self;
+        match result {
+            Ok(revision) => Event::Committed { commit, revision },
+            Err(error) => Event::CommitFailed { commit, conflict: matches!(error, StoreError::Conflict { .. }), why: error.to_string() },
+        }
+    }
+}
+
+impl Hands {
+    fn carry_out(
+        &mut self,
+        effect: Effect,
+        finished: &mpsc::Sender<Finished>,
+        tickets: &mut HashMap<Ticket, oneshot::Sender<Reply>>,
+        wake: &mut Option<tokio::time::Instant>,
+    ) {
+        match effect {
+            // The one before is dropped here, not by the worker that happens to let go of it last.
+            Effect::Publish(snapshot) => self.previous = Some(self.published.swap(snapshot)),
+            Effect::Reply { ticket, reply } => {
+                // Who asked may have gone; the change stands all the same.
+                if let Some(asked) = tickets.remove(&ticket) {
+                    let _ = asked.send(reply);
+                }
+            }
+            Effect::Probe { plan, estate, hurry } => {
+                self.metrics.configured(&estate);
+                self.prober.plan(plan, estate, hurry);
+            }
+            Effect::Commit { commit, expect, ops, learned } => {
+                let Some(store) = self.store.clone() else { return };
+                let (finished, metrics) = (finished.clone(), self.metrics.clone());
+                tokio::spawn(async move {
+                    let began = Instant::now();
+                    let result = store.commit(expect, ops, learned).await;
+                    metrics.store_operation(if learned { "learn" } else { "put" }, result.is_ok(), began.elapsed());
+                    let _ = finished.send(Finished { commit, result }).await;
+                });
+            }
+            Effect::Serve => {
+                self.serve.take().map(|serve| serve.send(()));
+            }
+            Effect::Tell(notice) => {
+                self.metrics.notice(&notice);
+                if matches!(notice, Notice::Failover { .. }) {
+                    if self.moves_left == 0 {
+                        return;
+                    }
+                    self.moves_left -= 1;
+                }
+                tell(&notice);
+            }
+            Effect::WakeAt(at) => *wake = at.map(|mono| self.clock.instant(mono)),
+        }
+    }
+}
+
+/// A notice as a log line: the message reads alone, the fields can be searched.
+fn tell(notice: &Notice) {
+    match notice {
+        Notice::Endpoint { endpoint, labels: [pool, region, _], state, message } => match state {
+            State::Down => warn!(%endpoint, %pool, %region, "endpoint {endpoint} is down: {message}"),
+            _ => info!(%endpoint, %pool, %region, "endpoint {endpoint} is {}", state.word()),
+        },
+        Notice::Failover { service, from, to, trigger, took } => {
+            let none = |regions: &str| if regions.is_empty() { "nobody".to_string() } else { regions.to_string() };
+            let took = took.map(|took| format!(", {:.1} s after the first failed probe", took.as_secs_f64())).unwrap_or_default();
+            warn!(%service, %from, %to, trigger, "{service}: answers moved from {} to {} ({trigger}){took}", none(from), none(to));
+        }
+        Notice::Traffic { service, text, actor, reason, revision } => {
+            info!(%service, %actor, %reason, revision = revision.0, "{text} by {actor} (revision {})", revision.0)
+        }
+        Notice::Override { text, actor: Some(actor) } => info!(%actor, "override {text} by {actor}"),
+        Notice::Override { text, actor: None } => info!("override {text} by itself"),
+        Notice::Reloaded { text } => info!("{text}"),
+        Notice::Store { up: true, text } => info!("{text}"),
+        Notice::Store { up: false, text } => error!("{text}"),
+        Notice::TrafficUnusable { service, text } => warn!(%service, "traffic of {service} can't be used, the file's policy serves: {text}"),
+    }
+}

@@ -1,0 +1,35 @@
+//! Wiring: which rooms talk to which, and in what order they start and stop.
+//!
+//! Never here: a decision, a protocol, a format.
+
+#![allow(clippy::disallowed_methods, reason = "the edge: here the clock is read once per event and handed down")]
+
+mod clock;
+mod control_loop;
+mod daemon;
+pub mod demo;
+mod logging;
+mod reload;
+mod serve;
+
+use std::process::ExitCode;
+
+use crate::cli;
+
+/// From the command line to an exit code.
+pub fn main() -> ExitCode {
+    match cli::parse() {
+        cli::Invocation::Serve(arguments) => serve::main(&arguments),
+        cli::Invocation::Demo(arguments) => demo::main(&arguments),
+        cli::Invocation::Client(client) => runtime(1).map_or(ExitCode::FAILURE, |runtime| runtime.block_on(cli::run(client))),
+    }
+}
+
+/// A tokio runtime with so many threads (0: one per core), or a sentence on stderr.
+fn runtime(threads: usize) -> Option<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if threads > 0 {
+        builder.worker_threads(threads);
+    }
+    builder.enable_all().build().map_err(|error| eprintln!("windrose: can't start the runtime: {error}")).ok()
+}

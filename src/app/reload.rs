@@ -1,0 +1,71 @@
+//! A reload: read and check the file, compare what needs a restart, hand it to the core.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tracing::{error, warn};
+
+use crate::admin::door::Door;
+use crate::admin::{ReloadOutcome, Reloader};
+use crate::config;
+use crate::control::{Configuration, Event};
+use crate::metrics::Metrics;
+use crate::model::Settings;
+
+use super::clock::Clock;
+
+/// Makes the reload that SIGHUP, the API and `windrose reload` share. One at a time.
+pub(super) fn reloader(path: PathBuf, settings: Settings, door: Door, metrics: Arc<Metrics>, clock: Clock) -> Reloader {
+    let turn = Arc::new(tokio::sync::Mutex::new(()));
+    let settings = Arc::new(settings);
+    Arc::new(move || {
+        let (path, settings, door, metrics, turn) = (path.clone(), settings.clone(), door.clone(), metrics.clone(), turn.clone());
+        Box::pin(async move {
+            let _turn = turn.lock().await;
+            let outcome = reload(path, &settings, &door).await;
+            metrics.reloaded(matches!(outcome, ReloadOutcome::Taken(_)), clock.now().wall);
+            match &outcome {
+                // The first says what was taken and is told by the core; the others are what to look at.
+                ReloadOutcome::Taken(messages) => messages.iter().skip(1).for_each(|message| warn!("{message}")),
+                ReloadOutcome::Problems(problems) => error!("reload refused, the old configuration serves on:\n{}", problems.join("\n")),
+                ReloadOutcome::Refused(refusal) => error!("reload refused: {}", refusal.detail),
+            }
+            outcome
+        })
+    })
+}
+
+async fn reload(path: PathBuf, settings: &Settings, door: &Door) -> ReloadOutcome {
+    let loaded = match tokio::task::spawn_blocking(move || config::load(&path)).await {
+        Ok(Ok(loaded)) => loaded,
+        Ok(Err(problems)) => return ReloadOutcome::Problems(problems.0.iter().map(ToString::to_string).collect()),
+        Err(_) => return ReloadOutcome::Problems(vec!["reading the file ended in a panic, which is a bug; nothing was changed".to_string()]),
+    };
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    let needs_restart = needs_restart(settings, &loaded.settings);
+    let configuration = configuration(loaded, needs_restart);
+    match door.ask(|ticket| Event::Reload { ticket, configuration }).await {
+        Ok(applied) => ReloadOutcome::Taken(applied.messages),
+        Err(refusal) => ReloadOutcome::Refused(refusal),
+    }
+}
+
+/// What the core needs of a loaded file.
+pub(super) fn configuration(loaded: config::Loaded, needs_restart: Vec<String>) -> Configuration {
+    Configuration { estate: Arc::new(loaded.estate), zones: loaded.zones.into_iter().map(Arc::new).collect(), needs_restart }
+}
+
+/// Tables whose keys take no part in a reload and differ (SEMANTICS, 16).
+fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
+    let Settings { node, dns, admin, metrics, store } = old;
+    let differs = [
+        ("[node]", *node != new.node),
+        ("[dns]", *dns != new.dns),
+        ("[admin]", *admin != new.admin),
+        ("[metrics]", *metrics != new.metrics),
+        ("[store]", *store != new.store),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(table, _)| table.to_string()).collect()
+}

@@ -1,0 +1,7 @@
+//! An exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    windrose::app::main()
+}
