@@ -1,0 +1,20 @@
+//! Tests on the real binary, over real sockets, beside real peers.
+//!
+//! A test whose tool is missing prints "skipped: why"; `tests/run` installs them all.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests fail by panicking, and read the clock")]
+
+mod acceptance;
+mod api;
+mod architecture;
+mod dns;
+mod gateway;
+mod http;
+mod node;
+mod oracle;
+mod peers;
+mod persistence;
+mod prometheus;
+mod reload;
+mod resolver;
+mod serving;
