@@ -252,21 +252,23 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused>
 pub(super) async fn healthz(State(app): State<App>) -> Response {
     let alive = tokio::time::timeout(ALIVE_MAX, app.parts.door.look(|_, _| ())).await;
     let reasons = match alive {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(closed)) => Err(vec![closed.to_string()]),
-        Err(_) => Err(vec![format!("the core has not answered for {ALIVE_MAX:?}")]),
+        Ok(Ok(())) => Vec::new(),
+        Ok(Err(closed)) => vec![closed.to_string()],
+        Err(_) => vec![format!("the core has not answered for {ALIVE_MAX:?}")],
     };
-    ready_or_not(reasons)
+    let alive = reasons.is_empty();
+    (fine(alive), Json(api::Alive { alive, reasons })).into_response()
 }
 
 pub(super) async fn readyz(State(app): State<App>) -> Response {
-    ready_or_not((app.parts.ready)())
+    let (ready, reasons) = match (app.parts.ready)() {
+        Ok(()) => (true, Vec::new()),
+        Err(reasons) => (false, reasons),
+    };
+    (fine(ready), Json(api::Ready { ready, reasons })).into_response()
 }
 
-fn ready_or_not(reasons: Result<(), Vec<String>>) -> Response {
-    let (status, reasons) = match reasons {
-        Ok(()) => (StatusCode::OK, Vec::new()),
-        Err(reasons) => (StatusCode::SERVICE_UNAVAILABLE, reasons),
-    };
-    (status, Json(api::Ready { ready: status == StatusCode::OK, reasons })).into_response()
+/// What probes go by.
+fn fine(yes: bool) -> StatusCode {
+    if yes { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }

@@ -530,7 +530,8 @@ async fn the_metrics_listener_serves_three_pages_and_nothing_else() {
     server.ready.store(NOT_YET, Ordering::Relaxed);
     let unready = ask_metrics("/readyz").await;
     assert_eq!((unready.status, unready.json()), (503, json!({"ready": false, "reasons": ["not yet"]})));
-    assert_eq!(ask_metrics("/healthz").await.status, 200, "alive all the same");
+    let alive = ask_metrics("/healthz").await;
+    assert_eq!((alive.status, alive.json()), (200, json!({"alive": true})), "alive all the same");
     let token = server.token("ci", "admin").await;
     let stream = TcpStream::connect(server.admin.addresses()[1]).await.unwrap();
     assert_eq!(ask(stream, "GET", TRAFFIC, &[&token], "").await.problem().0, 404, "with a token, too");

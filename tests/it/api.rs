@@ -490,7 +490,7 @@ fn metrics_and_health_are_on_both_listeners() {
         assert_eq!(metrics.status, 200);
         assert!(metrics.header("content-type").is_some_and(|form| form.starts_with("text/plain")), "{:?}", metrics.headers);
         assert!(metrics.body.contains("# TYPE windrose_"), "{}", metrics.body);
-        assert_eq!(page("/healthz").status, 200);
+        assert_eq!((page("/healthz").status, page("/healthz").json()), (200, json!({"alive": true})));
         assert_eq!((page("/readyz").status, page("/readyz").json()), (200, json!({"ready": true, "reasons": []})));
     }
     let elsewhere = over_tcp(node.metrics, "GET", TRAFFIC, &[], "").expect("an answer");

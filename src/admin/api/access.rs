@@ -73,6 +73,16 @@ pub struct Ready {
     pub reasons: Vec<String>,
 }
 
+/// `GET /healthz`: 200, or 503 with reasons.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alive {
+    /// The server still takes questions; whether it can serve is [`Ready`]'s.
+    pub alive: bool,
+    /// Why not, one sentence each; left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,7 @@
 //! | `POST /config/reload` | | [`ReloadReply`] |
 //! | `GET /tokens` · `POST` · `DELETE /tokens/{id or name}` | [`TokenPost`] | [`List`]`<`[`Token`]`>` · [`TokenCreated`] · [`ChangeReply`] |
 //! | `GET /whoami` | | [`Whoami`] |
-//! | `GET /healthz` · `GET /readyz` (not below [`BASE`]) | | [`Ready`] |
+//! | `GET /healthz` · `GET /readyz` (not below [`BASE`]) | | [`Alive`] · [`Ready`] |
 //!
 //! Every writing request takes [`WriteQuery`] in its query string and `If-Match` with the `ETag` that was seen. Everything that is refused is a [`Problem`].
 
@@ -33,7 +33,7 @@ mod problem;
 mod service;
 mod units;
 
-pub use access::{Ready, Token, TokenCreated, TokenPost, Whoami};
+pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
 pub use estate::{Endpoint, EndpointState, Pool, Probe, ProbePhase, Region, Zone};
 pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
