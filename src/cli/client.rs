@@ -192,18 +192,7 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        let why = match error {
-            _ if error.is_connect() => format!("can't connect: {}", root_cause(error)),
-            _ if error.is_timeout() => format!("no answer within {}", crate::model::duration_text(self.timeout)),
-            _ => format!("the connection broke: {}", root_cause(error)),
-        };
-        let hint = match &self.place {
-            Place::Socket(_) if root_cause(error).contains("ermission denied") => "be in the socket's group (`windrose`), or use sudo".to_string(),
-            Place::Socket(_) => "is the server running? `windrose serve`, or `windrose demo` to try it; --socket or --server names another place".to_string(),
-            Place::Server(_) if root_cause(error).contains("certificate") => "name the authority that vouches for the server with --ca-file".to_string(),
-            Place::Server(url) if url.scheme() == "http" && !error.is_connect() => "if `[admin] tls` is set, write https://".to_string(),
-            Place::Server(_) => "is this the address of `[admin] listen`, and is the server running?".to_string(),
-        };
+        let (why, hint) = super::reach::explain(error, &self.place, self.timeout);
         Failure::Unreachable { place: self.place.to_string(), why, hint }
     }
 }
@@ -257,15 +246,6 @@ fn read(path: &Path) -> Result<String, Failure> {
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// The innermost reason, which is what a person wants to know.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }
 
 /// All reasons, outermost first.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::admin::api::{Endpoint, Pool, Probe, Region, Service, State};
+use crate::admin::api::{Endpoint, Pool, Probe, Region, Service, ServicePool, State};
 
 use super::args::{DescribeArgs, Described};
 use super::change::policy_text;
@@ -82,7 +82,7 @@ fn service(service: &Service, paint: Paint) -> String {
             percent(shares.desired.get(&pool.pool)).into(),
             percent(shares.effective.get(&pool.pool)).into(),
             percent(answered).into(),
-            if pool.held { "returned, waiting" } else { "" }.into(),
+            waits(pool).into(),
             pool.overrides.join(" ").into(),
         ]);
     }
@@ -92,6 +92,16 @@ fn service(service: &Service, paint: Paint) -> String {
         let _ = writeln!(out, "  {reason}");
     }
     out
+}
+
+/// Whether failback keeps a pool out: only what is up has returned.
+fn waits(pool: &ServicePool) -> &'static str {
+    match (pool.held, pool.state) {
+        (false, _) => "",
+        (true, State::Up) => "returned, waiting",
+        (true, State::Down) => "held, down",
+        (true, State::Unknown) => "held, no verdict yet",
+    }
 }
 
 /// Whose policy is in force.
@@ -174,4 +184,20 @@ fn observed(endpoint: &Endpoint) -> Cell {
 fn phases(probe: &Probe) -> String {
     let phases: Vec<String> = probe.phases.iter().map(|phase| format!("{} {:.1} ms", phase.phase, phase.took_ms)).collect();
     if phases.is_empty() { String::new() } else { format!("; {}", phases.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_pool_that_is_up_has_returned() {
+        let mut web = super::super::testing::overview().services[2].clone();
+        for (state, said) in [(State::Up, "returned, waiting"), (State::Down, "held, down"), (State::Unknown, "held, no verdict yet")] {
+            web.pools[1].state = state;
+            let shown = service(&web, Paint::PLAIN);
+            assert!(shown.contains(said), "{shown}");
+            assert_eq!(shown.contains("returned"), state == State::Up, "{shown}");
+        }
+    }
 }

@@ -125,6 +125,48 @@ pub async fn exchange_tcp(stream: &mut TcpStream, question: &Question) -> std::i
     Message::from_vec(&response).map_err(std::io::Error::other)
 }
 
+/// A record's data as a master file has it (RFC 1035, section 5.1): every character-string quoted, escaped and apart.
+pub fn data_text(data: &RData) -> String {
+    match data {
+        RData::TXT(txt) => txt.txt_data.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(" "),
+        RData::HINFO(host) => format!("{} {}", quoted(&host.cpu), quoted(&host.os)),
+        RData::CAA(caa) => format!("{} {} {}", caa.flags(), caa.tag, quoted(&caa.value)),
+        RData::NAPTR(rule) => {
+            let (flags, services, regexp) = (quoted(&rule.flags), quoted(&rule.services), quoted(&rule.regexp));
+            format!("{} {} {flags} {services} {regexp} {}", rule.order, rule.preference, rule.replacement)
+        }
+        other => other.to_string(),
+    }
+}
+
+/// `"a \"b\" \195\188"`: what is not printable ASCII goes by its decimal code.
+fn quoted(text: &[u8]) -> String {
+    let mut out = String::from("\"");
+    for byte in text {
+        match byte {
+            b'"' | b'\\' => out.extend(['\\', char::from(*byte)]),
+            b' '..=b'~' => out.push(char::from(*byte)),
+            _ => out.push_str(&format!("\\{byte:03}")),
+        }
+    }
+    out.push('"');
+    out
+}
+
 async fn within<T>(wait: Duration, work: impl Future<Output = std::io::Result<T>>) -> std::io::Result<T> {
     tokio::time::timeout(wait, work).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn character_strings_are_shown_as_a_master_file_has_them() {
+        use hickory_proto::rr::rdata::{HINFO, TXT};
+        let strings: [&[u8]; 4] = [b"hello", b"wo\"r\\ld", b"", b"\xc3\xbc\n~"];
+        assert_eq!(data_text(&RData::TXT(TXT::from_bytes(strings.to_vec()))), r#""hello" "wo\"r\\ld" "" "\195\188\010~""#);
+        assert_eq!(data_text(&RData::HINFO(HINFO::new("x 86".into(), "li\"nux".into()))), r#""x 86" "li\"nux""#);
+        assert_eq!(data_text(&RData::A(Ipv4Addr::LOCALHOST.into())), "127.0.0.1");
+    }
 }

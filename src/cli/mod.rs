@@ -19,6 +19,7 @@ mod explain;
 mod get;
 mod overrides;
 mod query;
+mod reach;
 mod report;
 mod status;
 mod table;

@@ -96,7 +96,7 @@ fn once(question: &Question, server: SocketAddr, response: &Message) -> Report {
     let mut grid = Grid::new(&["", "", "", ""]);
     let mut records = Vec::new();
     for record in &response.answers {
-        let (name, type_, data) = (record.name.to_ascii(), record.record_type().to_string(), record.data.to_string());
+        let (name, type_, data) = (record.name.to_ascii(), record.record_type().to_string(), dns::data_text(&record.data));
         records.push(json!({"name": name, "ttl": record.ttl, "type": type_, "data": data}));
         grid.row(vec![name.into(), record.ttl.to_string().into(), type_.into(), data.into()]);
     }

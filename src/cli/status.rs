@@ -117,7 +117,8 @@ fn pool_notes(pool: &ServicePool, service: &Service, overview: &Overview) -> Vec
         State::Unknown => notes.push("no verdict yet".to_string()),
         State::Up => (),
     }
-    if pool.held {
+    // Only what is up has returned; of a pool that is down, that it is down matters more.
+    if pool.held && pool.state == State::Up {
         let until = pool
             .held_until
             .map_or_else(|| format!(": windrose failback {} {}", service.name, pool.pool), |until| format!(" until {}", clock(until, overview.at)));
