@@ -36,7 +36,7 @@ use std::net::IpAddr;
 use crate::client::Subnet;
 use crate::model::AnswerSettings;
 use crate::snapshot::Snapshot;
-use crate::wire::{Edns, HEADER_OCTETS, Header, Opcode, Packet, Question, Rcode, read_records, rtype};
+use crate::wire::{Edns, HEADER_OCTETS, Header, MalformedOptions, Opcode, Packet, Question, Rcode, option, read_records, rtype};
 
 pub use counters::Counters;
 pub use cx::Cx;
@@ -100,7 +100,8 @@ pub fn answer(snapshot: &Snapshot, query: &[u8], asked: Asked, cx: &mut Cx, out:
     }
     let mut packet = Packet::new(out, UDP_OCTETS_MIN);
     let mut outcome = Outcome::default();
-    let opt = decide(snapshot, query, &header, &asked, cx, &mut packet, &mut outcome);
+    let mut opt = OptReply::default();
+    decide(snapshot, query, &header, &asked, cx, &mut packet, &mut opt, &mut outcome);
     if is_limited(snapshot.settings(), &asked, &outcome, cx) {
         let Some(slip) = snapshot.settings().rate_limit.as_ref().map(|limit| limit.slip).filter(|slip| *slip > 0) else {
             return cx.drop(DropReason::RateLimit);
@@ -112,9 +113,7 @@ pub fn answer(snapshot: &Snapshot, query: &[u8], asked: Asked, cx: &mut Cx, out:
         packet.clear_records();
         outcome.slips();
     }
-    if let Some(opt) = opt {
-        opt.put(&mut packet, &outcome);
-    }
+    opt.put(&mut packet, &outcome);
     let octets = packet.finish(&header, outcome.rcode, outcome.authoritative, outcome.truncated);
     cx.counters.count(&outcome, &asked, octets);
     Handled::Reply(octets)
@@ -130,7 +129,8 @@ fn is_limited(settings: &AnswerSettings, asked: &Asked, outcome: &Outcome<'_>, c
     }
 }
 
-/// From the header on: everything but the response's own header and OPT record, which is returned.
+/// From the header on: everything but writing the response's own header and OPT record.
+#[allow(clippy::too_many_arguments, reason = "what came, who answers, and the three parts of a response")]
 fn decide<'s: 'q, 'q>(
     snapshot: &'s Snapshot,
     query: &'q [u8],
@@ -138,67 +138,67 @@ fn decide<'s: 'q, 'q>(
     asked: &Asked,
     cx: &mut Cx,
     packet: &mut Packet<'_>,
+    opt: &mut OptReply<'q>,
     outcome: &mut Outcome<'s>,
-) -> Option<OptReply<'q>> {
+) {
     // Header. The sections of other opcodes are not ours to read, so their responses are a header alone.
     match header.opcode() {
         Opcode::Query => (),
         // Known, but not from strangers (RFC 1996, section 3.10; RFC 2136, section 3.3).
-        Opcode::Notify | Opcode::Update => return outcome.ends(Rcode::Refused, None),
-        Opcode::Other => return outcome.ends(Rcode::NotImp, None),
+        Opcode::Notify | Opcode::Update => return outcome.ends(Rcode::Refused),
+        Opcode::Other => return outcome.ends(Rcode::NotImp),
     }
 
     // Question. RFC 9619, section 4: a query has at most one.
     let question = match header.questions {
-        0 => return without_question(snapshot.settings(), query, header, asked, cx, outcome),
+        0 => return without_question(snapshot.settings(), query, header, asked, cx, opt, outcome),
         1 => Question::read(query),
         _ => None,
     };
-    let Some(question) = question else { return outcome.ends(Rcode::FormErr, None) };
+    let Some(question) = question else { return outcome.ends(Rcode::FormErr) };
     packet.put_question(query.get(HEADER_OCTETS..question.end()).unwrap_or_default());
     outcome.qtype = Some(question.qtype);
 
     // Records and EDNS.
-    let edns = match read_records(query, header, question.end(), question.qtype) {
-        Ok(edns) => edns,
-        Err(malformed) => return outcome.ends(Rcode::FormErr, malformed.opt_seen.then(OptReply::default)),
-    };
-    let mut opt = None;
     let mut limit = UDP_OCTETS_MIN;
-    if let Some(edns) = edns {
-        limit = usize::from(edns.payload).clamp(UDP_OCTETS_MIN, UDP_OCTETS_MAX);
-        opt = match read_opt(snapshot.settings(), &edns, asked, cx, outcome) {
-            Ok(opt) => Some(opt),
-            Err(rcode) => return outcome.ends(rcode, Some(OptReply { dnssec_ok: edns.dnssec_ok, ..OptReply::default() })),
-        };
-        // RFC 7873, section 5.2.3: come again with the cookie that this response brings.
-        if snapshot.settings().cookies.required
-            && asked.transport == Transport::Udp
-            && matches!(outcome.cookie, Some(CookieOutcome::New | CookieOutcome::Invalid))
-        {
-            return outcome.ends(Rcode::BadCookie, opt);
+    match read_records(query, header, question.end(), question.qtype) {
+        Err(malformed) => {
+            opt.begin_again(malformed.opt_seen);
+            return outcome.ends(Rcode::FormErr);
+        }
+        Ok(None) => (),
+        Ok(Some(edns)) => {
+            limit = usize::from(edns.payload).clamp(UDP_OCTETS_MIN, UDP_OCTETS_MAX);
+            if let Err(rcode) = read_opt(snapshot.settings(), &edns, asked, cx, opt, outcome) {
+                return outcome.ends(rcode);
+            }
+            // RFC 7873, section 5.2.3: come again with the cookie that this response brings.
+            if snapshot.settings().cookies.required
+                && asked.transport == Transport::Udp
+                && matches!(outcome.cookie, Some(CookieOutcome::New | CookieOutcome::Invalid))
+            {
+                return outcome.ends(Rcode::BadCookie);
+            }
         }
     }
     if asked.transport == Transport::Tcp {
         limit = usize::from(u16::MAX);
     }
-    packet.set_limit(limit, opt.map_or(0, |opt| opt.octets()));
+    packet.set_limit(limit, opt.octets());
 
     // Class and type.
     if let Some(rcode) = beyond_data(&question) {
-        return outcome.ends(rcode, opt);
+        return outcome.ends(rcode);
     }
 
     // Data.
     cx.name.set(query.get(HEADER_OCTETS..HEADER_OCTETS + question.name_octets).unwrap_or_default());
     if question.qclass == rtype::CLASS_CH {
-        chaos::chaos(snapshot.settings(), &question, &cx.name, packet, outcome);
-        return opt;
+        return chaos::chaos(snapshot.settings(), &question, &cx.name, packet, outcome);
     }
     let proven = asked.transport == Transport::Tcp || outcome.cookie == Some(CookieOutcome::Valid);
     let bound = if proven { usize::MAX } else { AMPLIFICATION_MAX * query.len() };
     resolve(snapshot, &question, bound, &mut cx.name, &mut cx.picks, packet, outcome);
-    opt
 }
 
 /// RFC 7873, section 5.4: a query without a question may ask for a cookie. There is nothing else that it could ask for.
@@ -208,55 +208,82 @@ fn without_question<'s: 'q, 'q>(
     header: &Header,
     asked: &Asked,
     cx: &Cx,
+    opt: &mut OptReply<'q>,
     outcome: &mut Outcome<'s>,
-) -> Option<OptReply<'q>> {
-    let edns = match read_records(query, header, HEADER_OCTETS, 0) {
-        Ok(edns) => edns,
-        Err(malformed) => return outcome.ends(Rcode::FormErr, malformed.opt_seen.then(OptReply::default)),
+) {
+    let rcode = match read_records(query, header, HEADER_OCTETS, 0) {
+        Ok(Some(edns)) => read_opt(settings, &edns, asked, cx, opt, outcome).err(),
+        Ok(None) => None,
+        Err(malformed) => {
+            opt.begin_again(malformed.opt_seen);
+            Some(Rcode::FormErr)
+        }
     };
-    let Some(edns) = edns else { return outcome.ends(Rcode::FormErr, None) };
-    match read_opt(settings, &edns, asked, cx, outcome) {
-        Ok(opt) if opt.cookie.is_some() => Some(opt),
-        Ok(opt) => outcome.ends(Rcode::FormErr, Some(opt)),
-        Err(rcode) => outcome.ends(rcode, Some(OptReply { dnssec_ok: edns.dnssec_ok, ..OptReply::default() })),
-    }
+    outcome.ends(rcode.unwrap_or(if opt.has_cookie() { Rcode::NoError } else { Rcode::FormErr }));
 }
 
-/// What the OPT record of a query asks for; `Err`: it is malformed, or of a version that we don't know.
-fn read_opt<'s: 'q, 'q>(settings: &'s AnswerSettings, edns: &Edns<'q>, asked: &Asked, cx: &Cx, outcome: &mut Outcome<'_>) -> Result<OptReply<'q>, Rcode> {
-    let mut opt = OptReply { dnssec_ok: edns.dnssec_ok, ..OptReply::default() };
+/// What the OPT record of a query asks for; `Err`: it is malformed, or of a version that we don't know, and `opt` holds no options.
+fn read_opt<'s: 'q, 'q>(
+    settings: &'s AnswerSettings,
+    edns: &Edns<'q>,
+    asked: &Asked,
+    cx: &Cx,
+    opt: &mut OptReply<'q>,
+    outcome: &mut Outcome<'_>,
+) -> Result<(), Rcode> {
+    opt.begin(edns.dnssec_ok);
     // RFC 6891, section 6.1.3. Options of a version that we don't know mean nothing to us.
     if edns.version != 0 {
         return Err(Rcode::BadVers);
     }
-    if edns.options.is_empty() {
-        return Ok(opt);
+    if edns.options().is_empty() {
+        return Ok(());
     }
-    let known = edns.known_options().map_err(|()| Rcode::FormErr)?;
-    if let Some(option) = known.subnet {
-        // RFC 7871, section 7.1.2: a malformed option is FORMERR.
-        opt.subnet = Subnet::read(option);
-        outcome.subnet = Some(if opt.subnet.is_some() { SubnetOutcome::Ignored } else { SubnetOutcome::Malformed });
-        opt.subnet.ok_or(Rcode::FormErr)?;
-    }
-    if let Some(option) = known.cookie.filter(|_| !settings.cookies.secrets.is_empty()) {
-        let unix = (cx.now.wall.0 / 1000) as u32;
-        let Some(judged) = cookies::judge(option, asked.client, unix, &settings.cookies.secrets) else {
-            outcome.cookie = Some(CookieOutcome::Malformed);
-            return Err(Rcode::FormErr);
-        };
-        outcome.cookie = Some(judged.outcome);
-        opt.cookie = Some(judged.reply);
-    }
-    if let Some(option) = known.keepalive.filter(|_| asked.transport == Transport::Tcp) {
-        // RFC 7828, section 3.2.1: a client says nothing in it; section 3.2.2: over UDP it means nothing.
-        if !option.is_empty() {
-            return Err(Rcode::FormErr);
+    let read = read_options(settings, edns, asked, cx, opt, outcome);
+    read.map_err(|Malformed| {
+        opt.begin_again(true);
+        Rcode::FormErr
+    })
+}
+
+/// An option is not what its RFC says: FORMERR.
+struct Malformed;
+
+fn read_options<'s: 'q, 'q>(
+    settings: &'s AnswerSettings,
+    edns: &Edns<'q>,
+    asked: &Asked,
+    cx: &Cx,
+    opt: &mut OptReply<'q>,
+    outcome: &mut Outcome<'_>,
+) -> Result<(), Malformed> {
+    // Of two with one code the first counts (RFC 7873, section 5.2; others don't say).
+    for read in edns.options() {
+        match read.map_err(|MalformedOptions| Malformed)? {
+            (option::COOKIE, data) if outcome.cookie.is_none() && !settings.cookies.secrets.is_empty() => {
+                let unix = (cx.now.wall.0 / 1000) as u32;
+                let judged = cookies::judge(data, asked.client, unix, &settings.cookies.secrets);
+                outcome.cookie = Some(judged.as_ref().map_or(CookieOutcome::Malformed, |judged| judged.outcome));
+                opt.set_cookie(judged.ok_or(Malformed)?.reply);
+            }
+            (option::CLIENT_SUBNET, data) if outcome.subnet.is_none() => {
+                // RFC 7871, section 7.1.2.
+                let subnet = Subnet::read(data);
+                outcome.subnet = Some(if subnet.is_some() { SubnetOutcome::Ignored } else { SubnetOutcome::Malformed });
+                opt.set_subnet(subnet.ok_or(Malformed)?);
+            }
+            (option::KEEPALIVE, data) if asked.transport == Transport::Tcp => {
+                // RFC 7828, section 3.2.1: a client says nothing in it; section 3.2.2: over UDP it means nothing.
+                if !data.is_empty() {
+                    return Err(Malformed);
+                }
+                opt.set_keepalive();
+            }
+            (option::NSID, _) => settings.nsid.iter().for_each(|name| opt.set_nsid(name)),
+            _ => (),
         }
-        opt.keepalive = true;
     }
-    opt.nsid = known.nsid.and(settings.nsid.as_deref());
-    Ok(opt)
+    Ok(())
 }
 
 /// Classes other than IN and CH, and types that are never data of a zone (RFC 6895, section 3.1).

@@ -33,9 +33,8 @@ impl Outcome<'_> {
         self.extra_text = None;
     }
 
-    /// Nothing more is to be decided; `opt` is handed through.
-    pub(super) fn ends<T>(&mut self, rcode: Rcode, opt: Option<T>) -> Option<T> {
+    /// Nothing more is to be decided.
+    pub(super) fn ends(&mut self, rcode: Rcode) {
         self.rcode = rcode;
-        opt
     }
 }

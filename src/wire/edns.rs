@@ -29,76 +29,80 @@ pub struct Edns<'a> {
     pub version: u8,
     /// DO (RFC 3225), copied into the response.
     pub dnssec_ok: bool,
-    /// RDATA: options, not yet checked.
-    pub options: &'a [u8],
+    /// Options, not yet checked.
+    rdata: &'a [u8],
 }
 
 impl<'a> Edns<'a> {
     /// From CLASS, TTL and RDATA of an OPT record. The upper bits of the extended RCODE mean nothing in a query; unknown flags are ignored.
-    pub fn read(class: u16, ttl: [u8; 4], options: &'a [u8]) -> Self {
+    pub fn read(class: u16, ttl: [u8; 4], rdata: &'a [u8]) -> Self {
         let [_rcode, version, flags, _] = ttl;
-        Self { payload: class, version, dnssec_ok: flags & 0x80 != 0, options }
+        Self { payload: class, version, dnssec_ok: flags & 0x80 != 0, rdata }
     }
 
-    /// The options that mean something here; others are skipped (RFC 6891, section 6.1.2). `Err` if they don't fill RDATA exactly.
-    /// Of two with one code the first counts (RFC 7873, section 5.2; RFC 7871 and the others don't say).
-    #[allow(clippy::result_unit_err, reason = "there is one thing to do about it: FORMERR")]
-    pub fn known_options(&self) -> Result<KnownOptions<'a>, ()> {
-        let (mut rest, mut known) = (self.options, KnownOptions::default());
-        while !rest.is_empty() {
-            let ([c0, c1, l0, l1], after) = rest.split_first_chunk::<4>().ok_or(())?;
-            let (data, after) = after.split_at_checked(usize::from(u16::from_be_bytes([*l0, *l1]))).ok_or(())?;
-            let place = match u16::from_be_bytes([*c0, *c1]) {
-                option::NSID => &mut known.nsid,
-                option::CLIENT_SUBNET => &mut known.subnet,
-                option::COOKIE => &mut known.cookie,
-                option::KEEPALIVE => &mut known.keepalive,
-                _ => &mut None,
-            };
-            if place.is_none() {
-                *place = Some(data);
-            }
-            rest = after;
-        }
-        Ok(known)
+    /// The options in their order; [`MalformedOptions`] ends them if they don't fill RDATA exactly.
+    pub fn options(&self) -> Options<'a> {
+        Options { rest: self.rdata }
     }
 }
 
-/// The data of the options of a query that mean something here, not yet checked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KnownOptions<'a> {
-    /// [`option::NSID`]
-    pub nsid: Option<&'a [u8]>,
-    /// [`option::CLIENT_SUBNET`]
-    pub subnet: Option<&'a [u8]>,
-    /// [`option::COOKIE`]
-    pub cookie: Option<&'a [u8]>,
-    /// [`option::KEEPALIVE`]
-    pub keepalive: Option<&'a [u8]>,
+/// Options that don't fill the RDATA of their OPT record exactly: FORMERR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MalformedOptions;
+
+/// See [`Edns::options`]: code and data of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Options<'a> {
+    /// There is none left.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = Result<(u16, &'a [u8]), MalformedOptions>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let split = self.rest.split_first_chunk::<4>().and_then(|([c0, c1, l0, l1], after)| {
+            let (data, after) = after.split_at_checked(usize::from(u16::from_be_bytes([*l0, *l1])))?;
+            self.rest = after;
+            Some((u16::from_be_bytes([*c0, *c1]), data))
+        });
+        if split.is_none() {
+            self.rest = &[];
+        }
+        Some(split.ok_or(MalformedOptions))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn known(options: &[u8]) -> Result<KnownOptions<'_>, ()> {
-        Edns::read(1232, [0; 4], options).known_options()
+    fn options(rdata: &[u8]) -> Result<Vec<(u16, &[u8])>, MalformedOptions> {
+        Edns::read(1232, [0; 4], rdata).options().collect()
     }
 
     #[test]
     fn options_must_fill_the_record_exactly() {
-        assert_eq!(known(b""), Ok(KnownOptions::default()));
-        assert_eq!(known(b"\x00\x03\x00\x00"), Ok(KnownOptions { nsid: Some(b""), ..KnownOptions::default() }));
-        assert_eq!(known(b"\xff\xff\x00\x01x\x00\x08\x00\x02yz"), Ok(KnownOptions { subnet: Some(b"yz"), ..KnownOptions::default() }));
+        assert_eq!(options(b""), Ok(vec![]));
+        assert_eq!(options(b"\x00\x03\x00\x00"), Ok(vec![(3, &b""[..])]));
+        assert_eq!(options(b"\xff\xff\x00\x01x\x00\x08\x00\x02yz"), Ok(vec![(65535, &b"x"[..]), (8, b"yz")]));
         for bad in [&b"\x00"[..], b"\x00\x03\x00", b"\x00\x03\x00\x01", b"\x00\x03\x00\x00\x00"] {
-            assert_eq!(known(bad), Err(()), "{bad:?}");
+            assert_eq!(options(bad), Err(MalformedOptions), "{bad:?}");
         }
     }
 
     #[test]
-    fn the_first_of_two_counts() {
-        assert_eq!(known(b"\x00\x08\x00\x01a\x00\x08\x00\x01b").unwrap().subnet, Some(&b"a"[..]));
-        let both = known(b"\x00\x0a\x00\x01a\x00\x0b\x00\x00\x00\x0a\x00\x01b").unwrap();
-        assert_eq!((both.cookie, both.keepalive), (Some(&b"a"[..]), Some(&b""[..])));
+    fn nothing_comes_after_a_malformed_option() {
+        let mut options = Edns::read(1232, [0; 4], b"\x00\x03\x00\x01").options();
+        assert_eq!((options.next(), options.next()), (Some(Err(MalformedOptions)), None));
     }
 }
