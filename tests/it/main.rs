@@ -7,6 +7,7 @@
 mod acceptance;
 mod api;
 mod architecture;
+mod conformance;
 mod dns;
 mod gateway;
 mod http;
@@ -15,6 +16,7 @@ mod oracle;
 mod peers;
 mod persistence;
 mod prometheus;
+mod raw;
 mod reload;
 mod resolver;
 mod serving;
