@@ -8,6 +8,7 @@ mod acceptance;
 mod api;
 mod architecture;
 mod conformance;
+mod differential;
 mod dns;
 mod gateway;
 mod http;
