@@ -7,11 +7,15 @@
 mod acceptance;
 mod api;
 mod architecture;
+mod corpus;
 mod dns;
+mod fuzzed;
 mod gateway;
 mod http;
+mod mutated;
 mod node;
 mod oracle;
+mod overload;
 mod peers;
 mod persistence;
 mod prometheus;
