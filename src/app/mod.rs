@@ -11,6 +11,7 @@ pub mod demo;
 mod logging;
 mod panics;
 mod reload;
+mod secret;
 mod serve;
 
 use std::process::ExitCode;
