@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use divan::Bencher;
-use windrose::answer::{Counters, Cx};
+use windrose::answer::{Counters, Cx, Limiter};
 use windrose::config::load_text;
 use windrose::control::{Effect, Effects, Event};
 use windrose::health::Outcome;
@@ -20,7 +20,7 @@ use windrose::model::{EndpointId, Family, PoolId, ServiceId, TargetId};
 use windrose::policy::{Decision, FamilyDecision, Leaf, Rung, Verdict};
 use windrose::snapshot::{CellMap, Snapshot, compile};
 
-use fuzzed::world::{Started, failed};
+use fuzzed::world::{BEGIN, Started, failed};
 
 /// Services that exist.
 const SERVICES: usize = 100_000;
@@ -79,14 +79,14 @@ fn publish(bencher: Bencher<'_, '_>, touched: usize) {
     let snapshot = started.snapshot;
     let one = snapshot.compiled(ServiceId(0)).expect("decided").clone();
     let published = arc_swap::ArcSwap::new(snapshot.clone());
-    let mut cx = Cx::new(Counters::new(), 7);
+    let mut cx = Cx::new(Counters::new(), Limiter::new(7), 7);
     let mut generation = snapshot.generation;
     // Spread over all, so that no two are in one chunk before they have to be.
     let changes: Vec<_> = (0..touched).map(|at| (ServiceId::at(at * (SERVICES / touched)), one.clone())).collect();
     bencher.with_inputs(|| changes.clone()).bench_local_values(|changes| {
         generation += 1;
         published.store(Arc::new(snapshot.with(generation, changes)));
-        cx.begin(&published.load());
+        cx.begin(&published.load(), BEGIN);
     });
 }
 

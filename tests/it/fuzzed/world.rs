@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use windrose::answer::{Asked, Counters, Cx, Handled, Transport, answer};
+use windrose::answer::{Asked, Counters, Cx, Handled, Limiter, Transport, answer};
 use windrose::config::{Loaded, load_text};
 use windrose::control::{Configuration, Core, Effect, Effects, Event, Revision, Start};
 use windrose::health::{Outcome, ProbeReport, Reason};
-use windrose::model::{Estate, Now, TargetId, Timestamp};
+use windrose::model::{CookieSecret, Estate, Now, TargetId, Timestamp};
 use windrose::snapshot::{CellMap, Snapshot};
 use windrose::zone::Zone;
 
@@ -20,6 +20,9 @@ pub struct World {
     pub snapshot: Arc<Snapshot>,
     pub cx: Cx,
 }
+
+/// When everything here happens.
+pub const BEGIN: Now = Now { mono: Duration::ZERO, wall: Timestamp(1_800_000_000_000) };
 
 /// A core after its first round of probes. Endpoints that are probed are all down, those of `always` monitors are up.
 pub struct Started {
@@ -36,11 +39,17 @@ impl Started {
 
     /// The same of a configuration that is loaded already.
     pub fn new(loaded: Loaded) -> Self {
-        let configuration =
-            Configuration { estate: Arc::new(loaded.estate), zones: loaded.zones.into_iter().map(Arc::new).collect(), needs_restart: Vec::new() };
+        let Loaded { mut answers, estate, zones, .. } = loaded;
+        // Equal queries come without end here, and one that is silently dropped proves nothing.
+        answers.rate_limit = None;
+        answers.cookies.secrets.push(CookieSecret([7; 16]));
+        answers.nsid.get_or_insert_with(|| "ns1".into());
+        answers.id.get_or_insert_with(|| "ns1".into());
+        let zones = zones.into_iter().map(Arc::new).collect();
+        let configuration = Configuration { estate: Arc::new(estate), zones, answers: Arc::new(answers), needs_restart: Vec::new() };
         let stale_after = Duration::from_secs(600);
         let start = Start { configuration, stored: Vec::new(), revision: Revision(0), stale_after, without_store: true };
-        let mut now = Now { mono: Duration::ZERO, wall: Timestamp(1_800_000_000_000) };
+        let mut now = BEGIN;
         let mut core = Core::start(start, now);
         let mut effects = Effects::new();
         core.settle(now, &mut effects);
@@ -74,8 +83,8 @@ impl World {
     }
 
     fn of_snapshot(snapshot: Arc<Snapshot>) -> Self {
-        let mut cx = Cx::new(Counters::new(), 7);
-        cx.begin(&snapshot);
+        let mut cx = Cx::new(Counters::new(), Limiter::new(7), 7);
+        cx.begin(&snapshot, BEGIN);
         Self { snapshot, cx }
     }
 
