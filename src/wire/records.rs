@@ -168,4 +168,12 @@ mod tests {
             assert_eq!(read(0, 1, 1, &rest(bad)), Err(false), "{bad:?}");
         }
     }
+
+    #[test]
+    fn an_owner_is_a_name_of_255_octets_at_most() {
+        let label = [&[63][..], &[b'a'; 63]].concat();
+        let record = |last: usize| [label.repeat(3), vec![last as u8], vec![b'a'; last], vec![0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
+        assert_eq!(read(0, 1, 1, &record(61)), Ok(false));
+        assert_eq!(read(0, 1, 1, &record(62)), Err(false));
+    }
 }
