@@ -328,7 +328,7 @@ impl Taken {
         Door(Arc::clone(&self.seat))
     }
 
-    /// Responses were written at `at`: of all connections, this is the last that must go.
+    /// Responses are on their way since `at`: of all connections, this is the last that must go.
     pub fn answered(&self, at: Instant) {
         self.seat.active.store(self.seats.micros(at), Ordering::Relaxed);
     }

@@ -167,8 +167,6 @@ struct Session<'a, S> {
 struct Step {
     /// Something was answered (perhaps with silence) by queries that came at this time.
     answered: Option<Instant>,
-    /// There are responses.
-    responded: bool,
     /// The read took all there was room for: this client sends more than most.
     was_full: bool,
     slow: Option<Slow>,
@@ -178,15 +176,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     /// Queries, their responses, and the notes in the seat.
     async fn turn<A: Answers>(&mut self, table: &RefCell<Table<A>>, stopping: &AtomicBool) -> Result<(), End> {
         let had_begun = !self.unanswered.is_empty();
-        let Step { answered, responded, was_full, slow } = std::future::poll_fn(|cx| self.poll_step(cx, table)).await?;
-        let mut at = answered;
+        let Step { answered: mut at, was_full, slow } = std::future::poll_fn(|cx| self.poll_step(cx, table)).await?;
+        let seat = self.outgoing.seat;
         if self.outgoing.is_behind() {
             self.outgoing.flush().await?;
-            at = Some(Instant::now());
-        }
-        let seat = self.outgoing.seat;
-        if let Some(at) = at.filter(|_| responded) {
-            seat.answered(at);
+            let now = Instant::now();
+            seat.answered(now);
+            at = Some(now);
         }
         if let Some(slow) = slow {
             self.outgoing.slow(slow).await?;
@@ -240,11 +236,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 answered
             }
         };
-        let responded = output.filled > 0;
-        if responded {
+        if output.filled > 0 {
+            // Before they are written: who has a response may count on it that others must go first.
+            outgoing.seat.answered(at);
             outgoing.begin(cx, output.written())?;
         }
-        Poll::Ready(Ok(Step { answered: (done > 0).then_some(at), responded, was_full, slow }))
+        Poll::Ready(Ok(Step { answered: (done > 0).then_some(at), was_full, slow }))
     }
 }
 
