@@ -25,3 +25,4 @@ mod raw;
 mod reload;
 mod resolver;
 mod serving;
+mod tcp;
