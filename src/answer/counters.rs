@@ -105,7 +105,7 @@ impl Counters {
 
     /// Counts a response.
     pub(super) fn count(&self, outcome: &Outcome<'_>, asked: &Asked, octets: usize) {
-        let Outcome { rcode, authoritative: _, truncated, zone, cell, extra_text: _, qtype, subnet } = *outcome;
+        let Outcome { rcode, authoritative: _, truncated, zone, cell, extra_text: _, qtype, subnet, slow: _ } = *outcome;
         let (transport, family) = (asked.transport, Family::of(asked.client));
         if let Some(zone) = self.zones.block(zone.0 as usize * ZONE_BLOCK, ZONE_BLOCK) {
             let one = |at: usize| zone.get(at).into_iter().for_each(|counter| add(counter, 1));

@@ -20,6 +20,8 @@ mod outcome;
 mod picks;
 mod resolve;
 mod series;
+mod slow;
+mod transfer;
 mod words;
 
 #[cfg(test)]
@@ -34,10 +36,13 @@ use crate::wire::{Edns, HEADER_OCTETS, Header, Opcode, Packet, Question, Rcode, 
 pub use counters::Counters;
 pub use cx::Cx;
 pub use series::{Histogram, HistogramOf, Series, cell_total, histogram, visit};
+pub use slow::{Slow, Told, Work, answer_slow};
+pub use transfer::{Made, Transfer};
 pub use words::{DropReason, QTYPE_WORDS, SubnetOutcome, Transport};
 
 use outcome::Outcome;
 use resolve::resolve;
+use slow::Settled;
 
 /// Octets that a UDP response may have, whatever the client says: fits the smallest IPv6 MTU (RFC 9715).
 pub const UDP_OCTETS_MAX: usize = 1232;
@@ -68,18 +73,19 @@ pub enum Handled {
     Reply(usize),
     /// Silence; counted.
     Drop(DropReason),
-    /// Needs more than one packet or a wait.
+    /// Needs more than this: [`answer_slow`].
     Slow(Slow),
 }
-
-/// What a worker can't answer at once. Nothing yet; zone transfers come here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slow {}
 
 /// Answers one query into `out`, which has room for [`UDP_OCTETS_MAX`] octets, or for 65,535 if the transport is TCP.
 ///
 /// Call [`Cx::begin`] before, once per batch, with the same snapshot.
 pub fn answer(snapshot: &Snapshot, query: &[u8], asked: Asked, cx: &mut Cx, out: &mut [u8]) -> Handled {
+    answer_as(snapshot, query, asked, Settled::Not, cx, out)
+}
+
+/// The same; `settled`: what [`answer_slow`] knows about the transfer that is asked for.
+fn answer_as(snapshot: &Snapshot, query: &[u8], asked: Asked, settled: Settled, cx: &mut Cx, out: &mut [u8]) -> Handled {
     let Some(header) = Header::read(query) else { return cx.drop(DropReason::Short) };
     // A response to a response could go on forever.
     if header.is_response() {
@@ -90,8 +96,11 @@ pub fn answer(snapshot: &Snapshot, query: &[u8], asked: Asked, cx: &mut Cx, out:
     }
     let mut packet = Packet::new(out, UDP_OCTETS_MIN);
     let mut outcome = Outcome::default();
-    if let Some(opt) = decide(snapshot, query, &header, asked.transport, cx, &mut packet, &mut outcome) {
+    if let Some(opt) = decide(snapshot, query, &header, (asked.transport, settled), cx, &mut packet, &mut outcome) {
         opt.put(&mut packet, &outcome);
+    }
+    if let Some(slow) = outcome.slow {
+        return Handled::Slow(slow);
     }
     let octets = packet.finish(&header, outcome.rcode, outcome.authoritative, outcome.truncated);
     cx.counters.count(&outcome, &asked, octets);
@@ -103,7 +112,7 @@ fn decide<'s, 'q>(
     snapshot: &'s Snapshot,
     query: &'q [u8],
     header: &Header,
-    transport: Transport,
+    (transport, settled): (Transport, Settled),
     cx: &mut Cx,
     packet: &mut Packet<'_>,
     outcome: &mut Outcome<'s>,
@@ -119,7 +128,7 @@ fn decide<'s, 'q>(
     }
 
     // Question.
-    let Some(question) = Question::read(query) else { return outcome.ends(Rcode::FormErr, None) };
+    let Some(mut question) = Question::read(query) else { return outcome.ends(Rcode::FormErr, None) };
     packet.put_question(query.get(HEADER_OCTETS..question.end()).unwrap_or_default());
     outcome.qtype = Some(question.qtype);
 
@@ -128,6 +137,10 @@ fn decide<'s, 'q>(
         Ok(edns) => edns,
         Err(malformed) => return outcome.ends(Rcode::FormErr, malformed.opt_seen.then(OptReply::default)),
     };
+    if slow::is_signed(query, header, &question) {
+        outcome.slow = Some(Slow::Signed);
+        return None;
+    }
     let mut opt = None;
     let mut limit = UDP_OCTETS_MIN;
     if let Some(edns) = edns {
@@ -152,12 +165,23 @@ fn decide<'s, 'q>(
     packet.set_limit(limit, opt.map_or(0, |opt| opt.octets()));
 
     // Class and type.
+    cx.name.set(query.get(HEADER_OCTETS..HEADER_OCTETS + question.name_octets).unwrap_or_default());
+    if matches!(question.qtype, rtype::AXFR | rtype::IXFR) && question.qclass == rtype::CLASS_IN {
+        match settled {
+            Settled::Not if slow::is_transfer(snapshot, &cx.name, &question, transport) => {
+                outcome.slow = Some(Slow::Transfer);
+                return None;
+            }
+            Settled::Not | Settled::Refused => return outcome.ends(Rcode::Refused, opt),
+            Settled::Malformed => return outcome.ends(Rcode::FormErr, opt),
+            Settled::Soa => question.qtype = rtype::SOA,
+        }
+    }
     if let Some(rcode) = beyond_data(&question) {
         return outcome.ends(rcode, opt);
     }
 
     // Data.
-    cx.name.set(query.get(HEADER_OCTETS..HEADER_OCTETS + question.name_octets).unwrap_or_default());
     resolve(snapshot, &question, &mut cx.name, &mut cx.picks, packet, outcome);
     opt
 }

@@ -3,6 +3,7 @@
 use crate::snapshot::{CellId, ZoneSlot};
 use crate::wire::Rcode;
 
+use super::slow::Slow;
 use super::words::SubnetOutcome;
 
 /// See above. `'s` is the snapshot's.
@@ -20,6 +21,8 @@ pub(super) struct Outcome<'s> {
     /// `None`: no question was read.
     pub(super) qtype: Option<u16>,
     pub(super) subnet: Option<SubnetOutcome>,
+    /// It is not answered here.
+    pub(super) slow: Option<Slow>,
 }
 
 impl Outcome<'_> {

@@ -3,6 +3,7 @@
 //! Every part is looked at whatever is wrong with the others. What has a problem gets a stand-in, so that those who name it still find it;
 //! stand-ins never leave, because an estate with problems is thrown away.
 
+mod keys;
 mod monitors;
 mod policies;
 mod pools;
@@ -33,7 +34,7 @@ pub(super) struct Meaning {
 
 /// Checks everything; relative paths are relative to `folder`.
 pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
-    let File { schema, node, dns, admin, metrics, store, zone, region, monitor, pool, policy, service } = file;
+    let File { schema, node, dns, admin, metrics, store, key, zone, region, monitor, pool, policy, service } = file;
     if schema.is_absent() {
         sink.missing(&(0..0), "schema", "`schema` is missing", "add schema = 1 above the first [header]: it says of which format this file is");
     }
@@ -42,8 +43,10 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     }
     let settings = settings::check(settings::Tables { node, dns, admin, metrics, store }, folder, sink);
     let mut files = Vec::new();
-    let zones = zones::check(zone.or_default(), folder, &mut files, sink);
     let mut estate = Estate::default();
+    let keys = keys::check(key.or_default(), folder, &mut estate, &mut files, sink);
+    let zones = zones::check(zone.or_default(), folder, &keys, &mut files, sink);
+    estate.secondaries = zones.secondaries().to_vec();
     let monitors = monitors::check(monitor.or_default(), &mut estate, sink);
     let pools = pools::check(region.or_default(), pool.or_default(), &monitors, &mut estate, sink);
     let policies = policies::check(policy.or_default(), &pools, &mut estate, sink);

@@ -11,8 +11,9 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use super::session::next_message;
+use super::transfer::{Outgoing, seconds};
 use super::vitals::Vitals;
-use crate::answer::{Asked, Counters, Cx, Handled, Transport, answer};
+use crate::answer::{Asked, Counters, Cx, Handled, Transport, Work, answer, answer_slow};
 use crate::snapshot::Snapshot;
 
 /// Longest response, bytes, without its two bytes of length.
@@ -45,14 +46,15 @@ impl Desk {
 
     /// Answers the whole messages at the front of `input` in their order, appends the responses to `output`, each with its
     /// length before it (RFC 7766, section 8), and returns how many bytes of `input` are done with. It stops early when
-    /// `output` gets long: a client that doesn't read doesn't make us collect.
-    pub fn answer(&self, input: &[u8], client: SocketAddr, output: &mut Vec<u8>) -> usize {
+    /// `output` gets long: a client that doesn't read doesn't make us collect. It stops, too, behind a query for a transfer, which it hands out.
+    pub fn answer(&self, input: &[u8], client: SocketAddr, output: &mut Vec<u8>) -> (usize, Option<Outgoing>) {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         let Inside { cx, counters, response } = &mut *inside;
         let began = Instant::now();
         let snapshot = self.published.load();
-        let (mut done, mut queries) = (0, 0);
+        let (mut done, mut queries, mut outgoing) = (0, 0, None);
         while output.len() < OUTPUT_BYTES
+            && outgoing.is_none()
             && let Some(query) = input.get(done..).and_then(next_message)
         {
             let asked = Asked { client: client.ip(), port: client.port(), transport: Transport::Tcp };
@@ -60,23 +62,32 @@ impl Desk {
                 if queries == 0 {
                     cx.begin(&snapshot);
                 }
-                answer(&snapshot, query, asked, cx, response)
+                match answer(&snapshot, query, asked, cx, response) {
+                    Handled::Slow(_) => answer_slow(&snapshot, query, asked, seconds(), cx, response),
+                    Handled::Reply(length) => (Work::Reply(length), None),
+                    Handled::Drop(_) => (Work::Silence, None),
+                }
             }));
             done += 2 + query.len();
             queries += 1;
-            match handled {
-                Ok(Handled::Reply(length)) => append(output, response, length),
+            let (work, told) = handled.unwrap_or_else(|_| {
+                Vitals::add(&self.vitals.panics, 1);
+                (Work::Silence, None)
+            });
+            match work {
+                Work::Reply(length) => append(output, response, length),
                 // Silence is the answer; the connection stays.
-                Ok(Handled::Drop(_) | Handled::Slow(_)) => {}
-                Err(_) => {
-                    Vitals::add(&self.vitals.panics, 1);
-                }
+                Work::Silence => {}
+                Work::Transfer(transfer) => outgoing = Some(Outgoing { transfer, client, transfers: Arc::clone(&self.vitals.transfers) }),
+            }
+            if let Some(told) = told {
+                self.vitals.transfers.tell(&told, client);
             }
         }
         if queries > 0 {
             counters.batch(Transport::Tcp, queries, began.elapsed());
         }
-        done
+        (done, outgoing)
     }
 }
 

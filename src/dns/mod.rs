@@ -19,6 +19,7 @@ mod bind;
 mod desk;
 #[cfg(target_os = "linux")]
 mod mmsg;
+pub mod notify;
 mod seats;
 mod session;
 #[cfg(any(test, not(target_os = "linux")))]
@@ -28,6 +29,7 @@ mod tcp;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod udp;
 mod vitals;
 
@@ -50,6 +52,7 @@ use tokio::time::timeout;
 pub use self::bind::{BindError, Protocols, bind};
 pub use self::seats::{CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, DESCRIPTORS_RESERVED};
 pub use self::session::{IDLE_DEADLINE, MESSAGE_DEADLINE, WRITE_DEADLINE};
+pub use self::transfer::{TRANSFER_DEADLINE, TRANSFERS_MAX, TURN_DEADLINE, Transfers};
 pub use self::vitals::Vitals;
 
 use self::bind::Listen;

@@ -17,6 +17,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::transfer::Outgoing;
+
 /// A session without a query ends after this (RFC 7766, section 6.2.3: "of the order of a few seconds").
 pub const IDLE_DEADLINE: Duration = Duration::from_secs(10);
 /// A message must be complete this long after its first byte: slow drips hold no session.
@@ -82,12 +84,12 @@ pub fn next_message(input: &[u8]) -> Option<&[u8]> {
 }
 
 /// Runs a session to its end. `answer` gets the bytes that came, appends responses to the other, and returns how many bytes
-/// it is done with: 0 if there is no whole message. `answered` is told after each write.
+/// it is done with: 0 if there is no whole message; and a zone if one is to be sent. `answered` is told after each write.
 pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     deadlines: Deadlines,
     mut dismissal: impl Dismissal,
-    mut answer: impl FnMut(&[u8], &mut Vec<u8>) -> usize,
+    mut answer: impl FnMut(&[u8], &mut Vec<u8>) -> (usize, Option<Outgoing>),
     mut answered: impl FnMut(),
 ) -> End {
     let Deadlines { idle, message, write } = deadlines;
@@ -97,7 +99,7 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     // The client is due to send a query by `query_by`, and the message that it has begun, if any, by `whole_by`.
     let (mut query_by, mut whole_by) = (Instant::now() + idle, None);
     loop {
-        let done = answer(&input, &mut output);
+        let (done, outgoing) = answer(&input, &mut output);
         if done > 0 {
             input.drain(..done);
             if !output.is_empty() {
@@ -114,6 +116,12 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
                 output.clear();
                 answered();
                 // Only a response puts the idle deadline off: queries that deserve none don't keep a session.
+                query_by = Instant::now() + idle;
+            }
+            if let Some(outgoing) = outgoing {
+                if let Err(end) = outgoing.send(stream, write, &mut dismissal, &mut answered).await {
+                    return end;
+                }
                 query_by = Instant::now() + idle;
             }
             whole_by = if input.is_empty() { None } else { Some(Instant::now() + message) };
@@ -183,7 +191,7 @@ mod tests {
     }
 
     /// Answers as a desk does: the lengths of messages of at least one byte, at most `most` at a time.
-    fn lengths(most: usize) -> impl FnMut(&[u8], &mut Vec<u8>) -> usize {
+    fn lengths(most: usize) -> impl FnMut(&[u8], &mut Vec<u8>) -> (usize, Option<Outgoing>) {
         move |input, output| {
             let mut done = 0;
             for _ in 0..most {
@@ -193,7 +201,7 @@ mod tests {
                     output.extend_from_slice(&(message.len() as u16).to_be_bytes());
                 }
             }
-            done
+            (done, None)
         }
     }
 

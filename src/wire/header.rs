@@ -59,17 +59,21 @@ pub enum Rcode {
     NotImp,
     /// 5
     Refused,
+    /// 9: a signature that doesn't count (RFC 8945, section 5.2).
+    NotAuth,
     /// 16: needs an OPT record for its upper bits.
     BadVers,
 }
 
 impl Rcode {
     /// All, in the order of their numbers.
-    pub const ALL: [Rcode; 7] = [Rcode::NoError, Rcode::FormErr, Rcode::ServFail, Rcode::NxDomain, Rcode::NotImp, Rcode::Refused, Rcode::BadVers];
+    pub const ALL: [Rcode; 8] =
+        [Rcode::NoError, Rcode::FormErr, Rcode::ServFail, Rcode::NxDomain, Rcode::NotImp, Rcode::Refused, Rcode::NotAuth, Rcode::BadVers];
 
     /// All twelve bits.
     pub fn number(self) -> u16 {
         match self {
+            Rcode::NotAuth => 9,
             Rcode::BadVers => 16,
             // The others stand in the order of their numbers.
             _ => self as u16,
@@ -85,6 +89,7 @@ impl Rcode {
             Rcode::NxDomain => "NXDOMAIN",
             Rcode::NotImp => "NOTIMP",
             Rcode::Refused => "REFUSED",
+            Rcode::NotAuth => "NOTAUTH",
             Rcode::BadVers => "BADVERS",
         }
     }

@@ -8,6 +8,7 @@ mod header;
 mod robust;
 mod services;
 mod shares;
+mod transfer;
 mod world;
 mod zero_alloc;
 
