@@ -137,7 +137,7 @@ fn decide<'s, 'q>(
         Ok(edns) => edns,
         Err(malformed) => return outcome.ends(Rcode::FormErr, malformed.opt_seen.then(OptReply::default)),
     };
-    if slow::is_signed(query, header, &question) {
+    if settled == Settled::Not && slow::is_signed(query, header, &question) {
         outcome.slow = Some(Slow::Signed);
         return None;
     }
@@ -164,18 +164,20 @@ fn decide<'s, 'q>(
     }
     packet.set_limit(limit, opt.map_or(0, |opt| opt.octets()));
 
+    // What was found out about its signature or its transfer.
+    match settled {
+        Settled::NotAuth => return outcome.ends(Rcode::NotAuth, opt),
+        Settled::Refused => return outcome.ends(Rcode::Refused, opt),
+        Settled::Malformed => return outcome.ends(Rcode::FormErr, opt),
+        Settled::Soa => question.qtype = rtype::SOA,
+        Settled::Not => (),
+    }
+
     // Class and type.
     cx.name.set(query.get(HEADER_OCTETS..HEADER_OCTETS + question.name_octets).unwrap_or_default());
-    if matches!(question.qtype, rtype::AXFR | rtype::IXFR) && question.qclass == rtype::CLASS_IN {
-        match settled {
-            Settled::Not if slow::is_transfer(snapshot, &cx.name, &question, transport) => {
-                outcome.slow = Some(Slow::Transfer);
-                return None;
-            }
-            Settled::Not | Settled::Refused => return outcome.ends(Rcode::Refused, opt),
-            Settled::Malformed => return outcome.ends(Rcode::FormErr, opt),
-            Settled::Soa => question.qtype = rtype::SOA,
-        }
+    if slow::is_transfer(snapshot, &cx.name, &question, transport) {
+        outcome.slow = Some(Slow::Transfer);
+        return None;
     }
     if let Some(rcode) = beyond_data(&question) {
         return outcome.ends(rcode, opt);

@@ -17,13 +17,16 @@
 use std::sync::Arc;
 
 use crate::snapshot::{Found, Snapshot};
-use crate::wire::tsig::{Signer, TSIG_OCTETS_MIN, Tsig, TsigKey};
-use crate::wire::{HEADER_OCTETS, Header, Lowered, Name, Packet, Question, Rcode, client_serial, rtype};
+use crate::wire::tsig::{Algorithm, Signer, TSIG_OCTETS_MIN, Tsig, TsigKey};
+use crate::wire::{Edns, HEADER_OCTETS, Header, Lowered, Name, Question, client_serial, read_records, rtype};
 use crate::zone::is_older;
 
 use super::outcome::Outcome;
 use super::transfer::Transfer;
 use super::{Asked, Cx, Handled, Transport, UDP_OCTETS_MAX, UDP_OCTETS_MIN, answer_as};
+
+/// Other data of a BADTIME response: the server's time.
+const OTHER_OCTETS: usize = 6;
 
 /// Why a worker can't answer at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +37,16 @@ pub enum Slow {
     Transfer,
 }
 
-/// What was settled about a transfer before a query is answered again.
+/// What was settled about a signature or a transfer before a query is answered again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settled {
-    /// Nothing: the query came just now.
+    /// Nothing: the query came just now, or its signature is right and gone.
     Not,
-    /// Not for this client.
+    /// Its signature doesn't count.
+    NotAuth,
+    /// The zone is not for this client.
     Refused,
-    /// IXFR without the client's SOA.
+    /// A signature that can't be read, or IXFR without the client's SOA.
     Malformed,
     /// Our SOA record is the answer.
     Soa,
@@ -67,19 +72,23 @@ pub struct Told {
     pub outcome: &'static str,
 }
 
-/// Whether a query ends in a TSIG record, perhaps: long enough, and there is one. Costs a comparison for nearly every query.
+/// Whether a query has a TSIG record, well-formed or not. Costs a comparison or two for nearly every query.
 pub(super) fn is_signed(query: &[u8], header: &Header, question: &Question) -> bool {
-    header.additionals > 0 && query.len() >= question.end() + TSIG_OCTETS_MIN && !matches!(Tsig::read(query, header, question.end()), Ok(None))
+    let records = query.get(question.end()..).unwrap_or_default();
+    let only_opt = header.additionals == 1 && records.starts_with(&[0, 0, rtype::OPT as u8]);
+    header.additionals > 0 && !only_opt && records.len() >= TSIG_OCTETS_MIN && !matches!(Tsig::read(query, header, question.end()), Ok(None))
 }
 
 /// Whether a transfer is asked for that somebody may have: of a zone with secondaries.
 pub(super) fn is_transfer(snapshot: &Snapshot, name: &Lowered, question: &Question, transport: Transport) -> bool {
-    let possible = match question.qtype {
-        rtype::IXFR => true,
-        // RFC 5936, section 4.2: not over UDP.
-        rtype::AXFR => transport == Transport::Tcp,
-        _ => false,
-    };
+    let possible = question.qclass == rtype::CLASS_IN;
+    let possible = possible
+        && match question.qtype {
+            rtype::IXFR => true,
+            // RFC 5936, section 4.2: not over UDP.
+            rtype::AXFR => transport == Transport::Tcp,
+            _ => false,
+        };
     possible && zone_of(snapshot, name).is_some_and(|zone| !snapshot.secondaries(zone).is_empty())
 }
 
@@ -100,27 +109,31 @@ pub fn answer_slow(snapshot: &Arc<Snapshot>, query: &[u8], asked: Asked, now: u6
         Ok(Some(tsig)) => tsig,
         Ok(None) => return unsigned(snapshot, query, asked, None, cx, out),
         // RFC 8945, section 5.2: FORMERR.
-        Err(_) => return (Work::Reply(bare(query, &header, &question, Rcode::FormErr, asked, cx, out)), told("malformed")),
+        Err(_) => return (work_of(answer_as(snapshot, query, asked, Settled::Malformed, cx, out)), told("malformed")),
     };
     let key = snapshot.content().and_then(|content| content.estate.key_named(&tsig.name));
-    let mut signer = match tsig.check(query, key, &[], now) {
-        Ok(signer) => signer,
-        Err(refused) => {
-            let (word, malformed) = (refused.word(), refused.number() == 0);
-            let length = bare(query, &header, &question, if malformed { Rcode::FormErr } else { Rcode::NotAuth }, asked, cx, out);
-            let length = if malformed { Some(length) } else { refused.put(&tsig, out, length, now) };
-            return (length.map_or(Work::Silence, Work::Reply), told(word));
-        }
-    };
+    let checked = tsig.check(query, key, &[], now);
     // As it was before it was signed.
     let mut plain = query.get(..tsig.start).unwrap_or_default().to_vec();
     if let Some(count) = plain.get_mut(HEADER_OCTETS - 2..HEADER_OCTETS) {
         count.copy_from_slice(&(header.additionals - 1).to_be_bytes());
     }
-    // RFC 8945, section 5.3: with the record it must still fit.
+    // RFC 8945, section 5.3: with the signature it must still fit. The longest that this one can get is the one that came.
     let limit = if asked.transport == Transport::Tcp { usize::from(u16::MAX) } else { payload(&plain) }.min(out.len());
-    let room = limit.saturating_sub(signer.octets());
-    let Some(inner) = out.get_mut(..room) else { return (Work::Silence, None) };
+    let signature = checked.as_ref().map_or(query.len() - tsig.start + OTHER_OCTETS + Algorithm::OCTETS_MAX, Signer::octets);
+    let Some(inner) = out.get_mut(..limit.saturating_sub(signature)) else { return (Work::Silence, None) };
+    let mut signer = match checked {
+        Ok(signer) => signer,
+        Err(refused) => {
+            let (word, malformed) = (refused.word(), refused.number() == 0);
+            let settled = if malformed { Settled::Malformed } else { Settled::NotAuth };
+            let work = match work_of(answer_as(snapshot, &plain, asked, settled, cx, inner)) {
+                Work::Reply(length) if !malformed => refused.put(&tsig, out, length, now).map_or(Work::Silence, Work::Reply),
+                other => other,
+            };
+            return (work, told(word));
+        }
+    };
     let (work, told) = unsigned(snapshot, &plain, asked, Some(&mut signer), cx, inner);
     let work = match work {
         Work::Reply(length) => signer.sign(out, length, now).map_or(Work::Silence, Work::Reply),
@@ -131,13 +144,9 @@ pub fn answer_slow(snapshot: &Arc<Snapshot>, query: &[u8], asked: Asked, now: u6
 
 /// A query without TSIG record, whose signature, if it had one, was right.
 fn unsigned(snapshot: &Arc<Snapshot>, query: &[u8], asked: Asked, signer: Option<&mut Signer>, cx: &mut Cx, out: &mut [u8]) -> (Work, Option<Told>) {
-    let reply = |handled| match handled {
-        Handled::Reply(length) => Work::Reply(length),
-        Handled::Drop(_) | Handled::Slow(_) => Work::Silence,
-    };
     match answer_as(snapshot, query, asked, Settled::Not, cx, out) {
         Handled::Slow(_) => (),
-        handled => return (reply(handled), None),
+        handled => return (work_of(handled), None),
     }
     let Some((header, question)) = Header::read(query).zip(Question::read(query)) else { return (Work::Silence, None) };
     let Some((number, apex)) = transfer_zone(snapshot, query, &question) else { return (Work::Silence, None) };
@@ -151,18 +160,26 @@ fn unsigned(snapshot: &Arc<Snapshot>, query: &[u8], asked: Asked, signer: Option
         _ => Settled::Not,
     };
     let outcome = match settled {
-        Settled::Refused => "refused",
+        Settled::NotAuth | Settled::Refused => "refused",
         Settled::Malformed => "malformed",
         Settled::Soa => "current",
         Settled::Not => {
-            let opt = header.additionals > 0;
+            let opt = edns(query).is_some();
+            // The query is counted here; its response is many, counted by whoever sends them.
+            let counted = Outcome {
+                authoritative: true,
+                zone: snapshot.names().zone(number).map_or_else(Default::default, |zone| zone.slot),
+                qtype: Some(question.qtype),
+                ..Outcome::default()
+            };
+            cx.counters.count(&counted, &asked, 0);
             let signer = signer.map(|signer| signer.clone());
             let transfer = Transfer::new(snapshot.clone(), number, query, opt, signer);
             let told = Told { zone: Some(apex), outcome: "begun" };
             return (transfer.map_or(Work::Silence, |transfer| Work::Transfer(Box::new(transfer))), Some(told));
         }
     };
-    (reply(answer_as(snapshot, query, asked, settled, cx, out)), Some(Told { zone: Some(apex), outcome }))
+    (work_of(answer_as(snapshot, query, asked, settled, cx, out)), Some(Told { zone: Some(apex), outcome }))
 }
 
 /// Number and apex of the zone whose transfer is asked for.
@@ -178,16 +195,17 @@ fn transfer_zone(snapshot: &Snapshot, query: &[u8], question: &Question) -> Opti
 
 /// The UDP payload that a client takes, by its OPT record.
 fn payload(query: &[u8]) -> usize {
-    let edns = Header::read(query).zip(Question::read(query)).and_then(|(header, question)| crate::wire::read_records(query, &header, &question).ok()?);
-    edns.map_or(UDP_OCTETS_MIN, |edns| usize::from(edns.payload).clamp(UDP_OCTETS_MIN, UDP_OCTETS_MAX))
+    edns(query).map_or(UDP_OCTETS_MIN, |edns| usize::from(edns.payload).clamp(UDP_OCTETS_MIN, UDP_OCTETS_MAX))
 }
 
-/// A response with the question alone, counted.
-fn bare(query: &[u8], header: &Header, question: &Question, rcode: Rcode, asked: Asked, cx: &mut Cx, out: &mut [u8]) -> usize {
-    let outcome = Outcome { rcode, qtype: Some(question.qtype), ..Outcome::default() };
-    let mut packet = Packet::new(out, UDP_OCTETS_MIN);
-    packet.put_question(query.get(HEADER_OCTETS..question.end()).unwrap_or_default());
-    let octets = packet.finish(header, rcode, false, false);
-    cx.counters.count(&outcome, &asked, octets);
-    octets
+fn edns(query: &[u8]) -> Option<Edns<'_>> {
+    let (header, question) = Header::read(query).zip(Question::read(query))?;
+    read_records(query, &header, &question).ok()?
+}
+
+fn work_of(handled: Handled) -> Work {
+    match handled {
+        Handled::Reply(length) => Work::Reply(length),
+        Handled::Drop(_) | Handled::Slow(_) => Work::Silence,
+    }
 }

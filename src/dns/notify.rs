@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::control::Announced;
 use crate::metrics::TransferMetrics;
@@ -31,6 +31,8 @@ use super::transfer::seconds;
 pub const ATTEMPTS_MAX: u32 = 7;
 /// From the first to the second; twice as long each time: the last is given up after about two minutes.
 pub const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// How long a full send buffer may hold the others up.
+const SEND_DEADLINE: Duration = Duration::from_millis(100);
 /// Longest message: a header, a question, a SOA record, a signature.
 const MESSAGE_OCTETS_MAX: usize = 1232;
 
@@ -127,7 +129,10 @@ impl Job {
         self.id = getrandom::u32().unwrap_or_default() as u16;
         let mut message = [0; MESSAGE_OCTETS_MAX];
         let sent = match (socket, self.write(zone, &mut message)) {
-            (Some(socket), Some(length)) => socket.send_to(message.get(..length).unwrap_or_default(), address).await.is_ok(),
+            (Some(socket), Some(length)) => {
+                let send = socket.send_to(message.get(..length).unwrap_or_default(), address);
+                timeout(SEND_DEADLINE, send).await.is_ok_and(|sent| sent.is_ok())
+            }
             _ => false,
         };
         if !sent && self.attempts == 1 {
@@ -217,5 +222,101 @@ async fn receive(socket: Option<&UdpSocket>, into: &mut [u8]) -> (usize, SocketA
             Ok(received) => return received,
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::tsig::{Algorithm, TsigKey};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn key(secret: &[u8]) -> Arc<TsigKey> {
+        Arc::new(TsigKey::new("transfer.key".parse().unwrap(), Algorithm::HmacSha256, secret))
+    }
+
+    fn announced(serial: u32, secondaries: &[Secondary]) -> Arc<[Announced]> {
+        [Announced { zone: "example.com".parse().unwrap(), serial, secondaries: secondaries.into() }].into()
+    }
+
+    async fn next(secondary: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+        let mut buffer = [0; 1500];
+        let (length, from) = tokio::time::timeout(PATIENCE, secondary.recv_from(&mut buffer)).await.expect("a NOTIFY in time").unwrap();
+        (buffer[..length].to_vec(), from)
+    }
+
+    /// The response to a NOTIFY, signed if there is a key.
+    fn response(notify: &[u8], rcode: u8, key: Option<&Arc<TsigKey>>) -> Vec<u8> {
+        let end = Question::read(notify).unwrap().end();
+        let mut response = notify[..end].to_vec();
+        response[2] |= 0x80;
+        response[3] = rcode;
+        response[11] = 0;
+        let Some(key) = key else { return response };
+        let tsig = Tsig::read(notify, &Header::read(notify).unwrap(), end).unwrap().expect("it is signed");
+        let mut signer = tsig.check(notify, Some(key), &[], seconds()).expect("with our key");
+        response.resize(end + signer.octets(), 0);
+        signer.sign(&mut response, end, seconds()).unwrap();
+        response
+    }
+
+    #[tokio::test]
+    async fn a_secondary_is_asked_until_it_answers_and_again_when_the_serial_is_new() {
+        let secondary = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let to = [Secondary { address: secondary.local_addr().unwrap(), key: None }];
+        let (board, reader) = board();
+        board.send_replace(announced(5, &to));
+        let task = tokio::spawn(run(reader, vec!["127.0.0.3:53".parse().unwrap()], Arc::default()));
+        let (first, from) = next(&secondary).await;
+        assert_eq!(from.ip().to_string(), "127.0.0.3", "from our own address");
+        assert_eq!(first[2..12], [0x24, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(&first[12..], b"\x07example\x03com\0\0\x06\0\x01");
+        // No answer: it comes again. An answer to something else is none.
+        secondary.send_to(&response(&[&[first[0], first[1] ^ 1], &first[2..]].concat(), 0, None), from).await.unwrap();
+        let (second, from) = next(&secondary).await;
+        secondary.send_to(&response(&second, 0, None), from).await.unwrap();
+        // Nothing more until there is news.
+        assert!(tokio::time::timeout(FIRST_WAIT * 3, secondary.recv_from(&mut [0; 100])).await.is_err(), "it was told already");
+        board.send_replace(announced(6, &to));
+        next(&secondary).await;
+        drop(board);
+        tokio::time::timeout(PATIENCE, task).await.expect("it ends with its board").unwrap();
+    }
+
+    #[tokio::test]
+    async fn with_a_key_only_a_signed_answer_counts() {
+        let secondary = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = secondary.local_addr().unwrap();
+        let zone: Name = "example.com".parse().unwrap();
+        let mut jobs = BTreeMap::new();
+        renew(&mut jobs, &announced(5, &[Secondary { address, key: Some(key(b"one")) }]));
+        let job = jobs.get_mut(&(zone.clone(), address)).unwrap();
+        let mut message = [0; MESSAGE_OCTETS_MAX];
+        job.id = 77;
+        let length = job.write(&zone, &mut message).unwrap();
+        let notify = &message[..length];
+        assert_eq!(job.verdict(&zone, &response(notify, 0, Some(&key(b"one")))), Some("accepted"));
+        assert_eq!(job.verdict(&zone, &response(notify, 5, Some(&key(b"one")))), Some("refused"));
+        assert_eq!(job.verdict(&zone, &response(notify, 0, None)), Some("badsig"));
+        let mut forged = response(notify, 0, Some(&key(b"one")));
+        forged[3] = 5;
+        assert_eq!(job.verdict(&zone, &forged), Some("badsig"));
+        assert_eq!(job.verdict(&zone, notify), None, "a query is no answer");
+        assert_eq!(job.verdict(&"other.test".parse().unwrap(), &response(notify, 0, Some(&key(b"one")))), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_known_is_not_told_again_and_what_is_gone_is_forgotten() {
+        let [a, b] = ["192.0.2.1:53", "192.0.2.2:53"].map(|address| Secondary { address: address.parse().unwrap(), key: None });
+        let mut jobs = BTreeMap::new();
+        renew(&mut jobs, &announced(5, &[a.clone()]));
+        jobs.values_mut().for_each(|job| job.due = None);
+        renew(&mut jobs, &announced(5, &[a.clone(), b]));
+        let due: Vec<bool> = jobs.values().map(|job| job.due.is_some()).collect();
+        assert_eq!(due, [false, true]);
+        renew(&mut jobs, &announced(6, &[a]));
+        let due: Vec<bool> = jobs.values().map(|job| job.due.is_some()).collect();
+        assert_eq!(due, [true]);
     }
 }

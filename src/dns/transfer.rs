@@ -32,12 +32,13 @@ const FRAMED_OCTETS_MAX: usize = 2 + u16::MAX as usize;
 #[derive(Debug)]
 pub struct Transfers {
     turns: Semaphore,
+    turn_deadline: Duration,
     counts: OnceLock<Arc<TransferMetrics>>,
 }
 
 impl Default for Transfers {
     fn default() -> Self {
-        Self { turns: Semaphore::new(TRANSFERS_MAX), counts: OnceLock::new() }
+        Self { turns: Semaphore::new(TRANSFERS_MAX), turn_deadline: TURN_DEADLINE, counts: OnceLock::new() }
     }
 }
 
@@ -98,7 +99,7 @@ impl Outgoing {
         let (zone, serial, began) = (transfer.zone().to_string(), transfer.serial(), Instant::now());
         let mut out = vec![0; FRAMED_OCTETS_MAX];
         let turn = tokio::select! {
-            turn = timeout(TURN_DEADLINE, transfers.turns.acquire()) => turn,
+            turn = timeout(transfers.turn_deadline, transfers.turns.acquire()) => turn,
             () = dismissal.while_writing() => return Err(End::Dismissed),
         };
         let Ok(Ok(_turn)) = turn else {
@@ -158,4 +159,105 @@ async fn put<S: AsyncWrite + Unpin>(stream: &mut S, out: &mut [u8], length: usiz
 /// Seconds since 1970, for signatures.
 pub fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, duplex};
+
+    use super::*;
+    use crate::answer::{Asked, Counters, Cx, Transport, Work, answer_slow};
+    use crate::model::{Estate, Secondary};
+    use crate::snapshot::{CellMap, Content, Snapshot};
+    use crate::wire::Name;
+    use crate::zone::{RecordSet, Zone};
+
+    struct Never;
+
+    impl Dismissal for Never {
+        fn is_due(&self) -> bool {
+            false
+        }
+        fn while_reading(&mut self) -> impl Future<Output = ()> + Send {
+            std::future::pending()
+        }
+        fn while_writing(&mut self) -> impl Future<Output = ()> + Send {
+            std::future::pending()
+        }
+    }
+
+    /// A transfer of a zone with so many hosts.
+    fn outgoing(hosts: u32, transfers: &Arc<Transfers>) -> Outgoing {
+        let apex: Name = "example.com".parse().unwrap();
+        let soa: Vec<u8> = [apex.wire(), apex.wire(), &[0; 20]].concat();
+        let mut sets = vec![RecordSet { owner: apex.clone(), rtype: 6, ttl: 60, rdata: vec![soa.into()] }];
+        sets.extend((0..hosts).map(|host| RecordSet {
+            owner: format!("host-{host}.example.com").parse().unwrap(),
+            rtype: 1,
+            ttl: 60,
+            rdata: vec![host.to_be_bytes().into()],
+        }));
+        let client: SocketAddr = "192.0.2.53:4000".parse().unwrap();
+        let mut estate = Estate::default();
+        estate.secondaries.push((apex.clone(), [Secondary { address: client, key: None }].into()));
+        let zones = vec![Arc::new(Zone { apex, sets })];
+        let snapshot = Snapshot::build(1, &zones, &estate, Vec::new(), &mut CellMap::default());
+        let snapshot = Arc::new(snapshot.with_content(Arc::new(Content { estate: Arc::new(estate), zones })));
+        let query = b"\x12\x34\0\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\xfc\0\x01";
+        let asked = Asked { client: client.ip(), port: client.port(), transport: Transport::Tcp };
+        let mut cx = Cx::new(Counters::new(), 1);
+        cx.begin(&snapshot);
+        let (Work::Transfer(transfer), Some(_)) = answer_slow(&snapshot, query, asked, 0, &mut cx, &mut [0; 512]) else { panic!("no transfer") };
+        Outgoing { transfer, client, transfers: transfers.clone() }
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn every_message_passes_however_small_the_pipe() {
+        let transfers = Arc::new(Transfers::default());
+        for pipe in [7, 4096, 1 << 20] {
+            let (mut near, mut far) = duplex(pipe);
+            let mut messages = 0;
+            let sending = async {
+                let sent = outgoing(10_000, &transfers).send(&mut near, LONG, &mut Never, || messages += 1).await;
+                drop(near);
+                sent
+            };
+            let reading = async {
+                let mut records = 0;
+                while let Ok(length) = far.read_u16().await {
+                    let mut message = vec![0; usize::from(length)];
+                    far.read_exact(&mut message).await.unwrap();
+                    records += usize::from(u16::from_be_bytes([message[6], message[7]]));
+                }
+                records
+            };
+            let (sent, records) = tokio::join!(sending, reading);
+            assert_eq!((sent, records), (Ok(()), 10_002));
+            assert!(messages > 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_reads_is_cut_and_its_place_is_free_again() {
+        let transfers = Arc::new(Transfers { turns: Semaphore::new(1), ..Transfers::default() });
+        for _ in 0..2 {
+            let (mut near, _far) = duplex(1000);
+            let sent = outgoing(10_000, &transfers).send(&mut near, Duration::from_millis(50), &mut Never, || {}).await;
+            assert_eq!(sent, Err(End::Unread));
+        }
+        assert_eq!(transfers.turns.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_too_many_is_put_off_with_servfail() {
+        let transfers = Arc::new(Transfers { turns: Semaphore::new(0), turn_deadline: Duration::from_millis(20), ..Transfers::default() });
+        let (mut near, mut far) = duplex(1000);
+        assert_eq!(outgoing(1, &transfers).send(&mut near, LONG, &mut Never, || {}).await, Ok(()));
+        let length = far.read_u16().await.unwrap();
+        let mut message = vec![0; usize::from(length)];
+        far.read_exact(&mut message).await.unwrap();
+        assert_eq!((message[..4].to_vec(), message[6..12].to_vec()), (vec![0x12, 0x34, 0x80, 2], vec![0; 6]));
+    }
 }

@@ -37,6 +37,9 @@ impl Algorithm {
     /// All of them, the usual one first.
     pub const ALL: [Algorithm; 3] = [Algorithm::HmacSha256, Algorithm::HmacSha384, Algorithm::HmacSha512];
 
+    /// Octets of the longest MAC.
+    pub const OCTETS_MAX: usize = 64;
+
     /// `hmac-sha256`
     pub fn word(self) -> &'static str {
         match self {
