@@ -120,7 +120,7 @@ impl Transfer {
                     Some(soa) => soa,
                     None => return Made::TooLarge,
                 },
-                At::Records(records) => match ahead.insert(records.clone()).step(&snapshot, self.zone) {
+                At::Records(records) => match ahead.insert(*records).step(&snapshot, self.zone) {
                     Step::Record(record) => record,
                     Step::Nothing => {
                         self.at = ahead.map_or(At::LastSoa, At::Records);

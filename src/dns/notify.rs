@@ -310,7 +310,7 @@ mod tests {
     async fn what_is_known_is_not_told_again_and_what_is_gone_is_forgotten() {
         let [a, b] = ["192.0.2.1:53", "192.0.2.2:53"].map(|address| Secondary { address: address.parse().unwrap(), key: None });
         let mut jobs = BTreeMap::new();
-        renew(&mut jobs, &announced(5, &[a.clone()]));
+        renew(&mut jobs, &announced(5, std::slice::from_ref(&a)));
         jobs.values_mut().for_each(|job| job.due = None);
         renew(&mut jobs, &announced(5, &[a.clone(), b]));
         let due: Vec<bool> = jobs.values().map(|job| job.due.is_some()).collect();

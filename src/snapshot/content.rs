@@ -55,7 +55,7 @@ pub enum Step<'a> {
 }
 
 /// Where a walk over a zone's records stands.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Records {
     set: usize,
     record: usize,
@@ -63,7 +63,6 @@ pub struct Records {
     name: usize,
     /// Among the addresses of the name at hand, both families.
     address: usize,
-    lowered: Lowered,
 }
 
 impl Records {
@@ -80,7 +79,7 @@ impl Records {
             return Step::Nothing;
         };
         let id = ServiceId::at(self.service);
-        let found = if self.address > 0 || self.is_served(snapshot, name, id, zone) {
+        let found = if self.address > 0 || is_served(snapshot, name, id, zone) {
             snapshot.compiled(id).and_then(|compiled| present(compiled).nth(self.address))
         } else {
             None
@@ -110,18 +109,19 @@ impl Records {
             }
         }
     }
+}
 
-    /// Whether queries for `name` in this zone get this service's answer: the index knows.
-    fn is_served(&mut self, snapshot: &Snapshot, name: &Name, service: ServiceId, zone: u16) -> bool {
-        self.lowered.set(name.wire());
-        match snapshot.names().find(&self.lowered) {
-            Found::Name(slot) if slot.zone() == zone => match snapshot.names().what(&slot) {
-                What::Service(found) => found == service,
-                What::Static(found) => found.service() == Some(service),
-                What::Empty => false,
-            },
-            _ => false,
-        }
+/// Whether queries for `name` in this zone get this service's answer: the index knows.
+fn is_served(snapshot: &Snapshot, name: &Name, service: ServiceId, zone: u16) -> bool {
+    let mut lowered = Lowered::default();
+    lowered.set(name.wire());
+    match snapshot.names().find(&lowered) {
+        Found::Name(slot) if slot.zone() == zone => match snapshot.names().what(&slot) {
+            What::Service(found) => found == service,
+            What::Static(found) => found.service() == Some(service),
+            What::Empty => false,
+        },
+        _ => false,
     }
 }
 

@@ -89,7 +89,17 @@ fn secret_of(
             let file = folder.join(&value);
             files.push(file.clone());
             match read_secret(&file) {
-                Ok(text) => (text, format!("`{value}`")),
+                Ok(text) => {
+                    if is_public(&file) {
+                        sink.warning(
+                            &span,
+                            format_args!("{path}.secret_file"),
+                            format!("everybody on this host can read `{value}`"),
+                            format!("chmod o= {value}"),
+                        );
+                    }
+                    (text, format!("`{value}`"))
+                }
                 Err(why) => {
                     let help = "a path is relative to this file; the user that runs windrose must be allowed to read it";
                     sink.problem(&span, format_args!("{path}.secret_file"), format!("`{}` {why}", file.display()), help);
@@ -127,6 +137,18 @@ fn read_secret(file: &Path) -> Result<String, String> {
         return Err("is too long for a secret: it holds the base64 and nothing else".to_string());
     }
     std::fs::read_to_string(file).map_err(|why| format!("can't be read: {why}"))
+}
+
+/// Whether everybody on this host may read a file.
+#[cfg(unix)]
+fn is_public(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_public(_file: &Path) -> bool {
+    false
 }
 
 /// `secondaries` of a zone.
