@@ -17,7 +17,7 @@
 use std::sync::Arc;
 
 use crate::snapshot::{Found, Snapshot};
-use crate::wire::tsig::{Algorithm, Signer, TSIG_OCTETS_MIN, Tsig, TsigKey};
+use crate::wire::tsig::{self, Algorithm, Signer, TSIG_OCTETS_MIN, Tsig, TsigKey};
 use crate::wire::{Edns, HEADER_OCTETS, Header, Lowered, Name, Question, client_serial, read_records, rtype};
 use crate::zone::is_older;
 
@@ -76,7 +76,7 @@ pub struct Told {
 pub(super) fn is_signed(query: &[u8], header: &Header, question: &Question) -> bool {
     let records = query.get(question.end()..).unwrap_or_default();
     let only_opt = header.additionals == 1 && records.starts_with(&[0, 0, rtype::OPT as u8]);
-    header.additionals > 0 && !only_opt && records.len() >= TSIG_OCTETS_MIN && !matches!(Tsig::read(query, header, question.end()), Ok(None))
+    header.additionals > 0 && !only_opt && records.len() >= TSIG_OCTETS_MIN && tsig::is_present(query, header, question.end())
 }
 
 /// Whether a transfer is asked for that somebody may have: of a zone with secondaries.
@@ -200,7 +200,7 @@ fn payload(query: &[u8]) -> usize {
 
 fn edns(query: &[u8]) -> Option<Edns<'_>> {
     let (header, question) = Header::read(query).zip(Question::read(query))?;
-    read_records(query, &header, &question).ok()?
+    read_records(query, &header, question.end(), question.qtype).ok()?
 }
 
 fn work_of(handled: Handled) -> Work {

@@ -138,7 +138,8 @@ impl Core {
             }
             _ => {
                 let decisions = self.services.iter().filter_map(|state| state.compiled.clone()).collect();
-                let next = Snapshot::build(self.generation + 1, &self.configuration.zones, &self.configuration.estate, decisions, &mut self.cells);
+                let next = Snapshot::build(self.generation + 1, &self.configuration.zones, &self.configuration.estate, decisions, &mut self.cells)
+                    .with_settings(self.configuration.answers.clone());
                 let next = self.renew_serials(next);
                 self.raise_serials(now);
                 next

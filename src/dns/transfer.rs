@@ -205,8 +205,8 @@ mod tests {
         let snapshot = Arc::new(snapshot.with_content(Arc::new(Content { estate: Arc::new(estate), zones })));
         let query = b"\x12\x34\0\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\xfc\0\x01";
         let asked = Asked { client: client.ip(), port: client.port(), transport: Transport::Tcp };
-        let mut cx = Cx::new(Counters::new(), 1);
-        cx.begin(&snapshot);
+        let mut cx = Cx::new(Counters::new(), crate::answer::Limiter::new(1), 1);
+        cx.begin(&snapshot, crate::model::Now::default());
         let (Work::Transfer(transfer), Some(_)) = answer_slow(&snapshot, query, asked, 0, &mut cx, &mut [0; 512]) else { panic!("no transfer") };
         Outgoing { transfer, client, transfers: transfers.clone() }
     }

@@ -63,18 +63,21 @@ pub enum Rcode {
     NotAuth,
     /// 16: needs an OPT record for its upper bits.
     BadVers,
+    /// 23 (RFC 7873, section 8): needs an OPT record for its upper bits.
+    BadCookie,
 }
 
 impl Rcode {
     /// All, in the order of their numbers.
-    pub const ALL: [Rcode; 8] =
-        [Rcode::NoError, Rcode::FormErr, Rcode::ServFail, Rcode::NxDomain, Rcode::NotImp, Rcode::Refused, Rcode::NotAuth, Rcode::BadVers];
+    pub const ALL: [Rcode; 9] =
+        [Rcode::NoError, Rcode::FormErr, Rcode::ServFail, Rcode::NxDomain, Rcode::NotImp, Rcode::Refused, Rcode::NotAuth, Rcode::BadVers, Rcode::BadCookie];
 
     /// All twelve bits.
     pub fn number(self) -> u16 {
         match self {
             Rcode::NotAuth => 9,
             Rcode::BadVers => 16,
+            Rcode::BadCookie => 23,
             // The others stand in the order of their numbers.
             _ => self as u16,
         }
@@ -91,6 +94,7 @@ impl Rcode {
             Rcode::Refused => "REFUSED",
             Rcode::NotAuth => "NOTAUTH",
             Rcode::BadVers => "BADVERS",
+            Rcode::BadCookie => "BADCOOKIE",
         }
     }
 }

@@ -134,6 +134,19 @@ pub struct Tsig<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MalformedTsig;
 
+/// Whether any record of a message is a TSIG record, wherever it stands; records begin at `start`. Never allocates.
+pub fn is_present(packet: &[u8], header: &Header, start: usize) -> bool {
+    let mut at = start;
+    for _ in 0..u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals) {
+        let Some(record) = Record::read(packet, at) else { return false };
+        if record.rtype == rtype::TSIG {
+            return true;
+        }
+        at = record.end;
+    }
+    false
+}
+
 impl<'a> Tsig<'a> {
     /// The TSIG record of a message whose records begin at `start` (after the question); `None`: it has none.
     pub fn read(packet: &'a [u8], header: &Header, start: usize) -> Result<Option<Self>, MalformedTsig> {
