@@ -141,7 +141,7 @@ impl Job {
         }
     }
 
-    /// The NOTIFY with its hint, the serial (RFC 1996, section 3.7: the rest of the SOA is left to the query that follows, so none is sent).
+    /// The NOTIFY. It says that something changed and not what: the SOA record is a hint that may be left away (RFC 1996, section 3.7).
     fn write(&mut self, zone: &Name, out: &mut [u8]) -> Option<usize> {
         let [i0, i1] = self.id.to_be_bytes();
         // Opcode 4, AA (RFC 1996, section 3.6).
