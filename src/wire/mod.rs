@@ -20,4 +20,4 @@ pub use lowered::{Lowered, fold, hash_octets};
 pub use name::{Name, NameError};
 pub use packet::{Packet, Section};
 pub use question::Question;
-pub use records::{MalformedRecords, client_serial, read_records};
+pub use records::{MalformedRecords, client_serial, find_opt, read_records};

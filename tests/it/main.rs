@@ -7,6 +7,8 @@
 mod acceptance;
 mod api;
 mod architecture;
+mod conformance;
+mod differential;
 mod dns;
 mod gateway;
 mod http;
@@ -15,6 +17,7 @@ mod oracle;
 mod peers;
 mod persistence;
 mod prometheus;
+mod raw;
 mod reload;
 mod resolver;
 mod serving;
