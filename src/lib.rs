@@ -47,6 +47,10 @@
 //! *An operator's change.* `admin` checks form and rights → [`control::Event::Change`] → `control/plan.rs` looks names up, checks, decides as if it were done (a dry run ends here, with the same answer) →
 //! [`control::Effect::Commit`] (one in flight) → the store makes it durable → [`control::Event::Committed`] → applied, published → [`control::Effect::Reply`]: this node's DNS already answers with it.
 //!
+//! And *a zone's way to its secondaries.* A decision changes what they would get → `control/serials.rs` raises the zone's serial and has it made durable
+//! with what was learned → published → [`control::Effect::Secondaries`] → `dns/notify.rs` tells them (RFC 1996) → they ask → [`answer::answer_slow`] looks at
+//! address and signature (`wire/tsig.rs`) → `dns/transfer.rs` streams what [`answer::Transfer`] makes from one snapshot.
+//!
 //! # What this code never does
 //!
 //! 1. Below the IO line: no await, no clock, no randomness, no file, no socket (`clippy.toml` and a test).

@@ -104,9 +104,9 @@ impl Counters {
         self.cells.grow(snapshot.cells_end() as usize);
     }
 
-    /// Counts a response.
+    /// Counts a response; 0 octets: it has no size.
     pub(super) fn count(&self, outcome: &Outcome<'_>, asked: &Asked, octets: usize) {
-        let Outcome { rcode, authoritative: _, truncated, zone, cell, extra_text: _, qtype, subnet, cookie, subject: _ } = *outcome;
+        let Outcome { rcode, authoritative: _, truncated, zone, cell, extra_text: _, qtype, subnet, cookie, subject: _, slow: _ } = *outcome;
         let (transport, family) = (asked.transport, Family::of(asked.client));
         if let Some(zone) = self.zones.block(zone.0 as usize * ZONE_BLOCK, ZONE_BLOCK) {
             let one = |at: usize| zone.get(at).into_iter().for_each(|counter| add(counter, 1));
@@ -125,7 +125,7 @@ impl Counters {
         if let Some(counter) = cell.and_then(|cell| self.cells.at(cell.0 as usize)) {
             add(counter, 1);
         }
-        if let Some(buckets) = self.sizes.get(transport as usize) {
+        if let Some(buckets) = self.sizes.get(transport as usize).filter(|_| octets > 0) {
             let bucket = match octets {
                 ..=128 => 0,
                 129..=256 => 1,

@@ -26,6 +26,8 @@ mod outcome;
 mod picks;
 mod resolve;
 mod series;
+mod slow;
+mod transfer;
 mod words;
 
 #[cfg(test)]
@@ -43,12 +45,15 @@ pub use cx::Cx;
 pub use limit::Limiter;
 pub use opt::TCP_IDLE;
 pub use series::{Histogram, HistogramOf, Series, cell_total, histogram, visit};
+pub use slow::{Slow, Told, Work, answer_slow};
+pub use transfer::{Made, Transfer};
 pub use words::{CookieOutcome, DropReason, QTYPE_WORDS, SubnetOutcome, Transport};
 
 use limit::Verdict;
 use opt::OptReply;
 use outcome::Outcome;
 use resolve::resolve;
+use slow::Settled;
 
 /// Octets that a UDP response may have, whatever the client says: fits the smallest IPv6 MTU (RFC 9715).
 pub const UDP_OCTETS_MAX: usize = 1232;
@@ -78,18 +83,19 @@ pub enum Handled {
     Reply(usize),
     /// Silence; counted.
     Drop(DropReason),
-    /// Needs more than one packet or a wait.
+    /// Needs more than this: [`answer_slow`].
     Slow(Slow),
 }
-
-/// What a worker can't answer at once. Nothing yet; zone transfers come here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slow {}
 
 /// Answers one query into `out`, which has room for [`UDP_OCTETS_MAX`] octets, or for 65,535 if the transport is TCP.
 ///
 /// Call [`Cx::begin`] before, once per batch, with the same snapshot.
 pub fn answer(snapshot: &Snapshot, query: &[u8], asked: Asked, cx: &mut Cx, out: &mut [u8]) -> Handled {
+    answer_as(snapshot, query, asked, Settled::Not, cx, out)
+}
+
+/// The same; `settled`: what [`answer_slow`] knows about the transfer that is asked for.
+fn answer_as(snapshot: &Snapshot, query: &[u8], asked: Asked, settled: Settled, cx: &mut Cx, out: &mut [u8]) -> Handled {
     let Some(header) = Header::read(query) else { return cx.drop(DropReason::Short) };
     // A response to a response could go on forever.
     if header.is_response() {
@@ -101,7 +107,10 @@ pub fn answer(snapshot: &Snapshot, query: &[u8], asked: Asked, cx: &mut Cx, out:
     let mut packet = Packet::new(out, UDP_OCTETS_MIN);
     let mut outcome = Outcome::default();
     let mut opt = OptReply::default();
-    decide(snapshot, query, &header, &asked, cx, &mut packet, &mut opt, &mut outcome);
+    decide(snapshot, query, &header, (&asked, settled), cx, &mut packet, &mut opt, &mut outcome);
+    if let Some(slow) = outcome.slow {
+        return Handled::Slow(slow);
+    }
     if is_limited(snapshot.settings(), &asked, &outcome, cx) {
         let Some(slip) = snapshot.settings().rate_limit.as_ref().map(|limit| limit.slip).filter(|slip| *slip > 0) else {
             return cx.drop(DropReason::RateLimit);
@@ -135,7 +144,7 @@ fn decide<'s: 'q, 'q>(
     snapshot: &'s Snapshot,
     query: &'q [u8],
     header: &Header,
-    asked: &Asked,
+    (asked, settled): (&Asked, Settled),
     cx: &mut Cx,
     packet: &mut Packet<'_>,
     opt: &mut OptReply<'q>,
@@ -160,11 +169,15 @@ fn decide<'s: 'q, 'q>(
         1 => Question::read(query),
         _ => None,
     };
-    let Some(question) = question else { return outcome.ends(Rcode::FormErr) };
+    let Some(mut question) = question else { return outcome.ends(Rcode::FormErr) };
     packet.put_question(query.get(HEADER_OCTETS..question.end()).unwrap_or_default());
     outcome.qtype = Some(question.qtype);
 
     // Records and EDNS.
+    if settled == Settled::Not && slow::is_signed(query, header, &question) {
+        outcome.slow = Some(Slow::Signed);
+        return;
+    }
     let mut limit = UDP_OCTETS_MIN;
     match read_records(query, header, question.end(), question.qtype) {
         Err(malformed) => {
@@ -191,13 +204,26 @@ fn decide<'s: 'q, 'q>(
     }
     packet.set_limit(limit, opt.octets());
 
+    // What was found out about its signature or its transfer.
+    match settled {
+        Settled::NotAuth => return outcome.ends(Rcode::NotAuth),
+        Settled::Refused => return outcome.ends(Rcode::Refused),
+        Settled::Malformed => return outcome.ends(Rcode::FormErr),
+        Settled::Soa => question.qtype = rtype::SOA,
+        Settled::Not => (),
+    }
+
     // Class and type.
+    cx.name.set(query.get(HEADER_OCTETS..HEADER_OCTETS + question.name_octets).unwrap_or_default());
+    if slow::is_transfer(snapshot, &cx.name, &question, asked.transport) {
+        outcome.slow = Some(Slow::Transfer);
+        return;
+    }
     if let Some(rcode) = beyond_data(&question) {
         return outcome.ends(rcode);
     }
 
     // Data.
-    cx.name.set(query.get(HEADER_OCTETS..HEADER_OCTETS + question.name_octets).unwrap_or_default());
     if question.qclass == rtype::CLASS_CH {
         return chaos::chaos(snapshot.settings(), &question, &cx.name, packet, outcome);
     }

@@ -3,6 +3,7 @@
 use crate::snapshot::{CellId, ZoneSlot};
 use crate::wire::Rcode;
 
+use super::slow::Slow;
 use super::words::{CookieOutcome, SubnetOutcome};
 
 /// See above. `'s` is the snapshot's.
@@ -23,6 +24,8 @@ pub(super) struct Outcome<'s> {
     pub(super) cookie: Option<CookieOutcome>,
     /// What the response is about, for the rate limit: the name, wildcard or cut found, or a zone's negatives. 0: none of our zones.
     pub(super) subject: u64,
+    /// It is not answered here.
+    pub(super) slow: Option<Slow>,
 }
 
 impl Outcome<'_> {

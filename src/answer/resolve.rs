@@ -25,6 +25,8 @@ const ANY_HINFO: &[u8] = b"\xc0\x0c\x00\x0d\x00\x01\x00\x00\x0e\x10\x00\x09\x07R
 const TTL_AT: usize = 6;
 const RDLENGTH_AT: usize = 10;
 const RDATA_AT: usize = 12;
+/// The numbers at the end of a SOA record, of which the serial is the first (RFC 1035, section 3.3.13).
+const SOA_NUMBERS_OCTETS: usize = 20;
 
 /// Where the name at hand, and the apex of its zone, are in the packet: owners and compressed names point there.
 #[derive(Clone, Copy)]
@@ -364,6 +366,11 @@ impl<'s> Resolver<'s, '_, '_> {
                 self.packet.patch(at, &owner);
                 at += RDATA_AT + usize::from(self.packet.number_at(at + RDLENGTH_AT));
             }
+        }
+        if set.rtype == rtype::SOA
+            && let Some(serial) = self.place.zone.and_then(|zone| self.snapshot.serial(zone))
+        {
+            self.packet.patch(self.packet.length() - SOA_NUMBERS_OCTETS, &serial.to_be_bytes());
         }
         if usize::from(set.apex_at) != self.place.apex {
             let apex = pointer(self.place.apex);

@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use crate::admin::door::Knock;
 use crate::control::{Core, Effect, Effects, Event, Notice, Reply, Revision, Ticket};
+use crate::dns::notify;
 use crate::health::State;
 use crate::metrics::Metrics;
 use crate::probe::{Probed, Prober};
@@ -37,6 +38,8 @@ pub(super) struct Hands {
     /// `None`: `--without-store`.
     pub store: Option<Store>,
     pub metrics: Arc<Metrics>,
+    /// What secondaries should know.
+    pub secondaries: notify::Board,
     /// Moves that may still be told by name; [`MOVES_TOLD`] at each settling.
     pub moves_left: usize,
     /// Told once when DNS may answer.
@@ -174,6 +177,7 @@ impl Hands {
                 }
                 tell(&notice);
             }
+            Effect::Secondaries(announced) => drop(self.secondaries.send_replace(announced.into())),
             Effect::WakeAt(at) => *wake = at.map(|mono| self.clock.instant(mono)),
         }
     }

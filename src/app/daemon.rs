@@ -70,7 +70,18 @@ impl Daemon {
         let (stop, stopping) = watch::channel(false);
         let (serve, may_serve) = oneshot::channel();
         let published = Arc::new(ArcSwap::from_pointee(nothing()));
-        let hands = Hands { clock, published: published.clone(), previous: None, prober, store, metrics: metrics.clone(), moves_left: 0, serve: Some(serve) };
+        let (secondaries, announced) = dns::notify::board();
+        let hands = Hands {
+            clock,
+            published: published.clone(),
+            previous: None,
+            prober,
+            store,
+            metrics: metrics.clone(),
+            secondaries,
+            moves_left: 0,
+            serve: Some(serve),
+        };
         let control = control_thread(core, Queues { knocks, outcomes, stop: stopping.clone() }, hands)?;
 
         let serving = Arc::new(AtomicBool::new(false));
@@ -86,6 +97,9 @@ impl Daemon {
         let seed = getrandom::u64().map_err(|error| format!("this machine gives no random numbers: {error}"))?;
         let dns = bound.serve(published, seed, &mut |counters| metrics.register_worker(counters));
         let vitals = dns.vitals();
+        vitals.transfers.count_with(metrics.transfers());
+        // From here on secondaries that come are answered.
+        tokio::spawn(dns::notify::run(announced, dns_addresses.clone(), metrics.transfers()));
         metrics.watch_tcp_connections(Box::new(move || vitals.tcp_connections.load(Ordering::Relaxed) as u64));
         let _ = dns_known.set(dns_addresses.clone());
         serving.store(true, Ordering::Release);

@@ -4,6 +4,7 @@
 //! stand-ins never leave, because an estate with problems is thrown away.
 
 mod answering;
+mod keys;
 mod monitors;
 mod policies;
 mod pools;
@@ -35,7 +36,7 @@ pub(super) struct Meaning {
 
 /// Checks everything; relative paths are relative to `folder`.
 pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
-    let File { schema, node, dns, admin, metrics, store, zone, region, monitor, pool, policy, service } = file;
+    let File { schema, node, dns, admin, metrics, store, key, zone, region, monitor, pool, policy, service } = file;
     if schema.is_absent() {
         sink.missing(&(0..0), "schema", "`schema` is missing", "add schema = 1 above the first [header]: it says of which format this file is");
     }
@@ -45,8 +46,10 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     let mut files = Vec::new();
     let answers = answering::check(&node, &dns, folder, &mut files, sink);
     let settings = settings::check(settings::Tables { node, dns, admin, metrics, store }, folder, sink);
-    let zones = zones::check(zone.or_default(), folder, &mut files, sink);
     let mut estate = Estate::default();
+    let keys = keys::check(key.or_default(), folder, &mut estate, &mut files, sink);
+    let zones = zones::check(zone.or_default(), folder, &keys, &mut files, sink);
+    estate.secondaries = zones.secondaries().to_vec();
     let monitors = monitors::check(monitor.or_default(), &mut estate, sink);
     let pools = pools::check(region.or_default(), pool.or_default(), &monitors, &mut estate, sink);
     let policies = policies::check(policy.or_default(), &pools, &mut estate, sink);

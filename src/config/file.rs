@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::problem::{Route, Sink};
-use super::read::{Failback, Key, Named, OneOrMany, Policy, Read, StatusRange, Value, WhenAllDown, table, unknown};
+use super::read::{Failback, Key, Named, OneOrMany, Policy, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown};
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
 macro_rules! table {
@@ -48,6 +48,7 @@ table! {
         admin: Admin,
         metrics: Metrics,
         store: Store,
+        key: Named<TsigKeyTable>,
         zone: Named<Zone>,
         region: Named<Region>,
         monitor: Named<Monitor>,
@@ -129,11 +130,29 @@ table! {
 }
 
 table! {
+    /// `[key.NAME]`
+    TsigKeyTable {
+        algorithm: String,
+        secret: Secret,
+        secret_file: String,
+    } later NONE
+}
+
+table! {
+    /// `{ address = "192.0.2.54:5353", key = "NAME" }`
+    SecondaryTable {
+        address: String,
+        key: String,
+    } later NONE
+}
+
+table! {
     /// `[zone."api.example.com"]`
     Zone {
         file: String,
         records: String,
-    } later NONE
+        secondaries: OneOrMany<Secondary>,
+    } later ["transfer", "notify"]
 }
 
 table! {
@@ -206,6 +225,22 @@ impl Read for Endpoint {
             DeValue::Table(_) => EndpointTable::read(value, at, sink).map(Endpoint),
             _ => match Key::read(value, at, sink) {
                 Key::Is(address) => Some(Endpoint(EndpointTable { address: Key::Is(address), ..EndpointTable::default() })),
+                Key::Absent | Key::Unreadable => None,
+            },
+        }
+    }
+}
+
+/// An address, or a table with one.
+#[derive(Clone, Debug)]
+pub(super) struct Secondary(pub SecondaryTable);
+
+impl Read for Secondary {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Table(_) => SecondaryTable::read(value, at, sink).map(Secondary),
+            _ => match Key::read(value, at, sink) {
+                Key::Is(address) => Some(Secondary(SecondaryTable { address: Key::Is(address), ..SecondaryTable::default() })),
                 Key::Absent | Key::Unreadable => None,
             },
         }

@@ -162,6 +162,22 @@ impl Read for String {
     }
 }
 
+/// Text that is never shown.
+#[derive(Clone)]
+pub(super) struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Read for Secret {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        String::read(value, at, sink).map(Secret)
+    }
+}
+
 impl Read for bool {
     fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
         match value.get_ref() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{ServiceId, TargetId};
+use crate::wire::Name;
 
 use super::change::{Actor, Applied, Change};
 use super::event::Ticket;
@@ -52,6 +53,8 @@ pub(super) struct Learned {
     pub ended: BTreeSet<u64>,
     /// Verdicts of targets that a reload removed.
     pub forgotten: BTreeSet<Arc<str>>,
+    /// Zones whose serial is to be kept.
+    pub serials: BTreeSet<Name>,
     /// A sign of life is due.
     pub alive: bool,
 }
@@ -63,11 +66,12 @@ impl Learned {
 
     /// Puts a failed batch back; what was learned since stays.
     pub(super) fn put_back(&mut self, failed: Learned) {
-        let Learned { verdicts, memories, ended, forgotten, alive } = failed;
+        let Learned { verdicts, memories, ended, forgotten, serials, alive } = failed;
         self.verdicts.extend(verdicts);
         self.memories.extend(memories);
         self.ended.extend(ended);
         self.forgotten.extend(forgotten);
+        self.serials.extend(serials);
         self.alive |= alive;
     }
 }

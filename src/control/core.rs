@@ -64,6 +64,7 @@ pub struct Core {
     /// DNS answers. Before that nothing counts as "was answering".
     pub(super) serving: Serving,
     pub(super) ignored_outcomes: u64,
+    pub(super) serials: super::serials::Serials,
 }
 
 /// Spread the first round over at most a second?
@@ -161,6 +162,7 @@ impl Core {
             replies: Vec::new(),
             serving: Serving::Due,
             ignored_outcomes: 0,
+            serials: super::serials::Serials::default(),
             configuration,
         };
         let alive = stored.iter().find_map(|stored| if let Record::Alive(at) = stored.record { Some(at) } else { None });

@@ -28,7 +28,10 @@ impl Core {
                 }));
                 self.replies.push((ticket, *applied));
             }
-            Some(InFlight::Learned(_)) => self.commits.retry_at = None,
+            Some(InFlight::Learned(batch)) => {
+                self.commits.retry_at = None;
+                self.serials.serve(&batch.serials, true);
+            }
             None => (),
         }
         self.next_commit(now, effects);
@@ -57,6 +60,8 @@ impl Core {
                 effects.push(Effect::Reply { ticket, reply: Err(refusal) });
             }
             Some(InFlight::Learned(batch)) => {
+                // Secondaries must not lag because the store does; it will be told again.
+                self.serials.serve(&batch.serials, false);
                 self.commits.learned.put_back(batch);
                 self.commits.retry_at = Some(now.mono + super::commits::RETRY);
             }
@@ -119,6 +124,7 @@ impl Core {
             (Key::Override(id), Record::Override(record)) => self.overrides.keep(id, record, revision, now),
             (Key::Token(id), Record::Token(record)) => drop(self.tokens.insert(id, record)),
             (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
+            (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
             (Key::Verdict(_) | Key::Alive, _) => (),
             (key, _) => debug_assert!(false, "{key:?} holds a record of another kind"),
         }
@@ -134,7 +140,7 @@ impl Core {
             Key::Override(id) => drop(self.overrides.kept.remove(id)),
             Key::Token(id) => drop(self.tokens.remove(id)),
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
-            Key::Verdict(_) | Key::Alive => (),
+            Key::Verdict(_) | Key::Serial(_) | Key::Alive => (),
         }
     }
 

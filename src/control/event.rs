@@ -118,6 +118,8 @@ pub enum Effect {
         /// What.
         reply: Reply,
     },
+    /// Tell secondaries (RFC 1996). This is all there is to tell; it replaces what was said before.
+    Secondaries(Vec<super::serials::Announced>),
     /// Tell people: a log line, a metric, later an event.
     Tell(Notice),
     /// Send `Tick` at this `mono`; replaces the last one. `None`: no need.

@@ -15,6 +15,7 @@ mod plan_traffic;
 mod read;
 mod record;
 mod reload;
+mod serials;
 mod settle;
 
 #[cfg(test)]
@@ -28,3 +29,4 @@ pub use record::{
     Expect, History, Key, LearnedMemory, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, Source, Stored,
     TokenRecord, TrafficRecord,
 };
+pub use serials::Announced;

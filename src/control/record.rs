@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::health::State;
 use crate::model::{Family, PolicyForm, Timestamp};
+use crate::wire::Name;
 
 /// The store's counter. Operators' commits raise it, learned ones (verdicts, memory) don't.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +27,8 @@ pub enum Key {
     Verdict(Arc<str>),
     /// `memory/SERVICE`
     Memory(Arc<str>),
+    /// `serial/ZONE`: the highest serial served (SEMANTICS, 23).
+    Serial(Name),
     /// `alive`: the store's last sign of life (SEMANTICS, 13).
     Alive,
 }
@@ -45,6 +48,8 @@ pub enum Record {
     Verdict(LearnedVerdict),
     /// For [`Key::Memory`].
     Memory(LearnedMemory),
+    /// For [`Key::Serial`].
+    Serial(u32),
     /// For [`Key::Alive`].
     Alive(Timestamp),
 }

@@ -74,6 +74,7 @@ impl Core {
         if let Some((_, super::commits::InFlight::Learned(batch))) = &mut self.commits.in_flight {
             let lost = std::mem::take(batch);
             if !lost.is_empty() {
+                self.commits.learned.serials.extend(lost.serials.iter().cloned());
                 let known = |id: &crate::model::TargetId| self.health.target(*id).state != crate::health::State::Unknown;
                 self.commits.learned.verdicts = (0..estate.targets.len()).map(crate::model::TargetId::at).filter(known).collect();
                 self.commits.learned.memories = (0..estate.services.len()).map(crate::model::ServiceId::at).collect();
@@ -121,7 +122,8 @@ impl Core {
         let mut messages = Vec::new();
         for zone in &next.zones {
             let Some(before) = self.configuration.zones.iter().find(|before| before.apex == zone.apex) else { continue };
-            if before.sets != zone.sets && before.serial() == zone.serial() {
+            // Those with secondaries count up by themselves.
+            if before.sets != zone.sets && before.serial() == zone.serial() && next.estate.secondaries_of(&zone.apex).is_empty() {
                 messages.push(format!(
                     "zone {} changed but its serial {} did not; raise it so that people and secondaries can see the difference",
                     zone.apex,

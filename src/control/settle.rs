@@ -26,11 +26,12 @@ impl Core {
             self.touch(service, Cause::Health { failing_since: None });
         }
         let changes = self.decide_dirty(now, effects);
-        self.publish(changes, effects);
+        self.publish(changes, now, effects);
         if self.serving == Serving::Due {
             self.serving = Serving::Told;
             effects.push(Effect::Serve);
         }
+        self.tell_secondaries(effects);
         for (ticket, mut applied) in std::mem::take(&mut self.replies) {
             applied.at = now.wall;
             applied.clients_follow_by = now.wall.plus(self.longest_ttl(applied.moves.iter().map(|change| change.service)));
@@ -111,7 +112,8 @@ impl Core {
         let after = regions(estate, &decision);
         let compiled = compile(estate, service, &decision, &mut self.cells);
         state.decision = decision;
-        state.compiled = Some(compiled.clone());
+        let replaced = state.compiled.replace(compiled.clone());
+        self.transferable_changed(service, replaced.as_deref(), &compiled);
         if !first && before != after && self.serving == Serving::Told {
             let (trigger, took) = match cause {
                 Cause::Health { failing_since } => ("health", failing_since.map(|since| now.mono.saturating_sub(since))),
@@ -125,20 +127,26 @@ impl Core {
         Some(compiled)
     }
 
-    fn publish(&mut self, changes: Vec<(ServiceId, Arc<Compiled>)>, effects: &mut Effects) {
+    fn publish(&mut self, changes: Vec<(ServiceId, Arc<Compiled>)>, now: Now, effects: &mut Effects) {
+        self.raise_serials(now);
         let next = match &self.snapshot {
             Some(snapshot) if !self.rebuild => {
-                if changes.is_empty() {
+                if changes.is_empty() && !self.serials.publish {
                     return;
                 }
                 snapshot.with(self.generation + 1, changes)
             }
             _ => {
                 let decisions = self.services.iter().filter_map(|state| state.compiled.clone()).collect();
-                Snapshot::build(self.generation + 1, &self.configuration.zones, &self.configuration.estate, decisions, &mut self.cells)
-                    .with_settings(self.configuration.answers.clone())
+                let next = Snapshot::build(self.generation + 1, &self.configuration.zones, &self.configuration.estate, decisions, &mut self.cells)
+                    .with_settings(self.configuration.answers.clone());
+                let next = self.renew_serials(next);
+                self.raise_serials(now);
+                next
             }
         };
+        let next = next.with_serials(self.serials.table());
+        self.serials.publish = false;
         self.rebuild = false;
         self.generation += 1;
         let next = Arc::new(next);
@@ -177,7 +185,7 @@ impl Core {
 
     fn learned_ops(&self, batch: &Learned, now: Now) -> Vec<Op> {
         let estate = &self.configuration.estate;
-        let Learned { verdicts, memories, ended, forgotten, alive: _ } = batch;
+        let Learned { verdicts, memories, ended, forgotten, serials, alive: _ } = batch;
         let mut ops = vec![Op::Put(Key::Alive, Record::Alive(now.wall))];
         for target in verdicts {
             let health = self.health.target(*target);
@@ -189,6 +197,7 @@ impl Core {
                 ops.push(Op::Put(Key::Memory(estate.service(*service).name.clone()), Record::Memory(memory)));
             }
         }
+        ops.extend(serials.iter().filter_map(|zone| Some(Op::Put(Key::Serial(zone.clone()), Record::Serial(self.serials.to_store(zone)?)))));
         ops.extend(ended.iter().map(|id| Op::Delete(Key::Override(*id))));
         ops.extend(forgotten.iter().map(|key| Op::Delete(Key::Verdict(key.clone()))));
         ops
@@ -202,7 +211,7 @@ impl Core {
         };
         let hold = self.wakes.first().map(|(at, _)| *at);
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
-        let next = [first_round, hold, self.overrides.next_end(), retry].into_iter().flatten().min();
+        let next = [first_round, hold, self.overrides.next_end(), retry, self.serials.next_at()].into_iter().flatten().min();
         if next != self.told_wake {
             self.told_wake = next;
             effects.push(Effect::WakeAt(next));

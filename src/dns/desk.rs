@@ -11,8 +11,9 @@ use arc_swap::ArcSwap;
 
 use super::clock::BatchClock;
 use super::session::{Answered, Answers, Output, next_message};
+use super::transfer::{Sending, seconds};
 use super::vitals::Vitals;
-use crate::answer::{Asked, Counters, Cx, Handled, Transport, answer};
+use crate::answer::{Asked, Counters, Cx, Handled, Transport, Work, answer, answer_slow};
 use crate::snapshot::Snapshot;
 
 /// See the module.
@@ -49,21 +50,29 @@ impl Answers for Desk {
                 if queries == 0 {
                     cx.begin(&snapshot, clock.now(at));
                 }
-                answer(&snapshot, message, asked, cx, room)
+                match answer(&snapshot, message, asked, cx, room) {
+                    Handled::Reply(length) => (Work::Reply(length), None),
+                    Handled::Drop(_) => (Work::Silence, None),
+                    Handled::Slow(_) => answer_slow(&snapshot, message, asked, seconds(), cx, room),
+                }
             }));
             done += 2 + message.len();
             queries += 1;
-            match handled {
-                Ok(Handled::Reply(length)) => output.commit(length),
+            let (work, told) = handled.unwrap_or_else(|_| {
+                Vitals::add(&vitals.panics, 1);
+                (Work::Silence, None)
+            });
+            if let Some(told) = told {
+                vitals.transfers.tell(&told, client);
+            }
+            match work {
+                Work::Reply(length) => output.commit(length),
                 // Silence is the answer; the connection stays.
-                Ok(Handled::Drop(_)) => {}
-                // The session does it when what was answered before is written; what came after waits.
-                Ok(Handled::Slow(what)) => {
-                    slow = Some(what);
+                Work::Silence => {}
+                // The session sends it when what was answered before is written; what came after waits.
+                Work::Transfer(transfer) => {
+                    slow = Some(Sending { transfer, client, transfers: Arc::clone(&vitals.transfers) });
                     break;
-                }
-                Err(_) => {
-                    Vitals::add(&vitals.panics, 1);
                 }
             }
             query = input.get(done..).and_then(next_message);

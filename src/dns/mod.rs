@@ -21,6 +21,7 @@ mod desk;
 mod kept;
 #[cfg(target_os = "linux")]
 mod mmsg;
+pub mod notify;
 mod seats;
 mod session;
 #[cfg(any(test, not(target_os = "linux")))]
@@ -30,6 +31,7 @@ mod tcp;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod udp;
 mod vitals;
 
@@ -51,6 +53,7 @@ use tokio::time::timeout;
 pub use self::bind::{BindError, Protocols, bind};
 pub use self::kept::KEPT_BYTES_MAX;
 pub use self::seats::{CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, DESCRIPTORS_RESERVED, IDLE_DEADLINE, IDLE_PROMISE, MESSAGE_DEADLINE, WRITE_DEADLINE};
+pub use self::transfer::{TRANSFER_DEADLINE, TRANSFERS_MAX, TURN_DEADLINE, Transfers};
 pub use self::vitals::Vitals;
 
 use self::bind::Listen;

@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::kept::{Allowance, Crowded, KEPT_BYTES_MAX, Kept};
 use super::seats::{Taken, Waits};
-use crate::answer::Slow;
+use super::transfer::Sending;
 
 /// What one read takes, bytes.
 const READ_BYTES: usize = 16 << 10;
@@ -71,8 +71,8 @@ pub struct Answered {
     pub done: usize,
     /// When it began.
     pub at: Instant,
-    /// The last query that was done with needs more than one message or a wait: it comes next, before any other.
-    pub slow: Option<Slow>,
+    /// The last query that was done with asked for a zone: it is sent next, before any other answer.
+    pub slow: Option<Sending>,
 }
 
 /// Responses as they go out, each with its length before it (RFC 7766, section 8).
@@ -169,7 +169,7 @@ struct Step {
     answered: Option<Instant>,
     /// The read took all there was room for: this client sends more than most.
     was_full: bool,
-    slow: Option<Slow>,
+    slow: Option<Sending>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
@@ -184,8 +184,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             seat.answered(now);
             at = Some(now);
         }
-        if let Some(slow) = slow {
-            self.outgoing.slow(slow).await?;
+        if let Some(sending) = slow {
+            self.outgoing.send(sending).await?;
+            at = Some(Instant::now());
         }
         if self.is_over && next_message(&self.unanswered).is_none() {
             // Nothing more can come, and what came is answered.
@@ -284,11 +285,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<'_, S> {
         Ok(())
     }
 
-    /// Does what can't be done at once, here and not elsewhere, so that back-pressure is the client's own: a zone transfer
-    /// writes message after message, notes in the seat that it waits for its reader, and holds up no other session.
-    #[allow(clippy::unused_async, reason = "what comes here writes and waits")]
-    async fn slow(&mut self, slow: Slow) -> Result<(), End> {
-        match slow {}
+    /// Sends a zone, here and not elsewhere, so that back-pressure is the client's own: message after message, each noted in the
+    /// seat as a wait for its reader, and no other session is held up.
+    async fn send(&mut self, sending: Sending) -> Result<(), End> {
+        let seat = self.seat;
+        sending.send(&mut self.stream, || seat.waits(Waits::Reader, Instant::now())).await?;
+        seat.answered(Instant::now());
+        Ok(())
     }
 }
 

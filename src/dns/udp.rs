@@ -24,8 +24,9 @@ use arc_swap::ArcSwap;
 
 use super::batch::Batch;
 use super::clock::BatchClock;
+use super::transfer::seconds;
 use super::vitals::Vitals;
-use crate::answer::{Asked, Counters, Cx, Handled, Transport, answer};
+use crate::answer::{Asked, Counters, Cx, Handled, Transport, Work, answer, answer_slow};
 use crate::snapshot::Snapshot;
 
 /// How long an idle worker may take to see that it should end.
@@ -142,8 +143,18 @@ fn work(socket: &UdpSocket, batch: &mut Batch, start: &mut Start) {
                 let asked = Asked { client: client.ip(), port: client.port(), transport: Transport::Udp };
                 match answer(&snapshot, query, asked, cx, out) {
                     Handled::Reply(length) => Some(length),
-                    // Nothing that takes long is ever done for a sender whose address is unproven.
-                    Handled::Drop(_) | Handled::Slow(_) => None,
+                    Handled::Drop(_) => None,
+                    Handled::Slow(_) => {
+                        let (work, told) = answer_slow(&snapshot, query, asked, seconds(), cx, out);
+                        if let Some(told) = told {
+                            vitals.transfers.tell(&told, client);
+                        }
+                        match work {
+                            Work::Reply(length) => Some(length),
+                            // Nothing that takes long is ever done for a sender whose address is unproven.
+                            Work::Silence | Work::Transfer(_) => None,
+                        }
+                    }
                 }
             });
         }

@@ -3,7 +3,10 @@
 //! Written by workers and sessions where something unusual happens (and when a connection opens or ends), read by `metrics`.
 //! Never on the path of an ordinary query.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use super::transfer::Transfers;
 
 /// Gauges and counters of the sockets.
 #[derive(Debug, Default)]
@@ -24,6 +27,8 @@ pub struct Vitals {
     pub oversize: AtomicU64,
     /// Failures of the receive call.
     pub receive_failures: AtomicU64,
+    /// Zone transfers: how many there may be, and what became of them.
+    pub transfers: Arc<Transfers>,
 }
 
 impl Vitals {

@@ -27,6 +27,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod tracked;
+mod transfers;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -39,6 +40,7 @@ use crate::health::ProbeReport;
 use crate::model::{Estate, Now, TargetId, Timestamp};
 
 pub use probe::ProbeMetrics;
+pub use transfers::TransferMetrics;
 
 use answers::Answered;
 use calls::Calls;
@@ -59,6 +61,7 @@ pub struct Metrics {
     services_max: usize,
     started: Timestamp,
     probe: Arc<ProbeMetrics>,
+    transfers: Arc<TransferMetrics>,
     workers: Mutex<Vec<Arc<Counters>>>,
     tcp_connections: Watched<u64>,
     ready: Watched<bool>,
@@ -83,6 +86,7 @@ impl Metrics {
             services_max,
             started,
             probe: Arc::default(),
+            transfers: Arc::default(),
             workers: Mutex::default(),
             tcp_connections: OnceLock::new(),
             ready: OnceLock::new(),
@@ -120,6 +124,11 @@ impl Metrics {
         self.probe.clone()
     }
 
+    /// For whoever tells and serves secondaries.
+    pub fn transfers(&self) -> Arc<TransferMetrics> {
+        self.transfers.clone()
+    }
+
     /// A probe of `target` ended.
     pub fn probed(&self, estate: &Estate, target: TargetId, report: &ProbeReport) {
         lock(&self.endpoints).probed(estate, target, report);
@@ -129,6 +138,7 @@ impl Metrics {
     pub fn configured(&self, estate: &Estate) {
         let tracked = Arc::new(Tracked::new(estate, self.services_max));
         lock(&self.endpoints).configured(estate);
+        self.transfers.configured(estate);
         lock(&self.changes).configured(estate, &tracked);
         *lock(&self.tracked) = tracked;
     }
@@ -183,6 +193,7 @@ impl Metrics {
         out.push(Series::single(catalog::DNS_TCP, self.tcp_connections.get().map_or(0.0, |read| read() as f64)));
         lock(&self.endpoints).collect(&mut out);
         self.probe.collect(&mut out);
+        self.transfers.collect(&mut out);
         state::collect(core, &tracked, &mut out);
         {
             let mut changes = lock(&self.changes);

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::wire::Name;
+use crate::wire::tsig::TsigKey;
 
-use super::{Choice, EndpointId, Family, Monitor, MonitorId, Node, PolicyForm, PoolId, RegionId, ResolveError, ServiceId, TargetId};
+use super::{Choice, EndpointId, Family, Monitor, MonitorId, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, ServiceId, TargetId};
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,10 @@ pub struct Estate {
     pub policies: Vec<(Arc<str>, PolicyForm)>,
     /// Services.
     pub services: Vec<Service>,
+    /// `[key.NAME]`: what transfers are signed with.
+    pub keys: Vec<Arc<TsigKey>>,
+    /// Secondaries by zone; only zones that have some.
+    pub secondaries: Vec<(Name, Arc<[Secondary]>)>,
 }
 
 /// A place where gateways run: what operators drain.
@@ -184,6 +189,16 @@ impl Estate {
     /// The endpoint `name` of `pool`.
     pub fn endpoint_named(&self, pool: PoolId, name: &str) -> Option<EndpointId> {
         self.pool(pool).endpoints.iter().copied().find(|id| &*self.endpoint(*id).name == name)
+    }
+
+    /// Who may transfer a zone; empty: nobody.
+    pub fn secondaries_of(&self, apex: &Name) -> &[Secondary] {
+        self.secondaries.iter().find(|(zone, _)| zone == apex).map_or(&[], |(_, secondaries)| secondaries)
+    }
+
+    /// The key called `name`.
+    pub fn key_named(&self, name: &Name) -> Option<&Arc<TsigKey>> {
+        self.keys.iter().find(|key| key.name == *name)
     }
 
     /// `pool/name`, the endpoint's id for people.

@@ -13,6 +13,7 @@ mod monitor;
 mod policy;
 mod settings;
 mod time;
+mod transfer;
 
 pub use answering::{AnswerSettings, CookieSecret, CookieSettings, RateLimit};
 pub use estate::{AllDown, Endpoint, Estate, Failback, Pool, Region, Resolver, Service, Target, Watch, did_you_mean};
@@ -21,3 +22,4 @@ pub use monitor::{Check, HttpCheck, Monitor, Scheme, Thresholds};
 pub use policy::{Choice, Node, PolicyForm, ResolveError, Share};
 pub use settings::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, TlsFiles};
 pub use time::{Now, Timestamp, duration_text, parse_duration};
+pub use transfer::Secondary;

@@ -112,6 +112,13 @@ impl Sampled {
         self.points + self.always.len() as u16
     }
 
+    /// As many of its records as an answer takes, always the same ones: those that are always answered, then the others in order.
+    pub(super) fn present(&self) -> impl Iterator<Item = &[u8]> {
+        let size = record_octets(self.records.get(3).copied().unwrap_or(1));
+        let chosen = self.always.iter().chain(self.circle.iter().take(usize::from(self.points)));
+        chosen.filter_map(move |at| self.records.get(usize::from(*at) * size..(usize::from(*at) + 1) * size))
+    }
+
     /// Gives each chosen record to `put`, which says whether there was room. The first is chosen by `number` in proportion to weight.
     pub fn choose(&self, number: u64, mut put: impl FnMut(&[u8]) -> bool) -> bool {
         let size = record_octets(self.records.get(3).copied().unwrap_or(1));

@@ -12,6 +12,9 @@ pub struct Intervals {
     shift: u32,
 }
 
+/// Widths that differ by less are equal shares, rounded.
+const TIE: u64 = 1 << 20;
+
 impl Intervals {
     /// Intervals as wide as the weights are heavy. No weights, or none above 0: one interval.
     pub fn new(weights: impl Iterator<Item = f64> + Clone) -> Self {
@@ -31,6 +34,14 @@ impl Intervals {
         let shift = 64 - guides.trailing_zeros();
         let guide = (0..guides as u64).map(|top| bounds.partition_point(|bound| *bound <= top << shift) as u32).collect();
         Self { bounds: bounds.into(), guide, shift }
+    }
+
+    /// The widest interval; of equals the first.
+    pub fn widest(&self) -> usize {
+        let ends = self.bounds.iter().copied().chain([u64::MAX]);
+        let mut begin = 0;
+        let widths = ends.map(|end| end - std::mem::replace(&mut begin, end));
+        widths.enumerate().fold((0, 0), |best, (at, width)| if width > best.1 + TIE { (at, width) } else { best }).0
     }
 
     /// The interval that `number` falls into.
@@ -64,6 +75,13 @@ mod tests {
         assert_eq!(Intervals::new([0.0, 0.0].into_iter()).find(u64::MAX), 0);
         let tail = Intervals::new([1.0, 0.0].into_iter());
         assert_eq!([0, u64::MAX / 2].map(|number| tail.find(number)), [0, 0]);
+    }
+
+    #[test]
+    fn the_widest_is_the_first_of_equals() {
+        let widest = |weights: &[f64]| Intervals::new(weights.iter().copied()).widest();
+        assert_eq!([widest(&[80.0, 20.0]), widest(&[20.0, 80.0]), widest(&[1.0]), widest(&[])], [0, 1, 0, 0]);
+        assert_eq!([widest(&[1.0, 1.0, 1.0]), widest(&[10.0, 45.0, 45.0]), widest(&[0.0, 1.0])], [0, 1, 1]);
     }
 
     #[test]

@@ -17,6 +17,7 @@
 
 mod cells;
 mod compiled;
+pub mod content;
 mod index;
 mod index_build;
 mod intervals;
@@ -29,6 +30,7 @@ use crate::zone::Zone;
 
 pub use cells::{CellId, CellMap, ZoneSlot};
 pub use compiled::{Body, Compiled, FamilyBody, LeafBody, Sampled, compile};
+pub use content::Content;
 pub use index::{Found, NameIndex, Slot, StaticName, What, ZoneEntry};
 pub use intervals::Intervals;
 pub use sets::{Extras, RecordSetBody, Sets};
@@ -46,6 +48,10 @@ pub struct Snapshot {
     chunks: Vec<Arc<[Arc<Compiled>]>>,
     services: usize,
     cells: u32,
+    /// `None`: nothing can be transferred.
+    content: Option<Arc<Content>>,
+    /// By zone number; the SOA of others has the file's serial.
+    serials: Arc<[Option<u32>]>,
 }
 
 impl Snapshot {
@@ -55,7 +61,7 @@ impl Snapshot {
         let services = decisions.len();
         let highest = decisions.iter().map(|compiled| compiled.cells_end()).max().unwrap_or(0);
         let chunks = decisions.chunks(CHUNK).map(Arc::from).collect();
-        Self { generation, names, settings: Arc::default(), chunks, services, cells: highest }
+        Self { generation, names, settings: Arc::default(), chunks, services, cells: highest, content: None, serials: Arc::default() }
     }
 
     /// This snapshot with settings for responses; without, there are no cookies, nobody is limited, nothing is revealed.
@@ -80,6 +86,26 @@ impl Snapshot {
             *chunk = decisions.into();
         }
         next
+    }
+
+    /// This snapshot with what it was compiled from, so that zones can be transferred.
+    pub fn with_content(self, content: Arc<Content>) -> Self {
+        Self { content: Some(content), ..self }
+    }
+
+    /// This snapshot with other serials, by zone number; `None`: the file's.
+    pub fn with_serials(self, serials: Arc<[Option<u32>]>) -> Self {
+        Self { serials, ..self }
+    }
+
+    /// What it was compiled from.
+    pub fn content(&self) -> Option<&Arc<Content>> {
+        self.content.as_ref()
+    }
+
+    /// The serial to answer instead of the file's.
+    pub fn serial(&self, zone: u16) -> Option<u32> {
+        self.serials.get(usize::from(zone)).copied().flatten()
     }
 
     /// The decision in force for a service, in wire form.

@@ -22,6 +22,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Token(id) => format!("token/{id}"),
         Key::Verdict(target) => format!("verdict/{target}"),
         Key::Memory(service) => format!("memory/{service}"),
+        Key::Serial(zone) => format!("serial/{zone}"),
         Key::Alive => "alive".to_string(),
     }
 }
@@ -42,6 +43,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         "token" => Some(Key::Token(rest.into())),
         "verdict" => Some(Key::Verdict(rest.into())),
         "memory" => Some(Key::Memory(rest.into())),
+        "serial" => rest.parse().ok().map(Key::Serial),
         _ => None,
     }
 }
@@ -69,6 +71,7 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::Token(_), Record::Token(_))
             | (Key::Verdict(_), Record::Verdict(_))
             | (Key::Memory(_), Record::Memory(_))
+            | (Key::Serial(_), Record::Serial(_))
             | (Key::Alive, Record::Alive(_))
     );
     if fits { Ok((record, Revision(revision))) } else { Err("it is a record of another kind than its key".to_string()) }
@@ -101,6 +104,7 @@ enum Form {
     Token(TokenForm),
     Verdict(VerdictForm),
     Memory(MemoryForm),
+    Serial(u32),
     Alive(Timestamp),
 }
 
@@ -183,6 +187,7 @@ impl From<&Record> for Form {
                 let held = held.into_iter().map(|(pool, family)| HoldForm { pool, family: family_number(family) }).collect();
                 Self::Memory(MemoryForm { held, last_ipv4, last_ipv6 })
             }
+            Record::Serial(serial) => Self::Serial(serial),
             Record::Alive(at) => Self::Alive(at),
         }
     }
@@ -215,6 +220,7 @@ impl TryFrom<Form> for Record {
                 let held = held.into_iter().map(|HoldForm { pool, family }| Ok((pool, parse_family(family)?))).collect::<Result<_, String>>()?;
                 Self::Memory(LearnedMemory { held, last: [last_ipv4, last_ipv6] })
             }
+            Form::Serial(serial) => Self::Serial(serial),
             Form::Alive(at) => Self::Alive(at),
         })
     }
@@ -303,7 +309,9 @@ pub(super) mod tests {
         let memory = (name(), prop::collection::vec((name(), family), 0..3), pools(), pools())
             .prop_map(|(service, held, v4, v6)| (Key::Memory(service), Record::Memory(LearnedMemory { held, last: [v4, v6] })));
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
-        prop_oneof![traffic, history, over, token, verdict, memory, alive]
+        let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
+        let serial = (zone, any::<u32>()).prop_map(|(zone, serial)| (Key::Serial(zone), Record::Serial(serial)));
+        prop_oneof![traffic, history, over, token, verdict, memory, serial, alive]
     }
 
     proptest! {

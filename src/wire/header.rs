@@ -59,6 +59,8 @@ pub enum Rcode {
     NotImp,
     /// 5
     Refused,
+    /// 9: a signature that doesn't count (RFC 8945, section 5.2).
+    NotAuth,
     /// 16: needs an OPT record for its upper bits.
     BadVers,
     /// 23 (RFC 7873, section 8): needs an OPT record for its upper bits.
@@ -67,12 +69,13 @@ pub enum Rcode {
 
 impl Rcode {
     /// All, in the order of their numbers.
-    pub const ALL: [Rcode; 8] =
-        [Rcode::NoError, Rcode::FormErr, Rcode::ServFail, Rcode::NxDomain, Rcode::NotImp, Rcode::Refused, Rcode::BadVers, Rcode::BadCookie];
+    pub const ALL: [Rcode; 9] =
+        [Rcode::NoError, Rcode::FormErr, Rcode::ServFail, Rcode::NxDomain, Rcode::NotImp, Rcode::Refused, Rcode::NotAuth, Rcode::BadVers, Rcode::BadCookie];
 
     /// All twelve bits.
     pub fn number(self) -> u16 {
         match self {
+            Rcode::NotAuth => 9,
             Rcode::BadVers => 16,
             Rcode::BadCookie => 23,
             // The others stand in the order of their numbers.
@@ -89,6 +92,7 @@ impl Rcode {
             Rcode::NxDomain => "NXDOMAIN",
             Rcode::NotImp => "NOTIMP",
             Rcode::Refused => "REFUSED",
+            Rcode::NotAuth => "NOTAUTH",
             Rcode::BadVers => "BADVERS",
             Rcode::BadCookie => "BADCOOKIE",
         }

@@ -12,6 +12,7 @@ mod packet;
 mod question;
 mod records;
 pub mod rtype;
+pub mod tsig;
 
 pub use edns::{Edns, MalformedOptions, Options, ede, option};
 pub use header::{HEADER_OCTETS, Header, Opcode, Rcode};
@@ -19,4 +20,4 @@ pub use lowered::{Lowered, fold, hash_octets};
 pub use name::{Name, NameError};
 pub use packet::{Packet, Section};
 pub use question::Question;
-pub use records::{MalformedRecords, find_opt, read_records};
+pub use records::{MalformedRecords, client_serial, find_opt, read_records};

@@ -49,19 +49,27 @@ fn read_sections(packet: &[u8], start: usize, others: u32, additionals: u16) -> 
     if at == packet.len() { Ok(edns) } else { Err(malformed(&edns)) }
 }
 
+/// The serial that an IXFR query says its sender has: from the SOA record in its authority section, which begins at `start` (RFC 1995, section 3).
+pub fn client_serial(packet: &[u8], header: &Header, start: usize) -> Option<u32> {
+    let record = Record::read(packet, start).filter(|record| header.answers == 0 && header.authorities == 1 && record.rtype == rtype::SOA)?;
+    // Two names of at least an octet each, then five numbers, of which the serial is the first.
+    let numbers = record.rdata.len().checked_sub(20).filter(|names| *names >= 2)?;
+    record.rdata.get(numbers..)?.first_chunk::<4>().map(|serial| u32::from_be_bytes(*serial))
+}
+
 /// One record, framed but not understood.
-struct Record<'a> {
+pub(super) struct Record<'a> {
     owner_octets: usize,
-    rtype: u16,
-    class: u16,
-    ttl: [u8; 4],
-    rdata: &'a [u8],
-    end: usize,
+    pub(super) rtype: u16,
+    pub(super) class: u16,
+    pub(super) ttl: [u8; 4],
+    pub(super) rdata: &'a [u8],
+    pub(super) end: usize,
 }
 
 impl<'a> Record<'a> {
     /// The record at `start`; `None` if it is cut short or its owner is not a name.
-    fn read(packet: &'a [u8], start: usize) -> Option<Self> {
+    pub(super) fn read(packet: &'a [u8], start: usize) -> Option<Self> {
         let owner_end = skip_name(packet, start)?;
         let ([t0, t1, c0, c1, l0, l1, l2, l3, d0, d1], after) = packet.get(owner_end..)?.split_first_chunk::<10>()?;
         let rdata = after.get(..usize::from(u16::from_be_bytes([*d0, *d1])))?;

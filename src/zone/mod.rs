@@ -36,6 +36,11 @@ impl Zone {
     }
 }
 
+/// `a < b` as serials (RFC 1982, section 3.2).
+pub fn is_older(a: u32, b: u32) -> bool {
+    a != b && b.wrapping_sub(a) < 1 << 31
+}
+
 /// All records of one owner and type (RFC 2181, section 5), without duplicates, one TTL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordSet {

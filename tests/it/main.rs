@@ -26,3 +26,4 @@ mod reload;
 mod resolver;
 mod serving;
 mod tcp;
+mod transfer;

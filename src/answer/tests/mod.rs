@@ -11,6 +11,7 @@ mod options;
 mod robust;
 mod services;
 mod shares;
+mod transfer;
 mod world;
 mod zero_alloc;
 

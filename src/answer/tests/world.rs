@@ -10,7 +10,7 @@ use crate::model::{
     Timestamp, Watch,
 };
 use crate::policy::{Decision, FamilyDecision, Leaf, Rung, Verdict};
-use crate::snapshot::{CellMap, Snapshot, compile};
+use crate::snapshot::{CellMap, Content, Snapshot, compile};
 use crate::wire::Name;
 use crate::zone::{RecordSet, Zone};
 
@@ -132,6 +132,22 @@ impl World {
         let snapshot = Snapshot::build(self.snapshot.generation + 1, &self.zones, &self.estate, compiled, &mut self.cells);
         self.snapshot = Arc::new(snapshot.with_settings(self.settings.clone()));
         self.cx.begin(&self.snapshot, self.now);
+    }
+
+    /// Everything anew, with what transfers need; serials by zone number.
+    pub(super) fn publish_transferable(&mut self, serials: &[Option<u32>]) {
+        self.publish();
+        let content = Content { estate: Arc::new(self.estate.clone()), zones: self.zones.clone() };
+        let snapshot = Snapshot::clone(&self.snapshot).with_content(Arc::new(content)).with_serials(serials.into());
+        self.snapshot = Arc::new(snapshot);
+        self.cx.begin(&self.snapshot, self.now);
+    }
+
+    /// One more record in the first zone.
+    pub(super) fn add_set(&mut self, owner: &str, rtype: u16, rdata: Vec<u8>) {
+        let mut zone = Zone::clone(&self.zones[0]);
+        zone.sets.push(RecordSet { owner: Name::parse(owner).unwrap(), rtype, ttl: 60, rdata: vec![rdata.into()] });
+        self.zones[0] = Arc::new(zone);
     }
 
     pub(super) fn handle(&mut self, query: &[u8], asked: Asked) -> Result<Vec<u8>, Handled> {

@@ -3,12 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::file::Zone as Table;
 use crate::config::problem::Sink;
 use crate::config::read::{Entry, Named};
+use crate::model::Secondary;
 use crate::wire::Name;
 use crate::zone::{Zone, type_word};
+
+use super::keys::{self, Keys};
 
 const A: u16 = 1;
 const NS: u16 = 2;
@@ -22,6 +26,8 @@ pub(super) struct Zones {
     zones: Vec<Zone>,
     /// By apex, in wire form.
     places: HashMap<Box<[u8]>, ZoneNames>,
+    /// Who may transfer them.
+    secondaries: Vec<(Name, Arc<[Secondary]>)>,
 }
 
 #[derive(Debug, Default)]
@@ -44,10 +50,10 @@ pub(super) enum Unfit {
     Beside(&'static str, String),
 }
 
-pub(super) fn check(tables: Named<Table>, folder: &Path, files: &mut Vec<PathBuf>, sink: &mut Sink<'_>) -> Zones {
+pub(super) fn check(tables: Named<Table>, folder: &Path, keys: &Keys, files: &mut Vec<PathBuf>, sink: &mut Sink<'_>) -> Zones {
     let mut zones = Zones::default();
     let mut spans: HashMap<Name, Range<usize>> = HashMap::new();
-    for Entry { name, span, value: Table { file, records } } in tables.0 {
+    for Entry { name, span, value: Table { file, records, secondaries } } in tables.0 {
         let path = format!("zone.{name:?}");
         let apex = match Name::parse(&name) {
             Ok(apex) if apex == Name::root() || apex.is_wildcard() => {
@@ -65,6 +71,10 @@ pub(super) fn check(tables: Named<Table>, folder: &Path, files: &mut Vec<PathBuf
             continue;
         }
         spans.insert(apex.clone(), span.clone());
+        let secondaries = keys::secondaries(secondaries.take().map(|many| many.0).unwrap_or_default(), &path, keys, sink);
+        if !secondaries.is_empty() {
+            zones.secondaries.push((apex.clone(), secondaries.into()));
+        }
         if let (Some(file), Some(_)) = (file.get(), records.get()) {
             let help = "keep one: the zone's file, or its records in this file";
             sink.problem(&file.span, format_args!("{path}.file"), "`file` and `records` exclude each other", help);
@@ -194,6 +204,11 @@ impl Zones {
             }
             None => Ok(()),
         }
+    }
+
+    /// Who may transfer which zone.
+    pub(super) fn secondaries(&self) -> &[(Name, Arc<[Secondary]>)] {
+        &self.secondaries
     }
 
     /// No zone at all.

@@ -4,4 +4,5 @@ mod changes;
 mod learned;
 mod reload;
 mod seeds;
+mod serials;
 mod world;

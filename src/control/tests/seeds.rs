@@ -9,7 +9,8 @@ use crate::model::{Family, ServiceId, TargetId, Watch};
 use crate::policy::{Rung, Verdict};
 
 const ESTATE: &str = "pool prod: 10.0.0.1 10.0.0.2; pool dr: 10.1.0.1 2001:db8::1; pool far: 10.2.0.1; policy near: failover prod dr;
-    service orders: failover prod dr far failback=5s; service search: weighted prod=80 dr=20 far=0 failback=manual; service web: weighted near=60 far=40 failback=0s";
+    service orders: failover prod dr far failback=5s; service search: weighted prod=80 dr=20 far=0 failback=manual; service web: weighted near=60 far=40 failback=0s
+secondary 192.0.2.53:53";
 
 struct Dice(u64);
 
@@ -54,8 +55,13 @@ fn step(world: &mut World, dice: &mut Dice) {
     }
 }
 
-/// Dead endpoints are never answered while a rung above `all_down` yields; forced-down ones never; shares sum to 1.
+/// Dead endpoints are never answered while a rung above `all_down` yields; forced-down ones never; shares sum to 1; serials never go back.
 fn nevers(world: &World, what: &str) {
+    let told: Vec<u32> = world.announced.iter().flatten().map(|told| told.serial).collect();
+    assert!(told.is_sorted(), "{what}: secondaries were told {told:?}");
+    if let (Some(told), Some(snapshot)) = (told.last(), &world.snapshot) {
+        assert_eq!(snapshot.serial(0), Some(*told), "{what}: what is told is served");
+    }
     let estate = world.core.estate();
     for service in (0..estate.services.len()).map(ServiceId::at) {
         let view = world.core.service(service);

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::{
-    Actor, Applied, Change, Configuration, Core, Effect, Effects, Event, Key, Notice, Op, Record, Refusal, Reply, Revision, Start, Stored, Ticket,
+    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Key, Notice, Op, Record, Refusal, Reply, Revision, Start, Stored, Ticket,
 };
 use crate::health::State;
 use crate::health::testing::estate;
-use crate::model::{Family, Now, ServiceId, TargetId, Timestamp};
+use crate::model::{Family, Now, Secondary, ServiceId, TargetId, Timestamp};
 use crate::policy::testing::report;
+use crate::snapshot::Snapshot;
 use crate::zone::{RecordSet, Zone};
 
 /// Where [`World`] begins.
@@ -25,6 +26,9 @@ pub(super) struct World {
     /// Commits are carried out at once.
     pub(super) store_works: bool,
     pub(super) publishes: usize,
+    pub(super) snapshot: Option<Arc<Snapshot>>,
+    /// What secondaries were told, oldest first.
+    pub(super) announced: Vec<Vec<Announced>>,
     pub(super) served: bool,
     pub(super) replies: Vec<(Ticket, Reply)>,
     pub(super) notices: Vec<Notice>,
@@ -35,16 +39,27 @@ pub(super) struct World {
     tickets: u64,
 }
 
-/// The estate text with the zone that its service names lie in.
+/// The estate text with the zone that its service names lie in. Lines of ours: `serial N` of that zone (7), `secondary ADDRESS:PORT`.
 pub(super) fn configuration(text: &str) -> Configuration {
+    let of = |word: &str| text.lines().filter_map(|line| line.strip_prefix(word)).map(str::to_string).collect::<Vec<_>>();
+    let (serials, secondaries) = (of("serial "), of("secondary "));
+    let text: String = text.lines().filter(|line| !line.starts_with("serial ") && !line.starts_with("secondary ")).map(|line| format!("{line}\n")).collect();
+    let serial: u32 = serials.first().map_or(7, |serial| serial.parse().expect("a number"));
     let apex = "example.com".parse().expect("a name");
     let name = |text: &str| text.parse::<crate::wire::Name>().expect("a name").wire().to_vec();
-    let soa: Vec<u8> = [name("ns.example.com"), name("hostmaster.example.com"), [0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 5].to_vec()].concat();
+    let soa: Vec<u8> =
+        [name("ns.example.com"), name("hostmaster.example.com"), serial.to_be_bytes().to_vec(), [0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 5].to_vec()]
+            .concat();
     let sets = vec![
         RecordSet { owner: crate::wire::Name::clone(&apex), rtype: 6, ttl: 60, rdata: vec![soa.into()] },
         RecordSet { owner: apex.clone(), rtype: 2, ttl: 60, rdata: vec![name("ns.example.com").into()] },
     ];
-    Configuration { estate: Arc::new(estate(text)), zones: vec![Arc::new(Zone { apex, sets })], answers: Arc::default(), needs_restart: Vec::new() }
+    let mut estate = estate(&text);
+    let secondaries: Vec<Secondary> = secondaries.iter().map(|address| Secondary { address: address.parse().expect("an address"), key: None }).collect();
+    if !secondaries.is_empty() {
+        estate.secondaries.push((apex.clone(), secondaries.into()));
+    }
+    Configuration { estate: Arc::new(estate), zones: vec![Arc::new(Zone { apex, sets })], answers: Arc::default(), needs_restart: Vec::new() }
 }
 
 impl World {
@@ -84,6 +99,8 @@ impl World {
             disk_revision,
             store_works: true,
             publishes: 0,
+            snapshot: None,
+            announced: Vec::new(),
             served: false,
             replies: Vec::new(),
             notices: Vec::new(),
@@ -108,7 +125,11 @@ impl World {
             let mut next = Effects::new();
             for effect in effects {
                 match effect {
-                    Effect::Publish(_) => self.publishes += 1,
+                    Effect::Publish(snapshot) => {
+                        self.publishes += 1;
+                        self.snapshot = Some(snapshot);
+                    }
+                    Effect::Secondaries(announced) => self.announced.push(announced),
                     Effect::Serve => self.served = true,
                     Effect::Probe { plan, hurry, .. } => self.plans.push((plan, hurry)),
                     Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
