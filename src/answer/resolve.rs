@@ -42,18 +42,21 @@ struct Resolver<'s, 'p, 'o> {
     qtype: u16,
     picks: &'p mut Picks,
     packet: &'p mut Packet<'o>,
-    question_end: usize,
+    /// Octets that a response may have which is made up here.
+    bound: usize,
     place: Place,
-    /// Names whose CNAME was followed; the first `links` count.
-    seen: [u32; CHAIN_MAX],
+    /// Hashes of the names whose CNAME was followed; the first `links` count. (A wildcard may stand for several of them.)
+    seen: [u64; CHAIN_MAX],
     links: usize,
     outcome: &'p mut Outcome<'s>,
 }
 
 /// Resolves the question, whose name `name` holds, into `packet`, which holds the question. `name` is used up.
+/// What is not found as it stands in a zone has at most `bound` octets.
 pub(super) fn resolve<'s>(
     snapshot: &'s Snapshot,
     question: &Question,
+    bound: usize,
     name: &mut Lowered,
     picks: &mut Picks,
     packet: &mut Packet<'_>,
@@ -65,20 +68,32 @@ pub(super) fn resolve<'s>(
         qtype: question.qtype,
         picks,
         packet,
-        question_end: question.end(),
+        bound,
         place: Place { name: HEADER_OCTETS, name_octets: question.name_octets, apex: HEADER_OCTETS, zone: None },
         seen: [0; CHAIN_MAX],
         links: 0,
         outcome,
     };
-    while let Some(target) = resolver.step(resolver.names.find(name)) {
+    let mut found = resolver.names.find(name);
+    resolver.outcome.subject = subject(&found);
+    while let Some(target) = resolver.step(found, name.hash()) {
         name.set(target);
+        found = resolver.names.find(name);
+    }
+}
+
+/// See [`Outcome::subject`].
+fn subject(found: &Found) -> u64 {
+    match found {
+        Found::Name(slot) | Found::Wildcard(slot) | Found::Cut(slot, _) => 1 << 32 | u64::from(slot.identity()),
+        Found::Nothing(zone) => 2 << 32 | u64::from(*zone),
+        Found::Outside => 0,
     }
 }
 
 impl<'s> Resolver<'s, '_, '_> {
     /// Writes what the name at hand gives. `Some`: it was a CNAME; go on with its target.
-    fn step(&mut self, found: Found) -> Option<&'s [u8]> {
+    fn step(&mut self, found: Found, hash: u64) -> Option<&'s [u8]> {
         match found {
             Found::Outside if self.links == 0 => self.outcome.rcode = Rcode::Refused,
             // The rest of the chain is for others to say.
@@ -107,7 +122,7 @@ impl<'s> Resolver<'s, '_, '_> {
                 let zone = self.enter(slot.zone())?;
                 match self.names.what(&slot) {
                     What::Service(service) => self.put_service(zone, service),
-                    What::Static(name) => return self.at_static(zone, name),
+                    What::Static(name) => return self.at_static(zone, name, hash),
                     What::Empty => self.put_soa(zone, zone.negative_ttl),
                 }
             }
@@ -132,18 +147,19 @@ impl<'s> Resolver<'s, '_, '_> {
         Some(zone)
     }
 
-    fn at_static(&mut self, zone: &ZoneEntry, name: &'s StaticName) -> Option<&'s [u8]> {
+    fn at_static(&mut self, zone: &ZoneEntry, name: &'s StaticName, hash: u64) -> Option<&'s [u8]> {
         if let (rtype::A | rtype::AAAA, Some(service)) = (self.qtype, name.service()) {
             self.put_service(zone, service);
             return None;
         }
-        let target = self.names.cname_target(name).filter(|_| self.qtype != rtype::CNAME);
+        // What may stand beside a CNAME is asked of the name itself (RFC 4035, section 2.5).
+        let target = self.names.cname_target(name).filter(|_| !matches!(self.qtype, rtype::CNAME | rtype::RRSIG | rtype::NSEC));
         let Some(target) = target else {
             self.put_static(zone, name);
             return None;
         };
         let seen = self.seen.get(..self.links).unwrap_or_default();
-        if seen.contains(&name.identity()) || self.links == CHAIN_MAX {
+        if seen.contains(&hash) || self.links == CHAIN_MAX {
             return None;
         }
         let cname = self.names.set(name, rtype::CNAME)?;
@@ -157,10 +173,13 @@ impl<'s> Resolver<'s, '_, '_> {
             return None;
         }
         if let Some(link) = self.seen.get_mut(self.links) {
-            *link = name.identity();
+            *link = hash;
         }
         self.links += 1;
-        self.place.name = start + RDATA_AT;
+        // A target that is the apex is a pointer; the next owner is not to point at a pointer, but where that leads.
+        let target_at = start + RDATA_AT;
+        let first = usize::from(self.packet.number_at(target_at));
+        self.place.name = if first & 0xc000 == 0xc000 { first & 0x3fff } else { target_at };
         self.place.name_octets = target.len();
         Some(target)
     }
@@ -185,6 +204,7 @@ impl<'s> Resolver<'s, '_, '_> {
 
     /// RFC 8482: small, true, and the same for every name that exists.
     fn put_any(&mut self) {
+        self.packet.lower_limit(self.bound);
         let start = self.packet.length();
         if self.packet.put(ANY_HINFO) {
             self.packet.patch(start, &pointer(self.place.name));
@@ -201,6 +221,7 @@ impl<'s> Resolver<'s, '_, '_> {
     }
 
     fn put_soa(&mut self, zone: &ZoneEntry, ttl: u32) {
+        self.packet.lower_limit(self.bound);
         let Some(soa) = zone.soa.and_then(|id| self.names.sets().body(id)) else { return };
         let start = self.packet.length();
         let name = std::mem::replace(&mut self.place.name, self.place.apex);
@@ -219,6 +240,7 @@ impl<'s> Resolver<'s, '_, '_> {
             return;
         }
         self.outcome.authoritative = self.links > 0;
+        self.packet.lower_limit(self.bound);
         let What::Static(cut) = self.names.what(slot) else { return };
         let Some(servers) = self.names.set(cut, rtype::NS) else { return };
         self.place.name += at;
@@ -271,6 +293,7 @@ impl<'s> Resolver<'s, '_, '_> {
             FamilyBody::NoData => self.put_soa(zone, zone.negative_ttl.min(body.ttl)),
             FamilyBody::ServFail(why) => self.fail(why),
             FamilyBody::Answer { split, leaves } => {
+                self.packet.lower_limit(self.bound);
                 let pick = self.picks.next(service, family);
                 let number = split.find(pick.leaf);
                 self.outcome.cell = compiled.cell(family, number);
@@ -315,7 +338,8 @@ impl<'s> Resolver<'s, '_, '_> {
     }
 
     fn fail(&mut self, why: &'s [u8]) {
-        self.packet.clear_records(self.question_end);
+        self.packet.lower_limit(self.bound);
+        self.packet.clear_records();
         self.outcome.rcode = Rcode::ServFail;
         self.outcome.authoritative = false;
         self.outcome.extra_text = Some(why);

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
+use super::clock::BatchClock;
 use super::session::{Answered, Answers, Output, next_message};
 use super::vitals::Vitals;
 use crate::answer::{Asked, Counters, Cx, Handled, Transport, answer};
@@ -21,18 +22,19 @@ pub struct Desk {
     vitals: Arc<Vitals>,
     cx: Cx,
     counters: Arc<Counters>,
+    clock: BatchClock,
 }
 
 impl Desk {
     /// A desk with its own context; `counters` are those inside `cx`.
-    pub fn new(published: Arc<ArcSwap<Snapshot>>, vitals: Arc<Vitals>, cx: Cx, counters: Arc<Counters>) -> Self {
-        Self { published, vitals, cx, counters }
+    pub fn new(published: Arc<ArcSwap<Snapshot>>, vitals: Arc<Vitals>, cx: Cx, counters: Arc<Counters>, clock: BatchClock) -> Self {
+        Self { published, vitals, cx, counters, clock }
     }
 }
 
 impl Answers for Desk {
     fn answer(&mut self, input: &[u8], client: SocketAddr, output: &mut Output) -> Answered {
-        let Self { published, vitals, cx, counters } = self;
+        let Self { published, vitals, cx, counters, clock } = self;
         let at = Instant::now();
         let (mut done, mut queries, mut slow) = (0, 0, None);
         let mut query = next_message(input);
@@ -45,7 +47,7 @@ impl Answers for Desk {
             let Some(room) = output.room() else { break };
             let handled = catch_unwind(AssertUnwindSafe(|| {
                 if queries == 0 {
-                    cx.begin(&snapshot);
+                    cx.begin(&snapshot, clock.now(at));
                 }
                 answer(&snapshot, message, asked, cx, room)
             }));

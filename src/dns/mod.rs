@@ -16,6 +16,7 @@
 #![allow(clippy::disallowed_methods, reason = "an IO room: durations of batches and deadlines of sessions need the clock")]
 
 mod bind;
+mod clock;
 mod desk;
 mod kept;
 #[cfg(target_os = "linux")]
@@ -53,11 +54,12 @@ pub use self::seats::{CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, DESCRIPTORS_R
 pub use self::vitals::Vitals;
 
 use self::bind::Listen;
+use self::clock::BatchClock;
 use self::desk::Desk;
 use self::seats::{Deadlines, Limits, Seats};
 use self::tcp::House;
 use self::udp::Start;
-use crate::answer::{Counters, Cx};
+use crate::answer::{Counters, Cx, Limiter};
 use crate::snapshot::Snapshot;
 
 /// How long [`Running::stop`] waits for threads: longer than sessions may take to write what they have.
@@ -94,12 +96,14 @@ impl Bound {
         let Tuning { limits, deadlines } = tuning;
         let vitals = Arc::new(Vitals::default());
         let stopping = Arc::new(AtomicBool::new(false));
+        let limiter = Limiter::new(spread(seed, 0));
+        let clock = BatchClock::start();
         let mut contexts = 0;
         let mut context = || {
             contexts += 1;
             let counters = Counters::new();
             register(Arc::clone(&counters));
-            (Cx::new(Arc::clone(&counters), spread(seed, contexts)), counters)
+            (Cx::new(Arc::clone(&counters), Arc::clone(&limiter), spread(seed, contexts)), counters)
         };
 
         let seats = Seats::new(limits, deadlines, Arc::clone(&vitals));
@@ -109,7 +113,7 @@ impl Bound {
         let mut threads = Vec::new();
         for stream in self.streams {
             let (cx, counters) = context();
-            let desk = Desk::new(Arc::clone(&published), Arc::clone(&vitals), cx, counters);
+            let desk = Desk::new(Arc::clone(&published), Arc::clone(&vitals), cx, counters, clock);
             threads.extend(stream.start(tcp::Start { desk, house: Arc::clone(&house) }));
         }
         // The threads have listeners of their own, clones of `tcp`.
@@ -117,7 +121,7 @@ impl Bound {
             for worker in workers {
                 let (cx, counters) = context();
                 let (published, vitals, stopping) = (Arc::clone(&published), Arc::clone(&vitals), Arc::clone(&stopping));
-                threads.extend(worker.start(Start { cx, counters, published, vitals, stopping }));
+                threads.extend(worker.start(Start { cx, counters, clock, published, vitals, stopping }));
             }
         }
         Running { stopping, stop, threads, vitals }

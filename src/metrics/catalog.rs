@@ -43,6 +43,7 @@ catalog! {
     BUILD_INFO: Gauge "windrose_build_info" ["version" "revision" "rustc"] "Build information; the value is always 1.";
     NODE_INFO: Gauge "windrose_node_info" ["node"] "Name of this node; the value is always 1.";
     NODE_READY: Gauge "windrose_node_ready" [] "Whether this node answers its readiness probe with success.";
+    PANICS: Counter "windrose_panics_total" [] "Panics that were contained: each is a bug, and cost one query, request or probe.";
     START_TIME: Gauge "windrose_start_time_seconds" [] "Unix time at which the server began serving.";
 
     DNS_QUERIES: Counter "windrose_dns_queries_total" ["zone" "qtype" "proto" "family"] "DNS queries received.";
@@ -53,6 +54,7 @@ catalog! {
     DNS_DROPPED: Counter "windrose_dns_dropped_total" ["reason"] "Datagrams and queries not answered.";
     DNS_TRUNCATED: Counter "windrose_dns_truncated_total" ["zone"] "Responses sent with the TC bit.";
     DNS_CLIENT_SUBNET: Counter "windrose_dns_client_subnet_total" ["zone" "outcome"] "Queries by whether EDNS Client Subnet was present and used.";
+    DNS_COOKIES: Counter "windrose_dns_cookies_total" ["zone" "outcome"] "Queries with a DNS cookie, by what it was worth.";
     DNS_TCP: Gauge "windrose_dns_tcp_connections" [] "Open DNS-over-TCP connections.";
 
     PROBE_ATTEMPTS: Counter "windrose_probe_attempts_total" ["monitor" "pool" "endpoint" "region" "outcome"] "Health probes finished.";

@@ -40,6 +40,11 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Its own among all names of this index.
+    pub fn identity(&self) -> u32 {
+        self.name
+    }
+
     /// Number of the zone that the name belongs to; for a cut the parent's.
     pub fn zone(&self) -> u16 {
         self.zone
@@ -241,10 +246,5 @@ impl StaticName {
     /// The service beside the static records.
     pub fn service(&self) -> Option<ServiceId> {
         (self.service != NO_SERVICE).then_some(ServiceId(self.service))
-    }
-
-    /// Its number among names with static records; tells CNAME loops.
-    pub fn identity(&self) -> u32 {
-        self.first_set
     }
 }

@@ -13,10 +13,10 @@ mod question;
 mod records;
 pub mod rtype;
 
-pub use edns::{Edns, ede, option};
+pub use edns::{Edns, MalformedOptions, Options, ede, option};
 pub use header::{HEADER_OCTETS, Header, Opcode, Rcode};
 pub use lowered::{Lowered, fold, hash_octets};
 pub use name::{Name, NameError};
 pub use packet::{Packet, Section};
 pub use question::Question;
-pub use records::{MalformedRecords, read_records};
+pub use records::{MalformedRecords, find_opt, read_records};

@@ -26,6 +26,10 @@ pub const NAPTR: u16 = 35;
 pub const OPT: u16 = 41;
 /// RFC 4034; lives on the parent's side of a cut
 pub const DS: u16 = 43;
+/// RFC 4034; may stand beside a CNAME
+pub const RRSIG: u16 = 46;
+/// RFC 4034; may stand beside a CNAME
+pub const NSEC: u16 = 47;
 /// RFC 4034
 pub const DNSKEY: u16 = 48;
 /// RFC 6698
@@ -55,3 +59,5 @@ pub const CAA: u16 = 257;
 
 /// CLASS IN (RFC 1035, section 3.2.4).
 pub const CLASS_IN: u16 = 1;
+/// CLASS CH: where servers tell about themselves (RFC 4892).
+pub const CLASS_CH: u16 = 3;

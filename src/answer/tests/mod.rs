@@ -3,8 +3,11 @@
 mod counted;
 mod data;
 mod decoder;
+mod edges;
 mod edns;
 mod header;
+mod limits;
+mod options;
 mod robust;
 mod services;
 mod shares;
