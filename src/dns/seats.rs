@@ -18,13 +18,14 @@ use ipnet::IpNet;
 use tokio::task::AbortHandle;
 
 use super::vitals::Vitals;
+use crate::answer::TCP_IDLE;
 use crate::client::host_prefix;
 
 /// A session without a query ends no later than this after its last response (RFC 7766, section 6.2.3: "of the order of a
 /// few seconds").
 pub const IDLE_DEADLINE: Duration = Duration::from_secs(10);
-/// What clients may be told to count on (RFC 7828): a session with no query ends no earlier than this.
-pub const IDLE_PROMISE: Duration = Duration::from_millis(9_500);
+/// What clients are told that they may count on (RFC 7828): a session with no query ends no earlier than this.
+pub const IDLE_PROMISE: Duration = TCP_IDLE;
 /// A message must be complete this long after its first byte: slow drips hold no session.
 pub const MESSAGE_DEADLINE: Duration = Duration::from_secs(5);
 /// The client must take the responses to what it sent within this: one that never reads is cut.
