@@ -108,24 +108,27 @@ impl Sending {
             let length = out.get_mut(2..).and_then(|out| transfer.fail(seconds(), out)).ok_or(End::Broken)?;
             return put(stream, &mut out, length).await;
         };
-        let mut sent = Sent { transfer, client, began, transfers: &transfers, outcome: "aborted" };
+        let mut sent = Sent { transfer, client, began, transfers: &transfers, end: Err("its client did not read in time, or the connection was needed") };
         loop {
             match out.get_mut(2..).map_or(Made::TooLarge, |out| sent.transfer.make(seconds(), out)) {
                 Made::Message(length) => {
                     waits();
-                    put(stream, &mut out, length).await?;
+                    if let Err(end) = put(stream, &mut out, length).await {
+                        sent.end = Err("the connection broke");
+                        return Err(end);
+                    }
                     if began.elapsed() > TRANSFER_DEADLINE {
+                        sent.end = Err("it took too long");
                         return Err(End::Broken);
                     }
                 }
                 Made::Nothing => tokio::task::yield_now().await,
                 Made::End => {
-                    sent.outcome = "done";
+                    sent.end = Ok(());
                     return Ok(());
                 }
                 Made::TooLarge => {
-                    let zone = sent.transfer.zone();
-                    tracing::error!(%zone, "zone {zone} can't be transferred: one of its records is larger than a message can be");
+                    sent.end = Err("one of its records is larger than a message can be");
                     return Err(End::Broken);
                 }
             }
@@ -139,17 +142,20 @@ struct Sent<'a> {
     client: SocketAddr,
     began: Instant,
     transfers: &'a Transfers,
-    outcome: &'static str,
+    /// Why it broke off; before its end: what it means to be dropped.
+    end: Result<(), &'static str>,
 }
 
 impl Drop for Sent<'_> {
     fn drop(&mut self) {
-        let Self { transfer, client, began, transfers, outcome } = self;
+        let Self { transfer, client, began, transfers, end } = self;
         let (zone, serial, records, took) = (transfer.zone(), transfer.serial(), transfer.records(), began.elapsed().as_secs_f64());
-        transfers.count(&zone.to_string(), outcome);
-        match *outcome {
-            "done" => tracing::info!(%zone, serial, %client, records, "zone {zone}, serial {serial}, went to {client}: {records} records in {took:.3} s"),
-            _ => tracing::warn!(%zone, serial, %client, "transfer of {zone} to {client} broke off after {records} records and {took:.3} s"),
+        transfers.count(&zone.to_string(), if end.is_ok() { "done" } else { "aborted" });
+        match end {
+            Ok(()) => tracing::info!(%zone, serial, %client, records, "zone {zone}, serial {serial}, went to {client}: {records} records in {took:.3} s"),
+            Err(why) => {
+                tracing::warn!(%zone, serial, %client, "transfer of {zone} to {client} broke off after {records} records and {took:.3} s: {why}");
+            }
         }
     }
 }
