@@ -62,10 +62,14 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
     let mut tickets: HashMap<Ticket, oneshot::Sender<Reply>> = HashMap::new();
     let mut wake = None;
     let mut effects = Effects::new();
-    core.settle(hands.clock.now(), &mut effects);
+    core.settle_answers(hands.clock.now(), &mut effects);
     loop {
-        let moved = effects.iter().filter(|effect| matches!(effect, Effect::Tell(Notice::Failover { .. }))).count();
+        for effect in effects.drain(..) {
+            hands.carry_out(effect, &finished_in, &mut tickets, &mut wake);
+        }
+        core.follow_up(hands.clock.now(), &mut effects);
         hands.moves_left = MOVES_TOLD;
+        let moved: usize = effects.iter().map(|effect| if let Effect::Tell(Notice::Failover { services, .. }) = effect { services.len() } else { 0 }).sum();
         for effect in effects.drain(..) {
             hands.carry_out(effect, &finished_in, &mut tickets, &mut wake);
         }
@@ -96,7 +100,7 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
                 break;
             }
         }
-        core.settle(hands.clock.now(), &mut effects);
+        core.settle_answers(hands.clock.now(), &mut effects);
     }
 }
 
@@ -140,7 +144,10 @@ impl Hands {
     ) {
         match effect {
             // The one before is dropped here, not by the worker that happens to let go of it last.
-            Effect::Publish(snapshot) => self.previous = Some(self.published.swap(snapshot)),
+            Effect::Publish(snapshot) => {
+                self.metrics.make_room(&snapshot);
+                self.previous = Some(self.published.swap(snapshot));
+            }
             Effect::Reply { ticket, reply } => {
                 // Who asked may have gone; the change stands all the same.
                 if let Some(asked) = tickets.remove(&ticket) {
@@ -166,30 +173,28 @@ impl Hands {
             }
             Effect::Tell(notice) => {
                 self.metrics.notice(&notice);
-                if matches!(notice, Notice::Failover { .. }) {
-                    if self.moves_left == 0 {
-                        return;
-                    }
-                    self.moves_left -= 1;
-                }
-                tell(&notice);
+                let told = tell(&notice, self.moves_left);
+                self.moves_left -= told;
             }
             Effect::WakeAt(at) => *wake = at.map(|mono| self.clock.instant(mono)),
         }
     }
 }
 
-/// A notice as a log line: the message reads alone, the fields can be searched.
-fn tell(notice: &Notice) {
+/// A notice as a log line, moves as one for each service, at most `moves_max`: the message reads alone, the fields can be searched. Says how many moves it told.
+fn tell(notice: &Notice, moves_max: usize) -> usize {
     match notice {
         Notice::Endpoint { endpoint, labels: [pool, region, _], state, message } => match state {
             State::Down => warn!(%endpoint, %pool, %region, "endpoint {endpoint} is down: {message}"),
             _ => info!(%endpoint, %pool, %region, "endpoint {endpoint} is {}", state.word()),
         },
-        Notice::Failover { service, from, to, trigger, took } => {
+        Notice::Failover { services, from, to, trigger, took } => {
             let none = |regions: &str| if regions.is_empty() { "nobody".to_string() } else { regions.to_string() };
             let took = took.map(|took| format!(", {:.1} s after the first failed probe", took.as_secs_f64())).unwrap_or_default();
-            warn!(%service, %from, %to, trigger, "{service}: answers moved from {} to {} ({trigger}){took}", none(from), none(to));
+            for service in services.iter().take(moves_max) {
+                warn!(%service, %from, %to, trigger, "{service}: answers moved from {} to {} ({trigger}){took}", none(from), none(to));
+            }
+            return services.len().min(moves_max);
         }
         Notice::Traffic { service, text, actor, reason, revision } => {
             info!(%service, %actor, %reason, revision = revision.0, "{text} by {actor} (revision {})", revision.0)
@@ -201,4 +206,5 @@ fn tell(notice: &Notice) {
         Notice::Store { up: false, text } => error!("{text}"),
         Notice::TrafficUnusable { service, text } => warn!(%service, "traffic of {service} can't be used, the file's policy serves: {text}"),
     }
+    0
 }

@@ -88,10 +88,12 @@ impl Core {
                 }
                 Key::Memory(name) => {
                     let memory = self.spare_memories.get(name).map(|memory| super::memory::recall(&estate, memory)).unwrap_or_default();
+                    let memory = self.shares.memory(memory);
                     if let Some(service) = estate.service_named(name)
                         && let Some(state) = self.services.get_mut(service.index())
                     {
                         state.memory = memory;
+                        self.spare_memories.remove(name);
                         self.touch(service, Cause::Operator);
                     }
                 }

@@ -5,6 +5,7 @@
 mod change;
 mod commits;
 mod core;
+mod dirty;
 mod durable;
 mod event;
 mod memory;
@@ -15,7 +16,9 @@ mod plan_traffic;
 mod read;
 mod record;
 mod reload;
+mod services;
 mod settle;
+mod wakes;
 
 #[cfg(test)]
 mod tests;

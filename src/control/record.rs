@@ -44,7 +44,7 @@ pub enum Record {
     /// For [`Key::Verdict`].
     Verdict(LearnedVerdict),
     /// For [`Key::Memory`].
-    Memory(LearnedMemory),
+    Memory(Arc<LearnedMemory>),
     /// For [`Key::Alive`].
     Alive(Timestamp),
 }

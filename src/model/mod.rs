@@ -8,6 +8,7 @@
 
 mod estate;
 mod ids;
+mod interner;
 mod monitor;
 mod policy;
 mod settings;
@@ -15,6 +16,7 @@ mod time;
 
 pub use estate::{AllDown, Endpoint, Estate, Failback, Pool, Region, Resolver, Service, Target, Watch, did_you_mean};
 pub use ids::{EndpointId, Family, MonitorId, PoolId, RegionId, ServiceId, TargetId};
+pub use interner::Interner;
 pub use monitor::{Check, HttpCheck, Monitor, Scheme, Thresholds};
 pub use policy::{Choice, Node, PolicyForm, ResolveError, Share};
 pub use settings::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, TlsFiles};

@@ -78,7 +78,7 @@ fn traffic_of(core: &Core, view: &ServiceView<'_>, metrics: &Metrics, pools: &[a
         shares: api::ThreeShares {
             desired: api::Shares::from_ratios(desired),
             effective: api::Shares::from_ratios(effective),
-            answered: api::Shares::from_ratios(metrics.answered(&view.service.name)),
+            answered: api::Shares::from_ratios(metrics.answered(core, &view.service.name)),
             window: ANSWERED_WINDOW.into(),
         },
         rung: rung.map(|rung| rung.word().to_string()),
