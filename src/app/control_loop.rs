@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -24,6 +24,11 @@ use super::clock::Clock;
 /// Most events taken between two settlings.
 const TOGETHER: usize = 1024;
 
+/// Operations from which on a commit leaves much memory behind.
+const LARGE_COMMIT: usize = 10_000;
+/// So long after a new plan or a large commit free memory is given back, unless another one comes meanwhile.
+const CALM: Duration = Duration::from_secs(1);
+
 /// Services whose move is told by name, of those that one event moves; the others are counted.
 const MOVES_TOLD: usize = 20;
 
@@ -39,6 +44,8 @@ pub(super) struct Hands {
     pub metrics: Arc<Metrics>,
     /// Moves that may still be told by name; [`MOVES_TOLD`] at each settling.
     pub moves_left: usize,
+    /// When to give back free memory.
+    pub give_back_at: Option<tokio::time::Instant>,
     /// Told once when DNS may answer.
     pub serve: Option<oneshot::Sender<()>>,
 }
@@ -53,6 +60,7 @@ pub(super) struct Queues {
 /// A commit that the store has finished with.
 struct Finished {
     commit: u64,
+    large: bool,
     result: Result<Revision, StoreError>,
 }
 
@@ -76,22 +84,17 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
         if moved > MOVES_TOLD {
             warn!(moved, "answers moved for {} more services; windrose status lists them", moved - MOVES_TOLD);
         }
-        let tick = async {
-            match wake {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             _ = queues.stop.changed() => return hands.prober,
-            Some(done) = finished.recv() => core.handle(hands.clock.now(), done.event(), &mut effects),
+            Some(done) = finished.recv() => hands.finished(done, &mut core, &mut effects),
             Some(knock) = queues.knocks.recv() => take(knock, &mut core, &hands, &mut tickets, &mut effects),
             Some(probed) = queues.outcomes.recv() => outcome(probed, &mut core, &hands, &mut effects),
-            () = tick => core.handle(hands.clock.now(), Event::Tick, &mut effects),
+            () = until(wake) => core.handle(hands.clock.now(), Event::Tick, &mut effects),
+            () = until(hands.give_back_at) => hands.give_back(),
         }
         for _ in 0..TOGETHER {
             if let Ok(done) = finished.try_recv() {
-                core.handle(hands.clock.now(), done.event(), &mut effects);
+                hands.finished(done, &mut core, &mut effects);
             } else if let Ok(knock) = queues.knocks.try_recv() {
                 take(knock, &mut core, &hands, &mut tickets, &mut effects);
             } else if let Ok(probed) = queues.outcomes.try_recv() {
@@ -101,6 +104,13 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
             }
         }
         core.settle_answers(hands.clock.now(), &mut effects);
+    }
+}
+
+async fn until(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -126,7 +136,7 @@ fn outcome(probed: Probed, core: &mut Core, hands: &Hands, effects: &mut Effects
 
 impl Finished {
     fn event(self) -> Event {
-        let Self { commit, result } = self;
+        let Self { commit, large: _, result } = self;
         match result {
             Ok(revision) => Event::Committed { commit, revision },
             Err(error) => Event::CommitFailed { commit, conflict: matches!(error, StoreError::Conflict { .. }), why: error.to_string() },
@@ -135,6 +145,22 @@ impl Finished {
 }
 
 impl Hands {
+    fn finished(&mut self, done: Finished, core: &mut Core, effects: &mut Effects) {
+        if done.large {
+            self.give_back_soon();
+        }
+        core.handle(self.clock.now(), done.event(), effects);
+    }
+
+    fn give_back_soon(&mut self) {
+        self.give_back_at = Some(tokio::time::Instant::now() + CALM);
+    }
+
+    fn give_back(&mut self) {
+        self.give_back_at = None;
+        tokio::task::spawn_blocking(super::memory::give_back);
+    }
+
     fn carry_out(
         &mut self,
         effect: Effect,
@@ -157,15 +183,16 @@ impl Hands {
             Effect::Probe { plan, estate, hurry } => {
                 self.metrics.configured(&estate);
                 self.prober.plan(plan, estate, hurry);
+                self.give_back_soon();
             }
             Effect::Commit { commit, expect, ops, learned } => {
                 let Some(store) = self.store.clone() else { return };
-                let (finished, metrics) = (finished.clone(), self.metrics.clone());
+                let (finished, metrics, large) = (finished.clone(), self.metrics.clone(), LARGE_COMMIT <= ops.len());
                 tokio::spawn(async move {
                     let began = Instant::now();
                     let result = store.commit(expect, ops, learned).await;
                     metrics.store_operation(if learned { "learn" } else { "put" }, result.is_ok(), began.elapsed());
-                    let _ = finished.send(Finished { commit, result }).await;
+                    let _ = finished.send(Finished { commit, large, result }).await;
                 });
             }
             Effect::Serve => {

@@ -69,7 +69,17 @@ impl Daemon {
         let (stop, stopping) = watch::channel(false);
         let (serve, may_serve) = oneshot::channel();
         let published = Arc::new(ArcSwap::from_pointee(nothing()));
-        let hands = Hands { clock, published: published.clone(), previous: None, prober, store, metrics: metrics.clone(), moves_left: 0, serve: Some(serve) };
+        let hands = Hands {
+            clock,
+            published: published.clone(),
+            previous: None,
+            prober,
+            store,
+            metrics: metrics.clone(),
+            moves_left: 0,
+            give_back_at: None,
+            serve: Some(serve),
+        };
         let control = control_thread(core, Queues { knocks, outcomes, stop: stopping.clone() }, hands)?;
 
         let serving = Arc::new(AtomicBool::new(false));

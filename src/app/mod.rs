@@ -9,6 +9,7 @@ mod control_loop;
 mod daemon;
 pub mod demo;
 mod logging;
+mod memory;
 mod reload;
 mod serve;
 

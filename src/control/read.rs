@@ -1,5 +1,6 @@
 //! Looking at the core: what explain, status, the API and metrics read. Changes nothing.
 
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -148,6 +149,13 @@ impl Core {
             unusable: state.unusable.as_deref(),
             frozen: self.overrides.frozen.get(&id).copied(),
         }
+    }
+
+    /// What services answer now: each decision once, however many come to it.
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        let mut seen = HashSet::new();
+        let decided = self.services.iter().filter_map(|state| state.decided.as_ref());
+        decided.filter(move |decided| seen.insert(Arc::as_ptr(decided))).map(|decided| &decided.decision)
     }
 
     /// Shares by pool if everything were up: what is asked for. In file order; 0 for standby pools.

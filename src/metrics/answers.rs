@@ -12,7 +12,7 @@ use crate::snapshot::CellId;
 
 use super::catalog;
 use super::series::Series;
-use super::tracked::Tracked;
+use super::tracked::{OTHERS, Tracked};
 
 /// What "answered" looks back on.
 pub const WINDOW: Duration = Duration::from_secs(300);
@@ -33,6 +33,9 @@ pub fn pools_of(core: &Core, service: ServiceId) -> Vec<PoolId> {
     pools
 }
 
+/// Pools of a leaf, and answers by it.
+type Sum<'c> = (&'c [Arc<str>], u64);
+
 /// Counts since the start. A multivalue answer counts for each of its pools.
 pub fn collect(core: &Core, tracked: &Tracked, workers: &[Arc<Counters>], out: &mut Vec<Series>) {
     let estate = core.estate();
@@ -44,15 +47,26 @@ pub fn collect(core: &Core, tracked: &Tracked, workers: &[Arc<Counters>], out: &
             counts.extend(Rung::ALL.map(|rung| ((&*estate.service(*id).name, &*estate.pool(pool).name, rung), 0)));
         }
     }
-    for (service, pools, rung, cell) in core.cells().iter() {
-        if !services.contains(&**service) {
-            continue;
-        }
-        let count = cell_total(workers, cell);
+    // Those without series of their own are summed by pools first: they may be a hundred thousand.
+    let mut others: HashMap<(*const Arc<str>, Rung), Sum<'_>> = HashMap::new();
+    let mut add = |label, pools: &'_ [Arc<str>], rung, count| {
         // A pool that is gone has no region any more.
-        for pool in pools.iter().filter(|pool| regions.contains_key(&***pool)) {
-            *counts.entry((tracked.label(service), &**pool, rung)).or_default() += count;
+        for pool in pools {
+            if let Some((pool, _)) = regions.get_key_value(&**pool) {
+                *counts.entry((label, *pool, rung)).or_default() += count;
+            }
         }
+    };
+    for (service, pools, rung, cell) in core.cells().iter() {
+        let count = cell_total(workers, cell);
+        if tracked.has(service) {
+            add(&**service, pools, rung, count);
+        } else if tracked.others() && (count == 0 || services.contains(&**service)) {
+            others.entry((pools.as_ptr(), rung)).or_insert((pools, 0)).1 += count;
+        }
+    }
+    for ((_, rung), (pools, count)) in others {
+        add(OTHERS, pools, rung, count);
     }
     let mut series = Series::new(catalog::DNS_ANSWERS);
     for ((service, pool, rung), count) in counts {

@@ -48,9 +48,4 @@ impl Tracked {
     pub fn has(&self, service: &str) -> bool {
         self.own.contains(service)
     }
-
-    /// The `service` label of a service.
-    pub fn label<'a>(&self, service: &'a str) -> &'a str {
-        if self.has(service) { service } else { OTHERS }
-    }
 }

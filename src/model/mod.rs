@@ -10,6 +10,7 @@ mod estate;
 mod ids;
 mod interner;
 mod monitor;
+mod names;
 mod policy;
 mod settings;
 mod time;
@@ -18,6 +19,7 @@ pub use estate::{AllDown, Endpoint, Estate, Failback, Pool, Region, Resolver, Se
 pub use ids::{EndpointId, Family, MonitorId, PoolId, RegionId, ServiceId, TargetId};
 pub use interner::Interner;
 pub use monitor::{Check, HttpCheck, Monitor, Scheme, Thresholds};
+pub use names::Names;
 pub use policy::{Choice, Node, PolicyForm, ResolveError, Share};
 pub use settings::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, TlsFiles};
 pub use time::{Now, Timestamp, duration_text, parse_duration};

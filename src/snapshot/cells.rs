@@ -254,7 +254,7 @@ mod tests {
         let pool = |name: &&str| Pool { name: (*name).into(), region: RegionId(0), endpoints: Vec::new(), min_up: 1, min_active: None };
         let service = |name: &&str| Service {
             name: (*name).into(),
-            names: Vec::new(),
+            names: Default::default(),
             form: Arc::new(PolicyForm::new(Choice::Failover(Vec::new()))),
             policy: Arc::new(Node::Pool(PoolId(0))),
             ttl: 30,

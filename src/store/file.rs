@@ -25,7 +25,7 @@ const FILE_NEW: &str = "windrose.redb.new";
 /// What this code reads and writes; a higher one is refused.
 const FORMAT: u64 = 1;
 /// redb's page cache. The core holds everything in memory, so this only serves writes.
-const CACHE_BYTES: usize = 16 << 20;
+const CACHE_BYTES: usize = 4 << 20;
 
 /// Key text to `{"revision": …, KIND: {…}}`.
 const RECORDS: TableDefinition<&str, &[u8]> = TableDefinition::new("records");
