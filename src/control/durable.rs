@@ -70,9 +70,7 @@ impl Core {
         let estate = self.configuration.estate.clone();
         let mut overridden = BTreeSet::new();
         for op in ops {
-            let key = match &op {
-                Op::Put(key, _) | Op::Delete(key) => key.clone(),
-            };
+            let key = op.key().clone();
             if let Key::Override(id) = key {
                 overridden.extend(self.overrides.kept.get(&id).map(|kept| (kept.record.target.clone(), kept.record.services.clone())));
             }

@@ -69,6 +69,15 @@ pub enum Op {
     Delete(Key),
 }
 
+impl Op {
+    /// What it writes or removes.
+    pub fn key(&self) -> &Key {
+        match self {
+            Op::Put(key, _) | Op::Delete(key) => key,
+        }
+    }
+}
+
 /// What a commit needs to find, else it fails whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {

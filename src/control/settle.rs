@@ -1,8 +1,10 @@
 //! After events: decide what they touched, compile, publish once, write down what was learned.
 
-use std::collections::{HashMap, HashSet, hash_map::Entry};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+use hashbrown::{HashMap, hash_map::Entry};
 
 use crate::model::{Now, ServiceId};
 use crate::policy::{self, Memory};
