@@ -60,7 +60,7 @@ fn estate() -> Estate {
         let policy = estate.resolve(&form).unwrap();
         estate.services.push(Service {
             name: service.into(),
-            names: vec![name(&format!("{service}.api.example.com"))],
+            names: [name(&format!("{service}.api.example.com"))].into_iter().collect(),
             form: Arc::new(form),
             policy,
             ttl: 30,

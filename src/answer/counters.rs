@@ -96,8 +96,8 @@ impl Counters {
         }
     }
 
-    /// Makes room for the zones and cells of a snapshot. Allocates.
-    pub(super) fn begin(&self, snapshot: &Snapshot) {
+    /// Makes room for the zones and cells of a snapshot. Allocates, unless somebody has done it before: any thread may.
+    pub fn make_room(&self, snapshot: &Snapshot) {
         let zones_end = snapshot.names().zones().iter().map(|zone| zone.slot.0 + 1).max().unwrap_or(1);
         self.zones.grow(zones_end as usize * ZONE_BLOCK);
         self.zones_end.fetch_max(zones_end, Ordering::Release);

@@ -39,7 +39,7 @@ impl Cx {
         let ready = Some((snapshot.generation, snapshot.services(), snapshot.cells_end()));
         if self.ready_for != ready {
             self.picks.begin(snapshot.services());
-            self.counters.begin(snapshot);
+            self.counters.make_room(snapshot);
             self.ready_for = ready;
         }
     }

@@ -13,7 +13,9 @@ const ROOT_STEP: u64 = 0x6a09_e667_f3bc_c909;
 /// Where each service's sequences stand, for one worker. They go on over publishes.
 #[derive(Debug)]
 pub(super) struct Picks {
-    states: Vec<[Pick; 2]>,
+    /// How often each service was picked for, by family; wraps. Where its sequences began follows from `seed`, so that a service costs eight octets,
+    /// and none in memory before somebody asks for it.
+    counts: Vec<[u32; 2]>,
     seed: u64,
 }
 
@@ -28,35 +30,37 @@ pub(super) struct Pick {
 
 impl Picks {
     pub(super) fn new(seed: u64) -> Self {
-        Self { states: Vec::new(), seed }
+        Self { counts: Vec::new(), seed }
     }
 
     /// Makes room for so many services; new ones start anywhere. Allocates.
     pub(super) fn begin(&mut self, services: usize) {
-        let Self { states, seed } = self;
-        if states.len() < services {
-            let missing = services - states.len();
-            states.reserve_exact(missing);
-            states.extend((0..missing).map(|_| [(); 2].map(|()| Pick { leaf: next_random(seed), turn: next_random(seed) })));
+        if self.counts.len() < services {
+            // Fresh zeroes are not written, so they take no memory yet.
+            let mut counts = vec![[0; 2]; services];
+            counts.iter_mut().zip(&self.counts).filter(|(_, known)| **known != [0; 2]).for_each(|(count, known)| *count = *known);
+            self.counts = counts;
         }
     }
 
     /// The next numbers of a service.
     pub(super) fn next(&mut self, service: ServiceId, family: Family) -> Pick {
-        let Some(pick) = self.states.get_mut(service.index()).and_then(|families| families.get_mut(family.index())) else {
+        let Some(count) = self.counts.get_mut(service.index()).and_then(|families| families.get_mut(family.index())) else {
             return Pick::default();
         };
-        let now = *pick;
-        pick.leaf = now.leaf.wrapping_add(GOLDEN_STEP);
-        pick.turn = now.turn.wrapping_add(ROOT_STEP);
-        now
+        let picked = u64::from(*count);
+        *count = count.wrapping_add(1);
+        let sequence = 4 * service.index() as u64 + 2 * family.index() as u64;
+        Pick {
+            leaf: random(self.seed, sequence).wrapping_add(picked.wrapping_mul(GOLDEN_STEP)),
+            turn: random(self.seed, sequence + 1).wrapping_add(picked.wrapping_mul(ROOT_STEP)),
+        }
     }
 }
 
-/// SplitMix64: spreads one seed over many starts.
-fn next_random(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_add(GOLDEN_STEP);
-    let mut mixed = *seed;
+/// SplitMix64: spreads one seed over many starts. The number at a place of its sequence.
+fn random(seed: u64, place: u64) -> u64 {
+    let mut mixed = seed.wrapping_add((place + 1).wrapping_mul(GOLDEN_STEP));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)

@@ -80,6 +80,7 @@ impl Daemon {
             metrics: metrics.clone(),
             secondaries,
             moves_left: 0,
+            give_back_at: None,
             serve: Some(serve),
         };
         let control = control_thread(core, Queues { knocks, outcomes, stop: stopping.clone() }, hands)?;

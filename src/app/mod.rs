@@ -9,6 +9,7 @@ mod control_loop;
 mod daemon;
 pub mod demo;
 mod logging;
+mod memory;
 mod panics;
 mod reload;
 mod secret;

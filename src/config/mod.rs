@@ -9,6 +9,7 @@
 
 mod check;
 mod file;
+mod gather;
 mod problem;
 mod read;
 mod summary;
@@ -68,13 +69,14 @@ pub fn load_text(text: &str, name: &Path) -> Result<Loaded, Problems> {
     let span = table.span();
     let value = toml::Spanned::new(span, toml::de::DeValue::Table(table.into_inner()));
     let file = file::File::read(value, &Route::Top, &mut sink).unwrap_or_default();
-    let Meaning { settings, answers, estate, zones, files } = check::check(file, name.parent().unwrap_or(Path::new("")), &mut sink);
+    let Meaning { settings, answers, mut estate, zones, files } = check::check(file, name.parent().unwrap_or(Path::new("")), &mut sink);
     let Sink { mut problems, warnings, .. } = sink;
     if !problems.is_empty() {
         problems.sort_by(|a, b| (a.file != name, &a.file, a.line, a.column).cmp(&(b.file != name, &b.file, b.line, b.column)));
         problems.dedup();
         return Err(Problems(problems));
     }
+    estate.services = gather::gather(estate.services);
     let mut all = vec![name.to_path_buf()];
     all.extend(files);
     Ok(Loaded { settings, answers, estate, zones, warnings, files: all })

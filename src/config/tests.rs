@@ -7,7 +7,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{AllDown, Check, Failback, Family, Watch};
-use crate::wire::Name;
 
 const ZONE: &str =
     "$TTL 1h\n@ SOA ns1 host 1 1h 15m 1w 5m\n@ NS ns1\nns1 A 192.0.2.53\nold A 192.0.2.9\nalias CNAME b.test.\ncut NS ns.other.test.\nnear TXT x\n";
@@ -471,7 +470,7 @@ fn services_are_what_the_file_says() {
          [service.t]\nname = 't.example.com'\npolicy = {{ weighted = {{ p = 50, b = 50 }} }}\nttl = '3s'\nfailback = '0s'\n"
     ));
     let [s, t] = &loaded.estate.services[..] else { panic!() };
-    let names: Vec<String> = s.names.iter().map(Name::to_string).collect();
+    let names: Vec<String> = s.names.iter().map(|name| name.to_string()).collect();
     assert_eq!(names, ["example.com", "*.x.example.com", "near.example.com", "a.example.com", "b.example.com"]);
     assert_eq!((s.ttl, s.ttl_min, s.max_answers, s.failback, s.metrics), (60, 2, 3, Failback::Manual, true));
     assert_eq!(s.when_all_down, AllDown::Pool(loaded.estate.pool_named("sorry").unwrap()));

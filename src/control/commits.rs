@@ -47,8 +47,8 @@ pub(super) enum InFlight {
 pub(super) struct Learned {
     /// Verdicts to write.
     pub verdicts: BTreeSet<TargetId>,
-    /// Memories to write.
-    pub memories: BTreeSet<ServiceId>,
+    /// Memories to write, in any order, perhaps twice.
+    pub memories: Vec<ServiceId>,
     /// Overrides that ended by themselves.
     pub ended: BTreeSet<u64>,
     /// Verdicts of targets that a reload removed.

@@ -7,20 +7,24 @@
 //!                                                             └─▶ Commit what was learned
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::health::{HealthTable, ProbeReport, State, Transition};
-use crate::model::{Node, Now, PolicyForm, PoolId, ServiceId, TargetId, Timestamp, Watch};
-use crate::policy::{Decision, Facts, Memory};
-use crate::snapshot::{CellMap, Compiled, Snapshot};
+use crate::model::{Now, PoolId, ServiceId, TargetId, Timestamp, Watch};
+use crate::policy::{Decision, Facts};
+use crate::snapshot::{CellMap, Snapshot};
 
 use super::change::Applied;
 use super::commits::Commits;
+use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
 use super::overrides::Overrides;
-use super::record::{History, Key, LearnedMemory, Record, Revision, Source, Stored, TokenRecord, TrafficRecord};
+use super::record::{History, Key, LearnedMemory, Record, Revision, Stored, TokenRecord, TrafficRecord};
+use super::services::{Rules, ServiceState, Shares};
+use super::settle::Moved;
+use super::wakes::Wakes;
 
 /// Longest wait for the first round of probes before DNS answers (SEMANTICS, 13).
 const FIRST_ROUND: Duration = Duration::from_secs(5);
@@ -32,6 +36,9 @@ pub struct Core {
     pub(super) configured_at: Timestamp,
     pub(super) health: HealthTable,
     pub(super) services: Vec<ServiceState>,
+    /// What is shown of a service before its first decision.
+    pub(super) undecided: Decision,
+    pub(super) shares: Shares,
     /// Reverse index: the services whose tree (or last resort) has this pool, ascending.
     pub(super) users: Vec<Vec<ServiceId>>,
     /// By service name; traffic of services that the file no longer has is kept (SEMANTICS, 16).
@@ -41,7 +48,7 @@ pub struct Core {
     pub(super) overrides: Overrides,
     pub(super) tokens: BTreeMap<Arc<str>, TokenRecord>,
     /// Memories of services that the present estate lacks.
-    pub(super) spare_memories: BTreeMap<Arc<str>, LearnedMemory>,
+    pub(super) spare_memories: BTreeMap<Arc<str>, Arc<LearnedMemory>>,
     pub(super) revision: Revision,
     pub(super) commits: Commits,
     pub(super) store: StoreState,
@@ -55,10 +62,12 @@ pub struct Core {
     /// The name index must be built anew.
     pub(super) rebuild: bool,
     /// Services to decide, and what touched them.
-    pub(super) dirty: BTreeMap<ServiceId, Cause>,
+    pub(super) dirty: Dirty,
     /// Moments at which a service must be decided again by itself.
-    pub(super) wakes: BTreeSet<(Duration, ServiceId)>,
+    pub(super) wakes: Wakes,
     pub(super) told_wake: Option<Duration>,
+    /// Services whose regions the last publish has changed: to be told.
+    pub(super) moved: Vec<Moved>,
     /// Replies that wait for the next publish.
     pub(super) replies: Vec<(Ticket, Applied)>,
     /// DNS answers. Before that nothing counts as "was answering".
@@ -92,7 +101,7 @@ pub(super) enum StoreState {
 }
 
 /// What touched a service. The greatest one wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Cause {
     /// Probes, or the end of a hold. Since the first failed probe, if one did.
     Health { failing_since: Option<Duration> },
@@ -100,21 +109,6 @@ pub(super) enum Cause {
     Config,
     /// A person.
     Operator,
-}
-
-/// A service as decided last.
-#[derive(Debug)]
-pub(super) struct ServiceState {
-    pub source: Source,
-    pub form: Arc<PolicyForm>,
-    pub tree: Arc<Node>,
-    /// Why stored traffic can't be used.
-    pub unusable: Option<String>,
-    pub decision: Decision,
-    pub compiled: Option<Arc<Compiled>>,
-    pub memory: Memory,
-    /// Its entry in `wakes`.
-    pub wake_at: Option<Duration>,
 }
 
 /// How to start.
@@ -141,6 +135,8 @@ impl Core {
             configured_at: now.wall,
             health,
             services: Vec::new(),
+            undecided: Decision::default(),
+            shares: Shares::default(),
             users: Vec::new(),
             traffic: BTreeMap::new(),
             history: BTreeMap::new(),
@@ -156,8 +152,9 @@ impl Core {
             plan: 1,
             plan_due: None,
             rebuild: true,
-            dirty: BTreeMap::new(),
-            wakes: BTreeSet::new(),
+            dirty: Dirty::default(),
+            wakes: Wakes::default(),
+            moved: Vec::new(),
             told_wake: None,
             replies: Vec::new(),
             serving: Serving::Due,
@@ -268,35 +265,44 @@ impl Core {
 
     /// This service must be decided again.
     pub(super) fn touch(&mut self, service: ServiceId, cause: Cause) {
-        self.dirty.entry(service).and_modify(|known| *known = (*known).max(cause)).or_insert(cause);
+        self.dirty.touch(service, cause);
     }
 
-    /// The operators' tree if one is set and usable, else the file's.
-    pub(super) fn in_force(&self, service: ServiceId) -> (Source, Arc<PolicyForm>, Arc<Node>, Option<String>) {
-        let file = self.configuration.estate.service(service);
-        let from_file = |unusable| (Source::File, file.form.clone(), file.policy.clone(), unusable);
-        let Some(form) = self.traffic.get(&file.name).and_then(|(record, _)| record.form.as_ref()) else { return from_file(None) };
-        match self.configuration.estate.resolve(form) {
-            Ok(tree) => (Source::Operator, Arc::new(form.clone()), tree, None),
-            Err(errors) => from_file(Some(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),
+    /// The operators' policy if one is set and usable, else the file's, and why that is not the operators'.
+    fn in_force(&mut self, service: ServiceId) -> (Arc<Rules>, Option<Box<str>>) {
+        let estate = self.configuration.estate.clone();
+        let file = estate.service(service);
+        let form = self.traffic.get(&file.name).and_then(|(record, _)| record.form.as_ref());
+        match form.map(|form| (form, estate.resolve(form))) {
+            None => (self.shares.of_file(file), None),
+            Some((form, Ok(tree))) => (self.shares.of_operator(file, form, &tree), None),
+            Some((_, Err(errors))) => {
+                let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                (self.shares.of_file(file), Some(why.into()))
+            }
         }
     }
 
-    /// All services of the estate from scratch, memories taken from `spare_memories`; all dirty.
+    /// All services of the estate from scratch, memories taken out of `spare_memories`; all dirty.
     pub(super) fn build_services(&mut self) {
         let estate = self.configuration.estate.clone();
+        // Ids of the estate before mean something else.
+        self.shares = Shares::default();
         self.users = vec![Vec::new(); estate.pools.len()];
         self.services = Vec::with_capacity(estate.services.len());
         self.wakes.clear();
         self.dirty.clear();
         for (at, service) in estate.services.iter().enumerate() {
             let id = ServiceId::at(at);
-            let (source, form, tree, unusable) = self.in_force(id);
-            let memory = self.spare_memories.get(&service.name).map(|memory| super::memory::recall(&estate, memory)).unwrap_or_default();
-            self.services.push(ServiceState { source, form, tree, unusable, decision: Decision::default(), compiled: None, memory, wake_at: None });
+            let (rules, unusable) = self.in_force(id);
+            let memory = self.spare_memories.remove(&service.name).map(|memory| super::memory::recall(&estate, &memory)).unwrap_or_default();
+            let memory = self.shares.memory(memory);
+            let slot = self.cells.service(&service.name);
+            self.services.push(ServiceState { rules, decided: None, memory, unusable, wake_at: None, slot });
             self.index_users(id);
             self.touch(id, Cause::Config);
         }
+        self.users.iter_mut().for_each(Vec::shrink_to_fit);
     }
 
     /// Enters a service into the reverse index of the pools that it may use.
@@ -310,22 +316,22 @@ impl Core {
                 users.insert(at, service);
             }
         };
-        state.tree.pools(&mut enter);
-        if let crate::model::AllDown::Pool(pool) = self.configuration.estate.service(service).when_all_down {
+        state.rules.tree.pools(&mut enter);
+        if let crate::model::AllDown::Pool(pool) = state.rules.when_all_down {
             enter(pool);
         }
     }
 
     /// A service's tree may have changed: looks it up again.
     pub(super) fn rethink(&mut self, service: ServiceId) {
-        let (source, form, tree, unusable) = self.in_force(service);
+        let (rules, unusable) = self.in_force(service);
         for users in &mut self.users {
             if let Ok(at) = users.binary_search(&service) {
                 users.remove(at);
             }
         }
         if let Some(state) = self.services.get_mut(service.index()) {
-            (state.source, state.form, state.tree, state.unusable) = (source, form, tree, unusable);
+            (state.rules, state.unusable) = (rules, unusable);
         }
         self.index_users(service);
         self.touch(service, Cause::Operator);

@@ -75,9 +75,7 @@ impl Core {
         let estate = self.configuration.estate.clone();
         let mut overridden = BTreeSet::new();
         for op in ops {
-            let key = match &op {
-                Op::Put(key, _) | Op::Delete(key) => key.clone(),
-            };
+            let key = op.key().clone();
             if let Key::Override(id) = key {
                 overridden.extend(self.overrides.kept.get(&id).map(|kept| (kept.record.target.clone(), kept.record.services.clone())));
             }
@@ -93,10 +91,12 @@ impl Core {
                 }
                 Key::Memory(name) => {
                     let memory = self.spare_memories.get(name).map(|memory| super::memory::recall(&estate, memory)).unwrap_or_default();
+                    let memory = self.shares.memory(memory);
                     if let Some(service) = estate.service_named(name)
                         && let Some(state) = self.services.get_mut(service.index())
                     {
                         state.memory = memory;
+                        self.spare_memories.remove(name);
                         self.touch(service, Cause::Operator);
                     }
                 }

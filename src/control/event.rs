@@ -146,10 +146,10 @@ pub enum Notice {
         /// The last probe's sentence.
         message: String,
     },
-    /// A service's set of answered regions changed.
+    /// The set of answered regions of services changed, of all of them alike.
     Failover {
-        /// Which service.
-        service: Arc<str>,
+        /// Which services; at least one.
+        services: Vec<Arc<str>>,
         /// Regions answered before, joined by `+`.
         from: String,
         /// And now; empty: none.

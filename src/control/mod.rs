@@ -5,6 +5,7 @@
 mod change;
 mod commits;
 mod core;
+mod dirty;
 mod durable;
 mod event;
 mod memory;
@@ -16,7 +17,9 @@ mod read;
 mod record;
 mod reload;
 mod serials;
+mod services;
 mod settle;
+mod wakes;
 
 #[cfg(test)]
 mod tests;

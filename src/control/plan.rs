@@ -161,7 +161,7 @@ impl Core {
     }
 
     pub(super) fn service_memory(&self, service: ServiceId) -> Memory {
-        self.services.get(service.index()).map(|state| state.memory.clone()).unwrap_or_default()
+        self.services.get(service.index()).map(|state| (*state.memory).clone()).unwrap_or_default()
     }
 
     /// What would be answered, beside what is. `all`: also services whose shares stay.
@@ -188,7 +188,7 @@ impl Core {
         let estate = &self.configuration.estate;
         let (mut v4, mut v6) = (false, false);
         if let Some(state) = self.services.get(service.index()) {
-            state.tree.pools(&mut |pool| {
+            state.rules.tree.pools(&mut |pool| {
                 v4 |= estate.pool_family(pool, Family::V4).next().is_some();
                 v6 |= estate.pool_family(pool, Family::V6).next().is_some();
             });

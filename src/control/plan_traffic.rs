@@ -41,7 +41,7 @@ impl Core {
         let mut ops = vec![
             Op::Put(Key::Traffic(name.clone()), Record::Traffic(record)),
             Op::Put(Key::History(name.clone(), sequence), Record::History(history)),
-            Op::Put(Key::Memory(name.clone()), Record::Memory(super::memory::remember(estate, &memory))),
+            Op::Put(Key::Memory(name.clone()), Record::Memory(Arc::new(super::memory::remember(estate, &memory)))),
         ];
         if sequence > HISTORY_MAX {
             ops.push(Op::Delete(Key::History(name.clone(), sequence - HISTORY_MAX)));
@@ -169,7 +169,7 @@ impl Core {
             plan.applied.messages.push(format!("nothing of `{name}` was held"));
             return Ok(plan);
         }
-        let ops = vec![Op::Put(Key::Memory(name.clone()), Record::Memory(super::memory::remember(estate, &memory)))];
+        let ops = vec![Op::Put(Key::Memory(name.clone()), Record::Memory(Arc::new(super::memory::remember(estate, &memory))))];
         let mut plan = self.plan_of(ops, now);
         let tree = self.service(service).policy.clone();
         plan.applied.moves = self.moves(&[Imagined { service, tree, memory }], &self.overrides, now, true);

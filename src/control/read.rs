@@ -1,5 +1,6 @@
 //! Looking at the core: what explain, status, the API and metrics read. Changes nothing.
 
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -137,17 +138,24 @@ impl Core {
         ServiceView {
             id,
             service,
-            source: state.source,
+            source: state.rules.source,
             revision: traffic.map_or(Revision(0), |(_, revision)| *revision),
             file_hash: hash_of(&service.form),
             traffic: traffic.map(|(record, _)| record),
-            form: &state.form,
-            policy: &state.tree,
-            decision: &state.decision,
+            form: &state.rules.form,
+            policy: &state.rules.tree,
+            decision: state.decided.as_ref().map_or(&self.undecided, |decided| &decided.decision),
             memory: &state.memory,
             unusable: state.unusable.as_deref(),
             frozen: self.overrides.frozen.get(&id).copied(),
         }
+    }
+
+    /// What services answer now: each decision once, however many come to it.
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        let mut seen = HashSet::new();
+        let decided = self.services.iter().filter_map(|state| state.decided.as_ref());
+        decided.filter(move |decided| seen.insert(Arc::as_ptr(decided))).map(|decided| &decided.decision)
     }
 
     /// Shares by pool if everything were up: what is asked for. In file order; 0 for standby pools.

@@ -47,7 +47,7 @@ pub enum Record {
     /// For [`Key::Verdict`].
     Verdict(LearnedVerdict),
     /// For [`Key::Memory`].
-    Memory(LearnedMemory),
+    Memory(Arc<LearnedMemory>),
     /// For [`Key::Serial`].
     Serial(u32),
     /// For [`Key::Alive`].
@@ -72,6 +72,15 @@ pub enum Op {
     Put(Key, Record),
     /// Remove; removing nothing is fine.
     Delete(Key),
+}
+
+impl Op {
+    /// What it writes or removes.
+    pub fn key(&self) -> &Key {
+        match self {
+            Op::Put(key, _) | Op::Delete(key) => key,
+        }
+    }
 }
 
 /// What a commit needs to find, else it fails whole.

@@ -49,7 +49,12 @@ impl Core {
             counted(self.configuration.zones.len(), "zone")
         );
         effects.push(Effect::Tell(Notice::Reloaded { text: text.clone() }));
-        for state in self.services.iter().zip(&estate.services).filter_map(|(state, service)| state.unusable.clone().map(|why| (service.name.clone(), why))) {
+        for state in self
+            .services
+            .iter()
+            .zip(&estate.services)
+            .filter_map(|(state, service)| state.unusable.as_deref().map(|why| (service.name.clone(), why.to_string())))
+        {
             effects.push(Effect::Tell(Notice::TrafficUnusable { service: state.0, text: state.1 }));
         }
         messages.insert(0, text);
@@ -62,7 +67,7 @@ impl Core {
         let verdicts: BTreeSet<Arc<str>> = self.commits.learned.verdicts.iter().map(|target| old.estate.target(*target).key.clone()).collect();
         let memories: BTreeSet<Arc<str>> = self.commits.learned.memories.iter().map(|service| old.estate.service(*service).name.clone()).collect();
         for (service, state) in old.estate.services.iter().zip(&self.services) {
-            self.spare_memories.insert(service.name.clone(), super::memory::remember(&old.estate, &state.memory));
+            self.spare_memories.insert(service.name.clone(), Arc::new(super::memory::remember(&old.estate, &state.memory)));
         }
         let estate = &self.configuration.estate;
         self.commits.learned.verdicts =

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Now, Secondary, ServiceId};
-use crate::snapshot::{Content, Found, Snapshot, content};
+use crate::snapshot::{Compiled, Content, Found, Snapshot, content};
 use crate::wire::{Lowered, Name};
 
 use super::core::{Core, Serving, StoreState};
@@ -157,11 +157,14 @@ impl Core {
         next
     }
 
-    /// A service's answers change from one compiled form to another.
-    pub(super) fn transferable_changed(&mut self, service: ServiceId, before: Option<&crate::snapshot::Compiled>, after: &crate::snapshot::Compiled) {
+    /// Answers are about to change from those of the published snapshot to these.
+    pub(super) fn transferable_changed(&mut self, changes: &[(ServiceId, Compiled)]) {
         // After a reload fingerprints tell, for numbers of services mean something else.
-        if !self.rebuild && !self.serials.zones_of.is_empty() && !before.is_some_and(|before| content::present(before).eq(content::present(after))) {
-            self.serials.touch(service);
+        let Some(before) = self.snapshot.clone().filter(|_| !self.rebuild && !self.serials.zones_of.is_empty()) else { return };
+        for (service, after) in changes {
+            if !before.compiled(*service).is_some_and(|before| content::present(before).eq(content::present(after))) {
+                self.serials.touch(*service);
+            }
         }
     }
 
@@ -213,8 +216,8 @@ fn zones_of(snapshot: &Snapshot, zones: &BTreeMap<Name, ZoneSerial>) -> Vec<Vec<
     let mut lowered = Lowered::default();
     let services = content.estate.services.iter().map(|service| {
         let mut found: Vec<Name> = Vec::new();
-        for name in &service.names {
-            lowered.set(name.wire());
+        for name in service.names.wires() {
+            lowered.set(name);
             if let Found::Name(slot) = snapshot.names().find(&lowered)
                 && let Some(zone) = by_number.get(&slot.zone())
                 && !found.contains(zone)

@@ -1,31 +1,70 @@
 //! After events: decide what they touched, compile, publish once, write down what was learned.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Estate, Family, Now, ServiceId};
-use crate::policy::{self, Decision};
-use crate::snapshot::{Compiled, Snapshot, compile};
+use hashbrown::{HashMap, hash_map::Entry};
+
+use crate::model::{Now, ServiceId};
+use crate::policy::{self, Memory};
+use crate::snapshot::{Compiled, Snapshot};
 
 use super::commits::{InFlight, Learned};
 use super::core::{Cause, Core, Hurry, Serving, StoreState};
 use super::event::{Effect, Effects, Notice};
-use super::record::{Key, LearnedVerdict, Op, Record};
+use super::record::{Key, LearnedMemory, LearnedVerdict, Op, Record};
+use super::services::{Decided, Rules};
+
+/// Services that were moved alike by one publish.
+#[derive(Debug)]
+pub(super) struct Moved {
+    from: Arc<Decided>,
+    to: Arc<Decided>,
+    trigger: &'static str,
+    took: Option<Duration>,
+    services: Vec<ServiceId>,
+}
+
+/// Services with the same key come to the same [`Outcome`].
+#[derive(PartialEq, Eq, Hash)]
+struct Group {
+    rules: *const Rules,
+    memory: *const Memory,
+    decided: Option<*const Decided>,
+    cause: Cause,
+}
+
+/// What deciding gave.
+struct Outcome {
+    decided: Arc<Decided>,
+    memory: Arc<Memory>,
+    /// Answers change.
+    changes: bool,
+    /// Its place in `moved`, if its regions change.
+    moved: Option<usize>,
+}
 
 impl Core {
-    /// Decides and compiles what the events since the last call have touched; publishes once. Call when the queue is empty, at most 10 ms after an event.
+    /// [`Self::settle_answers`] and [`Self::follow_up`].
     pub fn settle(&mut self, now: Now, effects: &mut Effects) {
+        self.settle_answers(now, effects);
+        self.follow_up(now, effects);
+    }
+
+    /// Decides and compiles what the events since the last call have touched; publishes once. Call when the queue is empty, at most 10 ms after an event.
+    pub fn settle_answers(&mut self, now: Now, effects: &mut Effects) {
         self.begin_serving(now);
         self.end_overrides(now, effects);
-        while let Some((at, service)) = self.wakes.first().copied().filter(|(at, _)| *at <= now.mono) {
-            self.wakes.remove(&(at, service));
-            if let Some(state) = self.services.get_mut(service.index()) {
-                state.wake_at = None;
+        while let Some((at, services)) = self.wakes.take_due(now.mono) {
+            for service in services {
+                if let Some(state) = self.services.get_mut(service.index()).filter(|state| state.wake_at == Some(at)) {
+                    state.wake_at = None;
+                    self.touch(service, Cause::Health { failing_since: None });
+                }
             }
-            self.touch(service, Cause::Health { failing_since: None });
         }
-        let changes = self.decide_dirty(now, effects);
+        let changes = self.decide_dirty(now);
         self.publish(changes, now, effects);
         if self.serving == Serving::Due {
             self.serving = Serving::Told;
@@ -36,6 +75,16 @@ impl Core {
             applied.at = now.wall;
             applied.clients_follow_by = now.wall.plus(self.longest_ttl(applied.moves.iter().map(|change| change.service)));
             effects.push(Effect::Reply { ticket, reply: Ok(applied) });
+        }
+    }
+
+    /// What can wait until the answers are out: telling people, writing down what was learned, the next plan and tick. Call after each
+    /// [`Self::settle_answers`], when its effects have been carried out.
+    pub fn follow_up(&mut self, now: Now, effects: &mut Effects) {
+        for Moved { from, to, trigger, took, services } in std::mem::take(&mut self.moved) {
+            let services = services.iter().map(|service| self.configuration.estate.service(*service).name.clone()).collect();
+            let (from, to) = (from.regions.clone(), to.regions.clone());
+            effects.push(Effect::Tell(Notice::Failover { services, from, to, trigger, took }));
         }
         if let Some(Hurry(hurry)) = self.plan_due.take() {
             effects.push(Effect::Probe { plan: self.plan, estate: self.configuration.estate.clone(), hurry });
@@ -73,61 +122,85 @@ impl Core {
         self.overrides.resolve(&estate);
     }
 
-    fn decide_dirty(&mut self, now: Now, effects: &mut Effects) -> Vec<(ServiceId, Arc<Compiled>)> {
-        let mut changes = Vec::new();
-        let estate = self.configuration.estate.clone();
-        for (service, cause) in std::mem::take(&mut self.dirty) {
+    fn decide_dirty(&mut self, now: Now) -> Vec<(ServiceId, Compiled)> {
+        let touched = self.dirty.take();
+        let mut changes = Vec::with_capacity(touched.len());
+        let mut outcomes: HashMap<Group, Outcome> = HashMap::new();
+        // Services that see other overrides than the rest are decided one by one.
+        let apart: HashSet<ServiceId> = self.overrides.resolved.iter().filter_map(|limited| limited.services.as_ref()).flatten().copied().collect();
+        let first_round = matches!(self.serving, Serving::FirstRound { .. });
+        for (service, cause) in touched {
             if matches!(cause, Cause::Health { .. }) && self.overrides.frozen.contains_key(&service) {
                 continue;
             }
             let Some(state) = self.services.get(service.index()) else { continue };
-            let decision = policy::decide(estate.service(service), &state.tree, &self.facts(), &state.memory, now);
-            if let Some(compiled) = self.decided(&estate, service, decision, cause, now, effects) {
-                changes.push((service, compiled));
+            let group = Group { rules: &*state.rules, memory: &*state.memory, decided: state.decided.as_ref().map(Arc::as_ptr), cause };
+            let alone;
+            let outcome = if apart.contains(&service) {
+                alone = self.decide(service, cause, now);
+                alone.as_ref()
+            } else {
+                match outcomes.entry(group) {
+                    Entry::Occupied(known) => Some(&*known.into_mut()),
+                    Entry::Vacant(place) => self.decide(service, cause, now).map(|outcome| &*place.insert(outcome)),
+                }
+            };
+            let (Some(outcome), Some(state)) = (outcome, self.services.get_mut(service.index())) else { continue };
+            if !first_round && !Arc::ptr_eq(&state.memory, &outcome.memory) {
+                state.memory = outcome.memory.clone();
+                self.commits.learned.memories.push(service);
+            }
+            let wake_at = outcome.decided.decision.wake_at;
+            if state.wake_at != wake_at {
+                state.wake_at.into_iter().for_each(|at| self.wakes.remove(at));
+                wake_at.into_iter().for_each(|at| self.wakes.insert(at, service));
+                state.wake_at = wake_at;
+            }
+            state.decided = Some(outcome.decided.clone());
+            if outcome.changes {
+                changes.push((service, outcome.decided.alike.of(state.slot, &mut self.cells)));
+            }
+            if let Some(moved) = outcome.moved.and_then(|at| self.moved.get_mut(at)) {
+                moved.services.push(service);
             }
         }
         changes
     }
 
-    /// Takes a decision; gives its compiled form if answers change.
-    fn decided(&mut self, estate: &Estate, service: ServiceId, decision: Decision, cause: Cause, now: Now, effects: &mut Effects) -> Option<Arc<Compiled>> {
-        let serving = self.serving != Serving::Told && matches!(self.serving, Serving::FirstRound { .. });
-        let state = self.services.get_mut(service.index())?;
-        if !serving && state.memory != decision.memory {
-            state.memory = decision.memory.clone();
-            self.commits.learned.memories.insert(service);
-        }
-        if state.wake_at != decision.wake_at {
-            state.wake_at.take().map(|at| self.wakes.remove(&(at, service)));
-            state.wake_at = decision.wake_at;
-            decision.wake_at.map(|at| self.wakes.insert((at, service)));
-        }
-        let same = state.compiled.is_some() && state.decision.families == decision.families && state.decision.ttl == decision.ttl;
-        if same {
-            state.decision = decision;
-            return None;
-        }
-        let first = state.compiled.is_none();
-        let before = regions(estate, &state.decision);
-        let after = regions(estate, &decision);
-        let compiled = compile(estate, service, &decision, &mut self.cells);
-        state.decision = decision;
-        let replaced = state.compiled.replace(compiled.clone());
-        self.transferable_changed(service, replaced.as_deref(), &compiled);
-        if !first && before != after && self.serving == Serving::Told {
+    /// Decides for one service, and for all in its group.
+    fn decide(&mut self, service: ServiceId, cause: Cause, now: Now) -> Option<Outcome> {
+        let estate = self.configuration.estate.clone();
+        let state = self.services.get(service.index())?;
+        let (rules, before) = (state.rules.clone(), state.decided.clone());
+        let decision = policy::decide(estate.service(service), &rules.tree, &self.facts(), &state.memory, now);
+        let memory = self.shares.memory(decision.memory.clone());
+        let decided = self.shares.decided(&estate, &rules, decision, &mut self.cells);
+        let same = |before: &Decided| before.decision.families == decided.decision.families && before.decision.ttl == decided.decision.ttl;
+        let changes = !before.as_deref().is_some_and(same);
+        let from = before.filter(|before| self.serving == Serving::Told && before.regions != decided.regions);
+        let moved = from.map(|from| {
             let (trigger, took) = match cause {
                 Cause::Health { failing_since } => ("health", failing_since.map(|since| now.mono.saturating_sub(since))),
                 Cause::Config => ("config", None),
                 Cause::Operator => ("operator", None),
             };
-            let join = |regions: BTreeSet<Arc<str>>| regions.iter().map(|region| &**region).collect::<Vec<_>>().join("+");
-            let service = estate.service(service).name.clone();
-            effects.push(Effect::Tell(Notice::Failover { service, from: join(before), to: join(after), trigger, took }));
-        }
-        Some(compiled)
+            self.moved_alike(Moved { from, to: decided.clone(), trigger, took, services: Vec::new() })
+        });
+        Some(Outcome { decided, memory, changes, moved })
     }
 
-    fn publish(&mut self, changes: Vec<(ServiceId, Arc<Compiled>)>, now: Now, effects: &mut Effects) {
+    /// The place in `moved` of those who move like this.
+    fn moved_alike(&mut self, new: Moved) -> usize {
+        let alike =
+            |moved: &Moved| (&moved.from.regions, &moved.to.regions, moved.trigger, moved.took) == (&new.from.regions, &new.to.regions, new.trigger, new.took);
+        self.moved.iter().position(alike).unwrap_or_else(|| {
+            self.moved.push(new);
+            self.moved.len() - 1
+        })
+    }
+
+    fn publish(&mut self, changes: Vec<(ServiceId, Compiled)>, now: Now, effects: &mut Effects) {
+        self.transferable_changed(&changes);
         self.raise_serials(now);
         let next = match &self.snapshot {
             Some(snapshot) if !self.rebuild => {
@@ -137,7 +210,9 @@ impl Core {
                 snapshot.with(self.generation + 1, changes)
             }
             _ => {
-                let decisions = self.services.iter().filter_map(|state| state.compiled.clone()).collect();
+                // Whatever makes the index stale makes every service dirty.
+                debug_assert_eq!(changes.len(), self.services.len());
+                let decisions = changes.into_iter().map(|(_, compiled)| compiled).collect();
                 let next = Snapshot::build(self.generation + 1, &self.configuration.zones, &self.configuration.estate, decisions, &mut self.cells)
                     .with_settings(self.configuration.answers.clone());
                 let next = self.renew_serials(next);
@@ -175,7 +250,9 @@ impl Core {
         if !self.dirty.is_empty() {
             return;
         }
-        let batch = std::mem::take(&mut self.commits.learned);
+        let mut batch = std::mem::take(&mut self.commits.learned);
+        batch.memories.sort_unstable();
+        batch.memories.dedup();
         let ops = self.learned_ops(&batch, now);
         self.commits.alive_at = now.mono;
         let commit = self.commits.number();
@@ -191,9 +268,10 @@ impl Core {
             let health = self.health.target(*target);
             ops.push(Op::Put(Key::Verdict(estate.target(*target).key.clone()), Record::Verdict(LearnedVerdict { state: health.state, since: health.since })));
         }
+        let mut remembered: HashMap<*const Memory, Arc<LearnedMemory>> = HashMap::new();
         for service in memories {
             if let Some(state) = self.services.get(service.index()) {
-                let memory = super::memory::remember(estate, &state.memory);
+                let memory = remembered.entry(&*state.memory).or_insert_with(|| Arc::new(super::memory::remember(estate, &state.memory))).clone();
                 ops.push(Op::Put(Key::Memory(estate.service(*service).name.clone()), Record::Memory(memory)));
             }
         }
@@ -209,7 +287,7 @@ impl Core {
             Serving::FirstRound { until, .. } => Some(until),
             _ => None,
         };
-        let hold = self.wakes.first().map(|(at, _)| *at);
+        let hold = self.wakes.first();
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
         let next = [first_round, hold, self.overrides.next_end(), retry, self.serials.next_at()].into_iter().flatten().min();
         if next != self.told_wake {
@@ -217,10 +295,4 @@ impl Core {
             effects.push(Effect::WakeAt(next));
         }
     }
-}
-
-/// Regions that a decision answers with, in either family.
-fn regions(estate: &Estate, decision: &Decision) -> BTreeSet<Arc<str>> {
-    let leaves = Family::ALL.iter().flat_map(|family| &decision.families[family.index()].leaves);
-    leaves.flat_map(|leaf| &leaf.pools).map(|pool| estate.region(estate.pool(*pool).region).name.clone()).collect()
 }

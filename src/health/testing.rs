@@ -169,7 +169,7 @@ impl Builder {
         }
         let form = form(&policy.join(" "));
         let resolved = self.estate.resolve(&form).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
-        let names = vec![Name::parse(&format!("{name}.api.example.com")).expect("a name")];
+        let names = [Name::parse(&format!("{name}.api.example.com")).expect("a name")].into_iter().collect();
         self.estate.services.push(Service {
             name: name.into(),
             names,

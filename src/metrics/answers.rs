@@ -12,7 +12,7 @@ use crate::snapshot::CellId;
 
 use super::catalog;
 use super::series::Series;
-use super::tracked::Tracked;
+use super::tracked::{OTHERS, Tracked};
 
 /// What "answered" looks back on.
 pub const WINDOW: Duration = Duration::from_secs(300);
@@ -33,6 +33,9 @@ pub fn pools_of(core: &Core, service: ServiceId) -> Vec<PoolId> {
     pools
 }
 
+/// Pools of a leaf, and answers by it.
+type Sum<'c> = (&'c [Arc<str>], u64);
+
 /// Counts since the start. A multivalue answer counts for each of its pools.
 pub fn collect(core: &Core, tracked: &Tracked, workers: &[Arc<Counters>], out: &mut Vec<Series>) {
     let estate = core.estate();
@@ -44,15 +47,26 @@ pub fn collect(core: &Core, tracked: &Tracked, workers: &[Arc<Counters>], out: &
             counts.extend(Rung::ALL.map(|rung| ((&*estate.service(*id).name, &*estate.pool(pool).name, rung), 0)));
         }
     }
-    for (service, pools, rung, cell) in core.cells().iter() {
-        if !services.contains(&**service) {
-            continue;
-        }
-        let count = cell_total(workers, cell);
+    // Those without series of their own are summed by pools first: they may be a hundred thousand.
+    let mut others: HashMap<(*const Arc<str>, Rung), Sum<'_>> = HashMap::new();
+    let mut add = |label, pools: &'_ [Arc<str>], rung, count| {
         // A pool that is gone has no region any more.
-        for pool in pools.iter().filter(|pool| regions.contains_key(&***pool)) {
-            *counts.entry((tracked.label(service), &**pool, rung)).or_default() += count;
+        for pool in pools {
+            if let Some((pool, _)) = regions.get_key_value(&**pool) {
+                *counts.entry((label, *pool, rung)).or_default() += count;
+            }
         }
+    };
+    for (service, pools, rung, cell) in core.cells().iter() {
+        let count = cell_total(workers, cell);
+        if tracked.has(service) {
+            add(&**service, pools, rung, count);
+        } else if tracked.others() && (count == 0 || services.contains(&**service)) {
+            others.entry((pools.as_ptr(), rung)).or_insert((pools, 0)).1 += count;
+        }
+    }
+    for ((_, rung), (pools, count)) in others {
+        add(OTHERS, pools, rung, count);
     }
     let mut series = Series::new(catalog::DNS_ANSWERS);
     for ((service, pool, rung), count) in counts {
@@ -62,51 +76,52 @@ pub fn collect(core: &Core, tracked: &Tracked, workers: &[Arc<Counters>], out: &
     out.push(series);
 }
 
-/// A counter, and the pools that its answers name.
-type Cell = (CellId, Arc<[Arc<str>]>);
-
 /// Samples of the cells' counters over [`WINDOW`].
 #[derive(Debug)]
 pub struct Answered {
-    /// Oldest first; counts by cell. The first one is [`WINDOW`] old, or the start of the process.
-    samples: VecDeque<(Duration, Vec<u64>)>,
-    /// By service: its cells and their pools.
-    cells: HashMap<Arc<str>, Vec<Cell>>,
-    cells_known: usize,
+    /// Oldest first; counts by cell, their low 32 bits: nobody is asked more often in one window. The first one is [`WINDOW`] old, or the start of the process.
+    samples: VecDeque<(Duration, Arc<[u32]>)>,
 }
 
 impl Default for Answered {
     fn default() -> Self {
         // Before the first sample every counter was 0.
-        Self { samples: VecDeque::from([(Duration::ZERO, Vec::new())]), cells: HashMap::new(), cells_known: 0 }
+        Self { samples: VecDeque::from([(Duration::ZERO, Arc::default())]) }
     }
 }
 
-impl Answered {
-    /// Learns cells that are new. Cells are never given back, so new ones stand at the end.
-    pub fn learn(&mut self, core: &Core) {
-        for (service, pools, _, cell) in core.cells().iter().skip(self.cells_known) {
-            self.cells.entry(service.clone()).or_default().push((cell, Arc::from(pools)));
-            self.cells_known += 1;
-        }
-    }
+/// Counts that all samples may hold together, about; with more cells than that, samples are taken less often.
+const COUNTS_MAX: usize = 1 << 20;
+/// Samples per window, at least and at most.
+const SAMPLES: (usize, usize) = (5, 30);
 
-    /// Remembers the counters as they are at `mono`.
-    pub fn sample(&mut self, mono: Duration, count: impl Fn(CellId) -> u64) {
-        let counts = (0..self.cells_known).map(|cell| count(CellId(u32::try_from(cell).unwrap_or(u32::MAX)))).collect();
+impl Answered {
+    /// Remembers the counters of the first `cells` cells as they are at `mono`.
+    pub fn sample(&mut self, mono: Duration, cells: u32, count: impl Fn(CellId) -> u64) {
+        let samples = (COUNTS_MAX / (cells as usize).max(1)).clamp(SAMPLES.0, SAMPLES.1) as u32;
+        let (last, known) = self.samples.back().map_or((None, None), |(at, counts)| (Some(*at), Some(counts)));
+        // Half a second less, because timers are never exact.
+        let every = (WINDOW / samples).saturating_sub(Duration::from_millis(500));
+        if 1 < self.samples.len() && last.is_some_and(|last| mono < last + every) {
+            return;
+        }
+        let counts: Vec<u32> = (0..cells).map(|cell| count(CellId(cell)) as u32).collect();
+        // While nobody asks, nothing is kept twice.
+        let counts = known.filter(|known| known[..] == counts[..]).cloned().unwrap_or_else(|| counts.into());
         self.samples.push_back((mono, counts));
         while self.samples.get(1).is_some_and(|(second, _)| *second + WINDOW <= mono) {
             self.samples.pop_front();
         }
     }
 
-    /// Shares by pool since the oldest sample, by name, summing to 1; a multivalue answer counts in equal parts. Empty if nothing was answered.
-    pub fn shares(&self, service: &str, count: impl Fn(CellId) -> u64) -> Vec<(Arc<str>, f64)> {
-        let oldest = self.samples.front().map(|(_, counts)| counts.as_slice()).unwrap_or_default();
+    /// Shares by pool of a service's cells since the oldest sample, by name, summing to 1; a multivalue answer counts in equal parts. Empty if nothing was answered.
+    pub fn shares<'c>(&self, cells: impl Iterator<Item = (CellId, &'c [Arc<str>])>, count: impl Fn(CellId) -> u64) -> Vec<(Arc<str>, f64)> {
+        let oldest = self.samples.front().map(|(_, counts)| &**counts).unwrap_or_default();
         let mut answers: BTreeMap<&Arc<str>, f64> = BTreeMap::new();
-        for (cell, pools) in self.cells.get(service).into_iter().flatten() {
-            let before = oldest.get(cell.0 as usize).copied().unwrap_or(0);
-            let part = count(*cell).saturating_sub(before) as f64 / pools.len().max(1) as f64;
+        for (cell, pools) in cells {
+            let now = count(cell);
+            let since = oldest.get(cell.0 as usize).map_or(now, |before| (now as u32).wrapping_sub(*before).into());
+            let part = since as f64 / pools.len().max(1) as f64;
             for pool in pools.iter() {
                 *answers.entry(pool).or_default() += part;
             }
@@ -120,10 +135,15 @@ impl Answered {
 mod tests {
     use super::*;
 
-    fn answered() -> Answered {
-        let pools = |names: &[&str]| -> Arc<[Arc<str>]> { names.iter().map(|name| Arc::from(*name)).collect() };
-        let cells = vec![(CellId(0), pools(&["prod"])), (CellId(1), pools(&["dr"])), (CellId(2), pools(&["dr", "prod"]))];
-        Answered { cells: HashMap::from([(Arc::from("orders"), cells)]), cells_known: 3, ..Answered::default() }
+    type Pools = Arc<[Arc<str>]>;
+
+    fn cells() -> Vec<(CellId, Pools)> {
+        let pools = |names: &[&str]| -> Pools { names.iter().map(|name| Arc::from(*name)).collect() };
+        vec![(CellId(0), pools(&["prod"])), (CellId(1), pools(&["dr"])), (CellId(2), pools(&["dr", "prod"]))]
+    }
+
+    fn shares(answered: &Answered, count: impl Fn(CellId) -> u64) -> String {
+        text(&answered.shares(cells().iter().map(|(cell, pools)| (*cell, &**pools)), count))
     }
 
     fn text(shares: &[(Arc<str>, f64)]) -> String {
@@ -132,23 +152,33 @@ mod tests {
 
     #[test]
     fn shares_are_those_of_the_last_five_minutes() {
-        let mut answered = answered();
+        let mut answered = Answered::default();
         let counts = [std::cell::Cell::new(0), std::cell::Cell::new(0), std::cell::Cell::new(0)];
         let count = |cell: CellId| counts[cell.0 as usize].get();
-        assert_eq!(text(&answered.shares("orders", count)), "", "nothing was answered yet");
+        assert_eq!(shares(&answered, count), "", "nothing was answered yet");
         counts[0].set(100);
-        assert_eq!(text(&answered.shares("orders", count)), "dr 0.00, prod 1.00", "also before the first sample");
+        assert_eq!(shares(&answered, count), "dr 0.00, prod 1.00", "also before the first sample");
         for at in 1..=60 {
-            answered.sample(Duration::from_secs(at * 10), count);
+            answered.sample(Duration::from_secs(at * 10), 3, count);
             counts[1].set(at * 10);
         }
         assert!(answered.samples.len() <= 32, "{} samples", answered.samples.len());
-        assert_eq!(text(&answered.shares("orders", count)), "dr 1.00, prod 0.00", "prod's answers are older than the window");
+        assert_eq!(shares(&answered, count), "dr 1.00, prod 0.00", "prod's answers are older than the window");
     }
 
     #[test]
     fn an_answer_with_two_pools_counts_half_for_each() {
-        let answered = answered();
-        assert_eq!(text(&answered.shares("orders", |cell| [30, 50, 20][cell.0 as usize])), "dr 0.60, prod 0.40");
+        assert_eq!(shares(&Answered::default(), |cell| [30, 50, 20][cell.0 as usize]), "dr 0.60, prod 0.40");
+    }
+
+    #[test]
+    fn many_cells_are_sampled_less_often_and_idle_ones_kept_once() {
+        let mut answered = Answered::default();
+        for at in 1..=60 {
+            answered.sample(Duration::from_secs(at * 10), 200_000, |_| at / 30);
+        }
+        assert!(answered.samples.len() <= SAMPLES.0 + 2, "{} samples", answered.samples.len());
+        let kept: std::collections::HashSet<*const u32> = answered.samples.iter().map(|(_, counts)| counts.as_ptr()).collect();
+        assert!(kept.len() <= 2, "{} kept", kept.len());
     }
 }

@@ -22,12 +22,17 @@ impl Buckets {
 
     /// Counts one observation.
     pub fn observe(&self, took: Duration) {
+        self.observe_many(took, 1);
+    }
+
+    /// Counts `times` equal ones.
+    pub fn observe_many(&self, took: Duration, times: u64) {
         let seconds = took.as_secs_f64();
         let at = self.bounds.partition_point(|bound| *bound < seconds);
         if let Some(count) = self.counts.get(at) {
-            count.fetch_add(1, Relaxed);
+            count.fetch_add(times, Relaxed);
         }
-        self.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).saturating_mul(times), Relaxed);
     }
 
     /// Writes a row.

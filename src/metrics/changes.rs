@@ -121,9 +121,15 @@ impl Changes {
                     State::Unknown => "endpoint.unknown",
                 }
             }
-            Notice::Failover { service, from, to, trigger, took } => {
-                self.failed_over(tracked.label(service), from, to, trigger, *took);
-                "service.failover"
+            Notice::Failover { services, from, to, trigger, took } => {
+                let own: Vec<&Arc<str>> = services.iter().filter(|service| tracked.has(service)).collect();
+                own.iter().for_each(|service| self.failed_over(service, 1, from, to, trigger, *took));
+                let others = (services.len() - own.len()) as u64;
+                if others > 0 {
+                    self.failed_over(&Arc::from(OTHERS), others, from, to, trigger, *took);
+                }
+                *self.events.entry("service.failover").or_default() += services.len() as u64;
+                return;
             }
             Notice::Traffic { .. } => "traffic.changed",
             Notice::TrafficUnusable { .. } => "traffic.unusable",
@@ -140,12 +146,11 @@ impl Changes {
         *self.events.entry(kind).or_default() += 1;
     }
 
-    fn failed_over(&mut self, service: &str, from: &str, to: &str, trigger: &'static str, took: Option<Duration>) {
-        let service: Arc<str> = Arc::from(service);
-        if let (Some(took), Some(durations)) = (took, self.durations.get(&service)) {
-            durations.observe(took);
+    fn failed_over(&mut self, service: &Arc<str>, count: u64, from: &str, to: &str, trigger: &'static str, took: Option<Duration>) {
+        if let (Some(took), Some(durations)) = (took, self.durations.get(service)) {
+            durations.observe_many(took, count);
         }
-        self.failover(service, from.to_string(), to.to_string(), trigger, 1);
+        self.failover(service.clone(), from.to_string(), to.to_string(), trigger, count);
     }
 
     pub(super) fn collect(&self, out: &mut Vec<Series>) {

@@ -38,6 +38,7 @@ use crate::answer::{Counters, cell_total};
 use crate::control::{Core, Notice};
 use crate::health::ProbeReport;
 use crate::model::{Estate, Now, TargetId, Timestamp};
+use crate::snapshot::Snapshot;
 
 pub use probe::ProbeMetrics;
 pub use transfers::TransferMetrics;
@@ -167,25 +168,28 @@ impl Metrics {
         lock(&self.calls).api_request(method, route, code, took);
     }
 
+    /// Makes room for the counters of a snapshot, so that no worker has to. Before it is published.
+    pub fn make_room(&self, snapshot: &Snapshot) {
+        lock(&self.workers).iter().for_each(|counters| counters.make_room(snapshot));
+    }
+
     /// Remembers the answer counters, for [`Self::answered`]. Every ten seconds.
     pub fn sample(&self, core: &Core, now: Now) {
         let workers = lock(&self.workers).clone();
         let mut answered = lock(&self.answered);
-        answered.learn(core);
-        answered.sample(now.mono, |cell| cell_total(&workers, cell));
+        answered.sample(now.mono, core.cells().len(), |cell| cell_total(&workers, cell));
     }
 
     /// Shares by pool (0 to 1, by name) that were answered for a service over the last five minutes; empty if nothing was.
-    pub fn answered(&self, service: &str) -> Vec<(Arc<str>, f64)> {
+    pub fn answered(&self, core: &Core, service: &str) -> Vec<(Arc<str>, f64)> {
         let workers = lock(&self.workers).clone();
-        lock(&self.answered).shares(service, |cell| cell_total(&workers, cell))
+        lock(&self.answered).shares(core.cells().of_service(service), |cell| cell_total(&workers, cell))
     }
 
     /// Everything as text.
     pub fn render(&self, core: &Core, now: Now) -> String {
         let tracked = lock(&self.tracked).clone();
         let workers = lock(&self.workers).clone();
-        lock(&self.answered).learn(core);
         let mut out = Vec::new();
         self.node(&mut out);
         dns::collect(core, &workers, &mut out);

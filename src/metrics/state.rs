@@ -92,8 +92,7 @@ fn state_word(view: &EndpointView<'_>) -> &'static str {
 }
 
 fn in_answers(core: &Core) -> HashSet<EndpointId> {
-    let services = (0..core.estate().services.len()).map(ServiceId::at);
-    let leaves = services.flat_map(|id| core.service(id).decision.families.iter().flat_map(|family| &family.leaves));
+    let leaves = core.decisions().flat_map(|decision| decision.families.iter().flat_map(|family| &family.leaves));
     leaves.flat_map(|leaf| leaf.endpoints.iter().copied()).collect()
 }
 

@@ -1,6 +1,6 @@
 //! Which services have series of their own (`metrics.services_max`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::model::{Estate, ServiceId};
@@ -13,6 +13,8 @@ pub const OTHERS: &str = "_others";
 pub struct Tracked {
     ids: Vec<ServiceId>,
     names: BTreeSet<Arc<str>>,
+    /// The same, for looking up.
+    own: HashSet<Arc<str>>,
     others: bool,
 }
 
@@ -21,9 +23,10 @@ impl Tracked {
     pub fn new(estate: &Estate, services_max: usize) -> Self {
         let tracked = estate.services.iter().enumerate().filter(|(at, service)| *at < services_max || service.metrics);
         let ids: Vec<ServiceId> = tracked.map(|(at, _)| ServiceId::at(at)).collect();
-        let names = ids.iter().map(|id| estate.service(*id).name.clone()).collect();
+        let names: BTreeSet<Arc<str>> = ids.iter().map(|id| estate.service(*id).name.clone()).collect();
+        let own = names.iter().cloned().collect();
         let others = ids.len() < estate.services.len();
-        Self { ids, names, others }
+        Self { ids, names, own, others }
     }
 
     /// In file order.
@@ -41,8 +44,8 @@ impl Tracked {
         self.others
     }
 
-    /// The `service` label of a service.
-    pub fn label<'a>(&self, service: &'a str) -> &'a str {
-        if self.names.contains(service) { service } else { OTHERS }
+    /// This service has series of its own.
+    pub fn has(&self, service: &str) -> bool {
+        self.own.contains(service)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
-use super::{Choice, EndpointId, Family, Monitor, MonitorId, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, ServiceId, TargetId};
+use super::{Choice, EndpointId, Family, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, ServiceId, TargetId};
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +102,7 @@ pub struct Service {
     /// Its name in the file (`[service.NAME]`).
     pub name: Arc<str>,
     /// Host names, lower case, fully qualified; may start with `*`.
-    pub names: Vec<Name>,
+    pub names: Names,
     /// The file's policy as written.
     pub form: Arc<PolicyForm>,
     /// The file's policy resolved.

@@ -1,5 +1,6 @@
 //! What a decision is.
 
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use crate::model::{EndpointId, PoolId};
@@ -7,7 +8,7 @@ use crate::model::{EndpointId, PoolId};
 use super::Memory;
 
 /// What a service answers until something changes.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Decision {
     /// By [`Family::index`](crate::model::Family::index).
     pub families: [FamilyDecision; 2],
@@ -20,7 +21,7 @@ pub struct Decision {
 }
 
 /// A decision for one address family.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FamilyDecision {
     /// What is answered.
     pub verdict: Verdict,
@@ -51,6 +52,16 @@ pub struct Leaf {
     pub rung: Rung,
     /// The serving set of this family (S4), before the cut to `max_answers`, in the order of tiers, then file.
     pub endpoints: Vec<EndpointId>,
+}
+
+/// Shares are numbers, never NaN.
+impl Eq for Leaf {}
+
+impl Hash for Leaf {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Self { pools, share, rung, endpoints } = self;
+        (pools, share.to_bits(), rung, endpoints).hash(hasher);
+    }
 }
 
 /// Steps of the ladder (SEMANTICS, 9), best first. The `reason` label.

@@ -52,7 +52,7 @@ pub enum OverrideTarget {
 }
 
 /// What must be remembered of a service between decisions. `held` and `last` are stored; the rest may be lost in a restart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Memory {
     /// Pools that have returned or will, and are kept out by failback; ordered by pool, then family.
     pub held: Vec<Hold>,
@@ -79,7 +79,7 @@ impl Memory {
 }
 
 /// A hold (SEMANTICS, 11): one service × pool × address family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hold {
     /// The pool kept out.
     pub pool: PoolId,

@@ -134,7 +134,7 @@ impl Ladder<'_> {
     }
 
     fn servfail(&self, why: &str) -> FamilyDecision {
-        FamilyDecision { verdict: Verdict::ServFail(format!("{}: {why}", self.service.name)), leaves: Vec::new() }
+        FamilyDecision { verdict: Verdict::ServFail(why.to_string()), leaves: Vec::new() }
     }
 }
 

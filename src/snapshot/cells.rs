@@ -2,13 +2,16 @@
 //!
 //! Both are found by name, so that counters go on over publishes and reloads. Cells are never given back: there are as many as
 //! (service, pools, rung) were ever answered, and nothing here is on the query path.
+//!
+//! The cells of a service are a chain: a change that touches 100,000 services walks memory in order and hashes nothing.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::model::{Estate, PoolId, ServiceId};
-use crate::policy::Rung;
+use crate::model::{Estate, Interner, PoolId, ServiceId};
+use crate::policy::{Decision, Rung, Verdict};
 use crate::wire::{Name, fold, hash_octets};
 
 use super::compiled::Body;
@@ -26,48 +29,148 @@ impl ZoneSlot {
     pub const OUTSIDE: ZoneSlot = ZoneSlot(0);
 }
 
+/// A service as cells know it: survives reloads by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceSlot(u32);
+
+/// Pools and rung of a leaf: what tells the cells of one service apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct LeafKey(u32);
+
+/// The cells of a decision's leaves: those of A, then those of AAAA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cells {
+    /// Nearly every service has one or two leaves.
+    Few([CellId; 2]),
+    /// More.
+    Many(Box<[CellId]>),
+}
+
+/// End of a chain.
+const NONE: u32 = u32::MAX;
+/// Leaves beyond which a service's chain is not walked for each of them.
+const WALKED_MAX: usize = 8;
+
 /// Gives out cells and zone slots; owned by `control`, read by `metrics`. Knows the bodies in use, too, so that equal decisions share one.
 #[derive(Debug, Default)]
 pub struct CellMap {
     cells: Vec<Cell>,
-    by_name: HashTable<u32>,
-    pool_sets: Vec<Arc<[Arc<str>]>>,
-    pool_sets_by_name: HashTable<u32>,
+    services: Vec<Counted>,
+    services_by_name: HashTable<u32>,
+    leaves: Vec<Leaf>,
+    leaves_by_name: HashTable<u32>,
     zones: Vec<Name>,
-    bodies: HashTable<(u64, Arc<Body>)>,
-    bodies_sweep_at: usize,
+    bodies: Interner<Body>,
 }
 
 #[derive(Debug)]
 struct Cell {
-    service: Arc<str>,
-    pools: u32,
+    service: ServiceSlot,
+    leaf: LeafKey,
+    /// The service's next one.
+    next: u32,
+}
+
+/// A service that has, or had, cells.
+#[derive(Debug)]
+struct Counted {
+    name: Arc<str>,
+    first: u32,
+}
+
+#[derive(Debug)]
+struct Leaf {
+    pools: Arc<[Arc<str>]>,
     rung: Rung,
 }
 
 impl CellMap {
+    /// The place of a service, made on first use.
+    pub fn service(&mut self, name: &Arc<str>) -> ServiceSlot {
+        let hash = hash_octets(name.as_bytes());
+        if let Some(found) = self.slot_named(name) {
+            return found;
+        }
+        let made = u32::try_from(self.services.len()).unwrap_or(u32::MAX);
+        self.services.push(Counted { name: name.clone(), first: NONE });
+        let services = &self.services;
+        self.services_by_name.insert_unique(hash, made, |at| services.get(*at as usize).map_or(0, |known| hash_octets(known.name.as_bytes())));
+        ServiceSlot(made)
+    }
+
+    fn slot_named(&self, name: &str) -> Option<ServiceSlot> {
+        let same = |at: &u32| self.services.get(*at as usize).is_some_and(|known| *known.name == *name);
+        self.services_by_name.find(hash_octets(name.as_bytes()), same).copied().map(ServiceSlot)
+    }
+
     /// The cell of (service, pools, rung), made on first use.
     pub fn cell(&mut self, estate: &Estate, service: ServiceId, pools: &[PoolId], rung: Rung) -> CellId {
-        let pools = self.pool_set(estate, pools);
-        let service = &estate.service(service).name;
-        let hash = cell_hash(service, pools, rung);
-        let same = |cell: &Cell| cell.pools == pools && cell.rung == rung && cell.service == *service;
-        if let Some(found) = self.by_name.find(hash, |at| self.cells.get(*at as usize).is_some_and(same)) {
-            return CellId(*found);
-        }
+        let slot = self.service(&estate.service(service).name);
+        let leaf = self.leaf(estate, pools, rung);
+        self.cell_of(slot, leaf)
+    }
+
+    fn cell_of(&mut self, service: ServiceSlot, leaf: LeafKey) -> CellId {
+        let found = self.chain(service).find(|(_, cell)| cell.leaf == leaf).map(|(id, _)| id);
+        found.unwrap_or_else(|| self.add(service, leaf))
+    }
+
+    fn add(&mut self, service: ServiceSlot, leaf: LeafKey) -> CellId {
         let made = self.len();
-        self.cells.push(Cell { service: service.clone(), pools, rung });
-        let cells = &self.cells;
-        self.by_name.insert_unique(hash, made, |at| cells.get(*at as usize).map_or(0, |cell| cell_hash(&cell.service, cell.pools, cell.rung)));
+        if let Some(counted) = self.services.get_mut(service.0 as usize) {
+            self.cells.push(Cell { service, leaf, next: counted.first });
+            counted.first = made;
+        }
         CellId(made)
     }
 
-    /// All cells so far: service name, pool names, rung, cell.
-    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &[Arc<str>], Rung, CellId)> {
-        self.cells.iter().zip(0..).map(|(cell, id)| {
-            let pools = self.pool_sets.get(cell.pools as usize).map_or(&[][..], |pools| pools);
-            (&cell.service, pools, cell.rung, CellId(id))
+    fn chain(&self, service: ServiceSlot) -> impl Iterator<Item = (CellId, &Cell)> {
+        let mut at = self.services.get(service.0 as usize).map_or(NONE, |counted| counted.first);
+        std::iter::from_fn(move || {
+            let cell = self.cells.get(at as usize)?;
+            Some((CellId(std::mem::replace(&mut at, cell.next)), cell))
         })
+    }
+
+    /// What cells a decision needs, whichever service's it is.
+    pub(super) fn leaves(&mut self, estate: &Estate, decision: &Decision) -> Box<[LeafKey]> {
+        let answering = decision.families.iter().filter(|decided| decided.verdict == Verdict::Answer);
+        answering.flat_map(|decided| &decided.leaves).map(|leaf| self.leaf(estate, &leaf.pools, leaf.rung)).collect()
+    }
+
+    /// The cells of a service for these leaves, made on first use.
+    pub(super) fn cells(&mut self, service: ServiceSlot, leaves: &[LeafKey]) -> Cells {
+        match leaves {
+            [] => Cells::Few([CellId(NONE), CellId(NONE)]),
+            [one] => Cells::Few([self.cell_of(service, *one), CellId(NONE)]),
+            [one, two] => Cells::Few([self.cell_of(service, *one), self.cell_of(service, *two)]),
+            many if many.len() <= WALKED_MAX => Cells::Many(many.iter().map(|leaf| self.cell_of(service, *leaf)).collect()),
+            many => {
+                let mut known: HashMap<LeafKey, CellId> = self.chain(service).map(|(id, cell)| (cell.leaf, id)).collect();
+                Cells::Many(many.iter().map(|leaf| *known.entry(*leaf).or_insert_with(|| self.add(service, *leaf))).collect())
+            }
+        }
+    }
+
+    /// All cells from a number on: service name, pool names, rung, cell. Cells are never given back, so new ones stand at the end.
+    pub fn iter_from(&self, first: u32) -> impl Iterator<Item = (&Arc<str>, &Arc<[Arc<str>]>, Rung, CellId)> {
+        let new = self.cells.get(first as usize..).unwrap_or_default();
+        new.iter().zip(first..).filter_map(|(cell, id)| {
+            let (service, leaf) = self.services.get(cell.service.0 as usize).zip(self.leaves.get(cell.leaf.0 as usize))?;
+            Some((&service.name, &leaf.pools, leaf.rung, CellId(id)))
+        })
+    }
+
+    /// All cells so far.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<[Arc<str>]>, Rung, CellId)> {
+        self.iter_from(0)
+    }
+
+    /// The cells of the service of this name, and the pools that their answers name.
+    pub fn of_service(&self, name: &str) -> impl Iterator<Item = (CellId, &[Arc<str>])> {
+        let slot = self.slot_named(name);
+        let chain = slot.into_iter().flat_map(|slot| self.chain(slot));
+        chain.filter_map(|(id, cell)| Some((id, &*self.leaves.get(cell.leaf.0 as usize)?.pools)))
     }
 
     /// How many there are.
@@ -99,41 +202,47 @@ impl CellMap {
         self.zones.get((slot.0 as usize).checked_sub(1)?)
     }
 
-    /// The body equal to `body` that is in use already, or `body` itself. Bodies that nobody uses any more are forgotten now and then.
-    pub(super) fn share(&mut self, hash: u64, body: Body) -> Arc<Body> {
-        if let Some((_, shared)) = self.bodies.find(hash, |(known, shared)| *known == hash && **shared == body) {
-            return shared.clone();
-        }
-        if self.bodies.len() >= self.bodies_sweep_at {
-            self.bodies.retain(|(_, body)| Arc::strong_count(body) > 1);
-            self.bodies_sweep_at = (self.bodies.len() * 2).max(1024);
-        }
-        let body = Arc::new(body);
-        self.bodies.insert_unique(hash, (hash, body.clone()), |(hash, _)| *hash);
-        body
+    /// The body equal to `body` that is in use already, or `body` itself.
+    pub(super) fn share(&mut self, body: Body) -> Arc<Body> {
+        self.bodies.share(body)
     }
 
-    fn pool_set(&mut self, estate: &Estate, pools: &[PoolId]) -> u32 {
+    fn leaf(&mut self, estate: &Estate, pools: &[PoolId], rung: Rung) -> LeafKey {
         let names = || pools.iter().map(|pool| &estate.pool(*pool).name);
-        let hash = names_hash(names());
-        let sets = &self.pool_sets;
-        if let Some(found) = self.pool_sets_by_name.find(hash, |at| sets.get(*at as usize).is_some_and(|set| set.iter().eq(names()))) {
-            return *found;
+        let hash = leaf_hash(names(), rung);
+        let leaves = &self.leaves;
+        let same = |at: &u32| leaves.get(*at as usize).is_some_and(|leaf| leaf.rung == rung && leaf.pools.iter().eq(names()));
+        if let Some(found) = self.leaves_by_name.find(hash, same) {
+            return LeafKey(*found);
         }
-        let made = u32::try_from(sets.len()).unwrap_or(u32::MAX);
-        self.pool_sets.push(names().cloned().collect());
-        let sets = &self.pool_sets;
-        self.pool_sets_by_name.insert_unique(hash, made, |at| sets.get(*at as usize).map_or(0, |set| names_hash(set.iter())));
-        made
+        let made = u32::try_from(leaves.len()).unwrap_or(u32::MAX);
+        self.leaves.push(Leaf { pools: names().cloned().collect(), rung });
+        let leaves = &self.leaves;
+        self.leaves_by_name.insert_unique(hash, made, |at| leaves.get(*at as usize).map_or(0, |leaf| leaf_hash(leaf.pools.iter(), leaf.rung)));
+        LeafKey(made)
     }
 }
 
-fn names_hash<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> u64 {
-    names.fold(1, |hash, name| fold(hash ^ hash_octets(name.as_bytes())))
+fn leaf_hash<'a>(pools: impl Iterator<Item = &'a Arc<str>>, rung: Rung) -> u64 {
+    pools.fold(rung as u64, |hash, name| fold(hash ^ hash_octets(name.as_bytes())))
 }
 
-fn cell_hash(service: &str, pools: u32, rung: Rung) -> u64 {
-    fold(hash_octets(service.as_bytes()) ^ u64::from(pools) << 8 ^ rung as u64)
+impl Cells {
+    pub(super) fn get(&self, leaf: usize) -> Option<CellId> {
+        match self {
+            Cells::Few(few) => few.get(leaf).copied().filter(|cell| cell.0 != NONE),
+            Cells::Many(many) => many.get(leaf).copied(),
+        }
+    }
+
+    /// Every one is below this.
+    pub(super) fn end(&self) -> u32 {
+        let all = match self {
+            Cells::Few(few) => &few[..],
+            Cells::Many(many) => many,
+        };
+        all.iter().filter(|cell| cell.0 != NONE).map(|cell| cell.0 + 1).max().unwrap_or(0)
+    }
 }
 
 #[cfg(test)]
@@ -145,7 +254,7 @@ mod tests {
         let pool = |name: &&str| Pool { name: (*name).into(), region: RegionId(0), endpoints: Vec::new(), min_up: 1, min_active: None };
         let service = |name: &&str| Service {
             name: (*name).into(),
-            names: Vec::new(),
+            names: Default::default(),
             form: Arc::new(PolicyForm::new(Choice::Failover(Vec::new()))),
             policy: Arc::new(Node::Pool(PoolId(0))),
             ttl: 30,
@@ -185,14 +294,22 @@ mod tests {
     }
 
     #[test]
-    fn bodies_that_nobody_uses_are_forgotten() {
+    fn a_service_keeps_its_cells_however_many_leaves_a_decision_has() {
+        let names: Vec<String> = (0..40).map(|number| format!("p{number}")).collect();
+        let estate = estate(&names.iter().map(String::as_str).collect::<Vec<_>>(), &["orders", "portal"]);
         let mut cells = CellMap::default();
-        let body = |ttl| Body { ttl, families: [crate::snapshot::FamilyBody::NoData, crate::snapshot::FamilyBody::NoData] };
-        let kept = cells.share(0, body(0));
-        for ttl in 1..5000 {
-            cells.share(u64::from(ttl), body(ttl));
+        let slots = estate.services.iter().map(|service| cells.service(&service.name)).collect::<Vec<_>>();
+        let keys: Vec<LeafKey> = (0..40).map(|pool| cells.leaf(&estate, &[PoolId(pool)], Rung::Policy)).collect();
+        for slot in slots {
+            let by_one: Vec<CellId> = keys.iter().take(20).filter_map(|key| cells.cells(slot, &[*key]).get(0)).collect();
+            let many = cells.cells(slot, &keys);
+            assert_eq!((0..20).filter_map(|leaf| many.get(leaf)).collect::<Vec<_>>(), by_one);
+            let all: std::collections::BTreeSet<CellId> = (0..40).filter_map(|leaf| many.get(leaf)).collect();
+            assert_eq!((all.len(), many.get(40), many.end()), (40, None, cells.len()));
+            assert_eq!(cells.cells(slot, &keys), many);
         }
-        assert!(cells.bodies.len() <= 1025);
-        assert!(Arc::ptr_eq(&kept, &cells.share(0, body(0))));
+        assert_eq!(cells.len(), 80);
+        assert_eq!(cells.of_service("portal").map(|(cell, _)| cell.0).collect::<Vec<_>>(), (40..80).rev().collect::<Vec<_>>());
+        assert_eq!(cells.of_service("unheard-of").count(), 0);
     }
 }

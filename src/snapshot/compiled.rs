@@ -1,13 +1,13 @@
 //! A decision in wire form: intervals, records, TTL.
 
-use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{EndpointId, Estate, Family, ServiceId};
 use crate::policy::{Decision, FamilyDecision, Verdict};
-use crate::wire::{fold, rtype};
+use crate::wire::rtype;
 
+use super::cells::{Cells, LeafKey, ServiceSlot};
 use super::{CellId, CellMap, Intervals};
 
 /// Octets of explaining text in an Extended DNS Error (RFC 8914).
@@ -16,11 +16,17 @@ const EXTRA_TEXT_OCTETS_MAX: usize = 200;
 const ANSWERS_MAX: usize = 1000;
 
 /// A service's decision in wire form; equal decisions share their body.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Compiled {
     body: Arc<Body>,
-    /// Of the leaves of A, then of AAAA.
-    cells: Box<[CellId]>,
+    cells: Cells,
+}
+
+/// What all services that are decided alike have in common of [`Compiled`].
+#[derive(Debug)]
+pub struct Alike {
+    body: Arc<Body>,
+    leaves: Box<[LeafKey]>,
 }
 
 /// What of a decision depends on nothing but addresses, shares and TTL.
@@ -90,12 +96,12 @@ impl Compiled {
             (Family::V6, [FamilyBody::Answer { leaves, .. }, _]) => leaves.len(),
             _ => 0,
         };
-        self.cells.get(before + leaf).copied()
+        self.cells.get(before + leaf)
     }
 
     /// Every cell of this decision is below this.
     pub fn cells_end(&self) -> u32 {
-        self.cells.iter().map(|cell| cell.0 + 1).max().unwrap_or(0)
+        self.cells.end()
     }
 }
 
@@ -141,17 +147,26 @@ impl Sampled {
 }
 
 /// Compiles a decision: records in wire form, intervals, TTL.
-pub fn compile(estate: &Estate, service: ServiceId, decision: &Decision, cells: &mut CellMap) -> Arc<Compiled> {
-    let max_answers = usize::from(estate.service(service).max_answers).clamp(1, ANSWERS_MAX);
-    let [v4, v6] = &decision.families;
-    let family_body = |decided: &FamilyDecision, family| compile_family(estate, decided, family, decision.ttl, max_answers);
-    let body = Body { ttl: decision.ttl, families: [family_body(v4, Family::V4), family_body(v6, Family::V6)] };
-    let answering = decision.families.iter().filter(|decided| decided.verdict == Verdict::Answer);
-    let leaves = answering.flat_map(|decided| &decided.leaves);
-    let leaf_cells = leaves.map(|leaf| cells.cell(estate, service, &leaf.pools, leaf.rung)).collect();
-    let mut hasher = FoldHasher(body.ttl.into());
-    body.hash(&mut hasher);
-    Arc::new(Compiled { body: cells.share(hasher.finish(), body), cells: leaf_cells })
+pub fn compile(estate: &Estate, service: ServiceId, decision: &Decision, cells: &mut CellMap) -> Compiled {
+    let service = estate.service(service);
+    let slot = cells.service(&service.name);
+    Alike::compile(estate, service.max_answers, decision, cells).of(slot, cells)
+}
+
+impl Alike {
+    /// Compiles a decision for all services with this `max_answers` that come to it.
+    pub fn compile(estate: &Estate, max_answers: u16, decision: &Decision, cells: &mut CellMap) -> Self {
+        let max_answers = usize::from(max_answers).clamp(1, ANSWERS_MAX);
+        let [v4, v6] = &decision.families;
+        let family_body = |decided: &FamilyDecision, family| compile_family(estate, decided, family, decision.ttl, max_answers);
+        let body = Body { ttl: decision.ttl, families: [family_body(v4, Family::V4), family_body(v6, Family::V6)] };
+        Self { body: cells.share(body), leaves: cells.leaves(estate, decision) }
+    }
+
+    /// For one of them.
+    pub fn of(&self, service: ServiceSlot, cells: &mut CellMap) -> Compiled {
+        Compiled { body: self.body.clone(), cells: cells.cells(service, &self.leaves) }
+    }
 }
 
 fn compile_family(estate: &Estate, decided: &FamilyDecision, family: Family, ttl: u32, max_answers: usize) -> FamilyBody {
@@ -231,18 +246,5 @@ fn put_address(records: &mut Vec<u8>, address: IpAddr, ttl: u32) {
     match address {
         IpAddr::V4(address) => put(rtype::A, &address.octets()),
         IpAddr::V6(address) => put(rtype::AAAA, &address.octets()),
-    }
-}
-
-/// The name index's hash, for bodies: the same in every run.
-struct FoldHasher(u64);
-
-impl Hasher for FoldHasher {
-    fn write(&mut self, octets: &[u8]) {
-        self.0 = fold(self.0 ^ crate::wire::hash_octets(octets));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

@@ -60,6 +60,7 @@ pub struct Records {
     set: usize,
     record: usize,
     service: usize,
+    /// Where the name at hand begins among the service's.
     name: usize,
     /// Among the addresses of the name at hand, both families.
     address: usize,
@@ -74,7 +75,7 @@ impl Records {
             return self.static_step(set, &records.apex);
         }
         let Some(service) = content.estate.services.get(self.service) else { return Step::End };
-        let Some(name) = service.names.get(self.name) else {
+        let Some(name) = service.names.wire_at(self.name) else {
             (self.service, self.name, self.address) = (self.service + 1, 0, 0);
             return Step::Nothing;
         };
@@ -87,10 +88,10 @@ impl Records {
         match found {
             Some((rtype, ttl, rdata)) => {
                 self.address += 1;
-                Step::Record(Record { owner: name.wire(), rtype, ttl, rdata })
+                Step::Record(Record { owner: name, rtype, ttl, rdata })
             }
             None => {
-                (self.name, self.address) = (self.name + 1, 0);
+                (self.name, self.address) = (self.name + name.len(), 0);
                 Step::Nothing
             }
         }
@@ -112,9 +113,9 @@ impl Records {
 }
 
 /// Whether queries for `name` in this zone get this service's answer: the index knows.
-fn is_served(snapshot: &Snapshot, name: &Name, service: ServiceId, zone: u16) -> bool {
+fn is_served(snapshot: &Snapshot, name: &[u8], service: ServiceId, zone: u16) -> bool {
     let mut lowered = Lowered::default();
-    lowered.set(name.wire());
+    lowered.set(name);
     match snapshot.names().find(&lowered) {
         Found::Name(slot) if slot.zone() == zone => match snapshot.names().what(&slot) {
             What::Service(found) => found == service,

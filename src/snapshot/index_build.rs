@@ -26,7 +26,7 @@ impl NameIndex {
         let sets: usize = zones.iter().map(|zone| zone.sets.len()).sum();
         let mut index = NameIndex::default();
         index.table.reserve(names + sets, |_| 0);
-        let octets: usize = estate.services.iter().flat_map(|service| &service.names).map(|name| name.wire().len()).sum();
+        let octets: usize = estate.services.iter().map(|service| service.names.octets()).sum();
         index.arena.reserve(octets);
 
         let zones = zones.get(..ZONES_MAX).unwrap_or(zones);
@@ -42,7 +42,7 @@ impl NameIndex {
             index.add_extras(number, zone, owners);
         }
         for (number, service) in estate.services.iter().enumerate() {
-            for name in &service.names {
+            for name in service.names.wires() {
                 index.add_service(name, ServiceId::at(number));
             }
         }
@@ -68,7 +68,7 @@ impl NameIndex {
     }
 
     fn find_parents(&mut self, zones: &[Arc<Zone>]) {
-        let parents: Vec<Option<u16>> = zones.iter().map(|zone| self.nearest_above(&zone.apex).map(|slot| slot.zone)).collect();
+        let parents: Vec<Option<u16>> = zones.iter().map(|zone| self.nearest_above(zone.apex.wire()).map(|slot| slot.zone)).collect();
         for (zone, parent) in self.zones.iter_mut().zip(parents) {
             zone.parent = parent;
         }
@@ -85,7 +85,7 @@ impl NameIndex {
                 continue;
             }
             // Occluded: below a cut, or inside another of our zones.
-            if !self.nearest_above(owner).is_some_and(|above| above.kind != Kind::Cut && above.zone == number) {
+            if !self.nearest_above(owner.wire()).is_some_and(|above| above.kind != Kind::Cut && above.zone == number) {
                 continue;
             }
             let value = self.add_static(owner, &zone.apex, owners);
@@ -155,26 +155,26 @@ impl NameIndex {
         self.get(name.wire(), hash_octets(name.wire())).is_some_and(|slot| slot.zone == zone && slot.kind == Kind::Static)
     }
 
-    fn add_service(&mut self, name: &Name, service: ServiceId) {
-        let hash = hash_octets(name.wire());
-        match self.get(name.wire(), hash) {
+    fn add_service(&mut self, name: &[u8], service: ServiceId) {
+        let hash = hash_octets(name);
+        match self.get(name, hash) {
             Some(Slot { kind: Kind::Static, value, .. }) => {
                 if let Some(held) = self.statics.get_mut(value as usize) {
                     held.service = service.0;
                 }
             }
             Some(Slot { kind: Kind::Cut | Kind::Service, .. }) => (),
-            Some(Slot { kind: Kind::Empty, zone, .. }) => self.put(name.wire(), Kind::Service, service.0, zone),
+            Some(Slot { kind: Kind::Empty, zone, .. }) => self.put(name, Kind::Service, service.0, zone),
             None => match self.nearest_above(name) {
-                Some(above) if above.kind != Kind::Cut => self.put(name.wire(), Kind::Service, service.0, above.zone),
+                Some(above) if above.kind != Kind::Cut => self.put(name, Kind::Service, service.0, above.zone),
                 _ => (),
             },
         }
     }
 
     /// The nearest ancestor that is in the index; not the name itself.
-    fn nearest_above(&self, name: &Name) -> Option<Slot> {
-        let mut rest = name.wire();
+    fn nearest_above(&self, name: &[u8]) -> Option<Slot> {
+        let mut rest = name;
         while let Some(above) = parent(rest) {
             if let Some(slot) = self.get(above, hash_octets(above)) {
                 return Some(slot);

@@ -7,8 +7,8 @@
 //! ```text
 //! zones ──┐                                  ┌─ NameIndex ── names → Slot ─┬─ service ──┐
 //!         ├─▶ Snapshot::build ─▶ Snapshot ───┤                            └─ Sets       │
-//! services┘                                  └─ chunks ── Arc<Compiled> ◀───────────────┘
-//! Decision ─▶ compile ─▶ Arc<Compiled> ─▶ Snapshot::with
+//! services┘                                  └─ chunks ── Compiled ◀────────────────────┘
+//! Decision ─▶ compile ─▶ Compiled ─▶ Snapshot::with
 //! ```
 //!
 //! Never here: queries, counters, anything that changes after publishing.
@@ -28,8 +28,8 @@ use std::sync::Arc;
 use crate::model::{AnswerSettings, Estate, ServiceId};
 use crate::zone::Zone;
 
-pub use cells::{CellId, CellMap, ZoneSlot};
-pub use compiled::{Body, Compiled, FamilyBody, LeafBody, Sampled, compile};
+pub use cells::{CellId, CellMap, ServiceSlot, ZoneSlot};
+pub use compiled::{Alike, Body, Compiled, FamilyBody, LeafBody, Sampled, compile};
 pub use content::Content;
 pub use index::{Found, NameIndex, Slot, StaticName, What, ZoneEntry};
 pub use intervals::Intervals;
@@ -45,7 +45,7 @@ pub struct Snapshot {
     pub generation: u64,
     names: Arc<NameIndex>,
     settings: Arc<AnswerSettings>,
-    chunks: Vec<Arc<[Arc<Compiled>]>>,
+    chunks: Vec<Arc<[Compiled]>>,
     services: usize,
     cells: u32,
     /// `None`: nothing can be transferred.
@@ -56,11 +56,12 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// A whole snapshot: name index from zones and services, one compiled decision per service in [`ServiceId`] order.
-    pub fn build(generation: u64, zones: &[Arc<Zone>], estate: &Estate, decisions: Vec<Arc<Compiled>>, cells: &mut CellMap) -> Self {
+    pub fn build(generation: u64, zones: &[Arc<Zone>], estate: &Estate, decisions: Vec<Compiled>, cells: &mut CellMap) -> Self {
         let names = Arc::new(NameIndex::build(zones, estate, cells));
         let services = decisions.len();
         let highest = decisions.iter().map(|compiled| compiled.cells_end()).max().unwrap_or(0);
-        let chunks = decisions.chunks(CHUNK).map(Arc::from).collect();
+        let mut decisions = decisions.into_iter();
+        let chunks = std::iter::from_fn(|| Some(decisions.by_ref().take(CHUNK).collect::<Arc<[Compiled]>>()).filter(|chunk| !chunk.is_empty())).collect();
         Self { generation, names, settings: Arc::default(), chunks, services, cells: highest, content: None, serials: Arc::default() }
     }
 
@@ -70,20 +71,21 @@ impl Snapshot {
     }
 
     /// This snapshot with some decisions replaced; costs what changes.
-    pub fn with(&self, generation: u64, mut changes: Vec<(ServiceId, Arc<Compiled>)>) -> Self {
+    pub fn with(&self, generation: u64, mut changes: Vec<(ServiceId, Compiled)>) -> Self {
         let mut next = Self { generation, ..self.clone() };
         changes.sort_by_key(|(service, _)| *service);
-        for touched in changes.chunk_by(|a, b| a.0.index() / CHUNK == b.0.index() / CHUNK) {
-            let Some((first, _)) = touched.first() else { continue };
-            let Some(chunk) = next.chunks.get_mut(first.index() / CHUNK) else { continue };
-            let mut decisions = chunk.to_vec();
-            for (service, compiled) in touched {
+        let mut changes = changes.into_iter().peekable();
+        while let Some(number) = changes.peek().map(|(service, _)| service.index() / CHUNK) {
+            let mut decisions = next.chunks.get(number).map(|chunk| chunk.to_vec()).unwrap_or_default();
+            while let Some((service, compiled)) = changes.next_if(|(service, _)| service.index() / CHUNK == number) {
                 if let Some(place) = decisions.get_mut(service.index() % CHUNK) {
                     next.cells = next.cells.max(compiled.cells_end());
-                    *place = compiled.clone();
+                    *place = compiled;
                 }
             }
-            *chunk = decisions.into();
+            if let Some(chunk) = next.chunks.get_mut(number) {
+                *chunk = decisions.into();
+            }
         }
         next
     }
@@ -109,7 +111,7 @@ impl Snapshot {
     }
 
     /// The decision in force for a service, in wire form.
-    pub fn compiled(&self, service: ServiceId) -> Option<&Arc<Compiled>> {
+    pub fn compiled(&self, service: ServiceId) -> Option<&Compiled> {
         self.chunks.get(service.index() / CHUNK)?.get(service.index() % CHUNK)
     }
 

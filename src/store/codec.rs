@@ -183,7 +183,8 @@ impl From<&Record> for Form {
             }
             Record::Token(TokenRecord { name, hash, scope, at, ends }) => Self::Token(TokenForm { name, hash, scope: scope.word().to_string(), at, ends }),
             Record::Verdict(LearnedVerdict { state, since }) => Self::Verdict(VerdictForm { state: state.word().to_string(), since }),
-            Record::Memory(LearnedMemory { held, last: [last_ipv4, last_ipv6] }) => {
+            Record::Memory(memory) => {
+                let LearnedMemory { held, last: [last_ipv4, last_ipv6] } = Arc::unwrap_or_clone(memory);
                 let held = held.into_iter().map(|(pool, family)| HoldForm { pool, family: family_number(family) }).collect();
                 Self::Memory(MemoryForm { held, last_ipv4, last_ipv6 })
             }
@@ -218,7 +219,7 @@ impl TryFrom<Form> for Record {
             }
             Form::Memory(MemoryForm { held, last_ipv4, last_ipv6 }) => {
                 let held = held.into_iter().map(|HoldForm { pool, family }| Ok((pool, parse_family(family)?))).collect::<Result<_, String>>()?;
-                Self::Memory(LearnedMemory { held, last: [last_ipv4, last_ipv6] })
+                Self::Memory(Arc::new(LearnedMemory { held, last: [last_ipv4, last_ipv6] }))
             }
             Form::Serial(serial) => Self::Serial(serial),
             Form::Alive(at) => Self::Alive(at),
@@ -307,7 +308,7 @@ pub(super) mod tests {
         let family = prop::sample::select(Family::ALL.to_vec());
         let pools = || prop::collection::vec(name(), 0..3);
         let memory = (name(), prop::collection::vec((name(), family), 0..3), pools(), pools())
-            .prop_map(|(service, held, v4, v6)| (Key::Memory(service), Record::Memory(LearnedMemory { held, last: [v4, v6] })));
+            .prop_map(|(service, held, v4, v6)| (Key::Memory(service), Record::Memory(Arc::new(LearnedMemory { held, last: [v4, v6] }))));
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
         let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
         let serial = (zone, any::<u32>()).prop_map(|(zone, serial)| (Key::Serial(zone), Record::Serial(serial)));

@@ -167,7 +167,7 @@ pub(super) fn override_id(kept: &Override<'_>) -> String {
 /// One zone. Services are found by their first hundred names.
 pub(in crate::admin) fn zone(core: &Core, zone: &Zone) -> api::Zone {
     let deeper: Vec<_> = core.zones().iter().map(|other| &other.apex).filter(|apex| **apex != zone.apex && apex.is_within(&zone.apex)).collect();
-    let here = |name: &crate::wire::Name| name.is_within(&zone.apex) && !deeper.iter().any(|apex| name.is_within(apex));
+    let here = |name: crate::wire::Name| name.is_within(&zone.apex) && !deeper.iter().any(|apex| name.is_within(apex));
     let services = core.estate().services.iter().filter(|service| service.names.iter().take(NAMES_SHOWN).any(here)).map(|service| &service.name);
     api::Zone {
         name: zone.apex.to_string(),

@@ -110,7 +110,7 @@ fn service_at(estate: &Estate, name: &Name) -> Option<ServiceId> {
 
 /// It, or something below it, has records or a service (empty non-terminals exist, RFC 4592, section 2.2.2).
 fn exists(zone: &Zone, estate: &Estate, name: &Name) -> bool {
-    zone.sets.iter().any(|set| set.owner.is_within(name)) || estate.services.iter().flat_map(|service| &service.names).any(|owner| owner.is_within(name))
+    zone.sets.iter().any(|set| set.owner.is_within(name)) || estate.services.iter().any(|service| service.names.reach_below(name))
 }
 
 /// Does any pool of the tree have an address of this family?

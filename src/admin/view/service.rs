@@ -25,7 +25,7 @@ pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, n
     let pools = pools(core, &view, now);
     api::Service {
         name: definition.name.to_string(),
-        names: definition.names.iter().take(NAMES_SHOWN).map(ToString::to_string).collect(),
+        names: definition.names.iter().take(NAMES_SHOWN).map(|name| name.to_string()).collect(),
         names_total: definition.names.len() as u64,
         failback: match definition.failback {
             Failback::After(span) => duration_text(span),
@@ -78,7 +78,7 @@ fn traffic_of(core: &Core, view: &ServiceView<'_>, metrics: &Metrics, pools: &[a
         shares: api::ThreeShares {
             desired: api::Shares::from_ratios(desired),
             effective: api::Shares::from_ratios(effective),
-            answered: api::Shares::from_ratios(metrics.answered(&view.service.name)),
+            answered: api::Shares::from_ratios(metrics.answered(core, &view.service.name)),
             window: ANSWERED_WINDOW.into(),
         },
         rung: rung.map(|rung| rung.word().to_string()),

@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use crate::config::file::Service as Table;
 use crate::config::problem::{Problem, Sink};
 use crate::config::read::{At, Entry, Key, Named, OneOrMany, WhenAllDown};
-use crate::model::{AllDown, Estate, Failback, PoolId, Service, duration_text};
+use crate::model::{AllDown, Estate, Failback, Names, PoolId, Service, duration_text};
 use crate::wire::Name;
 
 use super::policies::{Forms, Policies, Resolved};
@@ -36,8 +36,8 @@ pub(super) struct Context<'a> {
 
 /// A service's names and where each one stands.
 #[derive(Debug, Default)]
-struct Names {
-    names: Vec<Name>,
+struct Written {
+    names: Names,
     /// Parallel to `names`.
     places: Vec<NamePlace>,
     file: Option<PathBuf>,
@@ -94,7 +94,7 @@ pub(super) fn check(tables: Named<Table>, cx: Context<'_>, estate: &mut Estate, 
 struct Draft {
     name: String,
     span: Range<usize>,
-    names: Names,
+    names: Written,
     form: Option<usize>,
     policy_span: Range<usize>,
     ttl: u32,
@@ -175,8 +175,8 @@ fn names_of(
     folder: &Path,
     files: &mut Vec<PathBuf>,
     sink: &mut Sink<'_>,
-) -> Names {
-    let mut names = Names::default();
+) -> Written {
+    let mut names = Written::default();
     if name.is_absent() && file.is_absent() {
         sink.missing(span, path, "a service needs a name", "add name = \"orders.api.example.com\", or names_file = \"names.txt\"");
     }
@@ -188,7 +188,7 @@ fn names_of(
             match host_name(value) {
                 Ok(name) => {
                     let narrow = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
-                    names.names.push(name);
+                    names.names.push(&name);
                     names.places.push(NamePlace::Here(narrow(span.start), narrow(span.end)));
                 }
                 Err((why, help)) => {
@@ -213,7 +213,7 @@ fn names_of(
 }
 
 /// One name a line; `#` begins a comment. Streamed: only the names are kept. Gives how many lines had something to say.
-fn read_names(mut lines: impl BufRead, file: &Path, names: &mut Names, sink: &mut Sink<'_>) -> Result<u64, String> {
+fn read_names(mut lines: impl BufRead, file: &Path, names: &mut Written, sink: &mut Sink<'_>) -> Result<u64, String> {
     let (mut line, mut number, mut said, mut wrong) = (Vec::new(), 0_u32, 0_u64, 0_usize);
     loop {
         line.clear();
@@ -237,7 +237,7 @@ fn read_names(mut lines: impl BufRead, file: &Path, names: &mut Names, sink: &mu
         said += 1;
         match outcome {
             Ok(name) => {
-                names.names.push(name);
+                names.names.push(&name);
                 names.places.push(NamePlace::Line(number));
             }
             Err((why, help)) => {
@@ -289,37 +289,39 @@ fn host_name(text: &str) -> Result<Name, (&'static str, String)> {
 
 /// Each name lies in a zone, where no delegation and no static address is in its way, and belongs to one service.
 fn check_names(drafts: &[Draft], zones: &Zones, sink: &mut Sink<'_>) {
-    let mut owners: HashMap<&Name, (u32, u32)> = HashMap::with_capacity(drafts.iter().map(|draft| draft.names.names.len()).sum());
+    let mut owners: HashMap<&[u8], (u32, u32)> = HashMap::with_capacity(drafts.iter().map(|draft| draft.names.names.len()).sum());
     for (service, draft) in drafts.iter().enumerate() {
         let mut told = 0;
-        for (at, (name, place)) in draft.names.names.iter().zip(&draft.names.places).enumerate() {
+        for (at, (name, place)) in draft.names.names.wires().zip(&draft.names.places).enumerate() {
             let narrow = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
+            let shown = || Name::from_wire(name).unwrap_or_else(Name::root);
             let found = match owners.entry(name) {
                 hashbrown::hash_map::Entry::Occupied(first) => {
                     let (owner, index) = *first.get();
                     let owner = drafts.get(owner as usize).unwrap_or(draft);
                     let first = owner.names.places.get(index as usize).map_or(String::new(), |place| place_text(owner, *place, sink));
                     let whose = if owner.name == draft.name { "stands twice".to_string() } else { format!("is a name of service `{}` already", owner.name) };
-                    Some((format!("`{name}` {whose}; the first is at {first}"), "each name belongs to one service, once"))
+                    Some((format!("`{}` {whose}; the first is at {first}", shown()), "each name belongs to one service, once"))
                 }
                 hashbrown::hash_map::Entry::Vacant(vacant) => {
                     vacant.insert((narrow(service), narrow(at)));
                     match zones.fit(name) {
                         Ok(()) => None,
-                        Err(Unfit::NoZone) => Some((format!("`{name}` is in no zone of this file"), "add [zone.\"…\"] for it, or mend the name")),
+                        Err(Unfit::NoZone) => Some((format!("`{}` is in no zone of this file", shown()), "add [zone.\"…\"] for it, or mend the name")),
                         Err(Unfit::Delegated(cut)) => {
-                            Some((format!("`{name}` is not ours to answer: `{cut}` is delegated"), "remove the delegation's NS records, or the name"))
+                            Some((format!("`{}` is not ours to answer: `{cut}` is delegated", shown()), "remove the delegation's NS records, or the name"))
                         }
-                        Err(Unfit::Beside(rtype, place)) => {
-                            Some((format!("`{name}` has a static {rtype} record at {place}"), "the service answers this name: remove the record, or the name"))
-                        }
+                        Err(Unfit::Beside(rtype, place)) => Some((
+                            format!("`{}` has a static {rtype} record at {place}", shown()),
+                            "the service answers this name: remove the record, or the name",
+                        )),
                     }
                 }
             };
             let Some((message, help)) = found else { continue };
             told += 1;
             match told {
-                0..=NAME_PROBLEMS_MAX => tell(draft, at, *place, name, message, help, sink),
+                0..=NAME_PROBLEMS_MAX => tell(draft, at, *place, &shown(), message, help, sink),
                 _ => continue,
             }
         }

@@ -182,17 +182,17 @@ impl Zones {
     }
 
     /// May a service have this name?
-    pub(super) fn fit(&self, name: &Name) -> Result<(), Unfit> {
-        let Some((zone, at)) = suffixes(name.wire()).enumerate().find_map(|(at, suffix)| self.places.get(suffix).map(|zone| (zone, at))) else {
+    pub(super) fn fit(&self, name: &[u8]) -> Result<(), Unfit> {
+        let Some((zone, at)) = suffixes(name).enumerate().find_map(|(at, suffix)| self.places.get(suffix).map(|zone| (zone, at))) else {
             return Err(Unfit::NoZone);
         };
         if zone.unreadable {
             return Ok(());
         }
-        if let Some(cut) = suffixes(name.wire()).take(at).find(|suffix| !zone.cuts.is_empty() && zone.cuts.contains(*suffix)) {
+        if let Some(cut) = suffixes(name).take(at).find(|suffix| !zone.cuts.is_empty() && zone.cuts.contains(*suffix)) {
             return Err(Unfit::Delegated(Name::from_wire(cut).unwrap_or_else(Name::root)));
         }
-        match zone.beside.get(name.wire()) {
+        match zone.beside.get(name) {
             Some((rtype, place)) => {
                 let word = match *rtype {
                     A => "A",

@@ -69,7 +69,7 @@ pub fn config(data: &[u8]) {
         }
     };
     assert!(!config::summary(&loaded).to_string().is_empty());
-    let names: Vec<Name> = loaded.estate.services.iter().flat_map(|service| service.names.iter().cloned()).take(ASKED_MAX).collect();
+    let names: Vec<Name> = loaded.estate.services.iter().flat_map(|service| service.names.iter()).take(ASKED_MAX).collect();
     let mut world = World::of_loaded(loaded);
     for (name, rtype) in names.iter().flat_map(|name| [(name, 1_u16), (name, 28), (name, 255)]) {
         check(&mut world, &[&[0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], name.wire(), &rtype.to_be_bytes(), &[0, 1]].concat());
