@@ -157,6 +157,7 @@ impl Server {
                     outcome
                 })
             }),
+            upgrades: None,
             ready: Arc::new(move || match is_ready.load(Ordering::Relaxed) {
                 READY => Ok(()),
                 NOT_YET => Err(vec!["not yet".into()]),

@@ -11,6 +11,7 @@ pub mod demo;
 mod logging;
 mod reload;
 mod serve;
+mod upgrade;
 
 use std::process::ExitCode;
 

@@ -44,20 +44,21 @@ use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use socket2::Socket;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-pub use self::bind::{BindError, Protocols, bind};
+pub use self::bind::{BindError, Protocols, Sockets, bind, bind_with};
 pub use self::seats::{CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, DESCRIPTORS_RESERVED};
 pub use self::session::{IDLE_DEADLINE, MESSAGE_DEADLINE, WRITE_DEADLINE};
 pub use self::vitals::Vitals;
 
-use self::bind::Listen;
+use self::bind::{Listen, Surplus};
 use self::desk::Desk;
 use self::seats::{Limits, Seats};
 use self::session::Deadlines;
 use self::tcp::{House, Stopping};
-use self::udp::Start;
+use self::udp::{Start, Worker};
 use crate::answer::{Counters, Cx};
 use crate::snapshot::Snapshot;
 
@@ -65,6 +66,8 @@ use crate::snapshot::Snapshot;
 const DESKS_MAX: usize = 4;
 /// How long [`Running::stop`] waits for threads, and for sessions that are still writing.
 const STOP_DEADLINE: Duration = Duration::from_secs(2);
+/// From the moment that a surplus socket is retired until it is drained for the last time: deliveries under way on other cores are in it then.
+const RETIRE_PAUSE: Duration = Duration::from_millis(100);
 
 /// All sockets are open; nothing is answered yet. Dropping it closes them.
 #[derive(Debug)]
@@ -115,16 +118,23 @@ impl Bound {
 
         let (stop, stopped) = watch::channel(false);
         let (alive, sessions) = mpsc::channel(1);
-        let mut threads = Vec::new();
-        for Listen { address: _, workers, tcp } in self.listens {
-            for worker in workers {
+        let (mut threads, mut sockets, mut retiring) = (Vec::new(), Vec::new(), Vec::new());
+        for Listen { address: _, workers, surplus, tcp, sockets: left } in self.listens {
+            sockets.push(left);
+            let mut start = |worker: Worker, stopping: &Arc<AtomicBool>| {
                 let (cx, counters) = context();
-                let (published, vitals, stopping) = (Arc::clone(&published), Arc::clone(&vitals), Arc::clone(&stopping));
+                let (published, vitals, stopping) = (Arc::clone(&published), Arc::clone(&vitals), Arc::clone(stopping));
                 threads.extend(worker.start(Start { cx, counters, published, vitals, stopping }));
+            };
+            workers.into_iter().for_each(|worker| start(worker, &stopping));
+            for Surplus { worker, socket } in surplus {
+                let retired = Arc::new(AtomicBool::new(false));
+                start(worker, &retired);
+                retiring.push((socket, retired));
             }
             tokio::spawn(tcp::accept(tcp, Arc::clone(&house), Stopping(stopped.clone()), alive.clone()));
         }
-        Running { stopping, stop, threads, sessions, seats, vitals }
+        Running { stopping, stop, threads, sessions, seats, vitals, sockets: Arc::new(sockets), surplus: retiring }
     }
 }
 
@@ -146,9 +156,31 @@ pub struct Running {
     sessions: mpsc::Receiver<Infallible>,
     seats: Arc<Seats>,
     vitals: Arc<Vitals>,
+    sockets: Arc<Vec<Sockets>>,
+    /// Sockets of a process before that had more workers, and what ends their threads.
+    surplus: Vec<(Socket, Arc<AtomicBool>)>,
 }
 
 impl Running {
+    /// Lets go of the sockets that the process before had for workers that are no longer wanted: nothing new comes into them, what is in them is answered.
+    /// Call it when that process can't go on any more. Must be called inside a tokio runtime.
+    pub fn retire_surplus(&mut self) {
+        for (socket, retired) in self.surplus.drain(..) {
+            if let Err(error) = bind::retire(&socket) {
+                tracing::warn!(%error, "a socket of the process before can't be retired; queries on their way into it may be lost");
+            }
+            tokio::spawn(async move {
+                tokio::time::sleep(RETIRE_PAUSE).await;
+                retired.store(true, Ordering::Relaxed);
+            });
+        }
+    }
+
+    /// What another process needs to take over. As long as somebody has it, the ports are not free.
+    pub fn sockets(&self) -> Arc<Vec<Sockets>> {
+        Arc::clone(&self.sockets)
+    }
+
     /// Ends all: queries that are in the sockets' queues are still answered, responses that are being written get a moment.
     /// After it returned, the ports are free.
     pub async fn stop(mut self) {
@@ -181,6 +213,7 @@ impl Running {
 
     fn tell(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+        self.surplus.iter().for_each(|(_, retired)| retired.store(true, Ordering::Relaxed));
         self.stop.send_replace(true);
     }
 }

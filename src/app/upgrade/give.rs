@@ -1,0 +1,168 @@
+//! The old process: gives what it has to the one that asks, or goes on as before.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::admin;
+use crate::admin::upgrade::{TakenOver, Taker};
+use crate::dns;
+
+use super::link::{DESCRIPTORS_MAX, Link};
+use super::{Message, Place, READY_MAX, REST_MAX, WORD_MAX};
+use crate::app::control_loop::Order;
+
+/// What can be given, known when everything runs.
+#[derive(Debug)]
+pub(in crate::app) struct Estate {
+    pub dns: Arc<Vec<dns::Sockets>>,
+    pub admin: Arc<admin::Sockets>,
+}
+
+/// Gives, once.
+#[derive(Debug)]
+pub(in crate::app) struct Giver {
+    orders: mpsc::Sender<Order>,
+    estate: OnceLock<Estate>,
+    /// A hand-over is under way, or was made.
+    busy: AtomicBool,
+    /// How the last one ended: the other's process, and who serves now or why it failed.
+    ended: watch::Sender<Option<(Option<u32>, Result<TakenOver, String>)>>,
+    farewell: mpsc::Sender<Farewell>,
+}
+
+/// Another process has taken over: what is left to be done.
+#[derive(Debug)]
+pub(in crate::app) struct Farewell {
+    link: Link,
+    /// The socket's file is the other's.
+    pub takes_socket: bool,
+}
+
+impl Giver {
+    /// `farewell` is told when this process is to end.
+    pub(in crate::app) fn new(orders: mpsc::Sender<Order>, farewell: mpsc::Sender<Farewell>) -> Arc<Self> {
+        let ended = watch::Sender::new(None);
+        Arc::new(Self { orders, estate: OnceLock::new(), busy: AtomicBool::new(false), ended, farewell })
+    }
+
+    /// Everything runs: from now on it can be given.
+    pub(in crate::app) fn may_give(&self, dns: Arc<Vec<dns::Sockets>>, admin: Arc<admin::Sockets>) {
+        let _once = self.estate.set(Estate { dns, admin });
+    }
+
+    /// How hand-overs end, from now on.
+    pub(super) fn watch(&self) -> watch::Receiver<Option<(Option<u32>, Result<TakenOver, String>)>> {
+        let mut ended = self.ended.subscribe();
+        ended.mark_unchanged();
+        ended
+    }
+
+    /// Consents to a hand-over, one at a time.
+    pub(in crate::app) fn consent(self: &Arc<Self>) -> Result<Taker, String> {
+        if self.estate.get().is_none() {
+            return Err("this server does not answer DNS yet; try again in a moment".to_string());
+        }
+        if self.busy.swap(true, Ordering::AcqRel) {
+            return Err("this server is handing over to another process already".to_string());
+        }
+        let consent = Consent { giver: self.clone(), is_used: false };
+        Ok(Box::new(move |stream| drop(tokio::spawn(consent.run(stream)))))
+    }
+
+    /// Everything up to the point of no return.
+    async fn give(&self, link: &Link) -> Result<(TakenOver, bool), String> {
+        let (rested, rests) = oneshot::channel();
+        self.orders.send(Order::Rest(rested)).await.map_err(|_| "this server is stopping".to_string())?;
+        let rested = timeout(REST_MAX, rests).await.ok().and_then(Result::ok).ok_or("the core did not come to rest; this is a bug")?;
+        let lost = |error: std::io::Error| format!("the connection to the new process broke: {error}");
+        self.send_sockets(link).await.map_err(lost)?;
+        let legacy = Message::Legacy(Box::new(rested.legacy));
+        timeout(WORD_MAX, link.send(&legacy, &[])).await.map_err(|_| "the new process does not listen".to_string())?.map_err(lost)?;
+        let (version, takes_socket) = match timeout(READY_MAX, link.receive()).await {
+            Ok(Ok(Some((Message::Ready { version, takes_socket }, _)))) => (version, takes_socket),
+            Ok(Ok(Some((Message::Abort(why), _)))) => return Err(why),
+            Ok(Ok(Some((other, _)))) => return Err(format!("the new process said something unexpected: {other:?}")),
+            Ok(Ok(None)) => return Err("the new process ended before it was ready; its log says why".to_string()),
+            Ok(Err(error)) => return Err(lost(error)),
+            Err(_) => return Err(format!("the new process was not ready within {} s", READY_MAX.as_secs())),
+        };
+        let pid = link.pid().unwrap_or_default();
+        // Before this process ends, so that systemd does not take its end for the service's.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::MainPid(pid)]);
+        if let Err(error) = link.send(&Message::Yours, &[]).await {
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::MainPid(std::process::id())]);
+            return Err(lost(error));
+        }
+        Ok((TakenOver { pid, version }, takes_socket))
+    }
+
+    async fn send_sockets(&self, link: &Link) -> std::io::Result<()> {
+        let Some(Estate { dns, admin }) = self.estate.get() else { return Ok(()) };
+        let mut all: Vec<(Place, BorrowedFd<'_>)> = Vec::new();
+        for dns::Sockets { address, udp, tcp } in dns.iter() {
+            all.extend(udp.iter().map(|socket| (Place::DnsUdp(*address), socket.as_fd())));
+            all.extend(tcp.iter().map(|socket| (Place::DnsTcp(*address), socket.as_fd())));
+        }
+        let admin::Sockets { tcp, unix } = &**admin;
+        all.extend(tcp.iter().map(|(address, socket)| (Place::Http(*address), socket.as_fd())));
+        all.extend(unix.iter().map(|(path, socket)| (Place::Unix(path.clone()), socket.as_fd())));
+        for some in all.chunks(DESCRIPTORS_MAX) {
+            let (places, descriptors): (Vec<Place>, Vec<BorrowedFd<'_>>) = some.iter().cloned().unzip();
+            timeout(WORD_MAX, link.send(&Message::Sockets(places), &descriptors)).await??;
+        }
+        Ok(())
+    }
+}
+
+/// The right to give, given back when it is not made use of.
+struct Consent {
+    giver: Arc<Giver>,
+    is_used: bool,
+}
+
+impl Consent {
+    async fn run(mut self, stream: UnixStream) {
+        let giver = self.giver.clone();
+        let link = Link::new(stream);
+        let pid = link.pid();
+        info!(pid, "another process asks to take over: changes are refused until it has");
+        match giver.give(&link).await {
+            Ok((taken, takes_socket)) => {
+                info!(pid = taken.pid, version = taken.version, "windrose {} has taken over as process {}", taken.version, taken.pid);
+                // Nobody else gets anything from here on.
+                self.is_used = true;
+                giver.ended.send_replace(Some((pid, Ok(taken))));
+                let _the_daemon_ends_already = giver.farewell.send(Farewell { link, takes_socket }).await;
+            }
+            Err(why) => {
+                warn!(pid, "no other process took over, this one serves on: {why}");
+                // Should it be alive, it must let go of the store before we can have it back: it does when it hears this, and then it ends.
+                let _it_may_be_gone = timeout(WORD_MAX, link.send(&Message::Abort(why.clone()), &[])).await;
+                let _until_it_ends = timeout(WORD_MAX, async { while let Ok(Some(_)) = link.receive::<Message>().await {} }).await;
+                let _ = giver.orders.send(Order::Work).await;
+                giver.ended.send_replace(Some((pid, Err(why))));
+            }
+        }
+    }
+}
+
+impl Drop for Consent {
+    fn drop(&mut self) {
+        if !self.is_used {
+            self.giver.busy.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl Farewell {
+    /// The last word.
+    pub(in crate::app) async fn gone(&self) {
+        let _it_goes_on_without = timeout(WORD_MAX, self.link.send(&Message::Gone, &[])).await;
+    }
+}
