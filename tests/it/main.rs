@@ -18,3 +18,4 @@ mod prometheus;
 mod reload;
 mod resolver;
 mod serving;
+mod upgrade;
