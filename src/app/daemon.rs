@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::info;
+use tracing::{debug, info, warn};
 
 use crate::admin::door::Door;
 use crate::admin::upgrade::{Beginner, Upgrades};
@@ -78,11 +78,19 @@ impl Daemon {
             Some((before, dns, admin, legacy)) => (Some(before), Left { dns, admin, legacy: Some(legacy) }),
             None => (None, Left::default()),
         };
-        let started = Self::start_beside(start, left, before.as_ref()).await;
-        if let (Err(why), Some(before)) = (&started, &before) {
-            before.abort(why).await;
+        match (Self::start_beside(start, left, before.as_ref()).await, before) {
+            (Ok(daemon), before) => {
+                if let (Some(before), Some(adopter)) = (before, daemon.dns.adopter()) {
+                    tokio::spawn(adopt(before, adopter));
+                }
+                Ok(daemon)
+            }
+            (Err(why), Some(before)) => {
+                before.abort(&why).await;
+                Err(why)
+            }
+            (Err(why), None) => Err(why),
         }
-        started
     }
 
     async fn start_beside(start: Start, left: Left, before: Option<&Before>) -> Result<Self, String> {
@@ -159,13 +167,28 @@ impl Daemon {
     /// The same when another process has taken over: what is queued in the sockets and the admin socket's file are its now.
     pub(super) async fn leave(self, farewell: Farewell) {
         let Self { dns, admin, stop, control, .. } = self;
-        dns.stop().await;
+        let (heir, sessions) = mpsc::unbounded_channel();
+        match tokio::join!(dns.stop_for(heir), farewell.send_on(sessions)).1 {
+            Ok(sent) => info!("{sent} TCP sessions go on in the new process"),
+            Err(error) => warn!("TCP sessions could not be handed over: {error}"),
+        }
         farewell.gone().await;
         match farewell.takes_socket {
             true => admin.leave().await,
             false => admin.stop().await,
         }
         end(stop, control).await;
+    }
+}
+
+/// TCP sessions of the process before go on here, until it has ended.
+async fn adopt(before: Before, adopter: dns::Adopter) {
+    while let Some(parcels) = before.sessions().await {
+        for parcel in parcels {
+            if let Err(error) = adopter.adopt(parcel) {
+                debug!("a TCP session of the process before is over: {error}");
+            }
+        }
     }
 }
 

@@ -81,8 +81,7 @@ impl MemoryLegacy {
         let Self { held, used, last, all_down } = self;
         let holds = |holds: &[(Arc<str>, bool)]| {
             let family = |v6| if v6 { Family::V6 } else { Family::V4 };
-            let mut holds: Vec<Hold> =
-                holds.iter().filter_map(|(name, v6)| Some(Hold { pool: estate.pool_named(name)?, family: family(*v6) })).collect();
+            let mut holds: Vec<Hold> = holds.iter().filter_map(|(name, v6)| Some(Hold { pool: estate.pool_named(name)?, family: family(*v6) })).collect();
             holds.sort();
             holds
         };

@@ -19,6 +19,7 @@ mod bind;
 mod desk;
 #[cfg(target_os = "linux")]
 mod mmsg;
+mod parcel;
 mod seats;
 mod session;
 #[cfg(any(test, not(target_os = "linux")))]
@@ -38,8 +39,8 @@ use self::single as batch;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 pub use self::bind::{BindError, Protocols, Sockets, bind, bind_with};
+pub use self::parcel::Parcel;
 pub use self::seats::{CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, DESCRIPTORS_RESERVED};
 pub use self::session::{IDLE_DEADLINE, MESSAGE_DEADLINE, WRITE_DEADLINE};
 pub use self::vitals::Vitals;
@@ -114,7 +116,8 @@ impl Bound {
             })
             .collect();
         let seats = Seats::new(limits, Arc::clone(&vitals));
-        let house = Arc::new(House { desks, turn: AtomicUsize::new(0), seats: Arc::clone(&seats), vitals: Arc::clone(&vitals), deadlines });
+        let house =
+            Arc::new(House { desks, turn: AtomicUsize::new(0), seats: Arc::clone(&seats), vitals: Arc::clone(&vitals), deadlines, post: Arc::default() });
 
         let (stop, stopped) = watch::channel(false);
         let (alive, sessions) = mpsc::channel(1);
@@ -134,7 +137,8 @@ impl Bound {
             }
             tokio::spawn(tcp::accept(tcp, Arc::clone(&house), Stopping(stopped.clone()), alive.clone()));
         }
-        Running { stopping, stop, threads, sessions, seats, vitals, sockets: Arc::new(sockets), surplus: retiring }
+        let hall = Some(Hall { house, stopped, alive });
+        Running { stopping, stop, threads, sessions, hall, seats, vitals, sockets: Arc::new(sockets), surplus: retiring }
     }
 }
 
@@ -152,8 +156,10 @@ pub struct Running {
     stopping: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     threads: Vec<thread::JoinHandle<()>>,
-    /// Closed when the last listener and the last session are gone.
+    /// Closed when the hall, the last listener and the last session are gone.
     sessions: mpsc::Receiver<Infallible>,
+    /// `None` once it stops.
+    hall: Option<Hall>,
     seats: Arc<Seats>,
     vitals: Arc<Vitals>,
     sockets: Arc<Vec<Sockets>>,
@@ -161,7 +167,52 @@ pub struct Running {
     surplus: Vec<(Socket, Arc<AtomicBool>)>,
 }
 
+/// What a session needs that did not come through one of our listeners.
+#[derive(Debug)]
+struct Hall {
+    house: Arc<House>,
+    stopped: watch::Receiver<bool>,
+    alive: mpsc::Sender<Infallible>,
+}
+
+/// Goes on with sessions of another process, as long as this server runs.
+#[derive(Clone, Debug)]
+pub struct Adopter {
+    house: Weak<House>,
+    stopped: watch::Receiver<bool>,
+    alive: mpsc::WeakSender<Infallible>,
+}
+
+impl Adopter {
+    /// Takes one. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// The connection is broken, or this server stops; then it is over.
+    pub fn adopt(&self, parcel: Parcel) -> std::io::Result<()> {
+        let (Some(house), Some(alive)) = (self.house.upgrade(), self.alive.upgrade()) else { return Err(std::io::ErrorKind::NotConnected.into()) };
+        let (stream, input) = parcel.open()?;
+        let client = stream.peer_addr()?;
+        tcp::begin(stream, input, client, &house, &Stopping(self.stopped.clone()), &alive);
+        Ok(())
+    }
+}
+
 impl Running {
+    /// For sessions of the process before; `None` once it stops.
+    pub fn adopter(&self) -> Option<Adopter> {
+        let Hall { house, stopped, alive } = self.hall.as_ref()?;
+        Some(Adopter { house: Arc::downgrade(house), stopped: stopped.clone(), alive: alive.downgrade() })
+    }
+
+    /// As [`Self::stop`], but sessions that wait for their clients go to `heir`, which is dropped when none is left.
+    pub async fn stop_for(self, heir: mpsc::UnboundedSender<Parcel>) {
+        let post = self.hall.as_ref().map(|hall| Arc::clone(&hall.house.post));
+        post.iter().for_each(|post| post.lead(Some(heir.clone())));
+        drop(heir);
+        self.stop().await;
+        post.iter().for_each(|post| post.lead(None));
+    }
+
     /// Lets go of the sockets that the process before had for workers that are no longer wanted: nothing new comes into them, what is in them is answered.
     /// Call it when that process can't go on any more. Must be called inside a tokio runtime.
     pub fn retire_surplus(&mut self) {
@@ -185,6 +236,7 @@ impl Running {
     /// After it returned, the ports are free.
     pub async fn stop(mut self) {
         self.tell();
+        self.hall = None;
         let threads = std::mem::take(&mut self.threads);
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().map(thread::JoinHandle::join).filter(Result::is_err).count());
         let threads = async {

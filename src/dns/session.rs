@@ -81,23 +81,24 @@ pub fn next_message(input: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::from(u16::from_be_bytes(*length)))
 }
 
-/// Runs a session to its end. `answer` gets the bytes that came, appends responses to the other, and returns how many bytes
+/// Runs a session to its end, from what has come already (`input`, where what is no whole message stays at the end). `answer` gets the bytes that came, appends responses to the other, and returns how many bytes
 /// it is done with: 0 if there is no whole message. `answered` is told after each write.
 pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
+    input: &mut Vec<u8>,
     deadlines: Deadlines,
     mut dismissal: impl Dismissal,
     mut answer: impl FnMut(&[u8], &mut Vec<u8>) -> usize,
     mut answered: impl FnMut(),
 ) -> End {
     let Deadlines { idle, message, write } = deadlines;
-    let (mut input, mut output) = (Vec::new(), Vec::new());
+    let mut output = Vec::new();
     let mut room = READ_BYTES_MIN;
     let mut is_over = false;
     // The client is due to send a query by `query_by`, and the message that it has begun, if any, by `whole_by`.
-    let (mut query_by, mut whole_by) = (Instant::now() + idle, None);
+    let (mut query_by, mut whole_by) = (Instant::now() + idle, (!input.is_empty()).then(|| Instant::now() + message));
     loop {
-        let done = answer(&input, &mut output);
+        let done = answer(input, &mut output);
         if done > 0 {
             input.drain(..done);
             if !output.is_empty() {
@@ -118,7 +119,7 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             }
             whole_by = if input.is_empty() { None } else { Some(Instant::now() + message) };
             // `answer` stops when it has enough for one write: there may be more.
-            if next_message(&input).is_some() {
+            if next_message(input).is_some() {
                 continue;
             }
         }
@@ -130,10 +131,10 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         if dismissal.is_due() {
             return End::Dismissed;
         }
-        make_room(&mut input, &mut output, room);
+        make_room(input, &mut output, room);
         let read = tokio::select! {
             biased;
-            read = timeout_at(whole_by.unwrap_or(query_by), stream.read_buf(&mut input)) => read,
+            read = timeout_at(whole_by.unwrap_or(query_by), stream.read_buf(input)) => read,
             () = dismissal.while_reading() => return End::Dismissed,
         };
         match read {
@@ -226,7 +227,7 @@ mod tests {
             };
             let mut writes = 0;
             let session = async {
-                let end = run(&mut near, deadlines(5000, 5000, 5000), Never, lengths(most), || writes += 1).await;
+                let end = run(&mut near, &mut Vec::new(), deadlines(5000, 5000, 5000), Never, lengths(most), || writes += 1).await;
                 drop(near);
                 end
             };
@@ -240,17 +241,17 @@ mod tests {
     #[tokio::test]
     async fn each_kind_of_waiting_ends_by_its_own_deadline() {
         let (mut near, far) = duplex(64);
-        assert_eq!(run(&mut near, deadlines(50, 5000, 5000), Never, lengths(9), || {}).await, End::Idle);
+        assert_eq!(run(&mut near, &mut Vec::new(), deadlines(50, 5000, 5000), Never, lengths(9), || {}).await, End::Idle);
         drop(far);
 
         let (mut near, mut far) = duplex(64);
         far.write_all(&[0, 9, 1]).await.unwrap();
-        assert_eq!(run(&mut near, deadlines(5000, 50, 5000), Never, lengths(9), || {}).await, End::Drip);
+        assert_eq!(run(&mut near, &mut Vec::new(), deadlines(5000, 50, 5000), Never, lengths(9), || {}).await, End::Drip);
         drop(far);
 
         let (mut near, mut far) = duplex(1);
         let session = async {
-            let end = run(&mut near, deadlines(5000, 5000, 50), Never, lengths(9), || {}).await;
+            let end = run(&mut near, &mut Vec::new(), deadlines(5000, 5000, 50), Never, lengths(9), || {}).await;
             drop(near);
             end
         };
@@ -263,7 +264,7 @@ mod tests {
     async fn queries_that_deserve_no_response_do_not_keep_a_session() {
         let (mut near, mut far) = duplex(64);
         let session = async {
-            let end = run(&mut near, deadlines(200, 5000, 5000), Never, lengths(9), || {}).await;
+            let end = run(&mut near, &mut Vec::new(), deadlines(200, 5000, 5000), Never, lengths(9), || {}).await;
             drop(near);
             end
         };

@@ -14,8 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use super::desk::Desk;
+use super::parcel::Post;
 use super::seats::{Seats, Taken};
-use super::session::{self, Deadlines, Dismissal};
+use super::session::{self, Deadlines, Dismissal, End};
 use super::vitals::Vitals;
 
 /// Pause of a listener that can't accept. Connections wait in the kernel's queue meanwhile.
@@ -36,6 +37,8 @@ pub struct House {
     pub vitals: Arc<Vitals>,
     /// How long they may take.
     pub deadlines: Deadlines,
+    /// Where they go when another process takes over.
+    pub post: Arc<Post>,
 }
 
 /// The daemon's end, for listeners and sessions: `true`, or its sender gone.
@@ -62,14 +65,7 @@ pub async fn accept(listener: TcpListener, house: Arc<House>, mut stopping: Stop
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, client)) => {
-                let seat = house.seats.take(client.ip());
-                let (house, stopping, alive) = (Arc::clone(&house), stopping.clone(), alive.clone());
-                tokio::spawn(async move {
-                    serve(stream, client, &house, seat, stopping).await;
-                    drop(alive);
-                });
-            }
+            Ok((stream, client)) => begin(stream, Vec::new(), client, &house, &stopping, &alive),
             // The client changed its mind before we looked.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted) => {}
             Err(error) => {
@@ -88,19 +84,33 @@ pub async fn accept(listener: TcpListener, house: Arc<House>, mut stopping: Stop
     }
 }
 
+/// A session of its own for a connection, from what it has sent already.
+pub fn begin(stream: TcpStream, input: Vec<u8>, client: SocketAddr, house: &Arc<House>, stopping: &Stopping, alive: &mpsc::Sender<Infallible>) {
+    let seat = house.seats.take(client.ip());
+    let (house, stopping, alive) = (Arc::clone(house), stopping.clone(), alive.clone());
+    tokio::spawn(async move {
+        serve(stream, input, client, &house, seat, stopping).await;
+        drop(alive);
+    });
+}
+
 /// Whether closing a connection helps.
 fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// One connection, from its first byte to its end.
-async fn serve(mut stream: TcpStream, client: SocketAddr, house: &House, seat: Taken, stopping: Stopping) {
+async fn serve(mut stream: TcpStream, mut input: Vec<u8>, client: SocketAddr, house: &House, seat: Taken, stopping: Stopping) {
     // Responses are written whole: holding them back for more would only delay them.
     let _best_effort = stream.set_nodelay(true);
     let turn = house.turn.fetch_add(1, Ordering::Relaxed);
     let Some(desk) = house.desks.get(turn % house.desks.len().max(1)) else { return };
     let dismissal = Dismissed { seat: &seat, stopping };
-    session::run(&mut stream, house.deadlines, dismissal, |input, output| desk.answer(input, client, output), || seat.stamp()).await;
+    let answer = |input: &[u8], output: &mut Vec<u8>| desk.answer(input, client, output);
+    let end = session::run(&mut stream, &mut input, house.deadlines, dismissal, answer, || seat.stamp()).await;
+    if end == End::Dismissed && !seat.is_evicted() {
+        house.post.send(stream, input);
+    }
 }
 
 /// A session goes when another needs its seat, and when the daemon ends, but not before its responses are written.

@@ -67,7 +67,16 @@ impl TestNode {
     pub fn prepare(services: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("windrose-test-").tempdir().expect("a temporary folder");
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let node = Self { dns: at(free_port()), admin: at(free_port()), metrics: at(free_port()), folder, child: None, heir: None, started: Instant::now(), log: None };
+        let node = Self {
+            dns: at(free_port()),
+            admin: at(free_port()),
+            metrics: at(free_port()),
+            folder,
+            child: None,
+            heir: None,
+            started: Instant::now(),
+            log: None,
+        };
         std::fs::write(node.path("api.example.com.zone"), ZONE).expect("writable");
         node.configure(services);
         node

@@ -19,7 +19,8 @@ use super::http::{Response, over_socket, over_tcp};
 use super::node::{PATIENCE, TestNode, binary, free_port, is_running, run, signal, wait_for};
 
 /// What is asked, and the only right answer.
-const TABLE: [(&str, [u8; 4]); 3] = [("orders.api.example.com.", [192, 0, 2, 2]), ("portal.api.example.com.", [192, 0, 2, 2]), ("static.api.example.com.", [192, 0, 2, 80])];
+const TABLE: [(&str, [u8; 4]); 3] =
+    [("orders.api.example.com.", [192, 0, 2, 2]), ("portal.api.example.com.", [192, 0, 2, 2]), ("static.api.example.com.", [192, 0, 2, 80])];
 
 /// `prod` is probed and down; `dr` is up. `orders` follows health, `portal` an operator.
 fn services(closed: u16) -> String {

@@ -1,6 +1,6 @@
 //! The old process: gives what it has to the one that asks, or goes on as before.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::admin;
 use crate::admin::upgrade::{TakenOver, Taker};
-use crate::dns;
+use crate::dns::{self, Parcel};
 
 use super::link::{DESCRIPTORS_MAX, Link};
 use super::{Message, Place, READY_MAX, REST_MAX, WORD_MAX};
@@ -161,6 +161,18 @@ impl Drop for Consent {
 }
 
 impl Farewell {
+    /// Sends on the TCP sessions that come, until there are no more; gives how many they were.
+    pub(in crate::app) async fn send_on(&self, mut sessions: mpsc::UnboundedReceiver<Parcel>) -> std::io::Result<usize> {
+        let (mut some, mut sent) = (Vec::new(), 0);
+        while sessions.recv_many(&mut some, DESCRIPTORS_MAX).await > 0 {
+            let (streams, inputs): (Vec<OwnedFd>, Vec<Vec<u8>>) = some.drain(..).map(|Parcel { stream, input }| (stream, input)).unzip();
+            let streams: Vec<BorrowedFd<'_>> = streams.iter().map(OwnedFd::as_fd).collect();
+            timeout(WORD_MAX, self.link.send(&Message::Sessions(inputs), &streams)).await??;
+            sent += streams.len();
+        }
+        Ok(sent)
+    }
+
     /// The last word.
     pub(in crate::app) async fn gone(&self) {
         let _it_goes_on_without = timeout(WORD_MAX, self.link.send(&Message::Gone, &[])).await;

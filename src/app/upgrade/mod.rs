@@ -13,7 +13,8 @@
 //!                                        ◀────── Ready ──────
 //!  tells systemd who is the main process
 //!    ─────────────── Yours ─────────────▶                   takes requests and changes
-//!  drains its sockets, ends its TCP sessions
+//!  drains its sockets, its TCP sessions go
+//!    ── Sessions (descriptors, input) ──▶                   goes on with them
 //!    ─────────────── Gone ──────────────▶
 //!  ends
 //! ```
@@ -47,7 +48,10 @@ const REST_MAX: Duration = Duration::from_secs(10);
 /// Longest wait for anything else that the other process says or takes.
 const WORD_MAX: Duration = Duration::from_secs(10);
 
-/// What the two processes say to each other. Descriptors travel with `Sockets`, in the order of what is named.
+/// Longest wait for the next thing that a process says that is leaving: its sessions may still write for a moment.
+const LEAVE_MAX: Duration = Duration::from_secs(15);
+
+/// What the two processes say to each other. Descriptors travel with `Sockets` and `Sessions`, in the order of what is named.
 #[derive(Debug, Serialize, Deserialize)]
 enum Message {
     /// Old: these are open. There may be several.
@@ -65,6 +69,8 @@ enum Message {
     Yours,
     /// Either, before `Yours`: it is off, and this is why.
     Abort(String),
+    /// Old: open TCP sessions, and what each has sent that is no whole query yet. There may be several.
+    Sessions(Vec<Vec<u8>>),
     /// Old: there is nothing more to come.
     Gone,
 }

@@ -13,10 +13,10 @@ use crate::admin;
 use crate::admin::api::Problem;
 use crate::admin::upgrade::{HANDOVER, PROTOCOL};
 use crate::control::Legacy;
-use crate::dns;
+use crate::dns::{self, Parcel};
 
 use super::link::Link;
-use super::{Message, Place, REST_MAX, WORD_MAX};
+use super::{LEAVE_MAX, Message, Place, REST_MAX, WORD_MAX};
 
 /// Longest head of a response.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -131,6 +131,20 @@ impl Before {
     /// It can't be done: the one before goes on.
     pub(in crate::app) async fn abort(&self, why: &str) {
         let _it_hears_the_end_at_least = timeout(WORD_MAX, self.link.send(&Message::Abort(why.to_string()), &[])).await;
+    }
+
+    /// The next TCP sessions that were open there; `None`: there are no more.
+    pub(in crate::app) async fn sessions(&self) -> Option<Vec<Parcel>> {
+        match timeout(LEAVE_MAX, self.link.receive()).await {
+            Ok(Ok(Some((Message::Sessions(inputs), streams)))) => {
+                Some(inputs.into_iter().zip(streams).map(|(input, stream)| Parcel { stream, input }).collect())
+            }
+            Ok(Ok(Some((Message::Gone, _)))) => None,
+            _ => {
+                warn!("the process before ended without saying goodbye; TCP sessions that it had may be lost");
+                None
+            }
+        }
     }
 
     /// DNS is answered here, too: asks to be the only one. An error means that the one before goes on.
