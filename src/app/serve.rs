@@ -48,7 +48,7 @@ async fn start(arguments: &ServeArgs, loaded: config::Loaded) -> Result<Daemon, 
     let inheritance = match upgrade {
         None => None,
         Some(socket) => {
-            let socket = if socket.as_os_str().is_empty() { &loaded.settings.admin.socket } else { socket };
+            let socket = socket.as_ref().unwrap_or(&loaded.settings.admin.socket);
             let inheritance = upgrade::ask(socket).await?;
             if inheritance.is_none() {
                 info!("nobody serves at {}, so there is nobody to take over from", socket.display());

@@ -173,8 +173,8 @@ pub struct ServeArgs {
     /// Take over from the server that runs, sockets and all, without a lost query; if none runs, start as ever. `windrose upgrade` does all of it
     ///
     /// SOCKET is the admin socket of the server that runs, by default the one in the configuration.
-    #[arg(long, value_name = "SOCKET", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    pub upgrade: Option<PathBuf>,
+    #[arg(long, value_name = "SOCKET", num_args = 0..=1, require_equals = true)]
+    pub upgrade: Option<Option<PathBuf>>,
 }
 
 /// `windrose check`

@@ -292,6 +292,12 @@ mod grammar {
     fn serve_and_demo_are_handed_to_the_app() {
         let Invocation::Serve(serve) = sorted(parsed("windrose serve --config a.toml --without-store").unwrap()) else { panic!("not serve") };
         assert_eq!(serve, ServeArgs { config: "a.toml".into(), without_store: true, upgrade: None });
+        for (line, upgrade) in
+            [("serve --upgrade", Some(None)), ("serve --upgrade=/run/a.sock --config b.toml", Some(Some("/run/a.sock".into()))), ("serve", None)]
+        {
+            let Invocation::Serve(serve) = sorted(parsed(&format!("windrose {line}")).unwrap()) else { panic!("not serve") };
+            assert_eq!(serve.upgrade, upgrade, "{line}");
+        }
         let Invocation::Demo(demo) = sorted(parsed("windrose demo break prod").unwrap()) else { panic!("not demo") };
         assert_eq!(demo.action, Some(DemoAction::Break { name: "prod".into() }));
         let Invocation::Client(_) = sorted(parsed("windrose status").unwrap()) else { panic!("not client") };

@@ -1,5 +1,6 @@
 //! A running Windrose: the built binary, a folder of its own, free ports.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -48,6 +49,10 @@ pub struct TestNode {
     pub dns: SocketAddr,
     pub admin: SocketAddr,
     pub metrics: SocketAddr,
+    /// What is started.
+    pub program: PathBuf,
+    /// Added to its environment.
+    pub environment: Vec<(OsString, OsString)>,
     child: Option<Child>,
     /// The process that has taken over from `child`; nobody's child any more.
     heir: Option<u32>,
@@ -74,6 +79,8 @@ impl TestNode {
             folder,
             child: None,
             heir: None,
+            program: binary().into(),
+            environment: Vec::new(),
             started: Instant::now(),
             log: None,
         };
@@ -139,12 +146,13 @@ impl TestNode {
     pub fn launch_with(&mut self, arguments: &[&str]) {
         assert!(self.child.is_none(), "it runs already");
         self.started = Instant::now();
-        let mut child = Command::new(binary())
+        let mut child = Command::new(&self.program)
             .arg("serve")
             .arg("--config")
             .arg(self.config())
             .args(arguments)
             .env("WINDROSE_LOG", "info")
+            .envs(self.environment.iter().cloned())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -17,6 +17,9 @@ use super::link::{DESCRIPTORS_MAX, Link};
 use super::{Message, Place, READY_MAX, REST_MAX, WORD_MAX};
 use crate::app::control_loop::Order;
 
+/// Why a second one is not consented to.
+const BUSY: &str = "this server is handing over to another process already";
+
 /// What can be given, known when everything runs.
 #[derive(Debug)]
 pub(in crate::app) struct Estate {
@@ -63,13 +66,19 @@ impl Giver {
         ended
     }
 
-    /// Consents to a hand-over, one at a time.
-    pub(in crate::app) fn consent(self: &Arc<Self>) -> Result<Taker, String> {
+    /// Whether a hand-over can begin now, and why not.
+    pub(super) fn is_free(&self) -> Result<(), String> {
         if self.estate.get().is_none() {
             return Err("this server does not answer DNS yet; try again in a moment".to_string());
         }
+        if self.busy.load(Ordering::Acquire) { Err(BUSY.to_string()) } else { Ok(()) }
+    }
+
+    /// Consents to a hand-over, one at a time.
+    pub(in crate::app) fn consent(self: &Arc<Self>) -> Result<Taker, String> {
+        self.is_free()?;
         if self.busy.swap(true, Ordering::AcqRel) {
-            return Err("this server is handing over to another process already".to_string());
+            return Err(BUSY.to_string());
         }
         let consent = Consent { giver: self.clone(), is_used: false };
         Ok(Box::new(move |stream| drop(tokio::spawn(consent.run(stream)))))

@@ -50,6 +50,7 @@ impl Program {
     /// `windrose upgrade`: returns when another process has taken over, or why none has.
     pub(in crate::app) async fn upgrade(&self, socket: &Path, giver: &Arc<Giver>) -> Result<TakenOver, NotUpgraded> {
         let Ok(_turn) = self.turn.try_lock() else { return Err(NotUpgraded::Failed("an upgrade is under way already".to_string())) };
+        giver.is_free().map_err(NotUpgraded::Failed)?;
         self.check().await?;
         let mut ended = giver.watch();
         let mut child = self.start(socket)?;
