@@ -53,6 +53,7 @@ pub(super) struct Daemon {
     pub admin_addresses: Vec<SocketAddr>,
     /// Another process has taken over.
     pub farewells: mpsc::Receiver<Farewell>,
+    giver: Arc<Giver>,
     dns: Running,
     admin: Admin,
     stop: watch::Sender<bool>,
@@ -153,12 +154,13 @@ impl Daemon {
         let admin = admin.ok_or("the admin API was not started, which is a bug")?;
         giver.may_give(dns.sockets(), admin.sockets());
         info!(node = %settings.node.name, "windrose answers DNS on {}", list(&dns_addresses));
-        Ok(Self { door, reloader, dns_addresses, admin_addresses: admin.addresses().to_vec(), farewells, dns, admin, stop, control })
+        Ok(Self { door, reloader, dns_addresses, admin_addresses: admin.addresses().to_vec(), farewells, giver, dns, admin, stop, control })
     }
 
     /// Stops answering, then everything else.
     pub(super) async fn stop(self) {
-        let Self { dns, admin, stop, control, .. } = self;
+        let Self { giver, dns, admin, stop, control, .. } = self;
+        giver.stop().await;
         dns.stop().await;
         admin.stop().await;
         end(stop, control).await;

@@ -36,6 +36,9 @@ impl Link {
 
     /// Sends a message with at most [`DESCRIPTORS_MAX`] descriptors.
     pub(super) async fn send(&self, message: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+        if DESCRIPTORS_MAX < descriptors.len() {
+            return Err(ErrorKind::InvalidInput.into());
+        }
         let body = serde_json::to_vec(message)?;
         let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= BYTES_MAX).ok_or(ErrorKind::InvalidInput)?;
         let bytes = [&length.to_be_bytes(), &*body].concat();

@@ -12,7 +12,7 @@ use tracing::info;
 
 use crate::admin::upgrade::{NotUpgraded, TakenOver};
 
-use super::give::Giver;
+use super::give::{Ended, Giver};
 
 /// Longest check of a configuration.
 const CHECK_MAX: Duration = Duration::from_secs(60);
@@ -62,7 +62,7 @@ impl Program {
                     if ended.changed().await.is_err() {
                         return Err("this server is stopping".to_string());
                     }
-                    if let Some((other, outcome)) = &*ended.borrow_and_update()
+                    if let Some(Ended { pid: other, outcome }) = &*ended.borrow_and_update()
                         && (*other == pid || other.is_none() || outcome.is_ok())
                     {
                         return outcome.clone();
