@@ -131,7 +131,8 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let set = |owner: &str, rtype| RecordSet { owner: name(owner), rtype, ttl: 60, rdata: vec![SOA.to_vec().into()] };
         let zone = Zone { apex: name("api.example.com"), sets: vec![set("api.example.com", 6), set("www.api.example.com", 1)] };
-        let configuration = Configuration { estate: Arc::new(estate()), zones: vec![Arc::new(zone)], needs_restart: vec!["[dns]".into()] };
+        let configuration =
+            Configuration { estate: Arc::new(estate()), zones: vec![Arc::new(zone)], answers: Arc::default(), needs_restart: vec!["[dns]".into()] };
         let start =
             Start { configuration, stored: Vec::new(), revision: crate::control::Revision(0), stale_after: Duration::from_secs(600), without_store: false };
         let core = Core::start(start, Now::default());
@@ -609,7 +610,7 @@ async fn a_bug_in_one_request_is_a_500_and_the_rest_goes_on() {
 #[tokio::test]
 async fn a_look_that_panics_does_so_in_the_task_that_asked() {
     let (door, queue) = Door::new(4);
-    let configuration = Configuration { estate: Arc::new(estate()), zones: Vec::new(), needs_restart: Vec::new() };
+    let configuration = Configuration { estate: Arc::new(estate()), zones: Vec::new(), answers: Arc::default(), needs_restart: Vec::new() };
     let start = Start { configuration, stored: Vec::new(), revision: crate::control::Revision(0), stale_after: Duration::from_secs(600), without_store: false };
     tokio::spawn(control(Core::start(start, Now::default()), queue, Arc::default()));
     let asked = door.clone();

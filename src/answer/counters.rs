@@ -14,14 +14,15 @@ use super::Asked;
 use super::grown::{Grown, add};
 use super::outcome::Outcome;
 use super::series::HistogramOf;
-use super::words::{DropReason, QTYPE_WORDS, SubnetOutcome, Transport, qtype_index};
+use super::words::{CookieOutcome, DropReason, QTYPE_WORDS, SubnetOutcome, Transport, qtype_index};
 
 /// Counters per zone: queries by type, transport and family, then responses by rcode and transport, then the rest.
 pub(super) const ZONE_BLOCK: usize = 128;
 const RESPONSES_AT: usize = QTYPE_WORDS.len() * 4;
 const TRUNCATED_AT: usize = RESPONSES_AT + Rcode::ALL.len() * 2;
 const SUBNET_AT: usize = TRUNCATED_AT + 1;
-const _: () = assert!(SUBNET_AT + SubnetOutcome::ALL.len() <= ZONE_BLOCK);
+const COOKIE_AT: usize = SUBNET_AT + SubnetOutcome::ALL.len();
+const _: () = assert!(COOKIE_AT + CookieOutcome::ALL.len() <= ZONE_BLOCK);
 
 /// Upper bounds of response sizes, octets.
 pub(super) const SIZE_BOUNDS: [f64; 7] = [128.0, 256.0, 512.0, 1024.0, 1232.0, 4096.0, 65535.0];
@@ -105,7 +106,7 @@ impl Counters {
 
     /// Counts a response.
     pub(super) fn count(&self, outcome: &Outcome<'_>, asked: &Asked, octets: usize) {
-        let Outcome { rcode, authoritative: _, truncated, zone, cell, extra_text: _, qtype, subnet } = *outcome;
+        let Outcome { rcode, authoritative: _, truncated, zone, cell, extra_text: _, qtype, subnet, cookie, subject: _ } = *outcome;
         let (transport, family) = (asked.transport, Family::of(asked.client));
         if let Some(zone) = self.zones.block(zone.0 as usize * ZONE_BLOCK, ZONE_BLOCK) {
             let one = |at: usize| zone.get(at).into_iter().for_each(|counter| add(counter, 1));
@@ -116,6 +117,9 @@ impl Counters {
             }
             if let Some(outcome) = subnet {
                 one(subnet_at(outcome));
+            }
+            if let Some(outcome) = cookie {
+                one(cookie_at(outcome));
             }
         }
         if let Some(counter) = cell.and_then(|cell| self.cells.at(cell.0 as usize)) {
@@ -155,6 +159,10 @@ pub(super) fn truncated_at() -> usize {
 
 pub(super) fn subnet_at(outcome: SubnetOutcome) -> usize {
     SUBNET_AT + outcome as usize
+}
+
+pub(super) fn cookie_at(outcome: CookieOutcome) -> usize {
+    COOKIE_AT + outcome as usize
 }
 
 impl<const N: usize> Buckets<N> {

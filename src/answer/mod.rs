@@ -2,20 +2,26 @@
 //!
 //! ```text
 //! octets ─▶ header ─▶ question ─▶ records, EDNS ─▶ class and meta types ─▶ resolve (RFC 1034, section 4.3.2) ─▶ OPT, header ─▶ octets
-//!             │          │             │                  │                   │
-//!           silence   FORMERR      FORMERR, BADVERS    REFUSED, NOTIMP     a service? its leaf, from the worker's own sequence
+//!             │          │             │                  │                   │                                        │
+//!           silence   FORMERR      FORMERR, BADVERS,   REFUSED, NOTIMP     a service? its leaf, from              too many of them?
+//!                                  BADCOOKIE                               the worker's own sequence              silence or TC
 //! ```
 //!
 //! 1. [`answer`] is the journey; each `return` is the first place that can decide.
 //! 2. `resolve` walks from name to name; `picks` chooses leaves and rotations; `counters` counts.
+//! 3. `opt` writes the OPT record, with `cookies`; `limit` keeps us from being used against others; `chaos` tells who we are.
 //!
 //! Never here: waiting, locks, clocks, allocation. A snapshot is read, a [`Cx`] belongs to one worker.
 
 #![deny(clippy::indexing_slicing, reason = "bytes from strangers")]
 
+mod chaos;
+mod cookies;
 mod counters;
 mod cx;
 mod grown;
+mod limit;
+mod opt;
 mod outcome;
 mod picks;
 mod resolve;
@@ -28,14 +34,19 @@ mod tests;
 use std::net::IpAddr;
 
 use crate::client::Subnet;
+use crate::model::AnswerSettings;
 use crate::snapshot::Snapshot;
-use crate::wire::{Edns, HEADER_OCTETS, Header, Opcode, Packet, Question, Rcode, Section, ede, option, read_records, rtype};
+use crate::wire::{Edns, HEADER_OCTETS, Header, MalformedOptions, Opcode, Packet, Question, Rcode, option, read_records, rtype};
 
 pub use counters::Counters;
 pub use cx::Cx;
+pub use limit::Limiter;
+pub use opt::TCP_IDLE;
 pub use series::{Histogram, HistogramOf, Series, cell_total, histogram, visit};
-pub use words::{DropReason, QTYPE_WORDS, SubnetOutcome, Transport};
+pub use words::{CookieOutcome, DropReason, QTYPE_WORDS, SubnetOutcome, Transport};
 
+use limit::Verdict;
+use opt::OptReply;
 use outcome::Outcome;
 use resolve::resolve;
 
@@ -43,10 +54,9 @@ use resolve::resolve;
 pub const UDP_OCTETS_MAX: usize = 1232;
 /// Octets that every client takes (RFC 1035, section 4.2.1).
 const UDP_OCTETS_MIN: usize = 512;
-/// An OPT record without options (RFC 6891, section 6.1.2).
-const OPT_OCTETS: usize = 11;
-/// Code and length before an option's data.
-const OPTION_HEAD_OCTETS: usize = 4;
+/// Over UDP, to a client that has not proven its address, an answer that is made up here (by policy, negative, ANY, a referral) has at most
+/// so many times the query's octets; what doesn't fit is TC.
+const AMPLIFICATION_MAX: usize = 10;
 /// UDP ports of services that answer anything they get: nothing good comes from there, and 0 can't be answered.
 const SOURCE_PORTS_DROPPED: [u16; 3] = [0, 7, 19];
 
@@ -90,135 +100,200 @@ pub fn answer(snapshot: &Snapshot, query: &[u8], asked: Asked, cx: &mut Cx, out:
     }
     let mut packet = Packet::new(out, UDP_OCTETS_MIN);
     let mut outcome = Outcome::default();
-    if let Some(opt) = decide(snapshot, query, &header, asked.transport, cx, &mut packet, &mut outcome) {
-        opt.put(&mut packet, &outcome);
+    let mut opt = OptReply::default();
+    decide(snapshot, query, &header, &asked, cx, &mut packet, &mut opt, &mut outcome);
+    if is_limited(snapshot.settings(), &asked, &outcome, cx) {
+        let Some(slip) = snapshot.settings().rate_limit.as_ref().map(|limit| limit.slip).filter(|slip| *slip > 0) else {
+            return cx.drop(DropReason::RateLimit);
+        };
+        cx.limited = cx.limited.wrapping_add(1);
+        if !cx.limited.is_multiple_of(slip) {
+            return cx.drop(DropReason::RateLimit);
+        }
+        packet.clear_records();
+        outcome.slips();
     }
+    opt.put(&mut packet, &outcome);
     let octets = packet.finish(&header, outcome.rcode, outcome.authoritative, outcome.truncated);
     cx.counters.count(&outcome, &asked, octets);
     Handled::Reply(octets)
 }
 
-/// From the header on: everything but the response's own header and OPT record, which is returned.
-fn decide<'s, 'q>(
+/// Too many equal responses to a client that has proven nothing: neither by a connection nor by a cookie.
+fn is_limited(settings: &AnswerSettings, asked: &Asked, outcome: &Outcome<'_>, cx: &Cx) -> bool {
+    match &settings.rate_limit {
+        Some(limit) if asked.transport == Transport::Udp && outcome.cookie != Some(CookieOutcome::Valid) => {
+            cx.limiter.judge(limit, asked.client, outcome.subject, outcome.rcode, cx.now.mono) == Verdict::Limit
+        }
+        _ => false,
+    }
+}
+
+/// From the header on: everything but writing the response's own header and OPT record.
+#[allow(clippy::too_many_arguments, reason = "what came, who answers, and the three parts of a response")]
+fn decide<'s: 'q, 'q>(
     snapshot: &'s Snapshot,
     query: &'q [u8],
     header: &Header,
-    transport: Transport,
+    asked: &Asked,
     cx: &mut Cx,
     packet: &mut Packet<'_>,
+    opt: &mut OptReply<'q>,
     outcome: &mut Outcome<'s>,
-) -> Option<OptReply<'q>> {
+) {
     // Header. The sections of other opcodes are not ours to read, so their responses are a header alone.
     match header.opcode() {
-        Opcode::Query if header.questions == 1 => (),
-        // RFC 9619, section 4: a query has one question.
-        Opcode::Query => return outcome.ends(Rcode::FormErr, None),
+        Opcode::Query => (),
         // Known, but not from strangers (RFC 1996, section 3.10; RFC 2136, section 3.3).
-        Opcode::Notify | Opcode::Update => return outcome.ends(Rcode::Refused, None),
-        Opcode::Other => return outcome.ends(Rcode::NotImp, None),
+        Opcode::Notify | Opcode::Update => return outcome.ends(Rcode::Refused),
+        Opcode::Other => return outcome.ends(Rcode::NotImp),
     }
 
-    // Question.
-    let Some(question) = Question::read(query) else { return outcome.ends(Rcode::FormErr, None) };
+    // Question. RFC 9619, section 4: a query has at most one.
+    let question = match header.questions {
+        0 => return without_question(snapshot.settings(), query, header, asked, cx, opt, outcome),
+        1 => Question::read(query),
+        _ => None,
+    };
+    let Some(question) = question else { return outcome.ends(Rcode::FormErr) };
     packet.put_question(query.get(HEADER_OCTETS..question.end()).unwrap_or_default());
     outcome.qtype = Some(question.qtype);
 
     // Records and EDNS.
-    let edns = match read_records(query, header, &question) {
-        Ok(edns) => edns,
-        Err(malformed) => return outcome.ends(Rcode::FormErr, malformed.opt_seen.then(OptReply::default)),
-    };
-    let mut opt = None;
     let mut limit = UDP_OCTETS_MIN;
-    if let Some(edns) = edns {
-        let opt = opt.insert(OptReply { dnssec_ok: edns.dnssec_ok, subnet: None });
-        limit = usize::from(edns.payload).clamp(UDP_OCTETS_MIN, UDP_OCTETS_MAX);
-        // RFC 6891, section 6.1.3. Options of a version that we don't know mean nothing to us.
-        if edns.version != 0 {
-            return outcome.ends(Rcode::BadVers, Some(*opt));
+    match read_records(query, header, question.end(), question.qtype) {
+        Err(malformed) => {
+            opt.begin_again(malformed.opt_seen);
+            return outcome.ends(Rcode::FormErr);
         }
-        if !edns.options.is_empty() {
-            let Ok(subnet) = read_subnet(&edns) else {
-                outcome.subnet = Some(SubnetOutcome::Malformed);
-                return outcome.ends(Rcode::FormErr, Some(*opt));
-            };
-            opt.subnet = subnet;
-            outcome.subnet = subnet.map(|_| SubnetOutcome::Ignored);
+        Ok(None) => (),
+        Ok(Some(edns)) => {
+            limit = usize::from(edns.payload).clamp(UDP_OCTETS_MIN, UDP_OCTETS_MAX);
+            if let Err(rcode) = read_opt(snapshot.settings(), &edns, asked, cx, opt, outcome) {
+                return outcome.ends(rcode);
+            }
+            // RFC 7873, section 5.2.3: come again with the cookie that this response brings.
+            if snapshot.settings().cookies.required
+                && asked.transport == Transport::Udp
+                && matches!(outcome.cookie, Some(CookieOutcome::New | CookieOutcome::Invalid))
+            {
+                return outcome.ends(Rcode::BadCookie);
+            }
         }
     }
-    if transport == Transport::Tcp {
+    if asked.transport == Transport::Tcp {
         limit = usize::from(u16::MAX);
     }
-    packet.set_limit(limit, opt.map_or(0, |opt| opt.octets()));
+    packet.set_limit(limit, opt.octets());
 
     // Class and type.
     if let Some(rcode) = beyond_data(&question) {
-        return outcome.ends(rcode, opt);
+        return outcome.ends(rcode);
     }
 
     // Data.
     cx.name.set(query.get(HEADER_OCTETS..HEADER_OCTETS + question.name_octets).unwrap_or_default());
-    resolve(snapshot, &question, &mut cx.name, &mut cx.picks, packet, outcome);
-    opt
+    if question.qclass == rtype::CLASS_CH {
+        return chaos::chaos(snapshot.settings(), &question, &cx.name, packet, outcome);
+    }
+    let proven = asked.transport == Transport::Tcp || outcome.cookie == Some(CookieOutcome::Valid);
+    let bound = if proven { usize::MAX } else { AMPLIFICATION_MAX * query.len() };
+    resolve(snapshot, &question, bound, &mut cx.name, &mut cx.picks, packet, outcome);
 }
 
-/// Classes other than IN, and types that are never data of a zone (RFC 6895, section 3.1).
+/// RFC 7873, section 5.4: a query without a question may ask for a cookie. There is nothing else that it could ask for.
+fn without_question<'s: 'q, 'q>(
+    settings: &'s AnswerSettings,
+    query: &'q [u8],
+    header: &Header,
+    asked: &Asked,
+    cx: &Cx,
+    opt: &mut OptReply<'q>,
+    outcome: &mut Outcome<'s>,
+) {
+    let rcode = match read_records(query, header, HEADER_OCTETS, 0) {
+        Ok(Some(edns)) => read_opt(settings, &edns, asked, cx, opt, outcome).err(),
+        Ok(None) => None,
+        Err(malformed) => {
+            opt.begin_again(malformed.opt_seen);
+            Some(Rcode::FormErr)
+        }
+    };
+    outcome.ends(rcode.unwrap_or(if opt.has_cookie() { Rcode::NoError } else { Rcode::FormErr }));
+}
+
+/// What the OPT record of a query asks for; `Err`: it is malformed, or of a version that we don't know, and `opt` holds no options.
+fn read_opt<'s: 'q, 'q>(
+    settings: &'s AnswerSettings,
+    edns: &Edns<'q>,
+    asked: &Asked,
+    cx: &Cx,
+    opt: &mut OptReply<'q>,
+    outcome: &mut Outcome<'_>,
+) -> Result<(), Rcode> {
+    opt.begin(edns.dnssec_ok);
+    // RFC 6891, section 6.1.3. Options of a version that we don't know mean nothing to us.
+    if edns.version != 0 {
+        return Err(Rcode::BadVers);
+    }
+    if edns.options().is_empty() {
+        return Ok(());
+    }
+    let read = read_options(settings, edns, asked, cx, opt, outcome);
+    read.map_err(|Malformed| {
+        opt.begin_again(true);
+        Rcode::FormErr
+    })
+}
+
+/// An option is not what its RFC says: FORMERR.
+struct Malformed;
+
+fn read_options<'s: 'q, 'q>(
+    settings: &'s AnswerSettings,
+    edns: &Edns<'q>,
+    asked: &Asked,
+    cx: &Cx,
+    opt: &mut OptReply<'q>,
+    outcome: &mut Outcome<'_>,
+) -> Result<(), Malformed> {
+    // Of two with one code the first counts (RFC 7873, section 5.2; others don't say).
+    for read in edns.options() {
+        match read.map_err(|MalformedOptions| Malformed)? {
+            (option::COOKIE, data) if outcome.cookie.is_none() && !settings.cookies.secrets.is_empty() => {
+                let unix = (cx.now.wall.0 / 1000) as u32;
+                let judged = cookies::judge(data, asked.client, unix, &settings.cookies.secrets);
+                outcome.cookie = Some(judged.as_ref().map_or(CookieOutcome::Malformed, |judged| judged.outcome));
+                opt.set_cookie(judged.ok_or(Malformed)?.reply);
+            }
+            (option::CLIENT_SUBNET, data) if outcome.subnet.is_none() => {
+                // RFC 7871, section 7.1.2.
+                let subnet = Subnet::read(data);
+                outcome.subnet = Some(if subnet.is_some() { SubnetOutcome::Ignored } else { SubnetOutcome::Malformed });
+                opt.set_subnet(subnet.ok_or(Malformed)?);
+            }
+            (option::KEEPALIVE, data) if asked.transport == Transport::Tcp => {
+                // RFC 7828, section 3.2.1: a client says nothing in it; section 3.2.2: over UDP it means nothing.
+                if !data.is_empty() {
+                    return Err(Malformed);
+                }
+                opt.set_keepalive();
+            }
+            (option::NSID, _) => settings.nsid.iter().for_each(|name| opt.set_nsid(name)),
+            _ => (),
+        }
+    }
+    Ok(())
+}
+
+/// Classes other than IN and CH, and types that are never data of a zone (RFC 6895, section 3.1).
 fn beyond_data(question: &Question) -> Option<Rcode> {
     match question.qtype {
-        _ if question.qclass != rtype::CLASS_IN => Some(Rcode::Refused),
+        _ if ![rtype::CLASS_IN, rtype::CLASS_CH].contains(&question.qclass) => Some(Rcode::Refused),
         0..rtype::OPT => None,
         rtype::OPT | rtype::NXNAME | rtype::TSIG => Some(Rcode::FormErr),
         rtype::TKEY | rtype::MAILA | rtype::MAILB => Some(Rcode::NotImp),
         rtype::AXFR | rtype::IXFR => Some(Rcode::Refused),
         _ => None,
     }
-}
-
-fn read_subnet<'q>(edns: &Edns<'q>) -> Result<Option<Subnet<'q>>, ()> {
-    match edns.client_subnet()? {
-        None => Ok(None),
-        // RFC 7871, section 7.1.2: a malformed option is FORMERR.
-        Some(option) => Subnet::read(option).map(Some).ok_or(()),
-    }
-}
-
-/// The OPT record of the response: there is one if and only if the query had one (RFC 6891, section 6.1.1).
-#[derive(Clone, Copy, Default)]
-struct OptReply<'q> {
-    dnssec_ok: bool,
-    subnet: Option<Subnet<'q>>,
-}
-
-impl OptReply<'_> {
-    fn octets(&self) -> usize {
-        OPT_OCTETS + self.subnet.map_or(0, |subnet| OPTION_HEAD_OCTETS + subnet.echo().len())
-    }
-
-    fn put(&self, packet: &mut Packet<'_>, outcome: &Outcome<'_>) {
-        packet.use_reserved();
-        let error_octets = |text: &[u8]| OPTION_HEAD_OCTETS + 2 + text.len();
-        // RFC 8914, section 3: the error is left out if there is no room.
-        let extra_text = outcome.extra_text.filter(|text| self.octets() + error_octets(text) <= packet.room());
-        let rdata_octets = self.octets() - OPT_OCTETS + extra_text.map_or(0, error_octets);
-        let [payload_high, payload_low] = (UDP_OCTETS_MAX as u16).to_be_bytes();
-        let [length_high, length_low] = (rdata_octets as u16).to_be_bytes();
-        let rcode_high = (outcome.rcode.number() >> 4) as u8;
-        let flags_high = if self.dnssec_ok { 0x80 } else { 0 };
-        packet.put(&[0, 0, rtype::OPT as u8, payload_high, payload_low, rcode_high, 0, flags_high, 0, length_high, length_low]);
-        if let Some(subnet) = self.subnet {
-            put_option(packet, option::CLIENT_SUBNET, &[], subnet.echo());
-        }
-        if let Some(text) = extra_text {
-            put_option(packet, option::EXTENDED_ERROR, &ede::OTHER.to_be_bytes(), text);
-        }
-        packet.count(Section::Additional, 1);
-    }
-}
-
-fn put_option(packet: &mut Packet<'_>, code: u16, head: &[u8], data: &[u8]) {
-    let [c0, c1] = code.to_be_bytes();
-    let [l0, l1] = ((head.len() + data.len()) as u16).to_be_bytes();
-    packet.put(&[c0, c1, l0, l1]);
-    packet.put(head);
-    packet.put(data);
 }

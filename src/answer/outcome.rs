@@ -3,7 +3,7 @@
 use crate::snapshot::{CellId, ZoneSlot};
 use crate::wire::Rcode;
 
-use super::words::SubnetOutcome;
+use super::words::{CookieOutcome, SubnetOutcome};
 
 /// See above. `'s` is the snapshot's.
 #[derive(Debug, Default)]
@@ -20,12 +20,21 @@ pub(super) struct Outcome<'s> {
     /// `None`: no question was read.
     pub(super) qtype: Option<u16>,
     pub(super) subnet: Option<SubnetOutcome>,
+    pub(super) cookie: Option<CookieOutcome>,
+    /// What the response is about, for the rate limit: the name, wildcard or cut found, or a zone's negatives. 0: none of our zones.
+    pub(super) subject: u64,
 }
 
 impl Outcome<'_> {
-    /// Nothing more is to be decided; `opt` is handed through.
-    pub(super) fn ends<T>(&mut self, rcode: Rcode, opt: Option<T>) -> Option<T> {
+    /// The answer was too many: an empty response with TC instead, so that a real client asks over TCP.
+    pub(super) fn slips(&mut self) {
+        self.truncated = true;
+        self.cell = None;
+        self.extra_text = None;
+    }
+
+    /// Nothing more is to be decided.
+    pub(super) fn ends(&mut self, rcode: Rcode) {
         self.rcode = rcode;
-        opt
     }
 }

@@ -42,7 +42,8 @@ struct Resolver<'s, 'p, 'o> {
     qtype: u16,
     picks: &'p mut Picks,
     packet: &'p mut Packet<'o>,
-    question_end: usize,
+    /// Octets that a response may have which is made up here.
+    bound: usize,
     place: Place,
     /// Names whose CNAME was followed; the first `links` count.
     seen: [u32; CHAIN_MAX],
@@ -51,9 +52,11 @@ struct Resolver<'s, 'p, 'o> {
 }
 
 /// Resolves the question, whose name `name` holds, into `packet`, which holds the question. `name` is used up.
+/// What is not found as it stands in a zone has at most `bound` octets.
 pub(super) fn resolve<'s>(
     snapshot: &'s Snapshot,
     question: &Question,
+    bound: usize,
     name: &mut Lowered,
     picks: &mut Picks,
     packet: &mut Packet<'_>,
@@ -65,14 +68,26 @@ pub(super) fn resolve<'s>(
         qtype: question.qtype,
         picks,
         packet,
-        question_end: question.end(),
+        bound,
         place: Place { name: HEADER_OCTETS, name_octets: question.name_octets, apex: HEADER_OCTETS, zone: None },
         seen: [0; CHAIN_MAX],
         links: 0,
         outcome,
     };
-    while let Some(target) = resolver.step(resolver.names.find(name)) {
+    let mut found = resolver.names.find(name);
+    resolver.outcome.subject = subject(&found);
+    while let Some(target) = resolver.step(found) {
         name.set(target);
+        found = resolver.names.find(name);
+    }
+}
+
+/// See [`Outcome::subject`].
+fn subject(found: &Found) -> u64 {
+    match found {
+        Found::Name(slot) | Found::Wildcard(slot) | Found::Cut(slot, _) => 1 << 32 | u64::from(slot.identity()),
+        Found::Nothing(zone) => 2 << 32 | u64::from(*zone),
+        Found::Outside => 0,
     }
 }
 
@@ -185,6 +200,7 @@ impl<'s> Resolver<'s, '_, '_> {
 
     /// RFC 8482: small, true, and the same for every name that exists.
     fn put_any(&mut self) {
+        self.packet.lower_limit(self.bound);
         let start = self.packet.length();
         if self.packet.put(ANY_HINFO) {
             self.packet.patch(start, &pointer(self.place.name));
@@ -201,6 +217,7 @@ impl<'s> Resolver<'s, '_, '_> {
     }
 
     fn put_soa(&mut self, zone: &ZoneEntry, ttl: u32) {
+        self.packet.lower_limit(self.bound);
         let Some(soa) = zone.soa.and_then(|id| self.names.sets().body(id)) else { return };
         let start = self.packet.length();
         let name = std::mem::replace(&mut self.place.name, self.place.apex);
@@ -219,6 +236,7 @@ impl<'s> Resolver<'s, '_, '_> {
             return;
         }
         self.outcome.authoritative = self.links > 0;
+        self.packet.lower_limit(self.bound);
         let What::Static(cut) = self.names.what(slot) else { return };
         let Some(servers) = self.names.set(cut, rtype::NS) else { return };
         self.place.name += at;
@@ -271,6 +289,7 @@ impl<'s> Resolver<'s, '_, '_> {
             FamilyBody::NoData => self.put_soa(zone, zone.negative_ttl.min(body.ttl)),
             FamilyBody::ServFail(why) => self.fail(why),
             FamilyBody::Answer { split, leaves } => {
+                self.packet.lower_limit(self.bound);
                 let pick = self.picks.next(service, family);
                 let number = split.find(pick.leaf);
                 self.outcome.cell = compiled.cell(family, number);
@@ -315,7 +334,8 @@ impl<'s> Resolver<'s, '_, '_> {
     }
 
     fn fail(&mut self, why: &'s [u8]) {
-        self.packet.clear_records(self.question_end);
+        self.packet.lower_limit(self.bound);
+        self.packet.clear_records();
         self.outcome.rcode = Rcode::ServFail;
         self.outcome.authoritative = false;
         self.outcome.extra_text = Some(why);

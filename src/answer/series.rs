@@ -7,8 +7,8 @@ use crate::model::Family;
 use crate::snapshot::{CellId, ZoneSlot};
 use crate::wire::Rcode;
 
-use super::counters::{Counters, DURATION_BOUNDS, SIZE_BOUNDS, query_at, response_at, subnet_at, truncated_at};
-use super::words::{DropReason, QTYPE_WORDS, SubnetOutcome, Transport};
+use super::counters::{Counters, DURATION_BOUNDS, SIZE_BOUNDS, cookie_at, query_at, response_at, subnet_at, truncated_at};
+use super::words::{CookieOutcome, DropReason, QTYPE_WORDS, SubnetOutcome, Transport};
 
 /// Types whose queries are shown before the first one.
 const QTYPES_ALWAYS: usize = 2;
@@ -49,6 +49,13 @@ pub enum Series {
         zone: ZoneSlot,
         /// What was made of it.
         outcome: SubnetOutcome,
+    },
+    /// `windrose_dns_cookies_total`
+    Cookies {
+        /// Whose names were asked for.
+        zone: ZoneSlot,
+        /// What they were worth.
+        outcome: CookieOutcome,
     },
     /// `windrose_dns_dropped_total`
     Dropped {
@@ -105,6 +112,9 @@ pub fn visit(workers: &[Arc<Counters>], tell: &mut dyn FnMut(Series, u64)) {
         tell_one(Series::Truncated { zone }, truncated_at(), true);
         for outcome in SubnetOutcome::ALL {
             tell_one(Series::ClientSubnet { zone, outcome }, subnet_at(outcome), outcome == SubnetOutcome::Ignored);
+        }
+        for outcome in CookieOutcome::ALL {
+            tell_one(Series::Cookies { zone, outcome }, cookie_at(outcome), outcome == CookieOutcome::Valid);
         }
     }
 }

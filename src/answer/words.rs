@@ -33,6 +33,8 @@ pub enum DropReason {
     Response,
     /// From a port that would answer the answer, or that can't be answered.
     SourcePort,
+    /// Too many equal responses to one network.
+    RateLimit,
     /// The socket did not take the response. Counted by `dns`.
     Send,
     /// A bug: handling it panicked, and only it was lost. Counted by `dns`.
@@ -41,7 +43,8 @@ pub enum DropReason {
 
 impl DropReason {
     /// All of them, in table order.
-    pub const ALL: [DropReason; 5] = [DropReason::Short, DropReason::Response, DropReason::SourcePort, DropReason::Send, DropReason::Panic];
+    pub const ALL: [DropReason; 6] =
+        [DropReason::Short, DropReason::Response, DropReason::SourcePort, DropReason::RateLimit, DropReason::Send, DropReason::Panic];
 
     /// The word of the `reason` label.
     pub fn word(self) -> &'static str {
@@ -49,6 +52,7 @@ impl DropReason {
             DropReason::Short => "short",
             DropReason::Response => "response",
             DropReason::SourcePort => "source_port",
+            DropReason::RateLimit => "ratelimit",
             DropReason::Send => "send",
             DropReason::Panic => "panic",
         }
@@ -73,6 +77,34 @@ impl SubnetOutcome {
         match self {
             SubnetOutcome::Ignored => "ignored",
             SubnetOutcome::Malformed => "malformed",
+        }
+    }
+}
+
+/// What a DNS cookie was worth (RFC 7873).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CookieOutcome {
+    /// A client's alone: it learns ours.
+    New,
+    /// With one of ours: the client's address is proven.
+    Valid,
+    /// With one that is not ours, too old, or made for another address.
+    Invalid,
+    /// FORMERR
+    Malformed,
+}
+
+impl CookieOutcome {
+    /// All of them, in table order.
+    pub const ALL: [CookieOutcome; 4] = [CookieOutcome::New, CookieOutcome::Valid, CookieOutcome::Invalid, CookieOutcome::Malformed];
+
+    /// The word of the `outcome` label.
+    pub fn word(self) -> &'static str {
+        match self {
+            CookieOutcome::New => "new",
+            CookieOutcome::Valid => "valid",
+            CookieOutcome::Invalid => "invalid",
+            CookieOutcome::Malformed => "malformed",
         }
     }
 }

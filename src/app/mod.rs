@@ -10,6 +10,7 @@ mod daemon;
 pub mod demo;
 mod logging;
 mod reload;
+mod secret;
 mod serve;
 mod upgrade;
 

@@ -54,7 +54,12 @@ async fn reload(path: PathBuf, settings: &Settings, door: &Door) -> ReloadOutcom
 
 /// What the core needs of a loaded file.
 pub(super) fn configuration(loaded: config::Loaded, needs_restart: Vec<String>) -> Configuration {
-    Configuration { estate: Arc::new(loaded.estate), zones: loaded.zones.into_iter().map(Arc::new).collect(), needs_restart }
+    Configuration {
+        estate: Arc::new(loaded.estate),
+        zones: loaded.zones.into_iter().map(Arc::new).collect(),
+        answers: Arc::new(super::secret::with_secret(loaded.answers)),
+        needs_restart,
+    }
 }
 
 /// Tables whose keys take no part in a reload and differ (SEMANTICS, 16).

@@ -3,6 +3,7 @@
 //! Every part is looked at whatever is wrong with the others. What has a problem gets a stand-in, so that those who name it still find it;
 //! stand-ins never leave, because an estate with problems is thrown away.
 
+mod answering;
 mod monitors;
 mod policies;
 mod pools;
@@ -14,7 +15,7 @@ use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
-use crate::model::{Estate, Settings};
+use crate::model::{AnswerSettings, Estate, Settings};
 use crate::zone::Zone;
 
 use super::file::File;
@@ -25,6 +26,7 @@ use super::read::Key;
 #[derive(Debug)]
 pub(super) struct Meaning {
     pub settings: Settings,
+    pub answers: AnswerSettings,
     pub estate: Estate,
     pub zones: Vec<Zone>,
     /// Further files that were read.
@@ -40,8 +42,9 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     if let Some(schema) = schema.get().filter(|schema| schema.value != 1) {
         sink.problem(&schema.span, "schema", format!("schema {} is not known", schema.value), "this Windrose reads schema = 1");
     }
-    let settings = settings::check(settings::Tables { node, dns, admin, metrics, store }, folder, sink);
     let mut files = Vec::new();
+    let answers = answering::check(&node, &dns, folder, &mut files, sink);
+    let settings = settings::check(settings::Tables { node, dns, admin, metrics, store }, folder, sink);
     let zones = zones::check(zone.or_default(), folder, &mut files, sink);
     let mut estate = Estate::default();
     let monitors = monitors::check(monitor.or_default(), &mut estate, sink);
@@ -49,7 +52,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     let policies = policies::check(policy.or_default(), &pools, &mut estate, sink);
     let last_resorts = services::check(service.or_default(), services::Context { folder, zones: &zones, policies: &policies }, &mut estate, &mut files, sink);
     pools::check_watched(&pools, &policies, &last_resorts, &estate, sink);
-    Meaning { settings, estate, zones: zones.into_zones(), files }
+    Meaning { settings, answers, estate, zones: zones.into_zones(), files }
 }
 
 impl<T: Default> Key<T> {

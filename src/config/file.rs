@@ -70,6 +70,28 @@ table! {
     Dns {
         listen: OneOrMany<SocketAddr>,
         workers: i64,
+        reveal: OneOrMany<String>,
+        cookies: Cookies,
+        rate_limit: RateLimit,
+    } later NONE
+}
+
+table! {
+    /// `[dns.cookies]`
+    Cookies {
+        secret_file: String,
+        required: bool,
+    } later NONE
+}
+
+table! {
+    /// `[dns.rate_limit]`
+    RateLimit {
+        per_second: i64,
+        slip: i64,
+        ipv4_prefix: i64,
+        ipv6_prefix: i64,
+        exempt: OneOrMany<String>,
     } later NONE
 }
 

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub use problem::{Problem, Problems};
 pub use summary::{MonitorSummary, ServiceSummary, Summary, summary};
 
-use crate::model::{Estate, Settings};
+use crate::model::{AnswerSettings, Estate, Settings};
 use crate::zone::{Source, Zone};
 
 use check::Meaning;
@@ -32,6 +32,8 @@ use read::Read;
 pub struct Loaded {
     /// How this node runs; takes effect at start only.
     pub settings: Settings,
+    /// What shapes responses; takes effect with a reload.
+    pub answers: AnswerSettings,
     /// What exists.
     pub estate: Estate,
     /// Static records, in file order.
@@ -66,7 +68,7 @@ pub fn load_text(text: &str, name: &Path) -> Result<Loaded, Problems> {
     let span = table.span();
     let value = toml::Spanned::new(span, toml::de::DeValue::Table(table.into_inner()));
     let file = file::File::read(value, &Route::Top, &mut sink).unwrap_or_default();
-    let Meaning { settings, estate, zones, files } = check::check(file, name.parent().unwrap_or(Path::new("")), &mut sink);
+    let Meaning { settings, answers, estate, zones, files } = check::check(file, name.parent().unwrap_or(Path::new("")), &mut sink);
     let Sink { mut problems, warnings, .. } = sink;
     if !problems.is_empty() {
         problems.sort_by(|a, b| (a.file != name, &a.file, a.line, a.column).cmp(&(b.file != name, &b.file, b.line, b.column)));
@@ -75,7 +77,7 @@ pub fn load_text(text: &str, name: &Path) -> Result<Loaded, Problems> {
     }
     let mut all = vec![name.to_path_buf()];
     all.extend(files);
-    Ok(Loaded { settings, estate, zones, warnings, files: all })
+    Ok(Loaded { settings, answers, estate, zones, warnings, files: all })
 }
 
 #[cfg(test)]

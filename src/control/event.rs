@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::health::ProbeReport;
-use crate::model::{Estate, TargetId};
+use crate::model::{AnswerSettings, Estate, TargetId};
 use crate::snapshot::Snapshot;
 use crate::zone::Zone;
 
@@ -22,6 +22,8 @@ pub struct Configuration {
     pub estate: Arc<Estate>,
     /// Static records.
     pub zones: Vec<Arc<Zone>>,
+    /// What shapes responses.
+    pub answers: Arc<AnswerSettings>,
     /// Keys that changed in the file and take no part in a reload (SEMANTICS, 16); shown until the next restart.
     pub needs_restart: Vec<String>,
 }

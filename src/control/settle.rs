@@ -136,6 +136,7 @@ impl Core {
             _ => {
                 let decisions = self.services.iter().filter_map(|state| state.compiled.clone()).collect();
                 Snapshot::build(self.generation + 1, &self.configuration.zones, &self.configuration.estate, decisions, &mut self.cells)
+                    .with_settings(self.configuration.answers.clone())
             }
         };
         self.rebuild = false;

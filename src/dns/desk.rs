@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
+use super::clock::BatchClock;
 use super::session::next_message;
 use super::vitals::Vitals;
 use crate::answer::{Asked, Counters, Cx, Handled, Transport, answer};
@@ -32,15 +33,16 @@ pub struct Desk {
 struct Inside {
     cx: Cx,
     counters: Arc<Counters>,
+    clock: BatchClock,
     /// Responses are made here, so that not every session needs room for the longest.
     response: Box<[u8]>,
 }
 
 impl Desk {
     /// A desk with its own context; `counters` are those inside `cx`.
-    pub fn new(published: Arc<ArcSwap<Snapshot>>, vitals: Arc<Vitals>, cx: Cx, counters: Arc<Counters>) -> Self {
+    pub fn new(published: Arc<ArcSwap<Snapshot>>, vitals: Arc<Vitals>, cx: Cx, counters: Arc<Counters>, clock: BatchClock) -> Self {
         let response = vec![0; RESPONSE_BYTES_MAX].into_boxed_slice();
-        Self { published, vitals, inside: Mutex::new(Inside { cx, counters, response }) }
+        Self { published, vitals, inside: Mutex::new(Inside { cx, counters, clock, response }) }
     }
 
     /// Answers the whole messages at the front of `input` in their order, appends the responses to `output`, each with its
@@ -48,7 +50,7 @@ impl Desk {
     /// `output` gets long: a client that doesn't read doesn't make us collect.
     pub fn answer(&self, input: &[u8], client: SocketAddr, output: &mut Vec<u8>) -> usize {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        let Inside { cx, counters, response } = &mut *inside;
+        let Inside { cx, counters, clock, response } = &mut *inside;
         let began = Instant::now();
         let snapshot = self.published.load();
         let (mut done, mut queries) = (0, 0);
@@ -58,7 +60,7 @@ impl Desk {
             let asked = Asked { client: client.ip(), port: client.port(), transport: Transport::Tcp };
             let handled = catch_unwind(AssertUnwindSafe(|| {
                 if queries == 0 {
-                    cx.begin(&snapshot);
+                    cx.begin(&snapshot, clock.now(began));
                 }
                 answer(&snapshot, query, asked, cx, response)
             }));

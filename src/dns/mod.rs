@@ -16,6 +16,7 @@
 #![allow(clippy::disallowed_methods, reason = "an IO room: durations of batches and deadlines of sessions need the clock")]
 
 mod bind;
+mod clock;
 mod desk;
 #[cfg(target_os = "linux")]
 mod mmsg;
@@ -56,12 +57,13 @@ pub use self::session::{IDLE_DEADLINE, MESSAGE_DEADLINE, WRITE_DEADLINE};
 pub use self::vitals::Vitals;
 
 use self::bind::{Listen, Surplus};
+use self::clock::BatchClock;
 use self::desk::Desk;
 use self::seats::{Limits, Seats};
 use self::session::Deadlines;
 use self::tcp::{House, Stopping};
 use self::udp::{Start, Worker};
-use crate::answer::{Counters, Cx};
+use crate::answer::{Counters, Cx, Limiter};
 use crate::snapshot::Snapshot;
 
 /// Desks for TCP sessions: few, so that shares stay even over all of them, and enough to keep sessions from queueing.
@@ -101,18 +103,20 @@ impl Bound {
         let Tuning { limits, deadlines } = tuning;
         let vitals = Arc::new(Vitals::default());
         let stopping = Arc::new(AtomicBool::new(false));
+        let limiter = Limiter::new(spread(seed, 0));
+        let clock = BatchClock::start();
         let mut contexts = 0;
         let mut context = || {
             contexts += 1;
             let counters = Counters::new();
             register(Arc::clone(&counters));
-            (Cx::new(Arc::clone(&counters), spread(seed, contexts)), counters)
+            (Cx::new(Arc::clone(&counters), Arc::clone(&limiter), spread(seed, contexts)), counters)
         };
 
         let desks = (0..thread::available_parallelism().map_or(1, usize::from).min(DESKS_MAX))
             .map(|_| {
                 let (cx, counters) = context();
-                Desk::new(Arc::clone(&published), Arc::clone(&vitals), cx, counters)
+                Desk::new(Arc::clone(&published), Arc::clone(&vitals), cx, counters, clock)
             })
             .collect();
         let seats = Seats::new(limits, Arc::clone(&vitals));
@@ -127,7 +131,7 @@ impl Bound {
             let mut start = |worker: Worker, stopping: &Arc<AtomicBool>| {
                 let (cx, counters) = context();
                 let (published, vitals, stopping) = (Arc::clone(&published), Arc::clone(&vitals), Arc::clone(stopping));
-                threads.extend(worker.start(Start { cx, counters, published, vitals, stopping }));
+                threads.extend(worker.start(Start { cx, counters, clock, published, vitals, stopping }));
             };
             workers.into_iter().for_each(|worker| start(worker, &stopping));
             for Surplus { worker, socket } in surplus {

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use super::batch::Batch;
+use super::clock::BatchClock;
 use super::vitals::Vitals;
 use crate::answer::{Asked, Counters, Cx, Handled, Transport, answer};
 use crate::snapshot::Snapshot;
@@ -52,6 +53,8 @@ pub struct Start {
     pub cx: Cx,
     /// The counters inside `cx`, for what is counted per batch.
     pub counters: Arc<Counters>,
+    /// Tells the time of each batch.
+    pub clock: BatchClock,
     /// Where snapshots are published.
     pub published: Arc<ArcSwap<Snapshot>>,
     /// What is counted for all workers together.
@@ -107,7 +110,7 @@ impl Drop for Worker {
 
 /// The loop in the picture above; returns when it should end.
 fn work(socket: &UdpSocket, batch: &mut Batch, start: &mut Start) {
-    let Start { cx, counters, published, vitals, stopping } = start;
+    let Start { cx, counters, clock, published, vitals, stopping } = start;
     let mut drained = 0;
     loop {
         let wait = if stopping.load(Ordering::Relaxed) { Wait::No } else { Wait::ForOne };
@@ -134,7 +137,7 @@ fn work(socket: &UdpSocket, batch: &mut Batch, start: &mut Start) {
         let began = Instant::now();
         {
             let snapshot = published.load();
-            cx.begin(&snapshot);
+            cx.begin(&snapshot, clock.now(began));
             answer_all(batch, count, vitals, |query, client, out| {
                 let asked = Asked { client: client.ip(), port: client.port(), transport: Transport::Udp };
                 match answer(&snapshot, query, asked, cx, out) {

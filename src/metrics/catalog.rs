@@ -53,6 +53,7 @@ catalog! {
     DNS_DROPPED: Counter "windrose_dns_dropped_total" ["reason"] "Datagrams and queries not answered.";
     DNS_TRUNCATED: Counter "windrose_dns_truncated_total" ["zone"] "Responses sent with the TC bit.";
     DNS_CLIENT_SUBNET: Counter "windrose_dns_client_subnet_total" ["zone" "outcome"] "Queries by whether EDNS Client Subnet was present and used.";
+    DNS_COOKIES: Counter "windrose_dns_cookies_total" ["zone" "outcome"] "Queries with a DNS cookie, by what it was worth.";
     DNS_TCP: Gauge "windrose_dns_tcp_connections" [] "Open DNS-over-TCP connections.";
 
     PROBE_ATTEMPTS: Counter "windrose_probe_attempts_total" ["monitor" "pool" "endpoint" "region" "outcome"] "Health probes finished.";

@@ -19,6 +19,7 @@ pub fn collect(core: &Core, workers: &[Arc<Counters>], out: &mut Vec<Series>) {
     let mut responses = Series::new(catalog::DNS_RESPONSES);
     let mut truncated = Series::new(catalog::DNS_TRUNCATED);
     let mut subnets = Series::new(catalog::DNS_CLIENT_SUBNET);
+    let mut cookies = Series::new(catalog::DNS_COOKIES);
     let mut dropped = Series::new(catalog::DNS_DROPPED);
     let zones = Zones::new(core);
     answer::visit(workers, &mut |counted, count| {
@@ -32,10 +33,11 @@ pub fn collect(core: &Core, workers: &[Arc<Counters>], out: &mut Vec<Series>) {
             }
             answer::Series::Truncated { zone } => zones.with(zone, |zone| truncated.push(&[zone], count)),
             answer::Series::ClientSubnet { zone, outcome } => zones.with(zone, |zone| subnets.push(&[zone, outcome.word()], count)),
+            answer::Series::Cookies { zone, outcome } => zones.with(zone, |zone| cookies.push(&[zone, outcome.word()], count)),
             answer::Series::Dropped { reason } => dropped.push(&[reason.word()], count),
         }
     });
-    out.extend([queries, responses, truncated, subnets, dropped]);
+    out.extend([queries, responses, truncated, subnets, cookies, dropped]);
     let mut durations = Series::new(catalog::DNS_DURATION);
     let mut sizes = Series::new(catalog::DNS_SIZE);
     for transport in Transport::ALL {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::answer::{Asked, Cx, Handled, Transport, answer};
+use crate::answer::{Asked, Cx, Handled, Limiter, Transport, answer};
 use crate::control::{Actor, Change, Configuration, Effect, Effects, Event, OverrideTargetName, OverrideWord, Revision, Start, Ticket};
 use crate::health::testing::estate;
 use crate::health::{Outcome, Phase, Reason, State};
@@ -38,7 +38,7 @@ fn configuration(text: &str) -> Configuration {
         RecordSet { owner: apex.clone(), rtype: 6, ttl: 60, rdata: vec![soa.into()] },
         RecordSet { owner: apex.clone(), rtype: 2, ttl: 60, rdata: vec![name("ns.example.com").into()] },
     ];
-    Configuration { estate: Arc::new(estate(text)), zones: vec![Arc::new(Zone { apex, sets })], needs_restart: Vec::new() }
+    Configuration { estate: Arc::new(estate(text)), zones: vec![Arc::new(Zone { apex, sets })], answers: Arc::default(), needs_restart: Vec::new() }
 }
 
 impl World {
@@ -57,7 +57,7 @@ impl World {
         let metrics = Metrics::new("ns1", services_max, now.wall);
         let counters = Counters::new();
         metrics.register_worker(counters.clone());
-        let mut world = Self { core, metrics, snapshot, worker: Cx::new(counters, 7), now, revision: Revision(0) };
+        let mut world = Self { core, metrics, snapshot, worker: Cx::new(counters, Limiter::new(7), 7), now, revision: Revision(0) };
         world.carry_out(Effects::new());
         world
     }
@@ -89,7 +89,7 @@ impl World {
             }
             self.core.settle(self.now, &mut effects);
         }
-        self.worker.begin(&self.snapshot);
+        self.worker.begin(&self.snapshot, self.now);
     }
 
     fn event(&mut self, event: Event) {

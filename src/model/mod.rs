@@ -6,6 +6,7 @@
 //!
 //! Never here: health, traffic set by operators, sockets, clocks, file formats.
 
+mod answering;
 mod estate;
 mod ids;
 mod monitor;
@@ -13,6 +14,7 @@ mod policy;
 mod settings;
 mod time;
 
+pub use answering::{AnswerSettings, CookieSecret, CookieSettings, RateLimit};
 pub use estate::{AllDown, Endpoint, Estate, Failback, Pool, Region, Resolver, Service, Target, Watch, did_you_mean};
 pub use ids::{EndpointId, Family, MonitorId, PoolId, RegionId, ServiceId, TargetId};
 pub use monitor::{Check, HttpCheck, Monitor, Scheme, Thresholds};

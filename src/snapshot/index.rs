@@ -40,6 +40,11 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Its own among all names of this index.
+    pub fn identity(&self) -> u32 {
+        self.name
+    }
+
     /// Number of the zone that the name belongs to; for a cut the parent's.
     pub fn zone(&self) -> u16 {
         self.zone

@@ -24,7 +24,7 @@ mod sets;
 
 use std::sync::Arc;
 
-use crate::model::{Estate, ServiceId};
+use crate::model::{AnswerSettings, Estate, ServiceId};
 use crate::zone::Zone;
 
 pub use cells::{CellId, CellMap, ZoneSlot};
@@ -42,6 +42,7 @@ pub struct Snapshot {
     /// Grows with every publish.
     pub generation: u64,
     names: Arc<NameIndex>,
+    settings: Arc<AnswerSettings>,
     chunks: Vec<Arc<[Arc<Compiled>]>>,
     services: usize,
     cells: u32,
@@ -54,7 +55,12 @@ impl Snapshot {
         let services = decisions.len();
         let highest = decisions.iter().map(|compiled| compiled.cells_end()).max().unwrap_or(0);
         let chunks = decisions.chunks(CHUNK).map(Arc::from).collect();
-        Self { generation, names, chunks, services, cells: highest }
+        Self { generation, names, settings: Arc::default(), chunks, services, cells: highest }
+    }
+
+    /// This snapshot with settings for responses; without, there are no cookies, nobody is limited, nothing is revealed.
+    pub fn with_settings(self, settings: Arc<AnswerSettings>) -> Self {
+        Self { settings, ..self }
     }
 
     /// This snapshot with some decisions replaced; costs what changes.
@@ -79,6 +85,11 @@ impl Snapshot {
     /// The decision in force for a service, in wire form.
     pub fn compiled(&self, service: ServiceId) -> Option<&Arc<Compiled>> {
         self.chunks.get(service.index() / CHUNK)?.get(service.index() % CHUNK)
+    }
+
+    /// What shapes responses.
+    pub fn settings(&self) -> &AnswerSettings {
+        &self.settings
     }
 
     /// What names are.

@@ -61,16 +61,20 @@ pub enum Rcode {
     Refused,
     /// 16: needs an OPT record for its upper bits.
     BadVers,
+    /// 23 (RFC 7873, section 8): needs an OPT record for its upper bits.
+    BadCookie,
 }
 
 impl Rcode {
     /// All, in the order of their numbers.
-    pub const ALL: [Rcode; 7] = [Rcode::NoError, Rcode::FormErr, Rcode::ServFail, Rcode::NxDomain, Rcode::NotImp, Rcode::Refused, Rcode::BadVers];
+    pub const ALL: [Rcode; 8] =
+        [Rcode::NoError, Rcode::FormErr, Rcode::ServFail, Rcode::NxDomain, Rcode::NotImp, Rcode::Refused, Rcode::BadVers, Rcode::BadCookie];
 
     /// All twelve bits.
     pub fn number(self) -> u16 {
         match self {
             Rcode::BadVers => 16,
+            Rcode::BadCookie => 23,
             // The others stand in the order of their numbers.
             _ => self as u16,
         }
@@ -86,6 +90,7 @@ impl Rcode {
             Rcode::NotImp => "NOTIMP",
             Rcode::Refused => "REFUSED",
             Rcode::BadVers => "BADVERS",
+            Rcode::BadCookie => "BADCOOKIE",
         }
     }
 }

@@ -13,7 +13,7 @@ mod question;
 mod records;
 pub mod rtype;
 
-pub use edns::{Edns, ede, option};
+pub use edns::{Edns, MalformedOptions, Options, ede, option};
 pub use header::{HEADER_OCTETS, Header, Opcode, Rcode};
 pub use lowered::{Lowered, fold, hash_octets};
 pub use name::{Name, NameError};

@@ -21,6 +21,8 @@ pub struct Packet<'a> {
     limit: usize,
     reserved: usize,
     questions: u16,
+    /// Where records begin.
+    records_at: usize,
     counts: [u16; 3],
 }
 
@@ -28,7 +30,8 @@ impl<'a> Packet<'a> {
     /// An empty response of at most `limit` octets.
     pub fn new(out: &'a mut [u8], limit: usize) -> Self {
         let limit = limit.min(out.len());
-        Self { out, length: HEADER_OCTETS.min(limit), limit, reserved: 0, questions: 0, counts: [0; 3] }
+        let length = HEADER_OCTETS.min(limit);
+        Self { out, length, limit, reserved: 0, questions: 0, records_at: length, counts: [0; 3] }
     }
 
     /// Octets so far.
@@ -47,6 +50,11 @@ impl<'a> Packet<'a> {
         self.reserved = reserved;
     }
 
+    /// There may be at most so many octets; never more than before.
+    pub fn lower_limit(&mut self, limit: usize) {
+        self.limit = self.limit.min(limit);
+    }
+
     /// What comes last comes now.
     pub fn use_reserved(&mut self) {
         self.reserved = 0;
@@ -56,6 +64,7 @@ impl<'a> Packet<'a> {
     pub fn put_question(&mut self, question: &[u8]) -> bool {
         let fits = self.put(question);
         self.questions = u16::from(fits);
+        self.records_at = self.length;
         fits
     }
 
@@ -97,8 +106,8 @@ impl<'a> Packet<'a> {
     }
 
     /// Forgets every record, back to the end of the question.
-    pub fn clear_records(&mut self, question_end: usize) {
-        self.length = question_end.min(self.length);
+    pub fn clear_records(&mut self) {
+        self.length = self.records_at;
         self.counts = [0; 3];
     }
 

@@ -1,6 +1,6 @@
 //! The records after the question of a query: normally none, or one OPT.
 
-use super::{Edns, HEADER_OCTETS, Header, Question, rtype};
+use super::{Edns, HEADER_OCTETS, Header, rtype};
 
 /// Records after the question that no well-formed query has. `opt_seen`: one of those read was an OPT, so that the response carries one, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,18 +9,18 @@ pub struct MalformedRecords {
     pub opt_seen: bool,
 }
 
-/// Walks the sections after the question to the end of the packet and finds the OPT record.
+/// Walks the sections from `start`, after the question, to the end of the packet and finds the OPT record.
 ///
 /// A query has no answers, and authorities only for IXFR (RFC 1995, section 3). Malformed: counts that don't match the octets, trailing octets,
 /// a second OPT, an OPT whose owner is not the root (RFC 6891, section 6.1.1) or that stands outside the additional section.
 /// Other additional records are skipped. Costs at most one step per eleven octets.
-pub fn read_records<'a>(packet: &'a [u8], header: &Header, question: &Question) -> Result<Option<Edns<'a>>, MalformedRecords> {
+pub fn read_records<'a>(packet: &'a [u8], header: &Header, start: usize, qtype: u16) -> Result<Option<Edns<'a>>, MalformedRecords> {
     let mut edns = None;
     let malformed = |edns: &Option<Edns<'a>>| MalformedRecords { opt_seen: edns.is_some() };
-    if header.answers != 0 || (header.authorities != 0 && question.qtype != rtype::IXFR) {
+    if header.answers != 0 || (header.authorities != 0 && qtype != rtype::IXFR) {
         return Err(malformed(&edns));
     }
-    let mut at = question.end();
+    let mut at = start;
     let authorities = u32::from(header.authorities);
     for number in 0..authorities + u32::from(header.additionals) {
         let Some(record) = Record::read(packet, at) else { return Err(malformed(&edns)) };
@@ -86,6 +86,7 @@ fn skip_name(packet: &[u8], start: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Question;
 
     const OPT: &[u8] = b"\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
 
@@ -95,7 +96,9 @@ mod tests {
         let [t0, t1] = qtype.to_be_bytes();
         let packet = [&[0, 0, 0, 0, 0, 1, 0, 0, n0, n1, a0, a1, 0, t0, t1, 0, 1][..], rest].concat();
         let question = Question::read(&packet).unwrap();
-        read_records(&packet, &Header::read(&packet).unwrap(), &question).map(|edns| edns.is_some()).map_err(|malformed| malformed.opt_seen)
+        read_records(&packet, &Header::read(&packet).unwrap(), question.end(), question.qtype)
+            .map(|edns| edns.is_some())
+            .map_err(|malformed| malformed.opt_seen)
     }
 
     #[test]

@@ -55,3 +55,5 @@ pub const CAA: u16 = 257;
 
 /// CLASS IN (RFC 1035, section 3.2.4).
 pub const CLASS_IN: u16 = 1;
+/// CLASS CH: where servers tell about themselves (RFC 4892).
+pub const CLASS_CH: u16 = 3;

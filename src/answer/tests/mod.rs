@@ -5,6 +5,8 @@ mod data;
 mod decoder;
 mod edns;
 mod header;
+mod limits;
+mod options;
 mod robust;
 mod services;
 mod shares;

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::world::Part;
 use super::*;
-use crate::answer::{Counters, Cx};
+use crate::answer::{Counters, Cx, Limiter};
 
 const ZONE: &str = "example 3600 SOA ns.example h.example 1 2 3 4 60\nexample 3600 NS ns.example";
 
 fn world(max_answers: u16, parts: &[Part<'_>], seed: u64) -> World {
     let mut world = World::new(&[("example", ZONE)]).service(&["s.example"], 30, max_answers, parts);
-    world.cx = Cx::new(Counters::new(), seed);
-    world.cx.begin(&world.snapshot);
+    world.cx = Cx::new(Counters::new(), Limiter::new(7), seed);
+    world.cx.begin(&world.snapshot, world.now);
     world
 }
 

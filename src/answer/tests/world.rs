@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::answer::{Asked, Counters, Cx, Handled, Transport, answer};
+use crate::answer::{Asked, Counters, Cx, Handled, Limiter, Transport, answer};
 use crate::model::{
-    AllDown, Choice, Endpoint, EndpointId, Estate, Failback, Family, Node, PolicyForm, Pool, PoolId, Region, RegionId, Service, ServiceId, Watch,
+    AllDown, AnswerSettings, Choice, Endpoint, EndpointId, Estate, Failback, Family, Node, Now, PolicyForm, Pool, PoolId, Region, RegionId, Service, ServiceId,
+    Timestamp, Watch,
 };
 use crate::policy::{Decision, FamilyDecision, Leaf, Rung, Verdict};
 use crate::snapshot::{CellMap, Snapshot, compile};
@@ -20,6 +22,8 @@ pub(super) struct World {
     pub(super) cells: CellMap,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) cx: Cx,
+    pub(super) now: Now,
+    settings: Arc<AnswerSettings>,
 }
 
 /// A share of the answers: pool name, share, addresses with weights.
@@ -35,7 +39,9 @@ impl World {
             decisions: Vec::new(),
             cells: CellMap::default(),
             snapshot: Arc::new(Snapshot::build(0, &[], &Estate::default(), Vec::new(), &mut CellMap::default())),
-            cx: Cx::new(Counters::new(), 7),
+            cx: Cx::new(Counters::new(), Limiter::new(7), 7),
+            now: Now { mono: Duration::from_secs(5), wall: Timestamp(1_800_000_000_000) },
+            settings: Arc::default(),
         };
         world.publish();
         world
@@ -60,6 +66,19 @@ impl World {
         self.decisions.push(decision);
         self.publish();
         self
+    }
+
+    /// With settings for responses.
+    pub(super) fn with(mut self, settings: AnswerSettings) -> Self {
+        self.settings = Arc::new(settings);
+        self.publish();
+        self
+    }
+
+    /// Lets time pass.
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.now = Now { mono: self.now.mono + time, wall: self.now.wall.plus(time) };
+        self.cx.begin(&self.snapshot, self.now);
     }
 
     /// The same decision for both families; pools and endpoints are made as needed.
@@ -103,15 +122,16 @@ impl World {
         let compiled = compile(&self.estate, service, &decision, &mut self.cells);
         self.decisions[service.index()] = decision;
         self.snapshot = Arc::new(self.snapshot.with(self.snapshot.generation + 1, vec![(service, compiled)]));
-        self.cx.begin(&self.snapshot);
+        self.cx.begin(&self.snapshot, self.now);
     }
 
     /// Everything anew.
     fn publish(&mut self) {
         let ids = (0..).map(ServiceId);
         let compiled = ids.zip(&self.decisions).map(|(id, decision)| compile(&self.estate, id, decision, &mut self.cells)).collect();
-        self.snapshot = Arc::new(Snapshot::build(self.snapshot.generation + 1, &self.zones, &self.estate, compiled, &mut self.cells));
-        self.cx.begin(&self.snapshot);
+        let snapshot = Snapshot::build(self.snapshot.generation + 1, &self.zones, &self.estate, compiled, &mut self.cells);
+        self.snapshot = Arc::new(snapshot.with_settings(self.settings.clone()));
+        self.cx.begin(&self.snapshot, self.now);
     }
 
     pub(super) fn handle(&mut self, query: &[u8], asked: Asked) -> Result<Vec<u8>, Handled> {

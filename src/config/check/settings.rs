@@ -55,7 +55,7 @@ fn check_node(node: Node, sink: &mut Sink<'_>) -> NodeSettings {
 }
 
 /// The host's name as Linux tells it in files.
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     ["/proc/sys/kernel/hostname", "/etc/hostname"]
         .iter()
         .filter_map(|path| std::fs::read_to_string(path).ok())
@@ -65,7 +65,8 @@ fn host_name() -> String {
 }
 
 fn check_dns(dns: Dns, sink: &mut Sink<'_>) -> DnsSettings {
-    let Dns { listen, workers } = dns;
+    // The others shape responses: see `answering`.
+    let Dns { listen, workers, reveal: _, cookies: _, rate_limit: _ } = dns;
     let workers = number(&workers, 0..=1024, 0, "dns.workers", sink);
     let mut addresses = Vec::new();
     for (index, listen) in listen.get().map(|listen| &listen.value.0[..]).unwrap_or_default().iter().enumerate() {

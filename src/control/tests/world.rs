@@ -44,7 +44,7 @@ pub(super) fn configuration(text: &str) -> Configuration {
         RecordSet { owner: crate::wire::Name::clone(&apex), rtype: 6, ttl: 60, rdata: vec![soa.into()] },
         RecordSet { owner: apex.clone(), rtype: 2, ttl: 60, rdata: vec![name("ns.example.com").into()] },
     ];
-    Configuration { estate: Arc::new(estate(text)), zones: vec![Arc::new(Zone { apex, sets })], needs_restart: Vec::new() }
+    Configuration { estate: Arc::new(estate(text)), zones: vec![Arc::new(Zone { apex, sets })], answers: Arc::default(), needs_restart: Vec::new() }
 }
 
 impl World {
