@@ -81,8 +81,8 @@ impl Daemon {
         };
         match (Self::start_beside(start, left, before.as_ref()).await, before) {
             (Ok(daemon), before) => {
-                if let (Some(before), Some(adopter)) = (before, daemon.dns.adopter()) {
-                    tokio::spawn(adopt(before, adopter));
+                if let Some(before) = before {
+                    tokio::spawn(adopt(before, daemon.dns.adopter()));
                 }
                 Ok(daemon)
             }

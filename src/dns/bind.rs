@@ -8,16 +8,16 @@
 //! what is queued in them, and only the rest is opened.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
-use tokio::net::TcpListener;
 
 use super::Bound;
 use super::batch::prepare;
+use super::tcp;
 use super::udp::{self, Worker};
 use crate::model::DnsSettings;
 
@@ -25,6 +25,10 @@ use crate::model::DnsSettings;
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 /// Connections that the kernel holds for us until we accept them.
 const BACKLOG: i32 = 1024;
+/// Responses that the kernel takes from us before the client's window opens for them, bytes. What is on its way doesn't count,
+/// so that it slows no transfer down.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 128 << 10;
 /// Ports tried for an address with port 0 until one is free for both UDP and TCP.
 const FREE_PORT_ATTEMPTS: u32 = 32;
 
@@ -125,6 +129,12 @@ pub enum BindError {
         /// What the system said.
         source: io::Error,
     },
+    /// No thread, or no descriptors, for DNS over TCP.
+    #[error("cannot start the threads for DNS over TCP: raise the limits on threads and on open files (systemd: `TasksMax=`, `LimitNOFILE=`)")]
+    Streams {
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 /// The command that shows who has a port.
@@ -209,7 +219,7 @@ pub(super) fn retire(socket: &Socket) -> io::Result<()> {
 }
 
 /// Opens a UDP socket per worker and a TCP socket for each address of `[dns] listen`. Port 0: UDP and TCP share the port that
-/// the system picks. Queries that come before [`Bound::serve`] wait in the sockets. Must be called inside a tokio runtime.
+/// the system picks. Queries that come before [`Bound::serve`] wait in the sockets.
 ///
 /// # Errors
 /// The first address that can't be opened; then none is.
@@ -223,7 +233,7 @@ pub async fn bind(settings: &DnsSettings) -> Result<Bound, BindError> {
 ///
 /// # Errors
 /// As [`bind`]; the process before still has its own descriptors of all that was left.
-#[allow(clippy::unused_async, reason = "async tells that it must run inside the runtime, which it registers the listeners with")]
+#[allow(clippy::unused_async, reason = "async leaves room for looking addresses up")]
 pub async fn bind_with(settings: &DnsSettings, mut left: Vec<Sockets>) -> Result<Bound, BindError> {
     let DnsSettings { listen, workers } = settings;
     check_overlap(listen)?;
@@ -243,7 +253,14 @@ pub async fn bind_with(settings: &DnsSettings, mut left: Vec<Sockets>) -> Result
         None => open(wanted, workers, &left),
     };
     let listens = listen.iter().zip(taken).map(open).collect::<Result<Vec<_>, _>>()?;
-    Ok(Bound { listens })
+    let streams = streams(&listens).map_err(|source| BindError::Streams { source })?;
+    Ok(Bound { listens, streams })
+}
+
+/// The threads for TCP: each listens at all addresses.
+fn streams(listens: &[Listen]) -> io::Result<Vec<tcp::Thread>> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(tcp::THREADS_MAX);
+    (0..threads).map(|index| tcp::Thread::spawn(index, listens.iter().map(|listen| listen.tcp.try_clone()).collect::<io::Result<_>>()?)).collect()
 }
 
 /// What was left of a wanted address; port 0 takes any port of its IP address.
@@ -374,14 +391,24 @@ fn tcp_listener(address: SocketAddr, shares: bool) -> io::Result<TcpListener> {
         socket.set_reuse_port(true)?;
     }
     socket.bind(&address.into())?;
+    prepare_tcp(&socket)?;
     socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
+}
+
+/// What a listener and its connections need, for sockets of our own making and taken ones alike.
+fn prepare_tcp(socket: &Socket) -> io::Result<()> {
+    // Connections have these from their listener. Responses are written whole: holding them back for more would only delay
+    // them. And the kernel shall keep little for a client that doesn't read.
+    socket.set_tcp_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    socket.set_nonblocking(true)
 }
 
 /// A listener of the process before, with the connections that wait in it.
 fn taken_listener(descriptor: OwnedFd) -> io::Result<TcpListener> {
-    let listener = std::net::TcpListener::from(descriptor);
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
+    let socket = Socket::from(descriptor);
+    prepare_tcp(&socket)?;
+    Ok(socket.into())
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! bind() ──▶ Bound ──serve()──▶ Running ──stop()──▶ drained and closed
 //!              │                   ├─ udp: a thread per worker and address, its own socket (mmsg: many datagrams per call)
-//!              │                   └─ tcp: a task per connection (session), seats limited (seats), answers at a desk
+//!              │                   └─ tcp: few threads with a task per connection (session), seats limited (seats), a desk per thread
 //!              └─ all sockets and threads exist, queries wait in them
 //! ```
 //!
@@ -18,6 +18,7 @@
 mod bind;
 mod clock;
 mod desk;
+mod kept;
 #[cfg(target_os = "linux")]
 mod mmsg;
 mod parcel;
@@ -38,10 +39,9 @@ use self::mmsg as batch;
 #[cfg(not(target_os = "linux"))]
 use self::single as batch;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -51,25 +51,23 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 pub use self::bind::{BindError, Protocols, Sockets, bind, bind_with};
+pub use self::kept::KEPT_BYTES_MAX;
 pub use self::parcel::Parcel;
-pub use self::seats::{CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, DESCRIPTORS_RESERVED};
-pub use self::session::{IDLE_DEADLINE, MESSAGE_DEADLINE, WRITE_DEADLINE};
+pub use self::seats::{CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, DESCRIPTORS_RESERVED, IDLE_DEADLINE, IDLE_PROMISE, MESSAGE_DEADLINE, WRITE_DEADLINE};
 pub use self::vitals::Vitals;
 
 use self::bind::{Listen, Surplus};
 use self::clock::BatchClock;
 use self::desk::Desk;
-use self::seats::{Limits, Seats};
-use self::session::Deadlines;
-use self::tcp::{House, Stopping};
+use self::parcel::Post;
+use self::seats::{Deadlines, Limits, Seats};
+use self::tcp::House;
 use self::udp::{Start, Worker};
 use crate::answer::{Counters, Cx, Limiter};
 use crate::snapshot::Snapshot;
 
-/// Desks for TCP sessions: few, so that shares stay even over all of them, and enough to keep sessions from queueing.
-const DESKS_MAX: usize = 4;
-/// How long [`Running::stop`] waits for threads, and for sessions that are still writing.
-const STOP_DEADLINE: Duration = Duration::from_secs(2);
+/// How long [`Running::stop`] waits for threads: longer than sessions may take to write what they have.
+const STOP_DEADLINE: Duration = tcp::DRAIN_DEADLINE.saturating_add(Duration::from_secs(1));
 /// From the moment that a surplus socket is retired until it is drained for the last time: deliveries under way on other cores are in it then.
 const RETIRE_PAUSE: Duration = Duration::from_millis(100);
 
@@ -77,6 +75,7 @@ const RETIRE_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Bound {
     listens: Vec<Listen>,
+    streams: Vec<tcp::Thread>,
 }
 
 /// Limits of TCP sessions; tests set their own.
@@ -94,7 +93,7 @@ impl Bound {
     }
 
     /// Begins to answer from what `snapshot` publishes. `seed` makes the contexts differ; `register` is told of every
-    /// counter set, once, before it returns. Must be called inside a tokio runtime.
+    /// counter set, once, before it returns.
     pub fn serve(self, snapshot: Arc<ArcSwap<Snapshot>>, seed: u64, register: &mut dyn FnMut(Arc<Counters>)) -> Running {
         self.serve_tuned(snapshot, seed, register, Tuning { limits: Limits::of_this_process(), deadlines: Deadlines::default() })
     }
@@ -113,20 +112,20 @@ impl Bound {
             (Cx::new(Arc::clone(&counters), Arc::clone(&limiter), spread(seed, contexts)), counters)
         };
 
-        let desks = (0..thread::available_parallelism().map_or(1, usize::from).min(DESKS_MAX))
-            .map(|_| {
-                let (cx, counters) = context();
-                Desk::new(Arc::clone(&published), Arc::clone(&vitals), cx, counters, clock)
-            })
-            .collect();
-        let seats = Seats::new(limits, Arc::clone(&vitals));
-        let house =
-            Arc::new(House { desks, turn: AtomicUsize::new(0), seats: Arc::clone(&seats), vitals: Arc::clone(&vitals), deadlines, post: Arc::default() });
-
+        let seats = Seats::new(limits, deadlines, Arc::clone(&vitals));
         let (stop, stopped) = watch::channel(false);
-        let (alive, sessions) = mpsc::channel(1);
-        let (mut threads, mut sockets, mut retiring) = (Vec::new(), Vec::new(), Vec::new());
-        for Listen { address: _, workers, surplus, tcp, sockets: left } in self.listens {
+        let (look_every, post) = (deadlines.look_every(), Arc::<Post>::default());
+        let house = Arc::new(House { seats, look_every, vitals: Arc::clone(&vitals), stopping: Arc::clone(&stopping), stopped, post: Arc::clone(&post) });
+        let (mut threads, mut sockets, mut retiring, mut slots) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for stream in self.streams {
+            let (cx, counters) = context();
+            let desk = Desk::new(Arc::clone(&published), Arc::clone(&vitals), cx, counters, clock);
+            let (slot, parcels) = mpsc::unbounded_channel();
+            slots.push(slot);
+            threads.extend(stream.start(tcp::Start { desk, house: Arc::clone(&house), parcels }));
+        }
+        // The threads have listeners of their own, clones of `tcp`.
+        for Listen { address: _, workers, surplus, tcp: _, sockets: left } in self.listens {
             sockets.push(left);
             let mut start = |worker: Worker, stopping: &Arc<AtomicBool>| {
                 let (cx, counters) = context();
@@ -139,10 +138,9 @@ impl Bound {
                 start(worker, &retired);
                 retiring.push((socket, retired));
             }
-            tokio::spawn(tcp::accept(tcp, Arc::clone(&house), Stopping(stopped.clone()), alive.clone()));
         }
-        let hall = Some(Hall { house, stopped, alive });
-        Running { stopping, stop, threads, sessions, hall, seats, vitals, sockets: Arc::new(sockets), surplus: retiring }
+        let adopter = Adopter { slots: slots.into(), turn: Arc::default() };
+        Running { stopping, stop, threads, vitals, post, adopter, sockets: Arc::new(sockets), surplus: retiring }
     }
 }
 
@@ -160,61 +158,46 @@ pub struct Running {
     stopping: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     threads: Vec<thread::JoinHandle<()>>,
-    /// Closed when the hall, the last listener and the last session are gone.
-    sessions: mpsc::Receiver<Infallible>,
-    /// `None` once it stops.
-    hall: Option<Hall>,
-    seats: Arc<Seats>,
     vitals: Arc<Vitals>,
+    post: Arc<Post>,
+    adopter: Adopter,
     sockets: Arc<Vec<Sockets>>,
     /// Sockets of a process before that had more workers, and what ends their threads.
     surplus: Vec<(Socket, Arc<AtomicBool>)>,
 }
 
-/// What a session needs that did not come through one of our listeners.
-#[derive(Debug)]
-struct Hall {
-    house: Arc<House>,
-    stopped: watch::Receiver<bool>,
-    alive: mpsc::Sender<Infallible>,
-}
-
 /// Goes on with sessions of another process, as long as this server runs.
 #[derive(Clone, Debug)]
 pub struct Adopter {
-    house: Weak<House>,
-    stopped: watch::Receiver<bool>,
-    alive: mpsc::WeakSender<Infallible>,
+    /// One per thread for TCP; they take turns. Not bounded in themselves: nobody sends more than there were seats in the other process.
+    slots: Arc<[mpsc::UnboundedSender<Parcel>]>,
+    turn: Arc<AtomicUsize>,
 }
 
 impl Adopter {
-    /// Takes one. Must be called inside a tokio runtime.
+    /// Takes one.
     ///
     /// # Errors
-    /// The connection is broken, or this server stops; then it is over.
+    /// This server stops; then the session is over.
     pub fn adopt(&self, parcel: Parcel) -> std::io::Result<()> {
-        let (Some(house), Some(alive)) = (self.house.upgrade(), self.alive.upgrade()) else { return Err(std::io::ErrorKind::NotConnected.into()) };
-        let (stream, input) = parcel.open()?;
-        let client = stream.peer_addr()?;
-        tcp::begin(stream, input, client, &house, &Stopping(self.stopped.clone()), &alive);
-        Ok(())
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let slot = self.slots.get(turn % self.slots.len().max(1)).ok_or(std::io::ErrorKind::NotConnected)?;
+        slot.send(parcel).map_err(|_| std::io::ErrorKind::NotConnected.into())
     }
 }
 
 impl Running {
-    /// For sessions of the process before; `None` once it stops.
-    pub fn adopter(&self) -> Option<Adopter> {
-        let Hall { house, stopped, alive } = self.hall.as_ref()?;
-        Some(Adopter { house: Arc::downgrade(house), stopped: stopped.clone(), alive: alive.downgrade() })
+    /// For sessions of the process before.
+    pub fn adopter(&self) -> Adopter {
+        self.adopter.clone()
     }
 
     /// As [`Self::stop`], but sessions that wait for their clients go to `heir`, which is dropped when none is left.
     pub async fn stop_for(self, heir: mpsc::UnboundedSender<Parcel>) {
-        let post = self.hall.as_ref().map(|hall| Arc::clone(&hall.house.post));
-        post.iter().for_each(|post| post.lead(Some(heir.clone())));
-        drop(heir);
+        let post = Arc::clone(&self.post);
+        post.lead(Some(heir));
         self.stop().await;
-        post.iter().for_each(|post| post.lead(None));
+        post.lead(None);
     }
 
     /// Lets go of the sockets that the process before had for workers that are no longer wanted: nothing new comes into them, what is in them is answered.
@@ -240,21 +223,11 @@ impl Running {
     /// After it returned, the ports are free.
     pub async fn stop(mut self) {
         self.tell();
-        self.hall = None;
         let threads = std::mem::take(&mut self.threads);
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().map(thread::JoinHandle::join).filter(Result::is_err).count());
-        let threads = async {
-            if timeout(STOP_DEADLINE, joined).await.is_err() {
-                tracing::warn!("DNS worker threads did not end in time; leaving them behind");
-            }
-        };
-        let sessions = async {
-            if timeout(STOP_DEADLINE, self.sessions.recv()).await.is_err() {
-                self.seats.evict_all();
-                let _either_way = timeout(STOP_DEADLINE, self.sessions.recv()).await;
-            }
-        };
-        tokio::join!(threads, sessions);
+        if timeout(STOP_DEADLINE, joined).await.is_err() {
+            tracing::warn!("DNS threads did not end in time; leaving them behind");
+        }
     }
 
     /// Open TCP connections: `windrose_dns_tcp_connections`.

@@ -18,4 +18,5 @@ mod prometheus;
 mod reload;
 mod resolver;
 mod serving;
+mod tcp;
 mod upgrade;

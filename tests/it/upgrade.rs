@@ -543,3 +543,39 @@ fn systemd_is_told_who_is_the_main_process_and_its_watchdog_is_fed_on() {
     }
     node.stop();
 }
+
+/// A query with a cookie option; the response's code (RFC 6891, section 6.1.3) and its cookie.
+fn ask_with_cookie(dns: SocketAddr, cookie: &[u8]) -> (u16, Vec<u8>) {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+    socket.set_read_timeout(Some(PATIENCE)).expect("set");
+    let mut query = Client::query(7, TABLE[2].0, RecordType::A);
+    query[11] = 1;
+    let length = cookie.len() as u16;
+    query.extend([&[0, 0, 41, 4, 208, 0, 0, 0, 0][..], &(length + 4).to_be_bytes(), &[0, 10], &length.to_be_bytes(), cookie].concat());
+    socket.send_to(&query, dns).expect("sent");
+    let mut buffer = [0; 1500];
+    let got = socket.recv(&mut buffer).expect("an answer");
+    let message = Message::from_vec(&buffer[..got]).expect("it parses");
+    // The option is the last of the response.
+    let at = buffer[..got].windows(4).rposition(|bytes| bytes == [0, 10, 0, 24]).expect("a whole cookie");
+    (u16::from(message.metadata.response_code), buffer[at + 4..at + 28].to_vec())
+}
+
+#[test]
+fn cookies_that_clients_have_stay_good() {
+    const BADCOOKIE: u16 = 23;
+    let mut node = TestNode::prepare(TRUSTED);
+    let text = std::fs::read_to_string(node.config()).expect("written");
+    std::fs::write(node.config(), text.replace("workers = 2\n", "workers = 2\ncookies = { required = true }\n")).expect("writable");
+    node.launch();
+    let (code, cookie) = ask_with_cookie(node.dns, b"clientab");
+    assert_eq!(code, BADCOOKIE, "a new client shows its address first");
+    assert_eq!(ask_with_cookie(node.dns, &cookie).0, 0);
+    for _ in 0..2 {
+        node.upgrade();
+        assert_eq!(ask_with_cookie(node.dns, &cookie).0, 0, "nobody must begin anew because of an upgrade");
+    }
+    let mut forged = cookie;
+    forged[23] ^= 1;
+    assert_eq!(ask_with_cookie(node.dns, &forged).0, BADCOOKIE);
+}

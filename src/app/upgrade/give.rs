@@ -15,8 +15,10 @@ use crate::admin::upgrade::{TakenOver, Taker};
 use crate::dns::{self, Parcel};
 
 use super::link::{DESCRIPTORS_MAX, Link};
-use super::{Message, Place, READY_MAX, REST_MAX, WORD_MAX};
+use super::{Message, Place, READY_MAX, REST_MAX, Secret, WORD_MAX};
 use crate::app::control_loop::Order;
+use crate::app::secret;
+use crate::model::CookieSecret;
 
 /// Why a second one is not consented to.
 const BUSY: &str = "this server is handing over to another process already";
@@ -121,7 +123,8 @@ impl Giver {
         self.orders.send(Order::Rest(rested)).await.map_err(|_| STOPPING.to_string())?;
         let rested = timeout(REST_MAX, rests).await.ok().and_then(Result::ok).ok_or("the core did not come to rest; this is a bug")?;
         self.send_sockets(link).await.map_err(lost)?;
-        let legacy = Message::Legacy(Box::new(rested.legacy));
+        let secret = secret::drawn().map(|CookieSecret(secret)| Secret(secret));
+        let legacy = Message::Legacy { core: Box::new(rested.legacy), secret };
         timeout(WORD_MAX, link.send(&legacy, &[])).await.map_err(|_| "the new process does not listen".to_string())?.map_err(lost)?;
         match timeout(READY_MAX, link.receive()).await {
             Ok(Ok(Some((Message::Ready { version, takes_socket }, _)))) => Ok((version, takes_socket)),

@@ -57,7 +57,12 @@ enum Message {
     /// Old: these are open. There may be several.
     Sockets(Vec<Place>),
     /// Old: this is what is known. The last before `Ready`.
-    Legacy(Box<Legacy>),
+    Legacy {
+        /// Of the core.
+        core: Box<Legacy>,
+        /// Of DNS cookies, if the file names none.
+        secret: Option<Secret>,
+    },
     /// New: I answer DNS.
     Ready {
         /// Its release.
@@ -73,6 +78,16 @@ enum Message {
     Sessions(Vec<Vec<u8>>),
     /// Old: there is nothing more to come.
     Gone,
+}
+
+/// A cookie secret on its way. Not `Debug`ged: secrets reach no log.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Secret([u8; 16]);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 /// What a descriptor is.

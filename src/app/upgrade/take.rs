@@ -16,7 +16,9 @@ use crate::control::Legacy;
 use crate::dns::{self, Parcel};
 
 use super::link::Link;
-use super::{LEAVE_MAX, Message, Place, REST_MAX, WORD_MAX};
+use super::{LEAVE_MAX, Message, Place, REST_MAX, Secret, WORD_MAX};
+use crate::app::secret;
+use crate::model::CookieSecret;
 
 /// Longest head of a response.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -90,8 +92,11 @@ async fn receive(link: Link) -> Result<Inheritance, String> {
             Message::Sockets(places) if places.len() == descriptors.len() => {
                 places.into_iter().zip(descriptors).for_each(|(place, descriptor)| inheritance.put(place, descriptor));
             }
-            Message::Legacy(legacy) => {
-                inheritance.legacy = *legacy;
+            Message::Legacy { core, secret } => {
+                if let Some(Secret(secret)) = secret {
+                    secret::inherit(CookieSecret(secret));
+                }
+                inheritance.legacy = *core;
                 return Ok(inheritance);
             }
             Message::Abort(why) => return Err(why),
