@@ -406,7 +406,7 @@ fn a_new_process_that_can_not_serve_says_why_and_the_old_one_serves_on() {
     assert_eq!(put_traffic(&node, "nor now").expect("an answer").status, 200);
     // An address that is taken: found when the old one rests already.
     node.configure(TRUSTED);
-    let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+    let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, free_port())).expect("a socket");
     let taken = stranger.local_addr().expect("bound");
     let text = std::fs::read_to_string(node.config()).expect("written");
     std::fs::write(node.config(), text.replace(&format!("listen = [\"{}\"]", node.dns), &format!("listen = [\"{}\", \"{taken}\"]", node.dns)))
