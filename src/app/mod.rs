@@ -9,6 +9,7 @@ mod control_loop;
 mod daemon;
 pub mod demo;
 mod logging;
+mod panics;
 mod reload;
 mod secret;
 mod serve;
@@ -20,6 +21,7 @@ use crate::cli;
 
 /// From the command line to an exit code.
 pub fn main() -> ExitCode {
+    panics::watch();
     match cli::parse() {
         cli::Invocation::Serve(arguments) => serve::main(&arguments),
         cli::Invocation::Demo(arguments) => demo::main(&arguments),

@@ -10,7 +10,8 @@ use std::rc::Rc;
 
 /// What the sessions of one thread may keep together, bytes.
 pub const KEPT_BYTES_MAX: usize = 32 << 20;
-/// Buffers above this are given back when they are empty, bytes.
+/// Buffers above this are given back when they are empty, bytes: all connections that there may be keep a third of
+/// [`KEPT_BYTES_MAX`] with empty ones.
 const BUFFER_BYTES_KEPT: usize = 1 << 10;
 
 /// The smallest buffer, bytes: most queries fit.

@@ -43,6 +43,7 @@ catalog! {
     BUILD_INFO: Gauge "windrose_build_info" ["version" "revision" "rustc"] "Build information; the value is always 1.";
     NODE_INFO: Gauge "windrose_node_info" ["node"] "Name of this node; the value is always 1.";
     NODE_READY: Gauge "windrose_node_ready" [] "Whether this node answers its readiness probe with success.";
+    PANICS: Counter "windrose_panics_total" [] "Panics that were contained: each is a bug, and cost one query, request or probe.";
     START_TIME: Gauge "windrose_start_time_seconds" [] "Unix time at which the server began serving.";
 
     DNS_QUERIES: Counter "windrose_dns_queries_total" ["zone" "qtype" "proto" "family"] "DNS queries received.";

@@ -62,6 +62,7 @@ pub struct Metrics {
     workers: Mutex<Vec<Arc<Counters>>>,
     tcp_connections: Watched<u64>,
     ready: Watched<bool>,
+    panics: Watched<u64>,
     tracked: Mutex<Arc<Tracked>>,
     endpoints: Mutex<Endpoints>,
     changes: Mutex<Changes>,
@@ -85,6 +86,7 @@ impl Metrics {
             workers: Mutex::default(),
             tcp_connections: OnceLock::new(),
             ready: OnceLock::new(),
+            panics: OnceLock::new(),
             tracked: Mutex::default(),
             endpoints: Mutex::default(),
             changes: Mutex::default(),
@@ -106,6 +108,11 @@ impl Metrics {
     /// Where to read whether `/readyz` says yes. The first call counts; before it the node is not ready.
     pub fn watch_ready(&self, read: Box<dyn Fn() -> bool + Send + Sync>) {
         let _ = self.ready.set(read);
+    }
+
+    /// Where to read how many panics were contained. The first call counts.
+    pub fn watch_panics(&self, read: Box<dyn Fn() -> u64 + Send + Sync>) {
+        let _ = self.panics.set(read);
     }
 
     /// For the prober.
@@ -198,6 +205,7 @@ impl Metrics {
         node.push(&[&self.node], 1.0);
         out.extend([build, node]);
         out.push(Series::single(catalog::START_TIME, self.started.as_secs_f64()));
+        out.push(Series::single(catalog::PANICS, self.panics.get().map_or(0.0, |read| read() as f64)));
         out.push(Series::single(catalog::NODE_READY, flag(self.ready.get().is_some_and(|read| read()))));
     }
 }

@@ -163,3 +163,65 @@ impl std::str::FromStr for Name {
         Self::parse(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_goes_in_and_out() {
+        for (text, shown, wire) in [
+            (".", ".", &b"\0"[..]),
+            ("", ".", b"\0"),
+            ("A.b", "a.b", b"\x01a\x01b\0"),
+            ("a.b.", "a.b", b"\x01a\x01b\0"),
+            ("\\000\\255\\ .x", "\\000\\255\\032.x", b"\x03\x00\xff \x01x\0"),
+            ("a\\.b.c\\065", "a\\.b.ca", b"\x03a.b\x02ca\0"),
+            ("x\\..y", "x\\..y", b"\x02x.\x01y\0"),
+            ("\\$\\@\\;\\(\\)\\\"", "\\$\\@\\;\\(\\)\\\"", b"\x06$@;()\"\0"),
+        ] {
+            let name = Name::parse(text).unwrap();
+            assert_eq!((&*name.to_string(), name.wire()), (shown, wire), "{text}");
+            assert_eq!(format!("{name:?}"), shown);
+            assert_eq!(shown.parse(), Ok(name));
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_says_why() {
+        let label = "a".repeat(63);
+        let long = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        assert_eq!(Name::parse(&long).unwrap().wire().len(), 255);
+        for (text, why) in [
+            ("a..b", NameError::EmptyLabel),
+            (".a", NameError::EmptyLabel),
+            ("..", NameError::EmptyLabel),
+            (&*format!("{label}a.b"), NameError::LabelTooLong),
+            (&*format!("{long}a"), NameError::TooLong),
+            ("gr\u{fc}n", NameError::NotAscii),
+            ("a\\", NameError::BadEscape),
+            ("a\\25", NameError::BadEscape),
+            ("a\\2x5", NameError::BadEscape),
+            ("a\\256", NameError::BadEscape),
+        ] {
+            assert_eq!(Name::parse(text), Err(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn wire_form_is_exactly_one_name() {
+        assert_eq!(Name::from_wire(b"\x01A\x00"), Some(Name::parse("a").unwrap()));
+        for bad in [&b""[..], b"\x01", b"\x01a", b"\x01a\x00\x00", b"\x40a\x00", b"\xc0\x0c", &[1; 256]] {
+            assert_eq!(Name::from_wire(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn kinship() {
+        let [root, example, www, other] = [".", "example", "www.example", "xexample"].map(|text| Name::parse(text).unwrap());
+        assert_eq!((www.parent(), root.parent()), (Some(example.clone()), None));
+        assert!(www.is_within(&example) && www.is_within(&www) && www.is_within(&root) && !other.is_within(&example) && !example.is_within(&www));
+        assert!(Name::parse("*.example").unwrap().is_wildcard() && !Name::parse("*x.example").unwrap().is_wildcard());
+        assert_eq!(www.labels().collect::<Vec<_>>(), [b"www".as_slice(), b"example"]);
+    }
+}

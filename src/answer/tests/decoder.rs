@@ -11,12 +11,14 @@ pub(super) fn text(packet: &[u8]) -> String {
     assert_eq!(flags & 0x00f0, 0, "RA, Z, AD, CD");
     let mut at = 12;
     let mut question = String::from("-");
+    let mut class_asked = 1;
     assert!(number(4) <= 1);
     if number(4) == 1 {
         let name = name(packet, &mut at);
         question = format!("{name} {}", type_word(number(at)));
-        if number(at + 2) != 1 {
-            write!(question, " class{}", number(at + 2)).unwrap();
+        class_asked = number(at + 2);
+        if class_asked != 1 {
+            write!(question, " class{class_asked}").unwrap();
         }
         at += 4;
     }
@@ -35,7 +37,7 @@ pub(super) fn text(packet: &[u8]) -> String {
                 let flags = if ttl & 0x8000 != 0 { " do" } else { "" };
                 write!(records, "\nOPT {class}{flags}{}", options(&packet[at..at + length])).unwrap();
             } else {
-                assert_eq!(class, 1);
+                assert_eq!(class, class_asked);
                 write!(records, "\n{section} {owner} {ttl} {} {}", type_word(rtype), rdata(packet, at, length, rtype)).unwrap();
             }
             at += length;
@@ -130,6 +132,12 @@ fn options(mut octets: &[u8]) -> String {
         let length = usize::from(u16::from_be_bytes([octets[2], octets[3]]));
         let data = &octets[4..4 + length];
         match code {
+            3 => write!(text, " nsid={}", data.escape_ascii()).unwrap(),
+            10 => {
+                assert_eq!(data.len(), 24, "a client's cookie and ours");
+                write!(text, " cookie").unwrap();
+            }
+            11 => write!(text, " keepalive={}", u16::from_be_bytes(data.try_into().unwrap())).unwrap(),
             8 => write!(text, " ecs={}", data.iter().map(|octet| format!("{octet:02x}")).collect::<String>()).unwrap(),
             15 => write!(text, " ede={}:{}", u16::from_be_bytes([data[0], data[1]]), std::str::from_utf8(&data[2..]).unwrap()).unwrap(),
             _ => panic!("option {code} in a response"),

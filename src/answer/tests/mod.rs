@@ -3,6 +3,7 @@
 mod counted;
 mod data;
 mod decoder;
+mod edges;
 mod edns;
 mod header;
 mod limits;

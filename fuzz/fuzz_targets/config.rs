@@ -1,0 +1,5 @@
+//! See `config` in `tests/it/fuzzed`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| windrose_fuzz::config(data));

@@ -1,0 +1,6 @@
+//! The fuzz targets' functions: the same as in the tests, which replay the corpus.
+
+#[path = "../../tests/it/fuzzed/mod.rs"]
+mod fuzzed;
+
+pub use fuzzed::*;
