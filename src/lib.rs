@@ -33,6 +33,7 @@
 //! | who decides, and how | [`policy::decide`] |
 //! | how a query is answered | [`answer::answer`] |
 //! | who owns what, and the order of starting and stopping | `app/daemon.rs` |
+//! | how another process takes over | `app/upgrade/mod.rs` |
 //! | every route of the API | `admin/router.rs` |
 //! | every problem that a file can have | `config/check.rs` |
 //!
@@ -68,6 +69,8 @@
 //! - [`model::PolicyForm`] carries its `serde` code itself: it is one format with three edges (file, API, store), so it is written once, beside the type.
 //! - Reading the core is lending it: `admin::door::Door::look` runs a closure on the control thread, so every page of the API is one consistent look, and there is no second copy of the state to keep in step.
 //! - An override's number is the store's counter that its commit raises: unique for ever without a counter of its own.
+//! - A process that takes over gets more than the store keeps ([`control::Legacy`]): counters and clocks go on, so that an upgrade is no restart to health.
+//! - TCP connections are handed over open: closing one costs its client the query that it is just sending, however politely it is done.
 //! - Decisions made before DNS answers (the first round of probes) leave no memory: what never answered can't be "taken away", so it is not held.
 
 pub mod wire;

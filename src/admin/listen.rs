@@ -1,6 +1,7 @@
 //! TCP listeners and TLS. Beyond loopback only with TLS: a token in clear text is no secret.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -69,8 +70,15 @@ pub(super) struct Bound {
     pub address: SocketAddr,
 }
 
-/// Binds. `what` is the key in the file.
-pub(super) async fn tcp(address: SocketAddr, what: &'static str) -> Result<Bound, BindError> {
+/// Binds, or takes what the process before had `left` of this address. `what` is the key in the file.
+pub(super) async fn tcp(address: SocketAddr, what: &'static str, left: &mut Vec<(SocketAddr, OwnedFd)>) -> Result<Bound, BindError> {
+    let fits = |(left, _): &(SocketAddr, OwnedFd)| *left == address || (address.port() == 0 && left.ip() == address.ip());
+    if let Some(at) = left.iter().position(fits) {
+        let (address, descriptor) = left.swap_remove(at);
+        let listener = std::net::TcpListener::from(descriptor);
+        let taken = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
+        return taken.map(|listener| Bound { listener, address }).map_err(|source| BindError::Listen { what, address, source });
+    }
     let failed = |source: std::io::Error| match source.kind() {
         std::io::ErrorKind::AddrInUse => BindError::InUse { what, address },
         _ => BindError::Listen { what, address, source },

@@ -14,9 +14,12 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+
+use tokio::net::UnixListener;
 
 use crate::control::Refusal;
 use crate::metrics::Metrics;
@@ -36,6 +39,7 @@ mod problem;
 mod read;
 mod router;
 mod unix;
+pub mod upgrade;
 mod view;
 
 pub use listen::BindError;
@@ -60,6 +64,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// `POST /config/reload`
     pub reload: Reloader,
+    /// `POST /upgrade`, `POST /handover`; `None`: this process can't be succeeded.
+    pub upgrades: Option<upgrade::Upgrades>,
     /// `GET /readyz`: nothing, or why not, one sentence each.
     pub ready: Arc<dyn Fn() -> Result<(), Vec<String>> + Send + Sync>,
 }
@@ -86,31 +92,80 @@ struct App {
     hosts: Arc<[String]>,
 }
 
+/// Duplicates of the listeners: what another process needs to take them over, with the connections that wait in them.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// `admin.listen` and `metrics.listen`.
+    pub tcp: Vec<(SocketAddr, OwnedFd)>,
+    /// `admin.socket`.
+    pub unix: Option<(PathBuf, OwnedFd)>,
+}
+
+/// Everything is open, nothing is served yet. Connections wait.
+pub struct Bound {
+    admin: listen::Bound,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+    metrics: Option<listen::Bound>,
+    door: UnixListener,
+    socket: PathBuf,
+    hosts: Arc<[String]>,
+    sockets: Sockets,
+    takes_socket: bool,
+}
+
 /// The running API. Dropped, it ends by itself; [`Self::stop`] waits for that and removes the socket file.
 pub struct Admin {
     /// `admin.listen`, then `metrics.listen` if it is set.
     addresses: Vec<SocketAddr>,
     socket: PathBuf,
     listeners: Vec<connections::Running>,
+    sockets: Arc<Sockets>,
 }
 
 /// Binds everything, then serves until [`Admin::stop`]. Nothing is served if something can't be bound.
 pub async fn serve(settings: &AdminSettings, metrics: &MetricsSettings, parts: Parts) -> Result<Admin, BindError> {
+    Ok(bind(settings, metrics, Sockets::default()).await?.serve(parts))
+}
+
+/// Opens everything, or nothing. Listeners that the process before had `left` are taken where address or path are the same.
+pub async fn bind(settings: &AdminSettings, metrics: &MetricsSettings, left: Sockets) -> Result<Bound, BindError> {
     let AdminSettings { listen, socket, tls, hosts } = settings;
-    let app = App { parts: Arc::new(parts), hosts: hosts.clone().into() };
+    let Sockets { mut tcp, unix } = left;
     let tls = listen::tls(*listen, tls.as_ref())?;
-    let admin = listen::tcp(*listen, "[admin] listen").await?;
+    let admin = listen::tcp(*listen, "[admin] listen", &mut tcp).await?;
     let metrics = match metrics.listen {
-        Some(address) => Some(listen::tcp(address, "[metrics] listen").await?),
+        Some(address) => Some(listen::tcp(address, "[metrics] listen", &mut tcp).await?),
         None => None,
     };
     // The socket last: a second daemon that fails above has not touched the first one's.
-    let door = unix::bind(socket).await?;
-    let addresses = std::iter::once(admin.address).chain(metrics.as_ref().map(|bound| bound.address)).collect();
-    let routes = router::router(app.clone());
-    let mut listeners = vec![run(Listener::Tcp(admin.listener, tls), routes.clone()), run(Listener::Unix(door), routes)];
-    listeners.extend(metrics.map(|bound| run(Listener::Tcp(bound.listener, None), router::metrics_router(app))));
-    Ok(Admin { addresses, socket: socket.clone(), listeners })
+    let taken = unix.filter(|(path, _)| path == socket).and_then(|(path, left)| unix::taken(&path, left));
+    let takes_socket = taken.is_some();
+    let door = match taken {
+        Some(door) => door,
+        None => unix::bind(socket).await?,
+    };
+    let again = |listener: BorrowedFd<'_>| listener.try_clone_to_owned().map_err(|source| BindError::Socket { path: socket.clone(), source });
+    let tcp = std::iter::once(&admin).chain(&metrics).map(|bound| Ok((bound.address, again(bound.listener.as_fd())?))).collect::<Result<_, _>>()?;
+    let sockets = Sockets { tcp, unix: Some((socket.clone(), again(door.as_fd())?)) };
+    Ok(Bound { admin, tls, metrics, door, socket: socket.clone(), hosts: hosts.clone().into(), sockets, takes_socket })
+}
+
+impl Bound {
+    /// The unix socket is the one of the process before: its file must stay.
+    pub fn takes_socket(&self) -> bool {
+        self.takes_socket
+    }
+
+    /// Serves until [`Admin::stop`].
+    pub fn serve(self, parts: Parts) -> Admin {
+        let Self { admin, tls, metrics, door, socket, hosts, sockets, takes_socket: _ } = self;
+        let app = App { parts: Arc::new(parts), hosts };
+        let addresses = std::iter::once(admin.address).chain(metrics.as_ref().map(|bound| bound.address)).collect();
+        let routes = router::router(app.clone());
+        let mut listeners = vec![run(Listener::Tcp(admin.listener, tls), routes.clone()), run(Listener::Unix(door), routes)];
+        listeners.extend(metrics.map(|bound| run(Listener::Tcp(bound.listener, None), router::metrics_router(app))));
+        Admin { addresses, socket, listeners, sockets: Arc::new(sockets) }
+    }
 }
 
 impl Admin {
@@ -119,12 +174,21 @@ impl Admin {
         &self.addresses
     }
 
+    /// What another process needs to take over. As long as somebody has it, the ports are not free.
+    pub fn sockets(&self) -> Arc<Sockets> {
+        self.sockets.clone()
+    }
+
     /// Takes no more connections, lets requests in progress end (a few seconds at most), removes the socket file.
     pub async fn stop(self) {
-        let Self { socket, listeners, .. } = self;
         // Nobody finds the socket any more before its listener is gone.
-        let _ = tokio::fs::remove_file(&socket).await;
-        let ends: Vec<_> = listeners.into_iter().map(connections::Running::stop).collect();
+        let _ = tokio::fs::remove_file(&self.socket).await;
+        self.leave().await;
+    }
+
+    /// The same, but the socket file stays: it is another process's now.
+    pub async fn leave(self) {
+        let ends: Vec<_> = self.listeners.into_iter().map(connections::Running::stop).collect();
         for end in ends {
             end.await;
         }

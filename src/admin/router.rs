@@ -10,7 +10,7 @@ use crate::control::Scope;
 
 use super::api::BASE;
 use super::problem::Refused;
-use super::{App, change, middleware, read};
+use super::{App, change, middleware, read, upgrade};
 
 /// The whole admin API.
 pub(super) fn router(app: App) -> Router {
@@ -44,6 +44,8 @@ pub(super) fn router(app: App) -> Router {
         .route_layer(needs(Scope::Operate));
     let admin = Router::new()
         .route("/config/reload", post(change::reload))
+        .route("/upgrade", post(upgrade::begin))
+        .route("/handover", post(upgrade::hand_over))
         .route("/tokens", get(read::tokens))
         .route("/tokens", post(change::create_token))
         .route("/tokens/{id}", delete(change::revoke_token))

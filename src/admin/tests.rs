@@ -158,6 +158,7 @@ impl Server {
                     outcome
                 })
             }),
+            upgrades: None,
             ready: Arc::new(move || match is_ready.load(Ordering::Relaxed) {
                 READY => Ok(()),
                 NOT_YET => Err(vec!["not yet".into()]),
@@ -621,7 +622,42 @@ async fn a_look_that_panics_does_so_in_the_task_that_asked() {
 #[tokio::test]
 async fn an_address_in_use_is_named() {
     let server = Server::start().await;
-    let taken = listen::tcp(server.tcp(), "[admin] listen").await.err().unwrap().to_string();
+    let taken = listen::tcp(server.tcp(), "[admin] listen", &mut Vec::new()).await.err().unwrap().to_string();
     assert!(taken.contains("[admin] listen") && taken.contains("in use"), "{taken}");
     let _ = &server.folder;
+}
+
+#[tokio::test]
+async fn a_server_without_a_successor_says_so() {
+    let server = Server::start().await;
+    for path in ["/api/v1/upgrade", "/api/v1/handover"] {
+        let response = server.over_socket("POST", path, &["Upgrade: windrose-handover/1"], "").await;
+        assert_eq!(response.problem(), (409, "upgrade-failed".into()), "{path}");
+    }
+    let token = server.token("ops", "operate").await;
+    for path in ["/api/v1/upgrade", "/api/v1/handover"] {
+        assert_eq!(server.over_tcp("POST", path, &[&token], "").await.problem(), (403, "forbidden".into()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn listeners_that_were_left_are_taken_where_the_settings_are_the_same() {
+    let server = Server::start().await;
+    let sockets = server.admin.sockets();
+    let again = |descriptor: &OwnedFd| descriptor.try_clone().unwrap();
+    let left = || Sockets {
+        tcp: sockets.tcp.iter().map(|(address, descriptor)| (*address, again(descriptor))).collect(),
+        unix: sockets.unix.as_ref().map(|(path, descriptor)| (path.clone(), again(descriptor))),
+    };
+    let settings = |socket: PathBuf| AdminSettings { listen: server.tcp(), socket, tls: None, hosts: Vec::new() };
+    let metrics = MetricsSettings { listen: Some(server.admin.addresses()[1]), services_max: 1 };
+    let same = bind(&settings(server.socket.clone()), &metrics, left()).await.ok().unwrap();
+    assert!(same.takes_socket());
+    let moved = bind(&settings(server.folder.path().join("other.sock")), &metrics, left()).await.ok().unwrap();
+    assert!(!moved.takes_socket());
+    // A file that is gone can't be found by anybody: then a new one is made.
+    std::fs::remove_file(&server.socket).unwrap();
+    assert!(!bind(&settings(server.socket.clone()), &metrics, left()).await.ok().unwrap().takes_socket());
+    assert!(server.socket.exists());
+    assert!(matches!(bind(&settings(server.socket.clone()), &metrics, Sockets::default()).await, Err(BindError::InUse { .. })));
 }

@@ -1,6 +1,7 @@
 //! The unix socket: its file, and who is at the other end.
 
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
@@ -48,6 +49,15 @@ pub(super) async fn bind(path: &Path) -> Result<UnixListener, BindError> {
     }
     std::fs::rename(&aside, path).map_err(failed)?;
     Ok(listener)
+}
+
+/// The listener of the process before, if its file is still there: else nobody would find it.
+pub(super) fn taken(path: &Path, left: OwnedFd) -> Option<UnixListener> {
+    if !std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        return None;
+    }
+    let listener = std::os::unix::net::UnixListener::from(left);
+    listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener)).ok()
 }
 
 /// Who is at the other end; `None` if the system doesn't say, and then nobody is served.

@@ -15,6 +15,12 @@ impl Clock {
         Self { start: Instant::now() }
     }
 
+    /// Goes on from another process's, which read `mono` just now.
+    pub(super) fn continuing(mono: Duration) -> Self {
+        let now = Instant::now();
+        Self { start: now.checked_sub(mono).unwrap_or(now) }
+    }
+
     /// This moment.
     pub(super) fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

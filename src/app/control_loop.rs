@@ -2,6 +2,9 @@
 //!
 //! One queue each for knocks, outcomes and finished commits; what waits is taken together (at most [`TOGETHER`] at once), then settled once,
 //! so a burst of outcomes costs one publish.
+//!
+//! Before another process takes over, the core comes to rest: no more changes, no more probes, everything written, the store closed. Looks are still
+//! answered, and what was published stays. If the other one does not come, it works on as if nothing had been.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,10 +15,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::admin::door::Knock;
-use crate::control::{Core, Effect, Effects, Event, Notice, Reply, Revision, Ticket};
+use crate::control::{Core, Effect, Effects, Event, Legacy, Notice, Refusal, RefusalKind, Reply, Revision, Ticket};
 use crate::dns::notify;
 use crate::health::State;
 use crate::metrics::Metrics;
+use crate::model::Estate;
 use crate::probe::{Probed, Prober};
 use crate::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
@@ -58,7 +62,36 @@ pub(super) struct Queues {
     pub knocks: mpsc::Receiver<Knock>,
     pub outcomes: mpsc::Receiver<Probed>,
     pub stop: watch::Receiver<bool>,
+    pub orders: mpsc::Receiver<Order>,
 }
+
+/// What a hand-over wants of the core.
+pub(super) enum Order {
+    /// Come to rest; the reply comes when the store is closed.
+    Rest(oneshot::Sender<Rested>),
+    /// Nobody took over: work on.
+    Work,
+}
+
+/// The core rests.
+pub(super) struct Rested {
+    pub legacy: Legacy,
+}
+
+/// Does the core work?
+enum Mode {
+    Working,
+    /// Waits for what is on its way into the store, at most until then.
+    Finishing(oneshot::Sender<Rested>, Instant),
+    Resting,
+}
+
+/// Longest wait for commits under way before the store is closed all the same. What they are about is not lost: the caller has no reply yet, or it is
+/// in the legacy.
+const FINISH: Duration = Duration::from_secs(5);
+
+/// Said to whoever wants a change meanwhile.
+const HANDING_OVER: &str = "this server is handing over to a new process; nothing was changed, try again in a second";
 
 /// A commit that the store has finished with.
 struct Finished {
@@ -72,13 +105,17 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
     let (finished_in, mut finished) = mpsc::channel::<Finished>(4);
     let mut tickets: HashMap<Ticket, oneshot::Sender<Reply>> = HashMap::new();
     let mut wake = None;
+    let mut mode = Mode::Working;
     let mut effects = Effects::new();
     core.settle_answers(hands.clock.now(), &mut effects);
     loop {
         for effect in effects.drain(..) {
             hands.carry_out(effect, &finished_in, &mut tickets, &mut wake);
         }
-        core.follow_up(hands.clock.now(), &mut effects);
+        // At rest nothing more is written.
+        if !matches!(mode, Mode::Resting) {
+            core.follow_up(hands.clock.now(), &mut effects);
+        }
         hands.moves_left = MOVES_TOLD;
         let moved: usize = effects.iter().map(|effect| if let Effect::Tell(Notice::Failover { services, .. }) = effect { services.len() } else { 0 }).sum();
         for effect in effects.drain(..) {
@@ -87,19 +124,39 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
         if moved > MOVES_TOLD {
             warn!(moved, "answers moved for {} more services; windrose status lists them", moved - MOVES_TOLD);
         }
+        mode = match mode {
+            Mode::Finishing(rested, until) if !core.is_writing() || until <= Instant::now() => {
+                rest(&core, &hands, rested).await;
+                Mode::Resting
+            }
+            mode => mode,
+        };
+        let resting = matches!(mode, Mode::Resting);
+        let finish = if let Mode::Finishing(_, until) = &mode { Some(tokio::time::Instant::from_std(*until)) } else { None };
+        let tick = [wake.filter(|_| !resting), finish].into_iter().flatten().min();
+        let works = matches!(mode, Mode::Working);
         tokio::select! {
             _ = queues.stop.changed() => return hands.prober,
-            Some(done) = finished.recv() => hands.finished(done, &mut core, &mut effects),
-            Some(knock) = queues.knocks.recv() => take(knock, &mut core, &hands, &mut tickets, &mut effects),
-            Some(probed) = queues.outcomes.recv() => outcome(probed, &mut core, &hands, &mut effects),
-            () = until(wake) => core.handle(hands.clock.now(), Event::Tick, &mut effects),
+            Some(order) = queues.orders.recv() => mode = obey(order, mode, &mut core, &hands, &mut effects).await,
+            // At rest it could begin another commit, which would open the store again.
+            Some(done) = finished.recv(), if !resting => hands.finished(done, &mut core, &mut effects),
+            Some(knock) = queues.knocks.recv() => take(knock, works, &mut core, &hands, &mut tickets, &mut effects),
+            // What comes to rest learns nothing any more: the last words of its prober are dropped.
+            Some(probed) = queues.outcomes.recv() => if works { outcome(probed, &mut core, &hands, &mut effects) },
+            () = until(tick) => core.handle(hands.clock.now(), Event::Tick, &mut effects),
             () = until(hands.give_back_at) => hands.give_back(),
         }
+        if resting && !matches!(mode, Mode::Working) {
+            continue;
+        }
         for _ in 0..TOGETHER {
+            if !works {
+                break;
+            }
             if let Ok(done) = finished.try_recv() {
                 hands.finished(done, &mut core, &mut effects);
             } else if let Ok(knock) = queues.knocks.try_recv() {
-                take(knock, &mut core, &hands, &mut tickets, &mut effects);
+                take(knock, works, &mut core, &hands, &mut tickets, &mut effects);
             } else if let Ok(probed) = queues.outcomes.try_recv() {
                 outcome(probed, &mut core, &hands, &mut effects);
             } else {
@@ -117,9 +174,51 @@ async fn until(moment: Option<tokio::time::Instant>) {
     }
 }
 
-fn take(knock: Knock, core: &mut Core, hands: &Hands, tickets: &mut HashMap<Ticket, oneshot::Sender<Reply>>, effects: &mut Effects) {
+/// Carries an order out; gives what the core does from now on.
+async fn obey(order: Order, mode: Mode, core: &mut Core, hands: &Hands, effects: &mut Effects) -> Mode {
+    match (order, mode) {
+        (Order::Rest(rested), Mode::Working) => {
+            // No targets: nobody is probed any more.
+            hands.prober.plan(core.plan(), Arc::new(Estate::default()), false);
+            Mode::Finishing(rested, Instant::now() + FINISH)
+        }
+        // One hand-over at a time; the second one's reply never comes.
+        (Order::Rest(_), mode) => mode,
+        (Order::Work, Mode::Working) => Mode::Working,
+        (Order::Work, Mode::Finishing(..) | Mode::Resting) => {
+            if let Some(store) = hands.store.clone()
+                && let Ok(Err(error)) = tokio::task::spawn_blocking(move || store.reopen()).await
+            {
+                warn!("the store can't be opened again yet: {error}");
+            }
+            hands.prober.plan(core.plan(), core.estate().clone(), false);
+            core.handle(hands.clock.now(), Event::Tick, effects);
+            Mode::Working
+        }
+    }
+}
+
+/// Everything that can be written is: lets go of the store, and says what the next one needs.
+async fn rest(core: &Core, hands: &Hands, rested: oneshot::Sender<Rested>) {
+    if let Some(store) = hands.store.clone() {
+        let _a_panic_has_closed_it_too = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+    // Whoever asked may have given up; then the order to work follows.
+    let _ = rested.send(Rested { legacy: core.legacy(hands.clock.now()) });
+}
+
+/// A change that a core at rest can't make: everything but a dry run.
+fn is_refused(event: &Event) -> bool {
+    !matches!(event, Event::Change { dry_run: true, .. })
+}
+
+fn take(knock: Knock, works: bool, core: &mut Core, hands: &Hands, tickets: &mut HashMap<Ticket, oneshot::Sender<Reply>>, effects: &mut Effects) {
     let now = hands.clock.now();
     match knock {
+        Knock::Ask(event, _, reply) if !works && is_refused(&event) => {
+            let _ = reply.send(Err(Refusal::new(RefusalKind::StoreUnavailable, HANDING_OVER)));
+        }
+        Knock::Event(_) if !works => (),
         Knock::Event(event) => core.handle(now, event, effects),
         Knock::Ask(event, ticket, reply) => {
             tickets.insert(ticket, reply);

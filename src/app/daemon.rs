@@ -3,6 +3,8 @@
 //! ```text
 //! store (a second process is refused here) ─▶ core ─▶ prober ─▶ admin ─▶ first round of probes ─▶ DNS
 //! ```
+//!
+//! One that takes over from another process ([`upgrade`](super::upgrade)) opens the admin API last: until then changes are the other's to refuse.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,12 +14,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::info;
+use tracing::{debug, info, warn};
 
 use crate::admin::door::Door;
+use crate::admin::upgrade::{Beginner, Upgrades};
 use crate::admin::{self, Admin, Parts, Reloader};
 use crate::config::Loaded;
-use crate::control::{Core, Start};
+use crate::control::{self, Core, Legacy};
 use crate::dns::{self, Running};
 use crate::metrics::Metrics;
 use crate::model::{Estate, Settings};
@@ -28,9 +31,13 @@ use crate::store::Store;
 use super::clock::Clock;
 use super::control_loop::{self, Hands, Queues};
 use super::reload;
+use super::upgrade::{Before, Farewell, Giver, Inheritance, Program};
 
 /// Events that may wait for the core; probes and callers wait when it is full.
 const QUEUE: usize = 4096;
+
+/// Orders of hand-overs that may wait: there is one hand-over at a time.
+const ORDERS: usize = 4;
 
 /// How often answer counters are sampled for the answered share of the last minutes.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
@@ -44,16 +51,52 @@ pub(super) struct Daemon {
     pub reloader: Reloader,
     pub dns_addresses: Vec<SocketAddr>,
     pub admin_addresses: Vec<SocketAddr>,
+    /// Another process has taken over.
+    pub farewells: mpsc::Receiver<Farewell>,
+    giver: Arc<Giver>,
     dns: Running,
     admin: Admin,
     stop: watch::Sender<bool>,
     control: std::thread::JoinHandle<Prober>,
 }
 
+/// How to begin.
+pub(super) struct Start {
+    /// The configuration's path, and what it says.
+    pub path: PathBuf,
+    pub loaded: Loaded,
+    pub without_store: bool,
+    /// What can take over from this one; `None`: nobody can.
+    pub program: Option<Program>,
+    /// From the process before, if this one takes over.
+    pub inheritance: Option<Inheritance>,
+}
+
 impl Daemon {
-    /// Starts everything; returns when DNS answers. An error is one sentence for people, with a way out.
-    pub(super) async fn start(path: PathBuf, loaded: Loaded, without_store: bool) -> Result<Self, String> {
-        let clock = Clock::start();
+    /// Starts everything; returns when DNS answers, and there is nobody beside. An error is one sentence for people, with a way out.
+    pub(super) async fn start(mut start: Start) -> Result<Self, String> {
+        let (before, left) = match start.inheritance.take().map(Inheritance::open) {
+            Some((before, dns, admin, legacy)) => (Some(before), Left { dns, admin, legacy: Some(legacy) }),
+            None => (None, Left::default()),
+        };
+        match (Self::start_beside(start, left, before.as_ref()).await, before) {
+            (Ok(daemon), before) => {
+                if let Some(before) = before {
+                    tokio::spawn(adopt(before, daemon.dns.adopter()));
+                }
+                Ok(daemon)
+            }
+            (Err(why), Some(before)) => {
+                before.abort(&why).await;
+                Err(why)
+            }
+            (Err(why), None) => Err(why),
+        }
+    }
+
+    async fn start_beside(start: Start, left: Left, before: Option<&Before>) -> Result<Self, String> {
+        let Start { path, loaded, without_store, program, inheritance: _ } = start;
+        let clock = left.legacy.as_ref().map_or_else(Clock::start, |legacy| Clock::continuing(legacy.mono));
         let settings = loaded.settings.clone();
         let (store, stored, revision) = open_store(&settings, without_store).await?;
         let started = clock.now();
@@ -61,14 +104,20 @@ impl Daemon {
         metrics.reloaded(true, started.wall);
         metrics.watch_panics(Box::new(super::panics::count));
         let stale_after = settings.node.stale_after;
-        let start = Start { configuration: reload::configuration(loaded, Vec::new()), stored, revision, stale_after, without_store };
-        let core = Core::start(start, started);
+        let start = control::Start { configuration: reload::configuration(loaded, Vec::new()), stored, revision, stale_after, without_store };
+        let mut core = Core::start(start, started);
+        if let Some(legacy) = &left.legacy {
+            core.continue_from(legacy, started);
+        }
 
         let (door, knocks) = Door::new(QUEUE);
         let (outcomes_in, outcomes) = mpsc::channel::<Probed>(QUEUE);
         let prober = Prober::start(outcomes_in, metrics.probe());
         let (stop, stopping) = watch::channel(false);
         let (serve, may_serve) = oneshot::channel();
+        let (order, orders) = mpsc::channel(ORDERS);
+        let (farewell, farewells) = mpsc::channel(1);
+        let giver = Giver::new(order, farewell);
         let published = Arc::new(ArcSwap::from_pointee(nothing()));
         let (secondaries, announced) = dns::notify::board();
         let hands = Hands {
@@ -83,20 +132,25 @@ impl Daemon {
             give_back_at: None,
             serve: Some(serve),
         };
-        let control = control_thread(core, Queues { knocks, outcomes, stop: stopping.clone() }, hands)?;
+        let control = control_thread(core, Queues { knocks, outcomes, stop: stopping.clone(), orders }, hands)?;
 
         let serving = Arc::new(AtomicBool::new(false));
         let reloader = reload::reloader(path, settings.clone(), door.clone(), metrics.clone(), clock);
         let dns_known = Arc::new(OnceLock::new());
-        let parts = parts(&settings, &door, &metrics, &reloader, (&serving, &dns_known), clock);
-        let admin = admin::serve(&settings.admin, &settings.metrics, parts).await.map_err(|error| error.to_string())?;
+        let upgrades = program.map(|program| upgrades(program, settings.admin.socket.clone(), &giver));
+        let parts = Parts { upgrades, ..parts(&settings, &door, &metrics, &reloader, (&serving, &dns_known), clock) };
+        let api = admin::bind(&settings.admin, &settings.metrics, left.admin).await.map_err(|error| error.to_string())?;
+        let (mut admin, mut waiting) = match before {
+            None => (Some(api.serve(parts)), None),
+            Some(_) => (None, Some((api, parts))),
+        };
         sample_often(door.clone(), metrics.clone(), stopping);
 
         may_serve.await.map_err(|_| "the control thread ended before it began, which is a bug".to_string())?;
-        let bound = dns::bind(&settings.dns).await.map_err(|error| error.to_string())?;
+        let bound = dns::bind_with(&settings.dns, left.dns).await.map_err(|error| error.to_string())?;
         let dns_addresses = bound.addresses();
         let seed = getrandom::u64().map_err(|error| format!("this machine gives no random numbers: {error}"))?;
-        let dns = bound.serve(published, seed, &mut |counters| metrics.register_worker(counters));
+        let mut dns = bound.serve(published, seed, &mut |counters| metrics.register_worker(counters));
         let vitals = dns.vitals();
         vitals.transfers.count_with(metrics.transfers());
         // From here on secondaries that come are answered.
@@ -104,21 +158,83 @@ impl Daemon {
         metrics.watch_tcp_connections(Box::new(move || vitals.tcp_connections.load(Ordering::Relaxed) as u64));
         let _ = dns_known.set(dns_addresses.clone());
         serving.store(true, Ordering::Release);
+        if let (Some(before), Some((api, parts))) = (before, waiting.take()) {
+            if let Err(why) = before.ready(api.takes_socket()).await {
+                // What it has read from the sockets is answered; the process before reads on.
+                dns.stop().await;
+                return Err(why);
+            }
+            dns.retire_surplus();
+            admin = Some(api.serve(parts));
+        }
+        let admin = admin.ok_or("the admin API was not started, which is a bug")?;
+        giver.may_give(dns.sockets(), admin.sockets());
         info!(node = %settings.node.name, "windrose answers DNS on {}", list(&dns_addresses));
-        Ok(Self { door, reloader, dns_addresses, admin_addresses: admin.addresses().to_vec(), dns, admin, stop, control })
+        Ok(Self { door, reloader, dns_addresses, admin_addresses: admin.addresses().to_vec(), farewells, giver, dns, admin, stop, control })
     }
 
     /// Stops answering, then everything else.
     pub(super) async fn stop(self) {
-        let Self { dns, admin, stop, control, .. } = self;
+        let Self { giver, dns, admin, stop, control, .. } = self;
+        giver.stop().await;
         dns.stop().await;
         admin.stop().await;
-        let _ = stop.send(true);
-        let ended = tokio::task::spawn_blocking(move || control.join());
-        if let Ok(Ok(Ok(prober))) = tokio::time::timeout(STOP, ended).await {
-            prober.stop().await;
+        end(stop, control).await;
+    }
+
+    /// The same when another process has taken over: what is queued in the sockets and the admin socket's file are its now.
+    pub(super) async fn leave(self, farewell: Farewell) {
+        let Self { dns, admin, stop, control, .. } = self;
+        let (heir, sessions) = mpsc::unbounded_channel();
+        match tokio::join!(dns.stop_for(heir), farewell.send_on(sessions)).1 {
+            Ok(sent) => info!("{sent} TCP sessions go on in the new process"),
+            Err(error) => warn!("TCP sessions could not be handed over: {error}"),
+        }
+        farewell.gone().await;
+        match farewell.takes_socket {
+            true => admin.leave().await,
+            false => admin.stop().await,
+        }
+        end(stop, control).await;
+    }
+}
+
+/// TCP sessions of the process before go on here, until it has ended.
+async fn adopt(before: Before, adopter: dns::Adopter) {
+    while let Some(parcels) = before.sessions().await {
+        for parcel in parcels {
+            if let Err(error) = adopter.adopt(parcel) {
+                debug!("a TCP session of the process before is over: {error}");
+            }
         }
     }
+}
+
+/// Ends the core and all probing.
+async fn end(stop: watch::Sender<bool>, control: std::thread::JoinHandle<Prober>) {
+    let _ = stop.send(true);
+    let ended = tokio::task::spawn_blocking(move || control.join());
+    if let Ok(Ok(Ok(prober))) = tokio::time::timeout(STOP, ended).await {
+        prober.stop().await;
+    }
+}
+
+/// Open sockets of the process before, and what it knew.
+#[derive(Default)]
+struct Left {
+    dns: Vec<dns::Sockets>,
+    admin: admin::Sockets,
+    legacy: Option<Legacy>,
+}
+
+/// What the API needs to let another process take over.
+fn upgrades(program: Program, socket: PathBuf, giver: &Arc<Giver>) -> Upgrades {
+    let (program, consenting, giver) = (Arc::new(program), giver.clone(), giver.clone());
+    let begin: Beginner = Arc::new(move || {
+        let (program, socket, giver) = (program.clone(), socket.clone(), giver.clone());
+        Box::pin(async move { program.upgrade(&socket, &giver).await })
+    });
+    Upgrades { begin, hand_over: Arc::new(move || consenting.consent()) }
 }
 
 /// What is published before the first decision; nobody is asked yet.
@@ -174,6 +290,7 @@ fn parts(
         dns: dns.clone(),
         metrics: metrics.clone(),
         reload: reload.clone(),
+        upgrades: None,
         ready: Arc::new(ready),
     }
 }

@@ -14,6 +14,7 @@ mod panics;
 mod reload;
 mod secret;
 mod serve;
+mod upgrade;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! `windrose serve`: the daemon until a signal ends it.
 //!
-//! SIGHUP reloads. SIGTERM and SIGINT stop: first DNS, then the rest. systemd is told when DNS answers, and once per watchdog period.
+//! With `--upgrade` it takes over from the process that runs, and it ends when another one takes over from it. SIGHUP reloads. SIGTERM and SIGINT stop: first DNS, then the rest. systemd is told when DNS answers, and once per watchdog period.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use tracing::{info, warn};
 use crate::cli::ServeArgs;
 use crate::config;
 
-use super::daemon::{Daemon, list};
+use super::daemon::{Daemon, Start, list};
+use super::upgrade::{self, Program};
 
 /// Exit code for a configuration that can't be used (DESIGN, section 6).
 const INVALID: u8 = 2;
@@ -30,7 +31,7 @@ pub(super) fn main(arguments: &ServeArgs) -> ExitCode {
     }
     let Some(runtime) = super::runtime(0) else { return ExitCode::FAILURE };
     runtime.block_on(async {
-        match Daemon::start(arguments.config.clone(), loaded, arguments.without_store).await {
+        match start(arguments, loaded).await {
             Ok(daemon) => until_stopped(daemon).await,
             Err(sentence) => {
                 eprintln!("windrose: {sentence}");
@@ -40,7 +41,25 @@ pub(super) fn main(arguments: &ServeArgs) -> ExitCode {
     })
 }
 
-async fn until_stopped(daemon: Daemon) -> ExitCode {
+/// Alone, or in the place of a process that runs.
+async fn start(arguments: &ServeArgs, loaded: config::Loaded) -> Result<Daemon, String> {
+    let ServeArgs { config: path, without_store, upgrade } = arguments;
+    let program = Program::of_this_process(path).map_err(|error| format!("can't find out how this process was started: {error}"))?;
+    let inheritance = match upgrade {
+        None => None,
+        Some(socket) => {
+            let socket = socket.as_ref().unwrap_or(&loaded.settings.admin.socket);
+            let inheritance = upgrade::ask(socket).await?;
+            if inheritance.is_none() {
+                info!("nobody serves at {}, so there is nobody to take over from", socket.display());
+            }
+            inheritance
+        }
+    };
+    Daemon::start(Start { path: path.clone(), loaded, without_store: *without_store, program: Some(program), inheritance }).await
+}
+
+async fn until_stopped(mut daemon: Daemon) -> ExitCode {
     let signals = (signal(SignalKind::hangup()), signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)) = signals else {
         eprintln!("windrose: can't listen for signals");
@@ -56,6 +75,11 @@ async fn until_stopped(daemon: Daemon) -> ExitCode {
             _ = hangup.recv() => {
                 // The outcome is logged by the reload itself; the old configuration serves on if it fails.
                 let _ = (daemon.reloader)().await;
+            }
+            Some(farewell) = daemon.farewells.recv() => {
+                info!("leaving");
+                daemon.leave(farewell).await;
+                return ExitCode::SUCCESS;
             }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,

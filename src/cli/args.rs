@@ -89,6 +89,9 @@ pub enum Command {
     /// Make the server read its configuration again, all or nothing
     #[command(after_help = ex::RELOAD, display_order = 1)]
     Reload,
+    /// Let the program on disk take over from the running one, without a lost query
+    #[command(after_help = ex::UPGRADE, display_order = 1)]
+    Upgrade,
     /// Is the server ready? By exit code, for probes and scripts
     #[command(after_help = ex::HEALTH, display_order = 1)]
     Health,
@@ -167,6 +170,11 @@ pub struct ServeArgs {
     /// Serve although the store can't be opened: answers follow the file and health, every change is refused
     #[arg(long)]
     pub without_store: bool,
+    /// Take over from the server that runs, sockets and all, without a lost query; if none runs, start as ever. `windrose upgrade` does all of it
+    ///
+    /// SOCKET is the admin socket of the server that runs, by default the one in the configuration.
+    #[arg(long, value_name = "SOCKET", num_args = 0..=1, require_equals = true)]
+    pub upgrade: Option<Option<PathBuf>>,
 }
 
 /// `windrose check`

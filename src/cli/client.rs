@@ -140,6 +140,11 @@ impl Client {
         self.send(request).await
     }
 
+    /// Writes without a body and waits longer than `--timeout`, if that is shorter.
+    pub async fn post_and_wait<T: DeserializeOwned>(&self, path: &[&str], most: Duration) -> Result<Got<T>, Failure> {
+        self.send(self.request(Method::POST, &api(path)).timeout(self.timeout.max(most))).await
+    }
+
     /// `GET /readyz`, which says 503 when it is not.
     pub async fn ready(&self) -> Result<Got<crate::admin::api::Ready>, Failure> {
         let (status, bytes, _) = self.exchange(self.request(Method::GET, &["readyz"])).await?;

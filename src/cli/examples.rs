@@ -13,7 +13,8 @@ Exit codes:
 pub(super) const SERVE: &str = "\
 Examples:
   windrose serve --config /etc/windrose/windrose.toml
-  windrose serve --config windrose.toml --without-store     the store is broken: answer all the same";
+  windrose serve --config windrose.toml --without-store     the store is broken: answer all the same
+  windrose serve --config windrose.toml --upgrade           take over from the server that runs";
 
 pub(super) const CHECK: &str = "\
 Every problem is printed with file, line and what to do (exit code 2); then time to detect, time until clients moved, probes a second.
@@ -32,6 +33,13 @@ Examples:
 pub(super) const RELOAD: &str = "\
 Example:
   windrose check --config /etc/windrose/windrose.toml && windrose reload";
+
+pub(super) const UPGRADE: &str = "\
+The server checks its configuration with the program that is on disk now, starts it, and hands its sockets and what it has learned over; then it ends.
+Every query is answered meanwhile, changes are refused for a moment (503). If the new one does not come up, the old one goes on. Needs the scope admin.
+
+Example:
+  install -m 0755 windrose /usr/bin/windrose && windrose upgrade";
 
 pub(super) const HEALTH: &str = "\
 Exit code 0: ready; 3: not ready, with the reasons; 6: not reachable.

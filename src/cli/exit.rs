@@ -56,9 +56,8 @@ impl Exit {
             ProblemKind::Unauthorized | ProblemKind::Forbidden => Self::NotAllowed,
             ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch => Self::Refused,
             ProblemKind::RevisionMismatch => Self::Conflict,
-            ProblemKind::NotFound | ProblemKind::MethodNotAllowed | ProblemKind::IfMatchRequired | ProblemKind::Internal | ProblemKind::StoreUnavailable => {
-                Self::Failed
-            }
+            ProblemKind::NotFound | ProblemKind::MethodNotAllowed | ProblemKind::IfMatchRequired | ProblemKind::UpgradeFailed => Self::Failed,
+            ProblemKind::Internal | ProblemKind::StoreUnavailable => Self::Failed,
         }
     }
 }
@@ -210,6 +209,7 @@ mod tests {
                 ("nothing-to-undo", 5),
                 ("override-exists", 5),
                 ("policy-mismatch", 5),
+                ("upgrade-failed", 1),
                 ("revision-mismatch", 4),
                 ("payload-too-large", 2),
                 ("invalid-config", 2),

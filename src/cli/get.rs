@@ -1,11 +1,12 @@
-//! Lists, and the two commands that only ask for a yes or no: reload and health.
+//! Lists, and the commands that only ask for a yes or no: reload, upgrade and health.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 
-use crate::admin::api::{Endpoint, Override, Pool, Probe, Region, ReloadReply, Service, Zone};
+use crate::admin::api::{Endpoint, Override, Pool, Probe, Region, ReloadReply, Service, UpgradeReply, Zone};
 
 use super::args::{Listed, Write};
 use super::change::policy_text;
@@ -13,6 +14,9 @@ use super::client::{Client, Got};
 use super::exit::Failure;
 use super::report::Report;
 use super::table::{Cell, Grid, Paint, Tone, clock, count, health_cell, state_cell, thousands};
+
+/// Longest wait for an upgrade: the server says before that why it was not made.
+const UPGRADE_MAX: Duration = Duration::from_secs(130);
 
 /// `windrose get`
 pub async fn run(client: &Client, kind: Listed, paint: Paint) -> Result<Report, Failure> {
@@ -153,6 +157,14 @@ pub async fn reload(client: &Client, paint: Paint) -> Result<Report, Failure> {
         let _ = writeln!(done, "  {} {place}{}", paint.tone(Tone::Warn, "⚠"), warning.message);
     }
     Ok(Report::done(done, got.raw))
+}
+
+/// `windrose upgrade`
+pub async fn upgrade(client: &Client, paint: Paint) -> Result<Report, Failure> {
+    let got: Got<UpgradeReply> = client.post_and_wait(&["upgrade"], UPGRADE_MAX).await?;
+    let UpgradeReply { pid, version, before } = &got.value;
+    let release = if version == before { format!("windrose {version}") } else { format!("windrose {version} (before: {before})") };
+    Ok(Report::done(format!("{} {release} has taken over as process {pid}\n", paint.tone(Tone::Good, "✔")), got.raw))
 }
 
 /// `windrose health`

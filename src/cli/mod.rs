@@ -105,6 +105,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Serve(_) | Command::Demo(_) => Err(Failure::local(Exit::Failed, "serve and demo are not run here")),
         Command::Check(args) => check(args.file.as_deref().unwrap_or(&args.config)),
         Command::Reload => get::reload(&client()?, paint).await,
+        Command::Upgrade => get::upgrade(&client()?, paint).await,
         Command::Health => get::health(&client()?, paint).await,
 
         Command::Status(args) => status::run(&client()?, args, paint).await,
@@ -138,7 +139,7 @@ fn is_writing(command: &Command) -> bool {
     match command {
         Command::Split(_) | Command::Failover(_) | Command::Failback(_) | Command::Undo(_) => true,
         Command::Drain(_) | Command::ForceUp(_) | Command::ForceDown(_) | Command::Freeze(_) => true,
-        Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Reload => true,
+        Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Reload | Command::Upgrade => true,
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Get(_) => false,
         Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami => false,
@@ -290,7 +291,13 @@ mod grammar {
     #[test]
     fn serve_and_demo_are_handed_to_the_app() {
         let Invocation::Serve(serve) = sorted(parsed("windrose serve --config a.toml --without-store").unwrap()) else { panic!("not serve") };
-        assert_eq!(serve, ServeArgs { config: "a.toml".into(), without_store: true });
+        assert_eq!(serve, ServeArgs { config: "a.toml".into(), without_store: true, upgrade: None });
+        for (line, upgrade) in
+            [("serve --upgrade", Some(None)), ("serve --upgrade=/run/a.sock --config b.toml", Some(Some("/run/a.sock".into()))), ("serve", None)]
+        {
+            let Invocation::Serve(serve) = sorted(parsed(&format!("windrose {line}")).unwrap()) else { panic!("not serve") };
+            assert_eq!(serve.upgrade, upgrade, "{line}");
+        }
         let Invocation::Demo(demo) = sorted(parsed("windrose demo break prod").unwrap()) else { panic!("not demo") };
         assert_eq!(demo.action, Some(DemoAction::Break { name: "prod".into() }));
         let Invocation::Client(_) = sorted(parsed("windrose status").unwrap()) else { panic!("not client") };

@@ -8,6 +8,7 @@ mod core;
 mod dirty;
 mod durable;
 mod event;
+mod legacy;
 mod memory;
 mod overrides;
 mod plan;
@@ -27,6 +28,7 @@ mod tests;
 pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, UndoTo};
 pub use core::{Core, Start};
 pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
+pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
 pub use read::{Override, Overview, ServiceView, StoreHealth};
 pub use record::{
     Expect, History, Key, LearnedMemory, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, Source, Stored,

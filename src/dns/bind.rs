@@ -3,9 +3,13 @@
 //! The first UDP socket of an address is bound *without* `SO_REUSEPORT`, so that a port which another process holds (a
 //! second windrose too) is reported as taken instead of silently shared. Only then is it opened to the sockets of our
 //! other workers; the port is never let go in between. Addresses are IPv4 or IPv6, never both (`IPV6_V6ONLY`).
+//!
+//! After an upgrade the sockets come from the process before ([`Sockets`]): those of addresses that are still wanted are used as they are, with
+//! what is queued in them, and only the rest is opened.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -167,6 +171,17 @@ impl BindError {
     }
 }
 
+/// Duplicates of the sockets of one listen address: what another process needs to take it over, queues included.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Where they listen.
+    pub address: SocketAddr,
+    /// One per worker.
+    pub udp: Vec<OwnedFd>,
+    /// The listener.
+    pub tcp: Vec<OwnedFd>,
+}
+
 /// One listen address with its sockets and threads, which wait.
 #[derive(Debug)]
 pub(super) struct Listen {
@@ -174,8 +189,33 @@ pub(super) struct Listen {
     pub address: SocketAddr,
     /// One per UDP socket.
     pub workers: Vec<Worker>,
+    /// Sockets of a process before that had more workers, each with a thread to drain it.
+    pub surplus: Vec<Surplus>,
     /// For DNS over TCP.
     pub tcp: TcpListener,
+    /// For the next process.
+    pub sockets: Sockets,
+}
+
+/// A UDP socket that gets no more queries once it is retired, and is drained then.
+#[derive(Debug)]
+pub(super) struct Surplus {
+    /// Its thread.
+    pub worker: Worker,
+    /// To retire it with.
+    pub socket: Socket,
+}
+
+/// From now on the kernel gives this socket nothing (but from ourselves): a connected socket takes no part in `SO_REUSEPORT`. What it has is kept.
+/// Closing it instead would lose what is queued.
+pub(super) fn retire(socket: &Socket) -> io::Result<()> {
+    let own = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+    let ip = match own.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    socket.connect(&SocketAddr::new(ip, own.port()).into())
 }
 
 /// Opens a UDP socket per worker and a TCP socket for each address of `[dns] listen`. Port 0: UDP and TCP share the port that
@@ -183,8 +223,18 @@ pub(super) struct Listen {
 ///
 /// # Errors
 /// The first address that can't be opened; then none is.
-#[allow(clippy::unused_async, reason = "async leaves room for looking addresses up, and for sockets that another process passes")]
 pub async fn bind(settings: &DnsSettings) -> Result<Bound, BindError> {
+    bind_with(settings, Vec::new()).await
+}
+
+/// The same, beginning with what the process before had `left`: sockets of wanted addresses are taken over, the others are closed.
+///
+/// Fewer workers than sockets: the surplus is drained once it serves. More: the rest is opened beside them.
+///
+/// # Errors
+/// As [`bind`]; the process before still has its own descriptors of all that was left.
+#[allow(clippy::unused_async, reason = "async leaves room for looking addresses up")]
+pub async fn bind_with(settings: &DnsSettings, mut left: Vec<Sockets>) -> Result<Bound, BindError> {
     let DnsSettings { listen, workers } = settings;
     check_overlap(listen)?;
     // Without `recvmmsg` we don't assume that SO_REUSEPORT spreads datagrams over sockets either: it does so on Linux only.
@@ -193,7 +243,16 @@ pub async fn bind(settings: &DnsSettings) -> Result<Bound, BindError> {
         (true, 0) => thread::available_parallelism().map_or(1, usize::from),
         (true, workers) => workers,
     };
-    let listens = listen.iter().map(|&address| open(address, workers)).collect::<Result<Vec<_>, _>>()?;
+    let taken: Vec<Option<Sockets>> = listen.iter().map(|wanted| take(*wanted, &mut left)).collect();
+    let open = |(&wanted, taken): (&SocketAddr, Option<Sockets>)| match taken {
+        Some(Sockets { address, udp, tcp }) => {
+            let tcp = tcp.into_iter().next().ok_or(io::ErrorKind::NotFound.into()).and_then(taken_listener);
+            let tcp = tcp.or_else(|_| tcp_listener(address, false)).map_err(|source| BindError::new(address, Protocols::Tcp, source))?;
+            complete(address, udp.into_iter().map(Socket::from).collect(), tcp, workers)
+        }
+        None => open(wanted, workers, &left),
+    };
+    let listens = listen.iter().zip(taken).map(open).collect::<Result<Vec<_>, _>>()?;
     let streams = streams(&listens).map_err(|source| BindError::Streams { source })?;
     Ok(Bound { listens, streams })
 }
@@ -204,67 +263,101 @@ fn streams(listens: &[Listen]) -> io::Result<Vec<tcp::Thread>> {
     (0..threads).map(|index| tcp::Thread::spawn(index, listens.iter().map(|listen| listen.tcp.try_clone()).collect::<io::Result<_>>()?)).collect()
 }
 
+/// What was left of a wanted address; port 0 takes any port of its IP address.
+fn take(wanted: SocketAddr, left: &mut Vec<Sockets>) -> Option<Sockets> {
+    let fits = |left: &Sockets| left.address == wanted || (wanted.port() == 0 && left.address.ip() == wanted.ip());
+    let at = left.iter().position(|left| fits(left) && !left.udp.is_empty())?;
+    Some(left.swap_remove(at))
+}
+
 fn check_overlap(listen: &[SocketAddr]) -> Result<(), BindError> {
     if listen.is_empty() {
         return Err(BindError::NoAddress);
     }
     for (index, &second) in listen.iter().enumerate() {
-        let overlaps = |first: &&SocketAddr| {
-            first.port() == second.port()
-                && second.port() != 0
-                && first.is_ipv4() == second.is_ipv4()
-                && (first.ip() == second.ip() || first.ip().is_unspecified() || second.ip().is_unspecified())
-        };
-        if let Some(&first) = listen.iter().take(index).find(overlaps) {
+        if let Some(&first) = listen.iter().take(index).find(|first| overlap(**first, second)) {
             return Err(BindError::Overlap { first, second });
         }
     }
     Ok(())
 }
 
-/// All sockets and threads of one address.
-fn open(wanted: SocketAddr, workers: usize) -> Result<Listen, BindError> {
+/// One of the two includes the other.
+fn overlap(first: SocketAddr, second: SocketAddr) -> bool {
+    first.port() == second.port()
+        && second.port() != 0
+        && first.is_ipv4() == second.is_ipv4()
+        && (first.ip() == second.ip() || first.ip().is_unspecified() || second.ip().is_unspecified())
+}
+
+/// All sockets and threads of one address. `left`: sockets that the process before still has, and that nobody wants as they are.
+fn open(wanted: SocketAddr, workers: usize, left: &[Sockets]) -> Result<Listen, BindError> {
+    let shares = share_with(wanted, left).map_err(|source| BindError::new(wanted, Protocols::Udp, source))?;
     let mut attempts = if wanted.port() == 0 { FREE_PORT_ATTEMPTS } else { 1 };
     let (address, first, tcp) = loop {
         attempts -= 1;
-        match open_pair(wanted) {
+        match open_pair(wanted, shares) {
             Err(problem) if problem.is_in_use() && attempts > 0 => {}
             pair => break pair?,
         }
     };
+    complete(address, vec![first], tcp, workers)
+}
+
+/// Lets us join the port of an address that was left and overlaps the wanted one (a wildcard, or one of its addresses). Whether there is any.
+fn share_with(wanted: SocketAddr, left: &[Sockets]) -> io::Result<bool> {
+    let mut shares = false;
+    for Sockets { address, udp, tcp } in left.iter().filter(|left| overlap(left.address, wanted)) {
+        shares |= *address != wanted;
+        for socket in udp.iter().chain(tcp) {
+            socket2::SockRef::from(socket).set_reuse_port(true)?;
+        }
+    }
+    Ok(shares)
+}
+
+/// As many sockets as there are to be workers, and their threads; more sockets than that become surplus.
+fn complete(address: SocketAddr, mut sockets: Vec<Socket>, tcp: TcpListener, workers: usize) -> Result<Listen, BindError> {
     let in_udp = |source| BindError::new(address, Protocols::Udp, source);
-    let mut sockets = vec![first];
-    if workers > 1 {
+    for socket in &sockets {
+        prepare_udp(socket, address).map_err(in_udp)?;
+    }
+    if sockets.len() < workers {
         // From here on sockets of ours may join, and only ours: the kernel wants the same user and the same option.
         for socket in &sockets {
             socket.set_reuse_port(true).map_err(in_udp)?;
         }
-        for _ in 1..workers {
+        for _ in sockets.len()..workers {
             let socket = udp_socket(address).map_err(in_udp)?;
             socket.set_reuse_port(true).map_err(in_udp)?;
             socket.bind(&address.into()).map_err(in_udp)?;
             sockets.push(socket);
         }
     }
-    let workers = sockets
-        .into_iter()
-        .enumerate()
-        .map(|(index, socket)| Worker::spawn(format!("dns-udp-{index}"), UdpSocket::from(socket), address.ip().is_unspecified()))
-        .collect::<io::Result<Vec<_>>>()
-        .map_err(|source| BindError::Thread { address, workers, source })?;
-    Ok(Listen { address, workers, tcp })
+    let surplus = sockets.split_off(workers.min(sockets.len()));
+    let udp = sockets.iter().map(|socket| socket.as_fd().try_clone_to_owned()).collect::<io::Result<Vec<_>>>().map_err(in_udp)?;
+    let listener = tcp.as_fd().try_clone_to_owned().map_err(|source| BindError::new(address, Protocols::Tcp, source))?;
+    let no_thread = |source| BindError::Thread { address, workers, source };
+    let spawn = |(index, socket)| Worker::spawn(format!("dns-udp-{index}"), UdpSocket::from(socket), address.ip().is_unspecified());
+    let workers = sockets.into_iter().enumerate().map(spawn).collect::<io::Result<Vec<_>>>().map_err(no_thread)?;
+    let surplus = surplus.into_iter().enumerate().map(|(index, socket)| Ok(Surplus { socket: socket.try_clone()?, worker: spawn((index, socket))? }));
+    let surplus = surplus.collect::<io::Result<Vec<_>>>().map_err(no_thread)?;
+    Ok(Listen { address, workers, surplus, tcp, sockets: Sockets { address, udp, tcp: vec![listener] } })
 }
 
-/// The first UDP socket, alone on its port, and the TCP socket on the same port.
-fn open_pair(wanted: SocketAddr) -> Result<(SocketAddr, Socket, TcpListener), BindError> {
+/// The first UDP socket, alone on its port unless it `shares` it, and the TCP socket on the same port.
+fn open_pair(wanted: SocketAddr, shares: bool) -> Result<(SocketAddr, Socket, TcpListener), BindError> {
     let in_udp = |source| BindError::new(wanted, Protocols::Udp, source);
     let udp = udp_socket(wanted).map_err(in_udp)?;
+    if shares {
+        udp.set_reuse_port(true).map_err(in_udp)?;
+    }
     udp.bind(&wanted.into()).map_err(in_udp)?;
     let mut address = wanted;
     if let Some(bound) = udp.local_addr().map_err(in_udp)?.as_socket() {
         address.set_port(bound.port());
     }
-    let tcp = tcp_listener(address).map_err(|source| BindError::new(address, Protocols::Tcp, source))?;
+    let tcp = tcp_listener(address, shares).map_err(|source| BindError::new(address, Protocols::Tcp, source))?;
     Ok((address, udp, tcp))
 }
 
@@ -274,29 +367,49 @@ fn udp_socket(address: SocketAddr) -> io::Result<Socket> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    prepare_udp(&socket, address)?;
+    Ok(socket)
+}
+
+/// Deadlines, buffers and packet info, for sockets of our own making and taken ones alike.
+fn prepare_udp(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     socket.set_read_timeout(Some(udp::STOP_LATENCY))?;
     socket.set_write_timeout(Some(udp::SEND_DEADLINE))?;
     // The system's limits may be lower; it then gives what it can.
     let _best_effort = (socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES), socket.set_send_buffer_size(SOCKET_BUFFER_BYTES));
-    prepare(&socket, address.is_ipv6(), address.ip().is_unspecified())?;
-    Ok(socket)
+    prepare(socket, address.is_ipv6(), address.ip().is_unspecified())
 }
 
-fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
+fn tcp_listener(address: SocketAddr, shares: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     // Connections of an earlier run in TIME_WAIT must not block a restart. It never lets two programs listen.
     socket.set_reuse_address(true)?;
+    if shares {
+        socket.set_reuse_port(true)?;
+    }
     socket.bind(&address.into())?;
+    prepare_tcp(&socket)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// What a listener and its connections need, for sockets of our own making and taken ones alike.
+fn prepare_tcp(socket: &Socket) -> io::Result<()> {
     // Connections have these from their listener. Responses are written whole: holding them back for more would only delay
     // them. And the kernel shall keep little for a client that doesn't read.
     socket.set_tcp_nodelay(true)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
+    socket.set_nonblocking(true)
+}
+
+/// A listener of the process before, with the connections that wait in it.
+fn taken_listener(descriptor: OwnedFd) -> io::Result<TcpListener> {
+    let socket = Socket::from(descriptor);
+    prepare_tcp(&socket)?;
     Ok(socket.into())
 }
 
@@ -306,7 +419,7 @@ mod tests {
 
     #[test]
     fn connections_have_their_options_from_the_listener() {
-        let listener = tcp_listener("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = tcp_listener("127.0.0.1:0".parse().unwrap(), false).unwrap();
         listener.set_nonblocking(false).unwrap();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (accepted, _) = listener.accept().unwrap();

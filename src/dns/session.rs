@@ -133,23 +133,51 @@ pub fn next_message(input: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::from(u16::from_be_bytes(*length)))
 }
 
-/// Runs a session until it ends by itself; whoever drops it ends it at once. Begins no more turns when `stopping` is set.
-pub async fn run<S, A>(stream: S, client: SocketAddr, seat: &Taken, table: &RefCell<Table<A>>, stopping: &AtomicBool) -> End
+/// What has come and is no whole query yet: where a session begins, and, should it end because the daemon does, where another can go on. Nothing
+/// while responses are not written, and nothing of a session that ended for a reason of its own.
+#[derive(Debug, Default)]
+pub struct Left(RefCell<Option<Vec<u8>>>);
+
+impl Left {
+    /// To begin with; empty for a new connection.
+    pub fn new(input: Vec<u8>) -> Self {
+        Self(RefCell::new(Some(input)))
+    }
+
+    /// Whether another process can go on with the session, and from what.
+    pub fn take(&self) -> Option<Vec<u8>> {
+        self.0.take()
+    }
+}
+
+/// Runs a session until it ends by itself, from what was `left`; whoever drops it ends it at once. Either way it says there how another could go on.
+/// Begins no more turns when `stopping` is set.
+pub async fn run<S, A>(stream: S, left: &Left, client: SocketAddr, seat: &Taken, table: &RefCell<Table<A>>, stopping: &AtomicBool) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin,
     A: Answers,
 {
-    let kept = Kept::new(&table.borrow().allowance);
-    let mut session = Session {
-        outgoing: Outgoing { stream, seat, unsent: Kept::new(&table.borrow().allowance), is_unflushed: false },
-        client,
-        unanswered: kept,
-        is_over: false,
+    let (mut unanswered, unsent) = {
+        let allowance = &table.borrow().allowance;
+        (Kept::new(allowance), Kept::new(allowance))
     };
+    let input = left.take().unwrap_or_default();
+    if !input.is_empty() {
+        if unanswered.push(&input).is_err() {
+            return End::Crowded;
+        }
+        seat.waits(Waits::Rest, Instant::now());
+    }
+    drop(input);
+    let outgoing = Outgoing { stream, seat, unsent, is_unflushed: false };
+    let mut session = Session { outgoing, client, unanswered, is_over: false, left, may_leave: true };
     loop {
         match session.turn(table, stopping).await {
             Ok(()) => {}
-            Err(end) => return end,
+            Err(end) => {
+                session.may_leave = end == End::Stopped;
+                return end;
+            }
         }
     }
 }
@@ -161,6 +189,18 @@ struct Session<'a, S> {
     unanswered: Kept,
     /// The client has sent its end.
     is_over: bool,
+    left: &'a Left,
+    /// Nothing is under way that only this session can finish, and it has not ended by itself.
+    may_leave: bool,
+}
+
+impl<S> Drop for Session<'_, S> {
+    fn drop(&mut self) {
+        let Outgoing { unsent, is_unflushed, .. } = &self.outgoing;
+        if self.may_leave && !self.is_over && unsent.is_empty() && !is_unflushed {
+            self.left.0.replace(Some(self.unanswered.to_vec()));
+        }
+    }
 }
 
 /// What a step of a session brought.
@@ -185,7 +225,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             at = Some(now);
         }
         if let Some(sending) = slow {
+            self.may_leave = false;
             self.outgoing.send(sending).await?;
+            self.may_leave = true;
             at = Some(Instant::now());
         }
         if self.is_over && next_message(&self.unanswered).is_none() {
@@ -212,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
     /// Reads, answers and writes without a wait in between; waits for input alone.
     fn poll_step<A: Answers>(&mut self, cx: &mut Context<'_>, table: &RefCell<Table<A>>) -> Poll<Result<Step, End>> {
-        let Self { outgoing, client, unanswered, is_over } = self;
+        let Self { outgoing, client, unanswered, is_over, .. } = self;
         let Table { input, output, answers, .. } = &mut *table.borrow_mut();
         output.filled = 0;
         let mut was_full = false;
@@ -336,7 +378,7 @@ mod tests {
         let seat = seats.take(client.ip(), 0);
         let door = seat.door();
         let (table, stopping) = (Table::new(Lengths { most }), AtomicBool::new(false));
-        let run = async move { run(near, client, &seat, &table, &stopping).await };
+        let run = async move { run(near, &Left::default(), client, &seat, &table, &stopping).await };
         let local = tokio::task::LocalSet::new();
         local
             .run_until(async {
@@ -433,8 +475,9 @@ mod tests {
         let (hoarding, mut hoarder) = duplex(4096);
         let (modest, mut other) = duplex(4096);
         let (first, second) = (seats.take(client.ip(), 0), seats.take(client.ip(), 0));
+        let left = Left::default();
         hoarder.write_all(&message(2000)[..1500]).await.unwrap();
-        assert_eq!(timeout(PATIENCE, run(hoarding, client, &first, &table, &stopping)).await.unwrap(), End::Crowded);
+        assert_eq!(timeout(PATIENCE, run(hoarding, &Left::default(), client, &first, &table, &stopping)).await.unwrap(), End::Crowded);
         let ask = async {
             other.write_all(&message(2000)).await.unwrap();
             let mut answer = [0; 4];
@@ -442,7 +485,7 @@ mod tests {
             other.shutdown().await.unwrap();
             answer
         };
-        let (end, answer) = timeout(PATIENCE, async { tokio::join!(run(modest, client, &second, &table, &stopping), ask) }).await.unwrap();
+        let (end, answer) = timeout(PATIENCE, async { tokio::join!(run(modest, &left, client, &second, &table, &stopping), ask) }).await.unwrap();
         assert_eq!((end, answer), (End::Closed, [0, 2, 0x07, 0xd0]));
     }
 }

@@ -14,21 +14,23 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::desk::Desk;
+use super::parcel::{Parcel, Post};
 use super::seats::Seats;
-use super::session::{self, End, Table};
+use super::session::{self, End, Left, Table};
 use super::vitals::Vitals;
 
 /// Threads for sessions: few, so that shares stay even over all of them.
@@ -53,6 +55,8 @@ pub struct House {
     pub stopping: Arc<AtomicBool>,
     /// The same, for those who wait for it: `true`, or its sender gone.
     pub stopped: watch::Receiver<bool>,
+    /// Where sessions go when another process takes over.
+    pub post: Arc<Post>,
 }
 
 /// What a thread needs to begin.
@@ -62,6 +66,8 @@ pub struct Start {
     pub desk: Desk,
     /// Shared with the others.
     pub house: Arc<House>,
+    /// Sessions of the process before.
+    pub parcels: mpsc::UnboundedReceiver<Parcel>,
 }
 
 /// A thread with a runtime that waits to be started. Dropped before that, it has ended.
@@ -131,14 +137,15 @@ struct Floor {
 
 /// The life of a thread. What is left when it returns goes with the runtime.
 fn work(runtime: &LocalRuntime, thread: usize, listeners: Vec<tokio::net::TcpListener>, start: Start) {
-    let Start { desk, house } = start;
+    let Start { desk, house, parcels } = start;
     runtime.block_on(async {
         let mut stopped = house.stopped.clone();
         let floor = Rc::new(Floor { thread, table: Table::new(desk), house: Arc::clone(&house) });
         // Every session holds a clone, so that the end of all of them can be awaited.
         let (alive, mut sessions) = mpsc::channel(1);
         let keeper = (thread == 0).then(|| spawn_local(keep(Arc::clone(&house))));
-        let doors: Vec<_> = listeners.into_iter().map(|listener| spawn_local(accept(listener, Rc::clone(&floor), alive.clone()))).collect();
+        let mut doors: Vec<_> = listeners.into_iter().map(|listener| spawn_local(accept(listener, Rc::clone(&floor), alive.clone()))).collect();
+        doors.push(spawn_local(adopt(parcels, Rc::clone(&floor), alive.clone())));
         drop(alive);
         // An error is the sender's end, which means the same.
         let _either = stopped.wait_for(|stop| *stop).await;
@@ -169,22 +176,57 @@ async fn accept(listener: tokio::net::TcpListener, floor: Rc<Floor>, alive: mpsc
     let house = &floor.house;
     loop {
         match listener.accept().await {
-            Ok((stream, client)) => {
-                let seat = house.seats.take(client.ip(), floor.thread);
-                let door = seat.door();
-                let (floor, alive) = (Rc::clone(&floor), alive.clone());
-                let session = spawn_local(async move {
-                    let Floor { table, house, .. } = &*floor;
-                    if session::run(stream, client, &seat, table, &house.stopping).await == End::Crowded {
-                        Vitals::add(&house.vitals.tcp_cut, 1);
-                    }
-                    drop(alive);
-                });
-                door.leads(session.abort_handle());
-            }
+            Ok((stream, client)) => begin(stream, Vec::new(), client, &floor, &alive),
             // The client changed its mind before we looked.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted) => {}
             Err(error) => shortage(house, &error).await,
+        }
+    }
+}
+
+/// Goes on with sessions of the process before until it is aborted.
+async fn adopt(mut parcels: mpsc::UnboundedReceiver<Parcel>, floor: Rc<Floor>, alive: mpsc::Sender<Infallible>) {
+    while let Some(parcel) = parcels.recv().await {
+        match parcel.open().and_then(|(stream, input)| Ok((stream.peer_addr()?, stream, input))) {
+            Ok((client, stream, input)) => begin(stream, input, client, &floor, &alive),
+            Err(error) => tracing::debug!("a TCP session of the process before is over: {error}"),
+        }
+    }
+}
+
+/// A session of its own for a connection, from what it has sent already.
+fn begin(stream: TcpStream, input: Vec<u8>, client: SocketAddr, floor: &Rc<Floor>, alive: &mpsc::Sender<Infallible>) {
+    let seat = floor.house.seats.take(client.ip(), floor.thread);
+    let door = seat.door();
+    let (floor, alive) = (Rc::clone(floor), alive.clone());
+    let session = spawn_local(async move {
+        let Floor { table, house, .. } = &*floor;
+        // Beyond the session itself, which may be dropped at any wait.
+        let mut guest = Guest { stream: Some(stream), left: Left::new(input), house };
+        if let Guest { stream: Some(stream), left, .. } = &mut guest
+            && session::run(stream, left, client, &seat, table, &house.stopping).await == End::Crowded
+        {
+            Vitals::add(&house.vitals.tcp_cut, 1);
+        }
+        drop(guest);
+        drop(alive);
+    });
+    door.leads(session.abort_handle());
+}
+
+/// A connection with what its session leaves: when the daemon ends, another process may go on with it.
+struct Guest<'a> {
+    stream: Option<TcpStream>,
+    left: Left,
+    house: &'a House,
+}
+
+impl Drop for Guest<'_> {
+    fn drop(&mut self) {
+        if self.house.stopping.load(Ordering::Relaxed)
+            && let (Some(stream), Some(input)) = (self.stream.take(), self.left.take())
+        {
+            self.house.post.send(stream, input);
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::testing::{
     PATIENCE, Server, ask_tcp, ask_udp, bound, connect_from, framed, next_response, published, query, refused, serve, serve_tuned, udp_client, until,
 };
-use super::{BindError, Deadlines, Limits, Tuning, bind};
+use super::{BindError, Deadlines, Limits, Tuning, bind, bind_with};
 use crate::model::DnsSettings;
 
 fn short_deadlines() -> Deadlines {
@@ -346,4 +346,102 @@ async fn listen_addresses_that_include_each_other_are_named() {
     }
     let problem = bind(&DnsSettings { listen: Vec::new(), workers: 1 }).await.unwrap_err();
     assert!(matches!(problem, BindError::NoAddress), "{problem:?}");
+}
+
+/// What a process that takes over gets: duplicates of all that is open.
+fn left(running: &super::Running) -> Vec<super::Sockets> {
+    let again = |descriptors: &[std::os::fd::OwnedFd]| descriptors.iter().map(|descriptor| descriptor.try_clone().unwrap()).collect();
+    running.sockets().iter().map(|sockets| super::Sockets { address: sockets.address, udp: again(&sockets.udp), tcp: again(&sockets.tcp) }).collect()
+}
+
+fn settings(listen: &[SocketAddr], workers: usize) -> DnsSettings {
+    DnsSettings { listen: listen.to_vec(), workers }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_in_the_sockets_of_a_server_that_ends_is_answered_by_the_one_that_takes_over() {
+    for (before, after) in [(1, 1), (1, 3), (3, 1), (4, 2)] {
+        let first = serve("127.0.0.1:0", before).await;
+        let sockets = left(&first.running);
+        assert_eq!(sockets.iter().map(|sockets| sockets.udp.len()).collect::<Vec<_>>(), [before]);
+        first.running.stop().await;
+        // Nobody reads now: queries wait, connections too.
+        let clients: Vec<_> = (0..50).map(|_| udp_client("127.0.0.1:0", first.address)).collect();
+        clients.iter().zip(0..).for_each(|(client, id)| assert_eq!(client.send(&query(id)).unwrap(), query(id).len()));
+        let mut waiting = connect_from("127.0.0.1", first.address).await;
+        let bound = bind_with(&settings(&[first.address], after), sockets).await.unwrap();
+        assert_eq!(bound.addresses(), [first.address]);
+        let mut second = bound.serve_tuned(published(), 1, &mut |_| {}, Tuning::default());
+        second.retire_surplus();
+        for (client, id) in clients.iter().zip(0..) {
+            let mut response = [0; 1500];
+            let length = client.recv(&mut response).unwrap_or_else(|error| panic!("{before} to {after}: query {id}: {error}"));
+            assert_eq!(refused(&response[..length]), id);
+        }
+        assert!(ask_tcp(&mut waiting, 9).await);
+        assert_eq!(second.sockets()[0].udp.len(), after);
+        // Those that are left get everything from now on.
+        let stay = second.threads.len() - before.saturating_sub(after);
+        until("the surplus is gone", || second.threads.iter().filter(|thread| !thread.is_finished()).count() == stay).await;
+        for id in 100..200 {
+            ask_udp(&udp_client("127.0.0.1:0", first.address), id);
+        }
+        second.stop().await;
+        assert!(std::net::UdpSocket::bind(first.address).is_ok(), "nobody holds the port any more");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wildcard_may_become_one_of_its_addresses_and_back_while_the_other_still_listens() {
+    let first = serve("0.0.0.0:0", 2).await;
+    let port = first.address.port();
+    let one = SocketAddr::from(([127, 0, 0, 1], port));
+    let bound = bind_with(&settings(&[one], 1), left(&first.running)).await.unwrap();
+    let second = bound.serve_tuned(published(), 1, &mut |_| {}, Tuning::default());
+    first.running.stop().await;
+    ask_udp(&udp_client("127.0.0.1:0", one), 1);
+    assert!(ask_tcp(&mut connect_from("127.0.0.1", one).await, 2).await);
+    let all = SocketAddr::from(([0, 0, 0, 0], port));
+    let bound = bind_with(&settings(&[all], 2), left(&second)).await.unwrap();
+    let third = bound.serve_tuned(published(), 1, &mut |_| {}, Tuning::default());
+    second.stop().await;
+    for from in ["127.0.0.1:0", "127.0.0.2:0"] {
+        let to = SocketAddr::new(from.parse::<SocketAddr>().unwrap().ip(), port);
+        ask_udp(&udp_client(from, to), 3);
+    }
+    assert!(ask_tcp(&mut connect_from("127.0.0.1", one).await, 4).await);
+    third.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_wait_go_on_elsewhere_with_what_they_have_sent() {
+    let (first, second) = (serve("127.0.0.1:0", 1).await, serve("127.0.0.1:0", 1).await);
+    let mut idle = connect_from("127.0.0.1", first.address).await;
+    let mut half = connect_from("127.0.0.1", first.address).await;
+    assert!(ask_tcp(&mut idle, 1).await && ask_tcp(&mut half, 2).await);
+    let framed = framed(3);
+    half.write_all(&framed[..7]).await.unwrap();
+    // It must have been read, not only sent.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let adopter = second.running.adopter();
+    let (heir, mut parcels) = tokio::sync::mpsc::unbounded_channel::<super::Parcel>();
+    let receive = async {
+        let mut inputs = Vec::new();
+        while let Some(parcel) = parcels.recv().await {
+            inputs.push(parcel.input.len());
+            adopter.adopt(parcel).unwrap();
+        }
+        inputs.sort();
+        inputs
+    };
+    let ((), inputs) = tokio::join!(first.running.stop_for(heir), receive);
+    assert_eq!(inputs, [0, 7]);
+    assert!(ask_tcp(&mut idle, 4).await);
+    half.write_all(&framed[7..]).await.unwrap();
+    assert_eq!(next_response(&mut half).await, Some(3));
+    assert_eq!(second.running.tcp_connections(), 2);
+    // The way is of no use to a server that ends, and does not hold it up.
+    second.running.stop().await;
+    let parcel = super::Parcel::new(connect_from("127.0.0.1", serve("127.0.0.1:0", 1).await.address).await, Vec::new()).unwrap();
+    assert!(adopter.adopt(parcel).is_err());
 }

@@ -88,6 +88,20 @@ impl HealthTable {
         self.derive_pools_of(estate, target, now);
     }
 
+    /// What a predecessor knew of a target a moment ago, on the same clock: verdict, counters and marks go on.
+    pub fn inherit(&mut self, estate: &Estate, target: TargetId, left: TargetHealth, now: Now) {
+        let Some(health) = self.targets.get_mut(target.index()) else { return };
+        *health = left;
+        self.derive_pools_of(estate, target, now);
+    }
+
+    /// Since when a predecessor has seen a pool up, per family: an unbroken Up keeps its clock.
+    pub fn inherit_clocks(&mut self, pool: PoolId, left: [Option<Duration>; 2]) {
+        for (observed, left) in self.pools.get_mut(pool.index()).into_iter().flatten().zip(left) {
+            observed.up_since = observed.up_since.map(|now| left.map_or(now, |left| left.min(now)));
+        }
+    }
+
     /// One outcome into the verdict (SEMANTICS, 12). O(1) unless the verdict changes; then the pools of the target's endpoints are derived anew.
     /// `None`: neither the state nor the stale mark changed.
     pub fn observe(&mut self, estate: &Estate, target: TargetId, report: ProbeReport, now: Now) -> Option<Transition> {

@@ -1,6 +1,7 @@
 //! The store over one redb file.
 //!
-//! Ownership: whoever holds the folder's lock owns the file. The lock is kept for the life of the [`Store`], even while the file is being reopened.
+//! Ownership: whoever holds the folder's lock owns the file. The lock is kept for the life of the [`Store`], even while the file is being reopened;
+//! only [`Store::close`] lets go of both, so that another process may take over. The next commit, or [`Store::reopen`], takes them back.
 //!
 //! After a failed write redb refuses everything until it is opened again, and nobody knows whether that write reached the disk. So the next commit
 //! reopens the file and, should the failed write be in it, takes it out before anything else: "not made" stays not made.
@@ -43,13 +44,13 @@ struct Shared {
     path: PathBuf,
     /// Locked by commits, on blocking threads.
     state: Mutex<FileState>,
-    /// Keeps other processes out.
-    _folder: File,
 }
 
 #[derive(Debug)]
 struct FileState {
-    /// `None` after a failed write, until it is opened again.
+    /// Keeps other processes out. `None` after [`Store::close`].
+    held: Option<File>,
+    /// `None` after a failed write and after [`Store::close`], until it is opened again.
     database: Option<Database>,
     /// A write that failed and may be in the file nevertheless.
     doubt: Option<Doubt>,
@@ -70,17 +71,29 @@ impl Store {
     /// Opens the store in `folder`, making both if they don't exist (0700, 0600).
     pub fn open(folder: &Path) -> Result<Store, OpenError> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|source| io_problem(folder, source))?;
-        let held = File::open(folder).map_err(|source| io_problem(folder, source))?;
-        held.try_lock().map_err(|refused| match refused {
-            std::fs::TryLockError::WouldBlock => OpenError::InUse { folder: folder.into() },
-            std::fs::TryLockError::Error(source) => io_problem(folder, source),
-        })?;
+        let held = lock(folder)?;
         let path = folder.join(FILE);
         if !path.try_exists().map_err(|source| io_problem(&path, source))? {
             make(folder, &held)?;
         }
-        let state = Mutex::new(FileState { database: Some(open_file(&path)?), doubt: None });
-        Ok(Store { shared: Arc::new(Shared { path, state, _folder: held }) })
+        let state = Mutex::new(FileState { held: Some(held), database: Some(open_file(&path)?), doubt: None });
+        Ok(Store { shared: Arc::new(Shared { path, state }) })
+    }
+
+    /// Lets go of the file and its lock, after the commit that is under way: another process may open the store now. Blocks; not for async code.
+    pub fn close(&self) {
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // The lock goes last: whoever gets it finds a closed file.
+        drop(state.database.take());
+        drop(state.held.take());
+    }
+
+    /// Takes back what [`Self::close`] let go of, if nobody else has it. Blocks; not for async code.
+    ///
+    /// # Errors
+    /// Another process has the store, or it can't be opened. The next commit tries again.
+    pub fn reopen(&self) -> Result<(), StoreError> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).reopened(&self.shared.path)
     }
 
     /// Everything, in key order, and the counter.
@@ -125,8 +138,11 @@ impl FileState {
         }
     }
 
-    /// After a failed write: opens the file again and takes out what was reported as not made.
+    /// After a failed write, or a close: opens the file again and takes out what was reported as not made.
     fn reopened(&mut self, path: &Path) -> Result<(), StoreError> {
+        if self.held.is_none() {
+            self.held = Some(lock(path.parent().unwrap_or(path)).map_err(|why| StoreError::Unavailable(why.to_string()))?);
+        }
         if self.database.is_none() {
             let database = open_file(path).map_err(|why| StoreError::Unavailable(why.to_string()))?;
             if let Some(doubt) = &self.doubt {
@@ -150,6 +166,16 @@ impl<E: std::error::Error> From<E> for Failed {
     fn from(error: E) -> Self {
         Failed::File(error.to_string())
     }
+}
+
+/// Locks the store's folder for this process.
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let held = File::open(folder).map_err(|source| io_problem(folder, source))?;
+    held.try_lock().map_err(|refused| match refused {
+        std::fs::TryLockError::WouldBlock => OpenError::InUse { folder: folder.into() },
+        std::fs::TryLockError::Error(source) => io_problem(folder, source),
+    })?;
+    Ok(held)
 }
 
 fn begin(database: &Database) -> Result<WriteTransaction, Failed> {

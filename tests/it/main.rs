@@ -27,3 +27,4 @@ mod resolver;
 mod serving;
 mod tcp;
 mod transfer;
+mod upgrade;

@@ -1,5 +1,6 @@
 //! A running Windrose: the built binary, a folder of its own, free ports.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -48,7 +49,13 @@ pub struct TestNode {
     pub dns: SocketAddr,
     pub admin: SocketAddr,
     pub metrics: SocketAddr,
+    /// What is started.
+    pub program: PathBuf,
+    /// Added to its environment.
+    pub environment: Vec<(OsString, OsString)>,
     child: Option<Child>,
+    /// The process that has taken over from `child`; nobody's child any more.
+    heir: Option<u32>,
     started: Instant,
     log: Option<mpsc::Receiver<String>>,
 }
@@ -65,7 +72,18 @@ impl TestNode {
     pub fn prepare(services: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("windrose-test-").tempdir().expect("a temporary folder");
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let node = Self { dns: at(free_port()), admin: at(free_port()), metrics: at(free_port()), folder, child: None, started: Instant::now(), log: None };
+        let node = Self {
+            dns: at(free_port()),
+            admin: at(free_port()),
+            metrics: at(free_port()),
+            folder,
+            child: None,
+            heir: None,
+            program: binary().into(),
+            environment: Vec::new(),
+            started: Instant::now(),
+            log: None,
+        };
         std::fs::write(node.path("api.example.com.zone"), ZONE).expect("writable");
         node.configure(services);
         node
@@ -97,7 +115,26 @@ impl TestNode {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.as_ref().expect("it runs").id()
+        self.heir.unwrap_or_else(|| self.child.as_ref().expect("it runs").id())
+    }
+
+    /// `windrose upgrade`; returns when the process before has ended, and well.
+    pub fn upgrade(&mut self) {
+        let heir = self.json(&["upgrade"])["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).expect("a process");
+        self.inherit(heir);
+    }
+
+    /// Another process has taken over: waits for the end of the one before.
+    pub fn inherit(&mut self, heir: u32) {
+        let before = self.heir.replace(heir);
+        match (before, self.child.take()) {
+            (_, Some(mut child)) => {
+                let status = wait_for("the process before to end", PATIENCE, || child.try_wait().expect("ours"));
+                assert!(status.success(), "it ended with {status}");
+            }
+            (Some(before), None) => wait_for("the process before to end", PATIENCE, || (!is_running(before)).then_some(())),
+            (None, None) => panic!("nothing ran"),
+        }
     }
 
     /// Starts the process and waits until it says that it is ready.
@@ -109,12 +146,13 @@ impl TestNode {
     pub fn launch_with(&mut self, arguments: &[&str]) {
         assert!(self.child.is_none(), "it runs already");
         self.started = Instant::now();
-        let mut child = Command::new(binary())
+        let mut child = Command::new(&self.program)
             .arg("serve")
             .arg("--config")
             .arg(self.config())
             .args(arguments)
             .env("WINDROSE_LOG", "info")
+            .envs(self.environment.iter().cloned())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -167,10 +205,18 @@ impl TestNode {
             child.kill().expect("ours");
             child.wait().expect("ours");
         }
+        if let Some(heir) = self.heir.take().filter(|heir| is_running(*heir)) {
+            signal(heir, "KILL");
+            wait_for("the kill", PATIENCE, || (!is_running(heir)).then_some(()));
+        }
     }
 
     /// SIGTERM, and waits for a clean end.
     pub fn stop(&mut self) {
+        if let Some(heir) = self.heir.take() {
+            signal(heir, "TERM");
+            return wait_for("the server to stop", PATIENCE, || (!is_running(heir)).then_some(()));
+        }
         let mut child = self.child.take().expect("it runs");
         signal(child.id(), "TERM");
         let status = wait_for("the server to stop", PATIENCE, || child.try_wait().expect("ours"));
@@ -221,6 +267,12 @@ pub struct Said {
 pub fn run(command: &mut Command) -> Said {
     let Output { status, stdout, stderr } = command.output().expect("it starts");
     Said { code: status.code().unwrap_or(-1), out: String::from_utf8_lossy(&stdout).into_owned(), err: String::from_utf8_lossy(&stderr).into_owned() }
+}
+
+/// Is it there, and more than a name (a zombie is not)?
+pub fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next()).is_some_and(|state| !"ZX".contains(state))
 }
 
 /// Sends a signal to a process that this test started.

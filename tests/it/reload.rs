@@ -322,7 +322,7 @@ fn keys_that_need_a_restart_are_named_and_the_rest_is_taken() {
 }
 
 #[test]
-fn not_one_query_is_lost_or_answered_wrongly_by_thirty_reloads() {
+fn not_one_query_is_lost_or_answered_wrongly_by_a_hundred_reloads() {
     // Each of the two puts every service, pool and target at another place; what is asked has the same answers in both.
     let (first, second) = (format!("{POOLS}{ORDERS}{PORTAL}"), {
         let more = "[pool.extra]\nmonitor = \"trusted\"\nendpoints = [\"192.0.2.9\"]\n[service.extra]\nname = \"extra.api.example.com\"\npolicy = { failover = [\"extra\"] }\n";
@@ -354,12 +354,12 @@ fn not_one_query_is_lost_or_answered_wrongly_by_thirty_reloads() {
         .collect();
     let began = Instant::now();
     let mut slowest = Duration::ZERO;
-    for round in 0..30 {
+    for round in 0..100 {
         node.configure(if round % 2 == 0 { &second } else { &first });
         let at = Instant::now();
         assert_eq!(reload(&node).status, 200);
         slowest = slowest.max(at.elapsed());
-        std::thread::park_timeout(Duration::from_millis(50));
+        std::thread::park_timeout(Duration::from_millis(20));
     }
     end.store(true, Ordering::Relaxed);
     let took = began.elapsed();
@@ -371,7 +371,7 @@ fn not_one_query_is_lost_or_answered_wrongly_by_thirty_reloads() {
         wrong.extend(w);
     }
     println!(
-        "measured: {asked} queries ({:.0}/s) during 30 reloads, {lost} lost, {} wrong; the slowest reload took {slowest:?}",
+        "measured: {asked} queries ({:.0}/s) during 100 reloads, {lost} lost, {} wrong; the slowest reload took {slowest:?}",
         asked as f64 / took.as_secs_f64(),
         wrong.len()
     );

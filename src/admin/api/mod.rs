@@ -18,6 +18,7 @@
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
 //! | `GET /explain?name=&type=` | [`ExplainQuery`] | [`Explain`] |
 //! | `POST /config/reload` | | [`ReloadReply`] |
+//! | `POST /upgrade` · `/handover` (unix socket; RFC 9110 `Upgrade`) | | [`UpgradeReply`] · 101 |
 //! | `GET /tokens` · `POST` · `DELETE /tokens/{id or name}` | [`TokenPost`] | [`List`]`<`[`Token`]`>` · [`TokenCreated`] · [`ChangeReply`] |
 //! | `GET /whoami` | | [`Whoami`] |
 //! | `GET /healthz` · `GET /readyz` (not below [`BASE`]) | | [`Alive`] · [`Ready`] |
@@ -37,7 +38,7 @@ pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
 pub use estate::{Endpoint, EndpointState, Pool, Probe, ProbePhase, Region, Zone};
 pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
-pub use overview::{Concern, Overview, ReloadReply, StoreStatus};
+pub use overview::{Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use problem::{Fault, Problem, ProblemKind};
 pub use service::{
     AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, RevisionEntry, Service, ServicePool, ThreeShares, Traffic, TrafficPut, Undo, UndoHint,

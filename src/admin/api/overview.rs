@@ -73,3 +73,14 @@ pub struct ReloadReply {
     /// Warnings of the new configuration. Faults come as a [`Problem`](super::Problem) of kind `invalid-config`, and the old configuration serves on.
     pub problems: Vec<Fault>,
 }
+
+/// `POST /upgrade`: another process serves now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpgradeReply {
+    /// Its number.
+    pub pid: u32,
+    /// Its release.
+    pub version: String,
+    /// The release before.
+    pub before: String,
+}

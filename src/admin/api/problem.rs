@@ -85,6 +85,8 @@ pub enum ProblemKind {
     OverrideExists,
     /// 409: the verb does not fit the root of this policy.
     PolicyMismatch,
+    /// 409: no new process has taken over; the old one serves on.
+    UpgradeFailed,
     /// 412
     RevisionMismatch,
     /// 413
@@ -101,7 +103,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [ProblemKind; 15] = [
+    pub const ALL: [ProblemKind; 16] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -111,6 +113,7 @@ impl ProblemKind {
         Self::NothingToUndo,
         Self::OverrideExists,
         Self::PolicyMismatch,
+        Self::UpgradeFailed,
         Self::RevisionMismatch,
         Self::PayloadTooLarge,
         Self::InvalidConfig,
@@ -131,6 +134,7 @@ impl ProblemKind {
             Self::NothingToUndo => ("nothing-to-undo", 409, "Nothing to undo"),
             Self::OverrideExists => ("override-exists", 409, "An override is there already"),
             Self::PolicyMismatch => ("policy-mismatch", 409, "The policy has another form"),
+            Self::UpgradeFailed => ("upgrade-failed", 409, "Not upgraded"),
             Self::RevisionMismatch => ("revision-mismatch", 412, "Changed by somebody else meanwhile"),
             Self::PayloadTooLarge => ("payload-too-large", 413, "Request is too large"),
             Self::InvalidConfig => ("invalid-config", 422, "The configuration has problems"),

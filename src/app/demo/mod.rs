@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::cli::{self, DemoAction, DemoArgs};
 
-use super::daemon::Daemon;
+use super::daemon::{Daemon, Start};
 use gateways::Gateways;
 
 /// Ports to begin looking from.
@@ -103,7 +103,7 @@ impl Demo {
         let loaded = crate::config::load(&path).map_err(|problems| format!("the demo's own configuration is wrong, which is a bug:\n{problems}"))?;
         let gateways = Arc::new(Mutex::new(gateways));
         let listener = control::listen(&folder, gateways.clone()).map_err(|error| format!("can't listen in {}: {error}", folder.display()))?;
-        let daemon = Daemon::start(path, loaded, false).await?;
+        let daemon = Daemon::start(Start { path, loaded, without_store: false, program: None, inheritance: None }).await?;
         Ok(Self { folder, dns, admin, gateways, listener, daemon })
     }
 

@@ -2,6 +2,7 @@
 
 mod changes;
 mod learned;
+mod legacy;
 mod reload;
 mod seeds;
 mod serials;

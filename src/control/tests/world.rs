@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::{
-    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Key, Notice, Op, Record, Refusal, Reply, Revision, Start, Stored, Ticket,
+    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Key, Legacy, Notice, Op, Record, Refusal, Reply, Revision, Start, Stored,
+    Ticket,
 };
 use crate::health::State;
 use crate::health::testing::estate;
@@ -83,8 +84,18 @@ impl World {
         Self::from_disk(text, self.disk.clone(), self.disk_revision, self.now.wall.plus(away))
     }
 
+    /// A new process that takes over at this moment.
+    pub(super) fn succeed(&self, text: &str) -> Self {
+        let legacy = serde_json::to_vec(&self.core.legacy(self.now)).expect("it is written");
+        let legacy = serde_json::from_slice(&legacy).expect("it is read");
+        Self::begin(text, self.disk.clone(), self.disk_revision, self.now, Some(legacy))
+    }
+
     fn from_disk(text: &str, disk: Vec<Stored>, disk_revision: Revision, wall: Timestamp) -> Self {
-        let now = Now { mono: Duration::ZERO, wall };
+        Self::begin(text, disk, disk_revision, Now { mono: Duration::ZERO, wall }, None)
+    }
+
+    fn begin(text: &str, disk: Vec<Stored>, disk_revision: Revision, now: Now, legacy: Option<Legacy>) -> Self {
         let start = Start {
             configuration: configuration(text),
             stored: disk.clone(),
@@ -92,8 +103,12 @@ impl World {
             stale_after: Duration::from_secs(600),
             without_store: false,
         };
+        let mut core = Core::start(start, now);
+        if let Some(legacy) = legacy {
+            core.continue_from(&legacy, now);
+        }
         let mut world = Self {
-            core: Core::start(start, now),
+            core,
             now,
             disk,
             disk_revision,

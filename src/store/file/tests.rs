@@ -260,3 +260,22 @@ fn permission_problems_name_the_path_and_the_way_out() {
     let text = refused.to_string();
     assert!(text.contains("/var/lib/windrose") && text.contains("chown") && text.contains("[store] path"), "{text}");
 }
+
+#[test]
+fn a_closed_store_is_anothers_to_open_and_comes_back_with_the_next_commit_when_that_one_is_gone() {
+    let folder = folder();
+    let first = Store::open(folder.path()).unwrap();
+    assert_eq!(run(first.commit(Vec::new(), vec![history("orders", 1)], false)), Ok(Revision(1)));
+    assert!(matches!(Store::open(folder.path()), Err(OpenError::InUse { .. })));
+    first.close();
+    let second = Store::open(folder.path()).unwrap();
+    assert_eq!(run(second.commit(Vec::new(), vec![alive(2)], true)), Ok(Revision(1)));
+    assert!(matches!(first.reopen(), Err(StoreError::Unavailable(why)) if why.contains("in use")));
+    assert!(matches!(run(first.commit(Vec::new(), vec![history("orders", 2)], false)), Err(StoreError::Unavailable(why)) if why.contains("in use")));
+    drop(second);
+    assert_eq!(run(first.commit(Vec::new(), vec![history("orders", 2)], false)), Ok(Revision(2)));
+    assert!(matches!(Store::open(folder.path()), Err(OpenError::InUse { .. })), "it holds the lock again");
+    first.close();
+    first.reopen().unwrap();
+    assert_eq!(first.load().unwrap().0.len(), 3);
+}

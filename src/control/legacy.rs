@@ -1,0 +1,146 @@
+//! What a core leaves to the one that takes over from it without a break (a binary upgrade).
+//!
+//! The store keeps verdicts and memories for a restart, which begins with doubts: stale marks, counters at 0, failback clocks anew (SEMANTICS, 13).
+//! A hand-over has no gap to doubt: counters, clocks and marks go on where they were. Everything is by name, since the file may have changed; times
+//! are `mono` of one clock that both cores share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::health::{State, TargetHealth};
+use crate::model::{Estate, Family, Now, PoolId, ServiceId, TargetId, Timestamp};
+use crate::policy::{Hold, Memory};
+
+use super::core::{Core, Hurry, Serving};
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Legacy {
+    /// `mono` when it was made.
+    pub mono: Duration,
+    /// By target key.
+    pub targets: Vec<(Arc<str>, TargetLegacy)>,
+    /// By pool name: since when it is up without a break, per family.
+    pub pools: Vec<(Arc<str>, [Option<Duration>; 2])>,
+    /// By service name; services that remember nothing are left out.
+    pub memories: Vec<(Arc<str>, MemoryLegacy)>,
+}
+
+/// A target's verdict with its counters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetLegacy {
+    /// Up or Down.
+    up: bool,
+    stale: bool,
+    since: Timestamp,
+    fails: u16,
+    passes: u16,
+    failing_since: Option<Duration>,
+}
+
+/// A service's memory by pool names; `true` stands for IPv6.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MemoryLegacy {
+    held: Vec<(Arc<str>, bool)>,
+    used: Vec<(Arc<str>, bool)>,
+    last: [Vec<Arc<str>>; 2],
+    all_down: [bool; 2],
+}
+
+impl TargetLegacy {
+    /// `None` while there is no verdict.
+    fn of(health: &TargetHealth) -> Option<Self> {
+        let TargetHealth { state, stale, since, fails, passes, last: _, last_failed: _, failing_since } = health;
+        let up = match state {
+            State::Up => true,
+            State::Down => false,
+            State::Unknown => return None,
+        };
+        Some(Self { up, stale: *stale, since: *since, fails: *fails, passes: *passes, failing_since: *failing_since })
+    }
+
+    fn health(&self) -> TargetHealth {
+        let Self { up, stale, since, fails, passes, failing_since } = self.clone();
+        TargetHealth { state: if up { State::Up } else { State::Down }, stale, since, fails, passes, failing_since, ..TargetHealth::default() }
+    }
+}
+
+impl MemoryLegacy {
+    fn of(estate: &Estate, memory: &Memory) -> Self {
+        let Memory { held, last, used, all_down } = memory;
+        let name = |pool: &PoolId| estate.pool(*pool).name.clone();
+        let holds = |holds: &[Hold]| holds.iter().map(|hold| (name(&hold.pool), hold.family == Family::V6)).collect();
+        Self { held: holds(held), used: holds(used), last: [0, 1].map(|family| last[family].iter().map(name).collect()), all_down: *all_down }
+    }
+
+    /// Pools that no longer exist are forgotten.
+    fn memory(&self, estate: &Estate) -> Memory {
+        let Self { held, used, last, all_down } = self;
+        let holds = |holds: &[(Arc<str>, bool)]| {
+            let family = |v6| if v6 { Family::V6 } else { Family::V4 };
+            let mut holds: Vec<Hold> = holds.iter().filter_map(|(name, v6)| Some(Hold { pool: estate.pool_named(name)?, family: family(*v6) })).collect();
+            holds.sort();
+            holds
+        };
+        let last = [0, 1].map(|family| last[family].iter().filter_map(|name| estate.pool_named(name)).collect());
+        Memory { held: holds(held), last, used: holds(used), all_down: *all_down }
+    }
+}
+
+impl Core {
+    /// What a successor needs to go on as if nothing had happened.
+    pub fn legacy(&self, now: Now) -> Legacy {
+        let estate = &self.configuration.estate;
+        let targets = estate.targets.iter().enumerate();
+        let targets = targets.filter_map(|(at, target)| Some((target.key.clone(), TargetLegacy::of(self.health.target(TargetId::at(at)))?)));
+        let pools = estate.pools.iter().enumerate();
+        let pools = pools.map(|(at, pool)| (pool.name.clone(), Family::ALL.map(|family| self.health.pool(PoolId::at(at), family).up_since)));
+        let memories = estate.services.iter().zip(&self.services).filter(|(_, state)| *state.memory != Memory::default());
+        let memories = memories.map(|(service, state)| (service.name.clone(), MemoryLegacy::of(estate, &state.memory)));
+        Legacy { mono: now.mono, targets: targets.collect(), pools: pools.collect(), memories: memories.collect() }
+    }
+
+    /// Goes on from what a predecessor left. Call between [`Core::start`] and the first [`Core::settle`]; `now.mono` must go on from `legacy.mono`.
+    pub fn continue_from(&mut self, legacy: &Legacy, now: Now) {
+        let estate = self.configuration.estate.clone();
+        let known: HashMap<&str, &TargetLegacy> = legacy.targets.iter().map(|(key, target)| (&**key, target)).collect();
+        for (at, target) in estate.targets.iter().enumerate() {
+            let Some(left) = known.get(&*target.key).map(|left| left.health()) else { continue };
+            let id = TargetId::at(at);
+            // What the store could not be told any more is written by this one.
+            if self.health.target(id).state != left.state || self.health.target(id).since != left.since {
+                self.commits.learned.verdicts.insert(id);
+            }
+            self.health.inherit(&estate, id, left, now);
+        }
+        let clocks: HashMap<&str, [Option<Duration>; 2]> = legacy.pools.iter().map(|(name, up_since)| (&**name, *up_since)).collect();
+        for (at, pool) in estate.pools.iter().enumerate() {
+            if let Some(up_since) = clocks.get(&*pool.name) {
+                self.health.inherit_clocks(PoolId::at(at), *up_since);
+            }
+        }
+        let left: HashMap<&str, &MemoryLegacy> = legacy.memories.iter().map(|(name, memory)| (&**name, memory)).collect();
+        for (at, service) in estate.services.iter().enumerate() {
+            let Some(memory) = left.get(&*service.name).map(|left| self.shares.memory(left.memory(&estate))) else { continue };
+            if let Some(state) = self.services.get_mut(at).filter(|state| state.memory != memory) {
+                state.memory = memory;
+                self.commits.learned.memories.push(ServiceId::at(at));
+            }
+        }
+        let unknown = (0..estate.targets.len()).filter(|at| self.health.target(TargetId::at(*at)).state == State::Unknown).count();
+        if unknown < estate.targets.len() {
+            self.serving = Serving::Due;
+            self.plan_due = Some(Hurry(false));
+        }
+        (0..self.services.len()).for_each(|at| self.touch(ServiceId::at(at), super::core::Cause::Config));
+    }
+
+    /// Something accepted or learned is not in the store yet, and may still get there.
+    pub fn is_writing(&self) -> bool {
+        let learned = self.store == super::core::StoreState::Up && !self.commits.learned.is_empty();
+        self.commits.in_flight.is_some() || !self.commits.waiting.is_empty() || learned
+    }
+}
