@@ -1,4 +1,4 @@
-//! A query over UDP costs no allocation: counted in the whole process, workers and runtime included.
+//! A query costs no allocation, over UDP or over TCP: counted in the whole process, workers and runtime included.
 //!
 //! One test alone in its binary, since the counter sees every thread.
 
@@ -6,7 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -57,8 +58,31 @@ fn ask(client: &UdpSocket, rounds: usize) {
     }
 }
 
+/// The same over a TCP connection: one query at a time, then 30 pipelined and cut somewhere.
+fn ask_stream(client: &mut TcpStream, rounds: usize) {
+    let mut framed = [0; 2 + QUERY.len()];
+    framed[1] = QUERY.len() as u8;
+    framed[2..].copy_from_slice(&QUERY);
+    let mut response = [0; 2 + QUERY.len()];
+    let mut read = |client: &mut TcpStream| {
+        client.read_exact(&mut response).unwrap();
+        assert!(response[..4] == framed[..4], "a REFUSED response is as long as its query");
+    };
+    let mut pipelined = [0; 30 * (2 + QUERY.len())];
+    pipelined.chunks_exact_mut(framed.len()).for_each(|place| place.copy_from_slice(&framed));
+    for _ in 0..rounds {
+        client.write_all(&framed).unwrap();
+        read(client);
+        let (one, other) = pipelined.split_at(333);
+        client.write_all(one).unwrap();
+        (0..333 / framed.len()).for_each(|_| read(client));
+        client.write_all(other).unwrap();
+        (333 / framed.len()..30).for_each(|_| read(client));
+    }
+}
+
 #[tokio::test]
-async fn ten_thousand_udp_queries_allocate_nothing() {
+async fn ten_thousand_queries_allocate_nothing() {
     for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
         let bound = bind(&DnsSettings { listen: vec![listen.parse().unwrap()], workers: 1 }).await.unwrap();
         let port = bound.addresses()[0].port();
@@ -72,6 +96,12 @@ async fn ten_thousand_udp_queries_allocate_nothing() {
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         ask(&client, 200);
         assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations during 10,000 queries on {listen}");
+        let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        ask_stream(&mut client, 2);
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        ask_stream(&mut client, 200);
+        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations during 6,200 queries over TCP on {listen}");
         running.stop().await;
     }
 }

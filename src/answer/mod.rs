@@ -36,7 +36,7 @@ use std::net::IpAddr;
 use crate::client::Subnet;
 use crate::model::AnswerSettings;
 use crate::snapshot::Snapshot;
-use crate::wire::{Edns, HEADER_OCTETS, Header, MalformedOptions, Opcode, Packet, Question, Rcode, option, read_records, rtype};
+use crate::wire::{Edns, HEADER_OCTETS, Header, MalformedOptions, Opcode, Packet, Question, Rcode, find_opt, option, read_records, rtype};
 
 pub use counters::Counters;
 pub use cx::Cx;
@@ -141,12 +141,17 @@ fn decide<'s: 'q, 'q>(
     opt: &mut OptReply<'q>,
     outcome: &mut Outcome<'s>,
 ) {
-    // Header. The sections of other opcodes are not ours to read, so their responses are a header alone.
-    match header.opcode() {
-        Opcode::Query => (),
+    // Header. The sections of other opcodes are not ours to read, so their responses are a header, and OPT for OPT.
+    let not_served = match header.opcode() {
+        Opcode::Query => None,
         // Known, but not from strangers (RFC 1996, section 3.10; RFC 2136, section 3.3).
-        Opcode::Notify | Opcode::Update => return outcome.ends(Rcode::Refused),
-        Opcode::Other => return outcome.ends(Rcode::NotImp),
+        Opcode::Notify | Opcode::Update => Some(Rcode::Refused),
+        Opcode::Other => Some(Rcode::NotImp),
+    };
+    if let Some(rcode) = not_served {
+        // OPT for OPT (RFC 6891, section 6.1.1), whatever the packet is about.
+        find_opt(query, header).into_iter().for_each(|edns| opt.begin(edns.dnssec_ok));
+        return outcome.ends(rcode);
     }
 
     // Question. RFC 9619, section 4: a query has at most one.

@@ -45,8 +45,8 @@ struct Resolver<'s, 'p, 'o> {
     /// Octets that a response may have which is made up here.
     bound: usize,
     place: Place,
-    /// Names whose CNAME was followed; the first `links` count.
-    seen: [u32; CHAIN_MAX],
+    /// Hashes of the names whose CNAME was followed; the first `links` count. (A wildcard may stand for several of them.)
+    seen: [u64; CHAIN_MAX],
     links: usize,
     outcome: &'p mut Outcome<'s>,
 }
@@ -76,7 +76,7 @@ pub(super) fn resolve<'s>(
     };
     let mut found = resolver.names.find(name);
     resolver.outcome.subject = subject(&found);
-    while let Some(target) = resolver.step(found) {
+    while let Some(target) = resolver.step(found, name.hash()) {
         name.set(target);
         found = resolver.names.find(name);
     }
@@ -93,7 +93,7 @@ fn subject(found: &Found) -> u64 {
 
 impl<'s> Resolver<'s, '_, '_> {
     /// Writes what the name at hand gives. `Some`: it was a CNAME; go on with its target.
-    fn step(&mut self, found: Found) -> Option<&'s [u8]> {
+    fn step(&mut self, found: Found, hash: u64) -> Option<&'s [u8]> {
         match found {
             Found::Outside if self.links == 0 => self.outcome.rcode = Rcode::Refused,
             // The rest of the chain is for others to say.
@@ -122,7 +122,7 @@ impl<'s> Resolver<'s, '_, '_> {
                 let zone = self.enter(slot.zone())?;
                 match self.names.what(&slot) {
                     What::Service(service) => self.put_service(zone, service),
-                    What::Static(name) => return self.at_static(zone, name),
+                    What::Static(name) => return self.at_static(zone, name, hash),
                     What::Empty => self.put_soa(zone, zone.negative_ttl),
                 }
             }
@@ -147,18 +147,19 @@ impl<'s> Resolver<'s, '_, '_> {
         Some(zone)
     }
 
-    fn at_static(&mut self, zone: &ZoneEntry, name: &'s StaticName) -> Option<&'s [u8]> {
+    fn at_static(&mut self, zone: &ZoneEntry, name: &'s StaticName, hash: u64) -> Option<&'s [u8]> {
         if let (rtype::A | rtype::AAAA, Some(service)) = (self.qtype, name.service()) {
             self.put_service(zone, service);
             return None;
         }
-        let target = self.names.cname_target(name).filter(|_| self.qtype != rtype::CNAME);
+        // What may stand beside a CNAME is asked of the name itself (RFC 4035, section 2.5).
+        let target = self.names.cname_target(name).filter(|_| !matches!(self.qtype, rtype::CNAME | rtype::RRSIG | rtype::NSEC));
         let Some(target) = target else {
             self.put_static(zone, name);
             return None;
         };
         let seen = self.seen.get(..self.links).unwrap_or_default();
-        if seen.contains(&name.identity()) || self.links == CHAIN_MAX {
+        if seen.contains(&hash) || self.links == CHAIN_MAX {
             return None;
         }
         let cname = self.names.set(name, rtype::CNAME)?;
@@ -172,10 +173,13 @@ impl<'s> Resolver<'s, '_, '_> {
             return None;
         }
         if let Some(link) = self.seen.get_mut(self.links) {
-            *link = name.identity();
+            *link = hash;
         }
         self.links += 1;
-        self.place.name = start + RDATA_AT;
+        // A target that is the apex is a pointer; the next owner is not to point at a pointer, but where that leads.
+        let target_at = start + RDATA_AT;
+        let first = usize::from(self.packet.number_at(target_at));
+        self.place.name = if first & 0xc000 == 0xc000 { first & 0x3fff } else { target_at };
         self.place.name_octets = target.len();
         Some(target)
     }

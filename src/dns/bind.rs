@@ -5,15 +5,15 @@
 //! other workers; the port is never let go in between. Addresses are IPv4 or IPv6, never both (`IPV6_V6ONLY`).
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
-use tokio::net::TcpListener;
 
 use super::Bound;
 use super::batch::prepare;
+use super::tcp;
 use super::udp::{self, Worker};
 use crate::model::DnsSettings;
 
@@ -21,6 +21,10 @@ use crate::model::DnsSettings;
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 /// Connections that the kernel holds for us until we accept them.
 const BACKLOG: i32 = 1024;
+/// Responses that the kernel takes from us before the client's window opens for them, bytes. What is on its way doesn't count,
+/// so that it slows no transfer down.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 128 << 10;
 /// Ports tried for an address with port 0 until one is free for both UDP and TCP.
 const FREE_PORT_ATTEMPTS: u32 = 32;
 
@@ -121,6 +125,12 @@ pub enum BindError {
         /// What the system said.
         source: io::Error,
     },
+    /// No thread, or no descriptors, for DNS over TCP.
+    #[error("cannot start the threads for DNS over TCP: raise the limits on threads and on open files (systemd: `TasksMax=`, `LimitNOFILE=`)")]
+    Streams {
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 /// The command that shows who has a port.
@@ -169,11 +179,11 @@ pub(super) struct Listen {
 }
 
 /// Opens a UDP socket per worker and a TCP socket for each address of `[dns] listen`. Port 0: UDP and TCP share the port that
-/// the system picks. Queries that come before [`Bound::serve`] wait in the sockets. Must be called inside a tokio runtime.
+/// the system picks. Queries that come before [`Bound::serve`] wait in the sockets.
 ///
 /// # Errors
 /// The first address that can't be opened; then none is.
-#[allow(clippy::unused_async, reason = "async tells that it must run inside the runtime, which it registers the listeners with")]
+#[allow(clippy::unused_async, reason = "async leaves room for looking addresses up, and for sockets that another process passes")]
 pub async fn bind(settings: &DnsSettings) -> Result<Bound, BindError> {
     let DnsSettings { listen, workers } = settings;
     check_overlap(listen)?;
@@ -184,7 +194,14 @@ pub async fn bind(settings: &DnsSettings) -> Result<Bound, BindError> {
         (true, workers) => workers,
     };
     let listens = listen.iter().map(|&address| open(address, workers)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Bound { listens })
+    let streams = streams(&listens).map_err(|source| BindError::Streams { source })?;
+    Ok(Bound { listens, streams })
+}
+
+/// The threads for TCP: each listens at all addresses.
+fn streams(listens: &[Listen]) -> io::Result<Vec<tcp::Thread>> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(tcp::THREADS_MAX);
+    (0..threads).map(|index| tcp::Thread::spawn(index, listens.iter().map(|listen| listen.tcp.try_clone()).collect::<io::Result<_>>()?)).collect()
 }
 
 fn check_overlap(listen: &[SocketAddr]) -> Result<(), BindError> {
@@ -273,7 +290,29 @@ fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
     // Connections of an earlier run in TIME_WAIT must not block a restart. It never lets two programs listen.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
+    // Connections have these from their listener. Responses are written whole: holding them back for more would only delay
+    // them. And the kernel shall keep little for a client that doesn't read.
+    socket.set_tcp_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_have_their_options_from_the_listener() {
+        let listener = tcp_listener("127.0.0.1:0".parse().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let socket = socket2::SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().unwrap());
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT_BYTES);
+    }
 }

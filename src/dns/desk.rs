@@ -1,93 +1,74 @@
-//! Where TCP sessions get their answers: a [`Cx`] and the room for one response, behind a lock.
+//! Where the TCP sessions of one thread get their answers: a [`Cx`] of the thread's own.
 //!
-//! TCP is not the hot path, so a few desks serve all sessions; each session keeps to one. A desk's counters have one writer:
-//! whoever holds the lock. The lock is held for the queries of one read and never across an await.
+//! Never here: a lock, an allocation per query, an await, a second load of the snapshot for the queries of one read.
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
 use super::clock::BatchClock;
-use super::session::next_message;
+use super::session::{Answered, Answers, Output, next_message};
 use super::vitals::Vitals;
 use crate::answer::{Asked, Counters, Cx, Handled, Transport, answer};
 use crate::snapshot::Snapshot;
-
-/// Longest response, bytes, without its two bytes of length.
-const RESPONSE_BYTES_MAX: usize = u16::MAX as usize;
-/// Responses are written out before more are made beyond this, bytes.
-const OUTPUT_BYTES: usize = 64 << 10;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Desk {
     published: Arc<ArcSwap<Snapshot>>,
     vitals: Arc<Vitals>,
-    inside: Mutex<Inside>,
-}
-
-#[derive(Debug)]
-struct Inside {
     cx: Cx,
     counters: Arc<Counters>,
     clock: BatchClock,
-    /// Responses are made here, so that not every session needs room for the longest.
-    response: Box<[u8]>,
 }
 
 impl Desk {
     /// A desk with its own context; `counters` are those inside `cx`.
     pub fn new(published: Arc<ArcSwap<Snapshot>>, vitals: Arc<Vitals>, cx: Cx, counters: Arc<Counters>, clock: BatchClock) -> Self {
-        let response = vec![0; RESPONSE_BYTES_MAX].into_boxed_slice();
-        Self { published, vitals, inside: Mutex::new(Inside { cx, counters, clock, response }) }
-    }
-
-    /// Answers the whole messages at the front of `input` in their order, appends the responses to `output`, each with its
-    /// length before it (RFC 7766, section 8), and returns how many bytes of `input` are done with. It stops early when
-    /// `output` gets long: a client that doesn't read doesn't make us collect.
-    pub fn answer(&self, input: &[u8], client: SocketAddr, output: &mut Vec<u8>) -> usize {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        let Inside { cx, counters, clock, response } = &mut *inside;
-        let began = Instant::now();
-        let snapshot = self.published.load();
-        let (mut done, mut queries) = (0, 0);
-        while output.len() < OUTPUT_BYTES
-            && let Some(query) = input.get(done..).and_then(next_message)
-        {
-            let asked = Asked { client: client.ip(), port: client.port(), transport: Transport::Tcp };
-            let handled = catch_unwind(AssertUnwindSafe(|| {
-                if queries == 0 {
-                    cx.begin(&snapshot, clock.now(began));
-                }
-                answer(&snapshot, query, asked, cx, response)
-            }));
-            done += 2 + query.len();
-            queries += 1;
-            match handled {
-                Ok(Handled::Reply(length)) => append(output, response, length),
-                // Silence is the answer; the connection stays.
-                Ok(Handled::Drop(_) | Handled::Slow(_)) => {}
-                Err(_) => {
-                    Vitals::add(&self.vitals.panics, 1);
-                }
-            }
-        }
-        if queries > 0 {
-            counters.batch(Transport::Tcp, queries, began.elapsed());
-        }
-        done
+        Self { published, vitals, cx, counters, clock }
     }
 }
 
-/// Appends the first `length` bytes of `response` as a message.
-fn append(output: &mut Vec<u8>, response: &[u8], length: usize) {
-    if let Some(message) = response.get(..length)
-        && let Ok(length) = u16::try_from(length)
-    {
-        output.extend_from_slice(&length.to_be_bytes());
-        output.extend_from_slice(message);
+impl Answers for Desk {
+    fn answer(&mut self, input: &[u8], client: SocketAddr, output: &mut Output) -> Answered {
+        let Self { published, vitals, cx, counters, clock } = self;
+        let at = Instant::now();
+        let (mut done, mut queries, mut slow) = (0, 0, None);
+        let mut query = next_message(input);
+        if query.is_none() {
+            return Answered { done, at, slow };
+        }
+        let snapshot = published.load();
+        let asked = Asked { client: client.ip(), port: client.port(), transport: Transport::Tcp };
+        while let Some(message) = query {
+            let Some(room) = output.room() else { break };
+            let handled = catch_unwind(AssertUnwindSafe(|| {
+                if queries == 0 {
+                    cx.begin(&snapshot, clock.now(at));
+                }
+                answer(&snapshot, message, asked, cx, room)
+            }));
+            done += 2 + message.len();
+            queries += 1;
+            match handled {
+                Ok(Handled::Reply(length)) => output.commit(length),
+                // Silence is the answer; the connection stays.
+                Ok(Handled::Drop(_)) => {}
+                // The session does it when what was answered before is written; what came after waits.
+                Ok(Handled::Slow(what)) => {
+                    slow = Some(what);
+                    break;
+                }
+                Err(_) => {
+                    Vitals::add(&vitals.panics, 1);
+                }
+            }
+            query = input.get(done..).and_then(next_message);
+        }
+        counters.batch(Transport::Tcp, queries, at.elapsed());
+        Answered { done, at, slow }
     }
 }

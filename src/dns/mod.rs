@@ -3,7 +3,7 @@
 //! ```text
 //! bind() ──▶ Bound ──serve()──▶ Running ──stop()──▶ drained and closed
 //!              │                   ├─ udp: a thread per worker and address, its own socket (mmsg: many datagrams per call)
-//!              │                   └─ tcp: a task per connection (session), seats limited (seats), answers at a desk
+//!              │                   └─ tcp: few threads with a task per connection (session), seats limited (seats), a desk per thread
 //!              └─ all sockets and threads exist, queries wait in them
 //! ```
 //!
@@ -18,6 +18,7 @@
 mod bind;
 mod clock;
 mod desk;
+mod kept;
 #[cfg(target_os = "linux")]
 mod mmsg;
 mod seats;
@@ -37,41 +38,38 @@ use self::mmsg as batch;
 #[cfg(not(target_os = "linux"))]
 use self::single as batch;
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub use self::bind::{BindError, Protocols, bind};
-pub use self::seats::{CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, DESCRIPTORS_RESERVED};
-pub use self::session::{IDLE_DEADLINE, MESSAGE_DEADLINE, WRITE_DEADLINE};
+pub use self::kept::KEPT_BYTES_MAX;
+pub use self::seats::{CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, DESCRIPTORS_RESERVED, IDLE_DEADLINE, IDLE_PROMISE, MESSAGE_DEADLINE, WRITE_DEADLINE};
 pub use self::vitals::Vitals;
 
 use self::bind::Listen;
 use self::clock::BatchClock;
 use self::desk::Desk;
-use self::seats::{Limits, Seats};
-use self::session::Deadlines;
-use self::tcp::{House, Stopping};
+use self::seats::{Deadlines, Limits, Seats};
+use self::tcp::House;
 use self::udp::Start;
 use crate::answer::{Counters, Cx, Limiter};
 use crate::snapshot::Snapshot;
 
-/// Desks for TCP sessions: few, so that shares stay even over all of them, and enough to keep sessions from queueing.
-const DESKS_MAX: usize = 4;
-/// How long [`Running::stop`] waits for threads, and for sessions that are still writing.
-const STOP_DEADLINE: Duration = Duration::from_secs(2);
+/// How long [`Running::stop`] waits for threads: longer than sessions may take to write what they have.
+const STOP_DEADLINE: Duration = tcp::DRAIN_DEADLINE.saturating_add(Duration::from_secs(1));
 
 /// All sockets are open; nothing is answered yet. Dropping it closes them.
 #[derive(Debug)]
 pub struct Bound {
     listens: Vec<Listen>,
+    streams: Vec<tcp::Thread>,
 }
 
 /// Limits of TCP sessions; tests set their own.
@@ -89,7 +87,7 @@ impl Bound {
     }
 
     /// Begins to answer from what `snapshot` publishes. `seed` makes the contexts differ; `register` is told of every
-    /// counter set, once, before it returns. Must be called inside a tokio runtime.
+    /// counter set, once, before it returns.
     pub fn serve(self, snapshot: Arc<ArcSwap<Snapshot>>, seed: u64, register: &mut dyn FnMut(Arc<Counters>)) -> Running {
         self.serve_tuned(snapshot, seed, register, Tuning { limits: Limits::of_this_process(), deadlines: Deadlines::default() })
     }
@@ -108,27 +106,25 @@ impl Bound {
             (Cx::new(Arc::clone(&counters), Arc::clone(&limiter), spread(seed, contexts)), counters)
         };
 
-        let desks = (0..thread::available_parallelism().map_or(1, usize::from).min(DESKS_MAX))
-            .map(|_| {
-                let (cx, counters) = context();
-                Desk::new(Arc::clone(&published), Arc::clone(&vitals), cx, counters, clock)
-            })
-            .collect();
-        let seats = Seats::new(limits, Arc::clone(&vitals));
-        let house = Arc::new(House { desks, turn: AtomicUsize::new(0), seats: Arc::clone(&seats), vitals: Arc::clone(&vitals), deadlines });
-
+        let seats = Seats::new(limits, deadlines, Arc::clone(&vitals));
         let (stop, stopped) = watch::channel(false);
-        let (alive, sessions) = mpsc::channel(1);
+        let look_every = deadlines.look_every();
+        let house = Arc::new(House { seats, look_every, vitals: Arc::clone(&vitals), stopping: Arc::clone(&stopping), stopped });
         let mut threads = Vec::new();
-        for Listen { address: _, workers, tcp } in self.listens {
+        for stream in self.streams {
+            let (cx, counters) = context();
+            let desk = Desk::new(Arc::clone(&published), Arc::clone(&vitals), cx, counters, clock);
+            threads.extend(stream.start(tcp::Start { desk, house: Arc::clone(&house) }));
+        }
+        // The threads have listeners of their own, clones of `tcp`.
+        for Listen { address: _, workers, tcp: _ } in self.listens {
             for worker in workers {
                 let (cx, counters) = context();
                 let (published, vitals, stopping) = (Arc::clone(&published), Arc::clone(&vitals), Arc::clone(&stopping));
                 threads.extend(worker.start(Start { cx, counters, clock, published, vitals, stopping }));
             }
-            tokio::spawn(tcp::accept(tcp, Arc::clone(&house), Stopping(stopped.clone()), alive.clone()));
         }
-        Running { stopping, stop, threads, sessions, seats, vitals }
+        Running { stopping, stop, threads, vitals }
     }
 }
 
@@ -146,9 +142,6 @@ pub struct Running {
     stopping: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     threads: Vec<thread::JoinHandle<()>>,
-    /// Closed when the last listener and the last session are gone.
-    sessions: mpsc::Receiver<Infallible>,
-    seats: Arc<Seats>,
     vitals: Arc<Vitals>,
 }
 
@@ -159,18 +152,9 @@ impl Running {
         self.tell();
         let threads = std::mem::take(&mut self.threads);
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().map(thread::JoinHandle::join).filter(Result::is_err).count());
-        let threads = async {
-            if timeout(STOP_DEADLINE, joined).await.is_err() {
-                tracing::warn!("DNS worker threads did not end in time; leaving them behind");
-            }
-        };
-        let sessions = async {
-            if timeout(STOP_DEADLINE, self.sessions.recv()).await.is_err() {
-                self.seats.evict_all();
-                let _either_way = timeout(STOP_DEADLINE, self.sessions.recv()).await;
-            }
-        };
-        tokio::join!(threads, sessions);
+        if timeout(STOP_DEADLINE, joined).await.is_err() {
+            tracing::warn!("DNS threads did not end in time; leaving them behind");
+        }
     }
 
     /// Open TCP connections: `windrose_dns_tcp_connections`.

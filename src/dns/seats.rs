@@ -1,23 +1,36 @@
-//! How many TCP connections there may be, in all and per client, and who goes when a new one comes.
+//! How many TCP connections there may be, in all and per client; who goes when a new one comes; who has waited too long.
 //!
 //! Nobody is turned away at the door: when all seats are taken, the connection that has waited longest since its last
 //! response (or since it came) makes room. So thousands of idle, dripping or never-reading connections can't keep a new
-//! client from its answer. A client over its own limit makes room itself.
+//! client from its answer. A client over its own limit makes room itself: its connection that waited longest.
 //!
-//! The order is lazy: a session only stamps its own seat; a stamp newer than the one on record is noticed when its turn
-//! to go has come. Never here: a lock on the path of a query.
+//! Sessions only note in their own seats what they wait for and until when. All else looks at the notes: the keeper ends
+//! those that are overdue, a newcomer's seat is found by them. The order is lazy: a stamp newer than the one on record is
+//! noticed when its turn to go has come. Never here: a lock on the path of a query, a timer per connection.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use super::vitals::Vitals;
 use crate::client::host_prefix;
+
+/// A session without a query ends no later than this after its last response (RFC 7766, section 6.2.3: "of the order of a
+/// few seconds").
+pub const IDLE_DEADLINE: Duration = Duration::from_secs(10);
+/// What clients may be told to count on (RFC 7828): a session with no query ends no earlier than this.
+pub const IDLE_PROMISE: Duration = Duration::from_millis(9_500);
+/// A message must be complete this long after its first byte: slow drips hold no session.
+pub const MESSAGE_DEADLINE: Duration = Duration::from_secs(5);
+/// The client must take the responses to what it sent within this: one that never reads is cut.
+pub const WRITE_DEADLINE: Duration = Duration::from_secs(5);
+/// How often the keeper looks: deadlines come true up to this early.
+const LOOKS_PER_DEADLINE: u32 = 20;
 
 /// Connections in all.
 pub const CONNECTIONS_MAX: usize = 10_000;
@@ -66,10 +79,47 @@ fn open_files_max(limits: &str) -> Option<usize> {
     limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
 }
 
+/// How long a session waits for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// From the last response (or the beginning) to the first byte of the next query.
+    pub idle: Duration,
+    /// From the first byte of a message to its last.
+    pub message: Duration,
+    /// For one write of responses.
+    pub write: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self { idle: IDLE_DEADLINE, message: MESSAGE_DEADLINE, write: WRITE_DEADLINE }
+    }
+}
+
+impl Deadlines {
+    /// How often [`Seats::end_overdue`] must be called.
+    pub fn look_every(&self) -> Duration {
+        self.idle.min(self.message).min(self.write) / LOOKS_PER_DEADLINE
+    }
+}
+
+/// What a session waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Waits {
+    /// The next query.
+    Query,
+    /// The rest of a query that has begun.
+    Rest,
+    /// A client that doesn't read its responses.
+    Reader,
+}
+
 /// All seats.
 #[derive(Debug)]
 pub struct Seats {
     limits: Limits,
+    deadlines: Deadlines,
     vitals: Arc<Vitals>,
     /// Stamps are microseconds since then.
     opened: Instant,
@@ -90,13 +140,25 @@ struct Table {
 struct Seat {
     id: u64,
     client: IpNet,
-    /// Last response. Written by its session alone.
+    /// The thread that its session runs on.
+    thread: usize,
+    /// Last response. Written by its session alone, as are `waits` and `due`.
     active: AtomicU64,
+    /// A [`Waits`].
+    waits: AtomicU8,
+    /// When it must have come.
+    due: AtomicU64,
     /// The stamp under which `order` has it. Written under the table's lock alone.
     recorded: AtomicU64,
-    /// Set when it must go; `leave` then wakes the session.
-    evicted: AtomicBool,
-    leave: Notify,
+    exit: Mutex<Exit>,
+}
+
+/// How a session is made to leave from outside.
+#[derive(Debug, Default)]
+struct Exit {
+    /// The seat is another's already.
+    dismissed: bool,
+    session: Option<AbortHandle>,
 }
 
 /// A taken seat; free again when dropped.
@@ -106,14 +168,18 @@ pub struct Taken {
     seat: Arc<Seat>,
 }
 
+/// Where the session of a taken seat is told to leave.
+#[derive(Debug)]
+pub struct Door(Arc<Seat>);
+
 impl Seats {
     /// Empty seats.
-    pub fn new(limits: Limits, vitals: Arc<Vitals>) -> Arc<Self> {
-        Arc::new(Self { limits, vitals, opened: Instant::now(), table: Mutex::default() })
+    pub fn new(limits: Limits, deadlines: Deadlines, vitals: Arc<Vitals>) -> Arc<Self> {
+        Arc::new(Self { limits, deadlines, vitals, opened: Instant::now(), table: Mutex::default() })
     }
 
-    /// A seat for a client; whoever must go for it is told so.
-    pub fn take(self: &Arc<Self>, address: IpAddr) -> Taken {
+    /// A seat for a client, whose session will run on `thread`; whoever must go for it is made to.
+    pub fn take(self: &Arc<Self>, address: IpAddr, thread: usize) -> Taken {
         let client = host_prefix(address);
         let mut table = self.table();
         if table.clients.get(&client).is_some_and(|seats| seats.len() >= self.limits.per_client)
@@ -128,9 +194,17 @@ impl Seats {
         }
         let id = table.next_id;
         table.next_id += 1;
-        let now = self.now();
-        let seat =
-            Arc::new(Seat { id, client, active: AtomicU64::new(now), recorded: AtomicU64::new(now), evicted: AtomicBool::new(false), leave: Notify::new() });
+        let now = self.micros(Instant::now());
+        let seat = Arc::new(Seat {
+            id,
+            client,
+            thread,
+            active: AtomicU64::new(now),
+            waits: AtomicU8::new(Waits::Query as u8),
+            due: AtomicU64::new(now.saturating_add(micros(self.deadlines.idle))),
+            recorded: AtomicU64::new(now),
+            exit: Mutex::default(),
+        });
         table.order.insert((now, id), Arc::clone(&seat));
         table.clients.entry(client).or_default().push(Arc::clone(&seat));
         self.vitals.tcp_connections.fetch_add(1, Ordering::Relaxed);
@@ -147,13 +221,30 @@ impl Seats {
         }
     }
 
-    /// Frees all: the daemon ends and has waited long enough.
-    pub fn evict_all(&self) {
+    /// Ends the sessions that would be overdue before the next look ([`Deadlines::look_every`]).
+    pub fn end_overdue(&self) {
+        let soon = self.micros(Instant::now() + self.deadlines.look_every());
         let mut table = self.table();
-        for seat in std::mem::take(&mut table.order).into_values() {
+        let overdue: Vec<Arc<Seat>> = table.order.values().filter(|seat| seat.due.load(Ordering::Relaxed) <= soon).cloned().collect();
+        for seat in overdue {
+            table.remove(&seat);
+            seat.dismiss();
+            if seat.waits.load(Ordering::Relaxed) != Waits::Query as u8 {
+                Vitals::add(&self.vitals.tcp_cut, 1);
+            }
+        }
+    }
+
+    /// Ends the sessions of a thread that are not about to write: the daemon ends. Called on that thread, so that none of
+    /// them is in the middle of something.
+    pub fn end_waiting(&self, thread: usize) {
+        let mut table = self.table();
+        let is_waiting = |seat: &&Arc<Seat>| seat.thread == thread && seat.waits.load(Ordering::Relaxed) != Waits::Reader as u8;
+        let waiting: Vec<Arc<Seat>> = table.order.values().filter(is_waiting).cloned().collect();
+        for seat in waiting {
+            table.remove(&seat);
             seat.dismiss();
         }
-        table.clients.clear();
     }
 
     fn evict(&self, table: &mut Table, seat: &Seat) {
@@ -166,9 +257,13 @@ impl Seats {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX)
+    fn micros(&self, at: Instant) -> u64 {
+        micros(at.saturating_duration_since(self.opened))
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Table {
@@ -205,33 +300,59 @@ impl Table {
 
 impl Seat {
     fn dismiss(&self) {
-        self.evicted.store(true, Ordering::Release);
-        self.leave.notify_one();
+        let mut exit = self.exit();
+        exit.dismissed = true;
+        // Its future is dropped where it runs, and its connection with it; not here, and not before this returns.
+        exit.session.iter().for_each(AbortHandle::abort);
+    }
+
+    fn exit(&self) -> MutexGuard<'_, Exit> {
+        self.exit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Door {
+    /// Makes the session known that has the seat.
+    pub fn leads(&self, session: AbortHandle) {
+        let mut exit = self.0.exit();
+        if exit.dismissed {
+            session.abort();
+        }
+        exit.session = Some(session);
     }
 }
 
 impl Taken {
-    /// A response was written: this connection is the last that must go.
-    pub fn stamp(&self) {
-        self.seat.active.store(self.seats.now(), Ordering::Relaxed);
+    /// The seat's door, for whoever spawns the session.
+    pub fn door(&self) -> Door {
+        Door(Arc::clone(&self.seat))
     }
 
-    /// Whether another took its place.
-    pub fn is_evicted(&self) -> bool {
-        self.seat.evicted.load(Ordering::Acquire)
+    /// Responses are on their way since `at`: of all connections, this is the last that must go.
+    pub fn answered(&self, at: Instant) {
+        self.seat.active.store(self.seats.micros(at), Ordering::Relaxed);
     }
 
-    /// Ready when another took its place.
-    pub async fn evicted(&self) {
-        while !self.is_evicted() {
-            self.seat.leave.notified().await;
-        }
+    /// What the session waits for from `since` on. Only a response puts the end off for good: a client that begins one message
+    /// after another, or sends what deserves no response, doesn't keep its session.
+    pub fn waits(&self, what: Waits, since: Instant) {
+        let Deadlines { idle, message, write } = self.seats.deadlines;
+        let idle_due = self.seat.active.load(Ordering::Relaxed).saturating_add(micros(idle));
+        let due = match what {
+            Waits::Query => idle_due,
+            Waits::Rest => self.seats.micros(since + message).min(idle_due.saturating_add(micros(message))),
+            Waits::Reader => self.seats.micros(since + write),
+        };
+        self.seat.due.store(due, Ordering::Relaxed);
+        self.seat.waits.store(what as u8, Ordering::Relaxed);
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        if !self.is_evicted() {
+        // Never both locks at once here: the others take the table's first.
+        let dismissed = self.seat.exit().dismissed;
+        if !dismissed {
             self.seats.table().remove(&self.seat);
         }
         self.seats.vitals.tcp_connections.fetch_sub(1, Ordering::Relaxed);
@@ -243,11 +364,17 @@ mod tests {
     use super::*;
 
     fn seats(total: usize, per_client: usize) -> Arc<Seats> {
-        Seats::new(Limits { total, per_client }, Arc::default())
+        Seats::new(Limits { total, per_client }, Deadlines::default(), Arc::default())
     }
 
     fn client(number: u8) -> IpAddr {
         IpAddr::from([192, 0, 2, number])
+    }
+
+    impl Taken {
+        fn is_dismissed(&self) -> bool {
+            self.seat.exit().dismissed
+        }
     }
 
     /// Stamps with a time of our own.
@@ -258,14 +385,14 @@ mod tests {
     #[test]
     fn who_was_idle_longest_goes_first_whatever_the_order_of_coming() {
         let seats = seats(4, 4);
-        let taken: Vec<Taken> = (0..4).map(|number| seats.take(client(number))).collect();
+        let taken: Vec<Taken> = (0..4).map(|number| seats.take(client(number), 0)).collect();
         for (place, at) in [(0, 30), (1, 10), (2, 40), (3, 20)] {
             stamp(&taken[place], at);
         }
         let mut gone = Vec::new();
         for _ in 0..4 {
             seats.evict_oldest(1);
-            gone.extend((0..4).filter(|place| taken[*place].is_evicted() && !gone.contains(place)).collect::<Vec<_>>());
+            gone.extend((0..4).filter(|place| taken[*place].is_dismissed() && !gone.contains(place)).collect::<Vec<_>>());
         }
         assert_eq!(gone, [1, 3, 0, 2]);
         seats.evict_oldest(1);
@@ -274,9 +401,9 @@ mod tests {
     #[test]
     fn a_shortage_of_descriptors_takes_the_older_half_at_most() {
         let seats = seats(10, 10);
-        let taken: Vec<Taken> = (0..9).map(|number| seats.take(client(number))).collect();
+        let taken: Vec<Taken> = (0..9).map(|number| seats.take(client(number), 0)).collect();
         (0..9).for_each(|place| stamp(&taken[place], place as u64));
-        let gone = || taken.iter().map(Taken::is_evicted).collect::<Vec<_>>();
+        let gone = || taken.iter().map(Taken::is_dismissed).collect::<Vec<_>>();
         seats.evict_oldest(3);
         assert_eq!(gone(), [true, true, true, false, false, false, false, false, false]);
         seats.evict_oldest(100);
@@ -288,7 +415,7 @@ mod tests {
         let seats = seats(5, 2);
         let mut taken = Vec::new();
         for round in 0..200_u8 {
-            taken.push(seats.take(client(round % 7)));
+            taken.push(seats.take(client(round % 7), 0));
             let table = seats.table();
             assert!(table.order.len() <= 5);
             assert!(table.clients.values().all(|seats| (1..=2).contains(&seats.len())));
@@ -323,13 +450,76 @@ mod tests {
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 
+    /// The state in which a look at `after` from now finds a session.
+    fn is_over(seats: &Arc<Seats>, taken: &Taken, after: Duration) -> bool {
+        micros(seats.opened.elapsed() + after) >= taken.seat.due.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn each_kind_of_waiting_has_its_own_deadline() {
+        let seats = seats(9, 9);
+        let taken = seats.take(client(1), 0);
+        let seconds = Duration::from_secs;
+        let now = Instant::now();
+        for (what, due) in [(Waits::Query, 10), (Waits::Rest, 5), (Waits::Reader, 5)] {
+            taken.waits(what, now);
+            assert!(!is_over(&seats, &taken, seconds(due) - Duration::from_millis(500)), "{what:?}");
+            assert!(is_over(&seats, &taken, seconds(due)), "{what:?}");
+        }
+        // A response puts the end off.
+        taken.answered(now + seconds(8));
+        taken.waits(Waits::Query, now + seconds(8));
+        assert!(!is_over(&seats, &taken, seconds(17)));
+        assert!(is_over(&seats, &taken, seconds(18)));
+        // Messages begun one after another, which get none, don't.
+        taken.waits(Waits::Rest, now + seconds(100));
+        assert!(is_over(&seats, &taken, seconds(23)));
+    }
+
+    #[test]
+    fn the_promise_to_clients_is_kept_by_the_idle_deadline() {
+        assert!(IDLE_PROMISE + Deadlines::default().look_every() <= IDLE_DEADLINE);
+    }
+
+    #[test]
+    fn the_keeper_ends_what_is_overdue_and_nothing_else() {
+        let seats = seats(9, 9);
+        let taken: Vec<Taken> = (0..4).map(|number| seats.take(client(number), 0)).collect();
+        taken[1].seat.due.store(0, Ordering::Relaxed);
+        taken[2].waits(Waits::Reader, Instant::now());
+        taken[2].seat.due.store(0, Ordering::Relaxed);
+        seats.end_overdue();
+        assert_eq!(taken.iter().map(Taken::is_dismissed).collect::<Vec<_>>(), [false, true, true, false]);
+        assert_eq!(seats.vitals.tcp_cut.load(Ordering::Relaxed), 1, "one was idle, one did not read");
+        assert_eq!(seats.table().order.len(), 2);
+    }
+
+    #[test]
+    fn at_the_end_of_the_daemon_only_sessions_that_write_stay_for_a_moment() {
+        let seats = seats(9, 9);
+        let taken: Vec<Taken> = [(1, 0), (2, 0), (3, 1), (4, 0)].map(|(number, thread)| seats.take(client(number), thread)).into();
+        taken[1].waits(Waits::Reader, Instant::now());
+        taken[3].waits(Waits::Rest, Instant::now());
+        seats.end_waiting(0);
+        assert_eq!(taken.iter().map(Taken::is_dismissed).collect::<Vec<_>>(), [true, false, false, true]);
+    }
+
     #[tokio::test]
-    async fn the_word_to_go_is_not_lost_if_it_comes_before_anyone_listens() {
+    async fn a_session_that_must_leave_before_its_door_is_known_leaves_too() {
         let seats = seats(1, 1);
-        let first = seats.take(client(1));
-        let _second = seats.take(client(2));
-        tokio::time::timeout(std::time::Duration::from_secs(5), first.evicted()).await.unwrap();
-        // And once more: it stays true.
-        tokio::time::timeout(std::time::Duration::from_secs(5), first.evicted()).await.unwrap();
+        for early in [true, false] {
+            let first = seats.take(client(1), 0);
+            let door = first.door();
+            let session = tokio::spawn(std::future::pending::<()>());
+            if early {
+                let _second = seats.take(client(2), 0);
+                door.leads(session.abort_handle());
+            } else {
+                door.leads(session.abort_handle());
+                let _second = seats.take(client(2), 0);
+            }
+            let ended = tokio::time::timeout(Duration::from_secs(5), session).await.unwrap();
+            assert!(ended.unwrap_err().is_cancelled());
+        }
     }
 }

@@ -84,6 +84,8 @@ pub fn ask_udp(client: &UdpSocket, id: u16) {
 /// A TCP connection from an address.
 pub async fn connect_from(from: &str, to: SocketAddr) -> TcpStream {
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+    // What is left of it afterwards (TIME_WAIT) keeps no other test from its port.
+    socket.set_reuseaddr(true).unwrap();
     socket.bind(SocketAddr::new(from.parse().unwrap(), 0)).unwrap();
     socket.connect(to).await.unwrap()
 }

@@ -83,7 +83,7 @@ async fn a_thousand_queries_at_once_are_all_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_worker_and_every_desk_registers_counters_of_its_own() {
     let server = serve("127.0.0.1:0", 3).await;
-    let desks = std::thread::available_parallelism().unwrap().get().min(super::DESKS_MAX);
+    let desks = std::thread::available_parallelism().unwrap().get().min(super::tcp::THREADS_MAX);
     assert_eq!(server.registered, 3 + desks);
 }
 

@@ -12,6 +12,8 @@ pub struct Vitals {
     pub tcp_connections: AtomicUsize,
     /// Connections closed in favour of newer ones.
     pub tcp_evicted: AtomicU64,
+    /// Connections cut: a query that came too slowly, responses that were not read, or too much kept for such.
+    pub tcp_cut: AtomicU64,
     /// Failures to accept a connection.
     pub tcp_accept_failures: AtomicU64,
     /// Panics that were contained, each the loss of one query.

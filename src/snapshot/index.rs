@@ -247,9 +247,4 @@ impl StaticName {
     pub fn service(&self) -> Option<ServiceId> {
         (self.service != NO_SERVICE).then_some(ServiceId(self.service))
     }
-
-    /// Its number among names with static records; tells CNAME loops.
-    pub fn identity(&self) -> u32 {
-        self.first_set
-    }
 }

@@ -145,15 +145,15 @@ impl Sets {
     }
 }
 
-/// The name in RDATA that additional records are looked up for (RFC 1035, section 3.3; RFC 2782).
+/// The name in RDATA that additional records are looked up for (RFC 1035, section 3.3; RFC 2782; RFC 9460, section 4.1).
 pub(super) fn additional_target(rtype: u16, rdata: &[u8]) -> Option<Name> {
     let at = match rtype {
         rtype::NS => 0,
-        rtype::MX => 2,
+        rtype::MX | rtype::SVCB | rtype::HTTPS => 2,
         rtype::SRV => 6,
         _ => return None,
     };
-    Name::from_wire(rdata.get(at..)?)
+    Name::from_wire(split_name(rdata.get(at..)?)?.0)
 }
 
 fn slice<T>(all: &[T], start: u32, length: u32) -> &[T] {

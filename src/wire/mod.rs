@@ -19,4 +19,4 @@ pub use lowered::{Lowered, fold, hash_octets};
 pub use name::{Name, NameError};
 pub use packet::{Packet, Section};
 pub use question::Question;
-pub use records::{MalformedRecords, read_records};
+pub use records::{MalformedRecords, find_opt, read_records};

@@ -15,18 +15,31 @@ pub struct MalformedRecords {
 /// a second OPT, an OPT whose owner is not the root (RFC 6891, section 6.1.1) or that stands outside the additional section.
 /// Other additional records are skipped. Costs at most one step per eleven octets.
 pub fn read_records<'a>(packet: &'a [u8], header: &Header, start: usize, qtype: u16) -> Result<Option<Edns<'a>>, MalformedRecords> {
-    let mut edns = None;
-    let malformed = |edns: &Option<Edns<'a>>| MalformedRecords { opt_seen: edns.is_some() };
     if header.answers != 0 || (header.authorities != 0 && qtype != rtype::IXFR) {
-        return Err(malformed(&edns));
+        return Err(MalformedRecords { opt_seen: false });
     }
+    read_sections(packet, start, header.authorities.into(), header.additionals)
+}
+
+/// The OPT record of a packet whose sections mean nothing to us, since its opcode is not served. `None` also if the packet is malformed.
+pub fn find_opt<'a>(packet: &'a [u8], header: &Header) -> Option<Edns<'a>> {
+    let mut at = HEADER_OCTETS;
+    for _ in 0..header.questions {
+        at = skip_name(packet, at)? + 4;
+    }
+    read_sections(packet, at, u32::from(header.answers) + u32::from(header.authorities), header.additionals).ok()?
+}
+
+/// Records to the end of the packet: `others` of them before the additional section, where OPT stands.
+fn read_sections(packet: &[u8], start: usize, others: u32, additionals: u16) -> Result<Option<Edns<'_>>, MalformedRecords> {
+    let mut edns = None;
+    let malformed = |edns: &Option<Edns<'_>>| MalformedRecords { opt_seen: edns.is_some() };
     let mut at = start;
-    let authorities = u32::from(header.authorities);
-    for number in 0..authorities + u32::from(header.additionals) {
+    for number in 0..others + u32::from(additionals) {
         let Some(record) = Record::read(packet, at) else { return Err(malformed(&edns)) };
         if record.rtype == rtype::OPT {
             let root_owner = record.owner_octets == 1;
-            if edns.is_some() || !root_owner || number < authorities {
+            if edns.is_some() || !root_owner || number < others {
                 return Err(MalformedRecords { opt_seen: true });
             }
             edns = Some(Edns::read(record.class, record.ttl, record.rdata));
@@ -126,6 +139,25 @@ mod tests {
         assert_eq!(read(0, 1, 1, &[b"\x01a", OPT].concat()), Err(true));
         assert_eq!(read(0, 1, 1, &[b"\xc0\x0c", &OPT[1..]].concat()), Err(true));
         assert_eq!(read(1, 0, rtype::IXFR, OPT), Err(true));
+    }
+
+    #[test]
+    fn opt_is_found_whatever_the_opcode_means_by_its_sections() {
+        let found = |counts: [u8; 4], rest: &[u8]| {
+            let [q, a, n, r] = counts;
+            let packet = [&[0, 0, 0x28, 0, 0, q, 0, a, 0, n, 0, r][..], rest].concat();
+            find_opt(&packet, &Header::read(&packet).unwrap()).is_some()
+        };
+        let question = b"\x01a\x00\x00\x06\x00\x01";
+        let record = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x00\x00\x00";
+        assert!(found([1, 1, 1, 1], &[&question[..], record, record, OPT].concat()));
+        assert!(found([0, 0, 0, 1], OPT));
+        assert!(!found([0, 0, 0, 0], b""));
+        for (counts, rest) in
+            [([1, 0, 0, 1], OPT), ([0, 0, 0, 2], OPT), ([0, 0, 1, 0], OPT), ([0, 0, 0, 1], &OPT[..10]), ([255, 0, 0, 1], b"\x00\x00\x00\x00\x00")]
+        {
+            assert!(!found(counts, rest));
+        }
     }
 
     #[test]

@@ -26,6 +26,10 @@ pub const NAPTR: u16 = 35;
 pub const OPT: u16 = 41;
 /// RFC 4034; lives on the parent's side of a cut
 pub const DS: u16 = 43;
+/// RFC 4034; may stand beside a CNAME
+pub const RRSIG: u16 = 46;
+/// RFC 4034; may stand beside a CNAME
+pub const NSEC: u16 = 47;
 /// RFC 4034
 pub const DNSKEY: u16 = 48;
 /// RFC 6698

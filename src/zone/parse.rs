@@ -289,7 +289,7 @@ fn rdata(source: &Source<'_>, entry: &Entry, head: &Head, origin: &Name) -> Resu
     if head.rtype == Rtype::SOA {
         soa_times(source, tokens)?;
     }
-    let (text, exact) = entry_text(source, entry, head, first);
+    let (text, exact) = entry_text(source, entry, head, first, origin);
     let scanned = scan_rdata(&text, head.rtype, origin).map_err(|(line, column, message)| {
         let token = if exact { token_at(source, tokens, line, column, &message) } else { first };
         let (message, help) = words_for(&message, &form);
@@ -325,25 +325,30 @@ fn soa_times(source: &Source<'_>, tokens: &[Token]) -> Result<(), Fault> {
 
 /// One entry for `domain`'s reader. Its data stands on line 2 in the column where it stands in the file, so that places can be translated back:
 /// the head is written anew above it, and one parenthesis more holds both lines together. `false`: the text had to be changed, so columns don't hold.
-fn entry_text(source: &Source<'_>, entry: &Entry, head: &Head, first: &Token) -> (String, bool) {
+fn entry_text(source: &Source<'_>, entry: &Entry, head: &Head, first: &Token, origin: &Name) -> (String, bool) {
     let start = first.span.start - usize::from(first.quoted);
     let indent = source.line_column(start).1 as usize - 1;
-    let data = source.text.get(start..entry.end).unwrap_or_default();
+    let (mut data, mut exact, mut copied) = (String::new(), true, start);
+    for (number, token) in entry.tokens.iter().skip(head.data).enumerate() {
+        let said = word(source, token);
+        let ours = if said == "@" && !token.quoted && HOLDS_NAMES.contains(&head.rtype) {
+            // The reader takes it for a label; it is the origin (RFC 1035, section 5.1).
+            exact = false;
+            if origin.wire().len() == 1 { ".".to_string() } else { format!("{origin}.") }
+        } else if let (Rtype::SOA, 3..7, Some(seconds)) = (head.rtype, number, seconds(said)) {
+            // `1h30m` in seconds. These fields come last and are known to be good: no column that matters moves.
+            seconds.to_string()
+        } else {
+            continue;
+        };
+        data.push_str(source.text.get(copied..token.span.start).unwrap_or_default());
+        data.push_str(&ours);
+        copied = token.span.end;
+    }
+    data.push_str(source.text.get(copied..entry.end).unwrap_or_default());
     let mut text = format!("@ 0 IN {} {}\n{}", head.rtype, "(".repeat(first.depth + 1), " ".repeat(indent));
-    let mut exact = true;
-    if head.rtype == Rtype::SOA {
-        // `1h30m` in seconds. These fields come last and are known to be good: no column that matters moves.
-        let mut copied = start;
-        for token in entry.tokens.iter().skip(head.data + 3).take(4) {
-            if let Some(seconds) = seconds(word(source, token)) {
-                text.push_str(source.text.get(copied..token.span.start).unwrap_or_default());
-                text.push_str(&seconds.to_string());
-                copied = token.span.end;
-            }
-        }
-        text.push_str(source.text.get(copied..entry.end).unwrap_or_default());
-    } else if data.is_ascii() {
-        text.push_str(data);
+    if data.is_ascii() {
+        text.push_str(&data);
     } else {
         // The reader wants octets outside ASCII escaped. (In comments it doesn't matter.)
         exact = false;
@@ -357,6 +362,27 @@ fn entry_text(source: &Source<'_>, entry: &Entry, head: &Head, first: &Token) ->
     text.push_str("\n)\n");
     (text, exact)
 }
+
+/// Types with a name in their data, and no text in which an `@` may stand alone.
+const HOLDS_NAMES: [Rtype; 17] = [
+    Rtype::NS,
+    Rtype::MD,
+    Rtype::MF,
+    Rtype::CNAME,
+    Rtype::SOA,
+    Rtype::MB,
+    Rtype::MG,
+    Rtype::MR,
+    Rtype::PTR,
+    Rtype::MINFO,
+    Rtype::MX,
+    Rtype::RP,
+    Rtype::SRV,
+    Rtype::NAPTR,
+    Rtype::NSEC,
+    Rtype::SVCB,
+    Rtype::HTTPS,
+];
 
 /// Line and column in the text, and what the reader said.
 type Said = (usize, usize, String);

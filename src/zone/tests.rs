@@ -76,6 +76,20 @@ fn every_type_is_read_into_wire_form() {
 }
 
 #[test]
+fn an_at_sign_alone_is_the_origin_in_data_too() {
+    let zone = zone_of("c CNAME @\nm MX 10 @\ns SRV 1 2 3 @\nt TXT @ \"@\"\n$ORIGIN sub\nd CNAME @\nh HTTPS 1 @ alpn=h2 ; ü\n");
+    assert_eq!(*set(&zone, "c.example.com", 5).rdata[0], wire("example.com"));
+    assert_eq!(*set(&zone, "m.example.com", 15).rdata[0], [&[0, 10][..], &wire("example.com")].concat());
+    assert_eq!(*set(&zone, "s.example.com", 33).rdata[0], [&[0, 1, 0, 2, 0, 3][..], &wire("example.com")].concat());
+    assert_eq!(*set(&zone, "t.example.com", 16).rdata[0], *b"\x01@\x01@");
+    assert_eq!(*set(&zone, "d.sub.example.com", 5).rdata[0], wire("sub.example.com"));
+    assert_eq!(*set(&zone, "h.sub.example.com", 65).rdata[0], [&[0, 1][..], &wire("sub.example.com"), &[0, 1, 0, 3, 2], b"h2"].concat());
+    let soa = load_files(&[("zones/z", "$TTL 1h\n@ SOA @ host (1 1h 15m ; ü\n 1w 5m)\n@ NS @\n@ A 192.0.2.53\n")]).zone.unwrap();
+    assert!(set(&soa, "example.com", 6).rdata[0].starts_with(&wire("example.com")));
+    assert_eq!(*set(&soa, "example.com", 2).rdata[0], wire("example.com"));
+}
+
+#[test]
 fn the_soa_takes_units_and_parentheses() {
     let zone = zone_of("");
     let soa = set(&zone, "example.com", 6);

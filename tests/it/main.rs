@@ -7,7 +7,9 @@
 mod acceptance;
 mod api;
 mod architecture;
+mod conformance;
 mod corpus;
+mod differential;
 mod dns;
 mod fuzzed;
 mod gateway;
@@ -19,6 +21,8 @@ mod overload;
 mod peers;
 mod persistence;
 mod prometheus;
+mod raw;
 mod reload;
 mod resolver;
 mod serving;
+mod tcp;

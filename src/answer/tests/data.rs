@@ -148,6 +148,31 @@ fn cname_loops_end() {
 }
 
 #[test]
+fn a_chain_to_the_apex_points_at_its_name_and_not_at_a_pointer() {
+    let mut world = World::new(&[("example", "example 30 SOA ns.example h.example 1 2 3 4 900\nexample 30 A 192.0.2.1\nx.example 60 CNAME example")]);
+    let response = world.handle(&query("x.example", 1), udp()).unwrap();
+    assert_eq!(super::text(&response), "NOERROR aa rd\n? x.example. A\nAN x.example. 60 CNAME example.\nAN example. 30 A 192.0.2.1");
+    // Header, question, CNAME with two octets of data: the owner of the address is where the apex stands in the question.
+    assert_eq!(response[12 + 15 + 14..][..2], [0xc0, 14]);
+}
+
+#[test]
+fn what_may_stand_beside_a_cname_is_asked_of_the_name_itself() {
+    let mut world = World::new(&[("example", "example 30 SOA ns.example h.example 1 2 3 4 900\nx.example 60 CNAME y.example\nx.example 60 TYPE46 sig")]);
+    assert_eq!(world.ask("x.example", 46), "NOERROR aa rd\n? x.example. TYPE46\nAN x.example. 60 TYPE46 736967");
+    assert_eq!(world.ask("x.example", 47), "NOERROR aa rd\n? x.example. TYPE47\nNS example. 30 SOA ns.example. h.example. 1 2 3 4 900");
+    assert!(world.ask("x.example", 1).starts_with("NXDOMAIN"));
+}
+
+#[test]
+fn a_wildcard_may_stand_for_two_names_of_a_chain() {
+    let mut world = World::new(&[("example", "example 30 SOA ns.example h.example 1 2 3 4 900\n*.w.example 60 CNAME a.w.example")]);
+    let links = "AN b.w.example. 60 CNAME a.w.example.\nAN a.w.example. 60 CNAME a.w.example.";
+    assert_eq!(world.ask("b.w.example", 1), format!("NOERROR aa rd\n? b.w.example. A\n{links}"));
+    assert_eq!(world.ask("a.w.example", 1), "NOERROR aa rd\n? a.w.example. A\nAN a.w.example. 60 CNAME a.w.example.");
+}
+
+#[test]
 fn long_chains_are_cut() {
     let links: String = (0..30).map(|n| format!("\nl{n}.example 60 CNAME l{}.example", n + 1)).collect();
     let mut world = World::new(&[("example", &format!("example 30 SOA ns.example h.example 1 2 3 4 900{links}\nl30.example 60 A 192.0.2.1"))]);
@@ -248,6 +273,15 @@ fn additional_addresses_where_they_are_ours_and_fit() {
     let many: String = (0..40).map(|n| format!("\nmail.example 60 A 192.0.2.{n}")).collect();
     let mut full = World::new(&[("example", &format!("example 30 SOA ns.example h.example 1 2 3 4 900\nexample 60 MX 1 mail.example{many}"))]);
     assert_eq!(full.ask("example", 15), "NOERROR aa rd\n? example. MX\nAN example. 60 MX 1 mail.example.");
+}
+
+#[test]
+fn service_bindings_bring_the_addresses_of_their_targets() {
+    // RFC 9460, section 4.1. TYPE lines hold octets as they are: priority, name, no parameters; the root stands for the owner itself.
+    let zone = "example 30 SOA ns.example h.example 1 2 3 4 900\nx.example 60 TYPE65 \0\u{1}\u{1}h\u{7}example\0\nh.example 60 A 192.0.2.1\ny.example 60 TYPE65 \0\u{1}\0";
+    let mut world = World::new(&[("example", zone)]);
+    assert!(world.ask("x.example", 65).ends_with("\nAR h.example. 60 A 192.0.2.1"));
+    assert!(!world.ask("y.example", 65).contains("\nAR"));
 }
 
 #[test]

@@ -65,6 +65,19 @@ fn a_query_has_one_question() {
 }
 
 #[test]
+fn opcodes_that_are_not_served_get_opt_for_opt() {
+    let mut world = world();
+    for opcode in 1..16 {
+        let mut packet = ask("www.api.example.com", 6, Some((1232, &[])));
+        packet[2] = opcode << 3;
+        let response = world.handle(&packet, udp()).unwrap();
+        assert_eq!((response.len(), response[11]), (12 + 11, 1), "opcode {opcode}");
+        packet.push(0);
+        assert_eq!(world.handle(&packet, udp()).unwrap().len(), 12, "opcode {opcode}");
+    }
+}
+
+#[test]
 fn rd_is_copied_and_other_flags_are_not() {
     let mut packet = query("www.api.example.com", 1);
     (packet[2], packet[3]) = (0x06, 0xff);
