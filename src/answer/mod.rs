@@ -215,7 +215,7 @@ fn decide<'s: 'q, 'q>(
 
     // Class and type.
     cx.name.set(query.get(HEADER_OCTETS..HEADER_OCTETS + question.name_octets).unwrap_or_default());
-    if slow::is_transfer(snapshot, &cx.name, &question, asked.transport) {
+    if matches!(question.qtype, rtype::IXFR | rtype::AXFR) && slow::is_transfer(snapshot, &cx.name, &question, asked.transport) {
         outcome.slow = Some(Slow::Transfer);
         return;
     }

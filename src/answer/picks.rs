@@ -50,11 +50,8 @@ impl Picks {
         };
         let picked = u64::from(*count);
         *count = count.wrapping_add(1);
-        let sequence = 4 * service.index() as u64 + 2 * family.index() as u64;
-        Pick {
-            leaf: random(self.seed, sequence).wrapping_add(picked.wrapping_mul(GOLDEN_STEP)),
-            turn: random(self.seed, sequence + 1).wrapping_add(picked.wrapping_mul(ROOT_STEP)),
-        }
+        let begin = random(self.seed, 2 * service.index() as u64 + family.index() as u64);
+        Pick { leaf: begin.wrapping_add(picked.wrapping_mul(GOLDEN_STEP)), turn: begin.rotate_left(32).wrapping_add(picked.wrapping_mul(ROOT_STEP)) }
     }
 }
 

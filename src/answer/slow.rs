@@ -73,10 +73,14 @@ pub struct Told {
 }
 
 /// Whether a query has a TSIG record, well-formed or not. Costs a comparison or two for nearly every query.
+#[inline]
 pub(super) fn is_signed(query: &[u8], header: &Header, question: &Question) -> bool {
+    if header.additionals == 0 {
+        return false;
+    }
     let records = query.get(question.end()..).unwrap_or_default();
     let only_opt = header.additionals == 1 && records.starts_with(&[0, 0, rtype::OPT as u8]);
-    header.additionals > 0 && !only_opt && records.len() >= TSIG_OCTETS_MIN && tsig::is_present(query, header, question.end())
+    !only_opt && records.len() >= TSIG_OCTETS_MIN && tsig::is_present(query, header, question.end())
 }
 
 /// Whether a transfer is asked for that somebody may have: of a zone with secondaries.
