@@ -31,7 +31,7 @@
 //! | what exists | [`model::Estate`] |
 //! | what can happen | [`control::Event`] and [`control::Effect`]: the daemon's table of contents |
 //! | who decides, and how | [`policy::decide`] |
-//! | how a query is answered | [`answer::answer`] |
+//! | how a query is answered | [`answer::answer`]; signed ones and transfers: `answer/slow.rs` |
 //! | who owns what, and the order of starting and stopping | `app/daemon.rs` |
 //! | how another process takes over | `app/upgrade/mod.rs` |
 //! | every route of the API | `admin/router.rs` |
@@ -69,6 +69,11 @@
 //! - [`model::PolicyForm`] carries its `serde` code itself: it is one format with three edges (file, API, store), so it is written once, beside the type.
 //! - Reading the core is lending it: `admin::door::Door::look` runs a closure on the control thread, so every page of the API is one consistent look, and there is no second copy of the state to keep in step.
 //! - An override's number is the store's counter that its commit raises: unique for ever without a counter of its own.
+//! - What shapes responses (cookie secrets, limits, what is revealed) is part of the [`snapshot::Snapshot`]: a reload changes it, and there is still one published pointer.
+//! - Services that are decided alike share what they are decided by, the decision and its wire form; `control` decides once per such group and event.
+//! - Publishing comes first: [`control::Core::settle_answers`] gives the snapshot, `follow_up` tells, persists and plans afterwards.
+//! - DNS over TCP runs on threads with a runtime of their own, not on the shared one: no query crosses a thread, and a session that waits holds no buffer.
+//! - What needs more than a look at the snapshot (signed queries, transfers) leaves the hot path by one door, `answer_slow`.
 //! - A process that takes over gets more than the store keeps ([`control::Legacy`]): counters and clocks go on, so that an upgrade is no restart to health.
 //! - TCP connections are handed over open: closing one costs its client the query that it is just sending, however politely it is done.
 //! - Decisions made before DNS answers (the first round of probes) leave no memory: what never answered can't be "taken away", so it is not held.
