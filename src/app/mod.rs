@@ -8,6 +8,7 @@ mod clock;
 mod control_loop;
 mod daemon;
 pub mod demo;
+mod files;
 mod logging;
 mod memory;
 mod panics;

@@ -19,6 +19,7 @@ const INVALID: u8 = 2;
 
 pub(super) fn main(arguments: &ServeArgs) -> ExitCode {
     super::logging::start("info");
+    super::files::raise_limit();
     let loaded = match config::load(&arguments.config) {
         Ok(loaded) => loaded,
         Err(problems) => {
