@@ -36,6 +36,10 @@ pub(super) fn text(packet: &[u8]) -> String {
                 assert_eq!(ttl >> 16 & 0xff, 0, "version");
                 let flags = if ttl & 0x8000 != 0 { " do" } else { "" };
                 write!(records, "\nOPT {class}{flags}{}", options(&packet[at..at + length])).unwrap();
+            } else if rtype == 250 {
+                // RFC 8945, section 5.1: the last one of the packet.
+                assert_eq!((section, class, ttl, at + length), ("AR", 255, 0, packet.len()));
+                records.push_str("\nTSIG");
             } else {
                 assert_eq!(class, class_asked);
                 write!(records, "\n{section} {owner} {ttl} {} {}", type_word(rtype), rdata(packet, at, length, rtype)).unwrap();

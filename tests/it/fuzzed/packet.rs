@@ -46,6 +46,8 @@ pub fn check(world: &mut World, query: &[u8]) {
             assert!(truncated || malformed || rcode(&udp) == rcode(&tcp), "UDP: {udp}\nTCP: {tcp}");
         }
         (None, None) => (),
+        // Over UDP a signature takes more of the room.
+        (None, Some((tcp, _))) if tcp.contains("\nTSIG") || rcode(&tcp) == "RCODE9" => (),
         (udp, tcp) => panic!("one transport is silent: {udp:?}, {tcp:?}"),
     }
 }
@@ -57,6 +59,8 @@ fn ask(world: &mut World, query: &[u8], transport: Transport) -> Option<(String,
         Handled::Reply(octets) => octets,
         Handled::Drop(DropReason::Short) if query.len() < 12 => return None,
         Handled::Drop(DropReason::Response) if query[2] & 0x80 != 0 => return None,
+        // A signed one whose signature leaves no room for a response.
+        Handled::Slow(_) => return None,
         other => panic!("{other:?}"),
     };
     let response = &out[..octets];
