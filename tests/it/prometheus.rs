@@ -24,7 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Metrics that need what this test does not have.
 const ABSENT: [(&str, &str); 1] = [("windrose_probe_tls_cert_expiry_timestamp_seconds", "no gateway here speaks TLS")];
 
-const SERVICES: &str = r#"
+/// The first line belongs to the zone; nobody is at that port.
+const SERVICES: &str = r#"secondaries = ["127.0.0.1:9"]
 [monitor.gateway]
 url = "http://{address}:8080/healthcheck"
 body = "<status>ok</status>"
