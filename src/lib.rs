@@ -32,6 +32,7 @@
 //! | what can happen | [`control::Event`] and [`control::Effect`]: the daemon's table of contents |
 //! | who decides, and how | [`policy::decide`] |
 //! | how a query is answered | [`answer::answer`]; signed ones and transfers: `answer/slow.rs` |
+//! | when a verdict must wait, because we may be the broken ones | [`health::Guard`] |
 //! | who owns what, and the order of starting and stopping | `app/daemon.rs` |
 //! | how another process takes over | `app/upgrade/mod.rs` |
 //! | every route of the API | `admin/router.rs` |
@@ -43,7 +44,7 @@
 //! No other thread is asked anything; nothing is allocated, locked or timed per query.
 //!
 //! *A probe outcome.* `probe` does the IO under one deadline → [`control::Event::Probed`] → [`health::HealthTable::observe`] (nearly always: no transition, nothing else happens) →
-//! `control` touches the services that use the pool → `settle` decides them, compiles what changed, publishes once, and commits what was learned.
+//! [`health::Guard`] (is a second region going down, is this node blind?) → `control` touches the services that use the pool → `settle` decides them, compiles what changed, publishes once, and commits what was learned.
 //!
 //! *An operator's change.* `admin` checks form and rights → [`control::Event::Change`] → `control/plan.rs` looks names up, checks, decides as if it were done (a dry run ends here, with the same answer) →
 //! [`control::Effect::Commit`] (one in flight) → the store makes it durable → [`control::Event::Committed`] → applied, published → [`control::Effect::Reply`]: this node's DNS already answers with it.
@@ -76,6 +77,7 @@
 //! - What needs more than a look at the snapshot (signed queries, transfers) leaves the hot path by one door, `answer_slow`.
 //! - A process that takes over gets more than the store keeps ([`control::Legacy`]): counters and clocks go on, so that an upgrade is no restart to health.
 //! - TCP connections are handed over open: closing one costs its client the query that it is just sending, however politely it is done.
+//! - The guard keeps endpoints, not decisions: policy decides on health as it was, so what operators change while a node is blind acts on something sane.
 //! - Decisions made before DNS answers (the first round of probes) leave no memory: what never answered can't be "taken away", so it is not held.
 
 pub mod wire;

@@ -80,6 +80,8 @@ pub(super) async fn overview(State(app): State<App>) -> Found<api::Overview> {
             dns: parts.dns.get().into_iter().flatten().map(ToString::to_string).collect(),
             queries_per_second: None,
             store: api::StoreStatus { up: overview.store.up, why: overview.store.why },
+            blind: view::blind(core),
+            sentinels: view::sentinels(core),
             zones: core.zones().iter().map(|zone| view::zone(core, zone)).collect(),
             services_total: estate.services.len() as u64,
             services,

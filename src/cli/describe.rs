@@ -10,7 +10,7 @@ use super::client::{Client, Got};
 use super::exit::{Exit, Failure};
 use super::get::probe_text;
 use super::report::Report;
-use super::table::{Cell, Grid, Paint, clock, health_cell, percent, state_cell};
+use super::table::{Cell, Grid, Paint, Tone, clock, health_cell, percent, state_cell};
 
 /// Asks and tells.
 pub async fn run(client: &Client, args: &DescribeArgs, paint: Paint) -> Result<Report, Failure> {
@@ -116,9 +116,15 @@ fn setter(service: &Service) -> String {
     }
 }
 
+/// What `guarded` means.
+const KEPT: &str = "down by probes, held as up: this node may be what is broken";
+
 fn region(region: &Region, paint: Paint) -> String {
     let mut facts = Facts::new();
     facts.line("region", region.name.as_str()).line("health", health_cell(region.state, region.drained, false, region.up, region.of));
+    if let Some(guarded) = &region.guarded {
+        facts.line("guarded", format!("{} (until {})", guarded.why, clock(guarded.until, Default::default())));
+    }
     facts.line("pools", region.pools.join(" ")).some("services", &region.services.join(" ")).some("overrides", &region.overrides.join(" "));
     facts.0.render(paint)
 }
@@ -127,6 +133,7 @@ fn pool(pool: &Pool, endpoints: &[&Endpoint], paint: Paint) -> String {
     let mut facts = Facts::new();
     facts.line("pool", pool.name.as_str()).line("region", pool.region.as_str());
     facts.line("health", health_cell(pool.state, pool.drained, false, pool.up, pool.of)).line("min_up", pool.min_up.to_string());
+    facts.some("guarded", if pool.guarded { KEPT } else { "" });
     facts.some("min_active", &pool.min_active.map(|number| number.to_string()).unwrap_or_default());
     facts.some("services", &pool.services.join(" ")).some("waits for", &pool.held_by.join(" ")).some("overrides", &pool.overrides.join(" "));
     let mut out = facts.0.render(paint);
@@ -139,7 +146,7 @@ fn pool(pool: &Pool, endpoints: &[&Endpoint], paint: Paint) -> String {
             endpoint.address.as_str().into(),
             tier.into(),
             weight.into(),
-            state_cell(endpoint.state.effective),
+            if endpoint.guarded { Cell::toned(Tone::Warn, "✖ down, held up") } else { state_cell(endpoint.state.effective) },
             probe.into(),
         ]);
     }
@@ -158,6 +165,7 @@ fn endpoint(endpoint: &Endpoint, paint: Paint) -> String {
     if let Some(forced) = endpoint.state.forced {
         facts.line("forced", state_cell(forced));
     }
+    facts.some("guarded", if endpoint.guarded { KEPT } else { "" });
     facts.some("drained", if endpoint.drained { "yes" } else { "" }).some("overrides", &endpoint.overrides.join(" "));
     facts.line("serves", if endpoint.serving.is_empty() { "nothing".to_string() } else { endpoint.serving.join(" ") });
     facts.some("waits for", &endpoint.held_by.join(" "));

@@ -107,6 +107,10 @@ fn pool_notes(pool: &ServicePool, service: &Service, overview: &Overview) -> Vec
     let mut notes = Vec::new();
     let known = pool.overrides.iter().filter_map(|id| overview.overrides.iter().find(|known| known.id == *id));
     notes.extend(known.map(|known| override_note(known, overview.at)));
+    if pool.guarded {
+        let cause = pool.cause.as_ref().map(|cause| format!(": {}", cause.message)).unwrap_or_default();
+        notes.push(format!("guarded: down by probes, held as up{cause}"));
+    }
     match pool.state {
         State::Down => {
             let since = pool.since.map(|since| format!("for {}", age(since, overview.at)));
@@ -236,6 +240,18 @@ web      failover  60s  prod          ⏸ drained 2/2     100%         0%       
         overview.problems[0].severity = "info".into();
         let shown = text(&overview, Paint::PLAIN);
         assert!(shown.ends_with("✔ no problems\n  · search/eu is down   next: windrose describe pool eu\n"), "{shown}");
+    }
+
+    #[test]
+    fn what_the_guard_keeps_is_told_with_what_probes_say() {
+        let mut overview = overview();
+        let search = &mut overview.services[1];
+        (search.pools[0].state, search.pools[0].guarded, search.pools[0].up) = (State::Up, true, 2);
+        let shown = text(&overview, Paint::PLAIN);
+        assert!(
+            shown.contains("✔ up 2/2           80%         0%        3%  guarded: down by probes, held as up: no answer within 2s while connecting; set by"),
+            "{shown}"
+        );
     }
 
     #[test]

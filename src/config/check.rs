@@ -4,6 +4,7 @@
 //! stand-ins never leave, because an estate with problems is thrown away.
 
 mod answering;
+mod guarding;
 mod keys;
 mod monitors;
 mod policies;
@@ -36,7 +37,7 @@ pub(super) struct Meaning {
 
 /// Checks everything; relative paths are relative to `folder`.
 pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
-    let File { schema, node, dns, admin, metrics, store, key, zone, region, monitor, pool, policy, service } = file;
+    let File { schema, node, dns, admin, metrics, store, health, key, zone, region, monitor, sentinel, pool, policy, service } = file;
     if schema.is_absent() {
         sink.missing(&(0..0), "schema", "`schema` is missing", "add schema = 1 above the first [header]: it says of which format this file is");
     }
@@ -52,6 +53,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     estate.secondaries = zones.secondaries().to_vec();
     let monitors = monitors::check(monitor.or_default(), &mut estate, sink);
     let pools = pools::check(region.or_default(), pool.or_default(), &monitors, &mut estate, sink);
+    guarding::check(health.or_default(), sentinel.or_default(), &monitors, &mut estate, sink);
     let policies = policies::check(policy.or_default(), &pools, &mut estate, sink);
     let last_resorts = services::check(service.or_default(), services::Context { folder, zones: &zones, policies: &policies }, &mut estate, &mut files, sink);
     pools::check_watched(&pools, &policies, &last_resorts, &estate, sink);

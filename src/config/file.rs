@@ -48,10 +48,12 @@ table! {
         admin: Admin,
         metrics: Metrics,
         store: Store,
+        health: Health,
         key: Named<TsigKeyTable>,
         zone: Named<Zone>,
         region: Named<Region>,
         monitor: Named<Monitor>,
+        sentinel: Named<Sentinel>,
         pool: Named<Pool>,
         policy: Named<Policy>,
         service: Named<Service>,
@@ -177,6 +179,22 @@ table! {
         ok_after: i64,
         up_after: i64,
     } later ["all", "any", "at_least", "dns", "exec", "grpc", "icmp"]
+}
+
+table! {
+    /// `[health]`
+    Health {
+        window: Duration,
+        blind_share: i64,
+    } later NONE
+}
+
+table! {
+    /// `[sentinel.NAME]`
+    Sentinel {
+        monitor: String,
+        address: IpAddr,
+    } later NONE
 }
 
 table! {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{AllDown, Check, Failback, Family, Watch};
+use crate::model::{AllDown, Check, Failback, Family, GuardRules, Watch};
 
 const ZONE: &str =
     "$TTL 1h\n@ SOA ns1 host 1 1h 15m 1w 5m\n@ NS ns1\nns1 A 192.0.2.53\nold A 192.0.2.9\nalias CNAME b.test.\ncut NS ns.other.test.\nnear TXT x\n";
@@ -94,6 +94,7 @@ fn what_the_shipped_file_shows_as_defaults_are_the_defaults() {
     assert_eq!(status(&gateway.check), status(&default.check));
     let (orders, default) = (&shipped.estate.services[0], &none.estate.services[0]);
     assert_eq!((orders.ttl, orders.ttl_min, orders.max_answers), (default.ttl, default.ttl_min, default.max_answers));
+    assert_eq!((shipped.estate.guard, shipped.estate.guard), (none.estate.guard, GuardRules::default()));
     assert_eq!((orders.failback, orders.when_all_down, orders.metrics), (default.failback, default.when_all_down, default.metrics));
     assert_eq!((orders.ttl, orders.ttl_min, orders.max_answers, orders.failback), (30, 5, 8, Failback::After(Duration::from_secs(60))));
 }
@@ -152,6 +153,20 @@ fn every_problem_is_told_with_its_place() {
         ("[admin]\nhosts = ['https://x']\n".into(), 2, 10, "admin.hosts[0]", "not a host name"),
         ("[metrics]\nlisten = 'no'\n".into(), 2, 10, "metrics.listen", "not an address with a port"),
         ("[metrics]\nservices_max = 1.5\n".into(), 2, 16, "metrics.services_max", "expected a whole number, found a number"),
+        ("[health]\nwindow = '2h'\n".into(), 2, 10, "health.window", "longer than an hour"),
+        ("[health]\nblind_share = 101\n".into(), 2, 15, "health.blind_share", "101 is out of range"),
+        (monitor("tcp = 1\n[sentinel.x]\nmonitor = 'm'"), 3, 11, "sentinel.x", "`address` is missing"),
+        (monitor("tcp = 1\n[sentinel.x]\naddress = '192.0.2.1'"), 3, 11, "sentinel.x", "`monitor` is missing"),
+        (monitor("tcp = 1\n[sentinel.x]\nmonitor = 'n'\naddress = '192.0.2.1'"), 4, 11, "sentinel.x.monitor", "no monitor is called `n`"),
+        (monitor("tcp = 1\n[sentinel.x]\nmonitor = 'm'\naddress = '0.0.0.0'"), 5, 11, "sentinel.x.address", "`0.0.0.0` is no host's address"),
+        (monitor("always = 'up'\n[sentinel.x]\nmonitor = 'm'\naddress = '192.0.2.1'"), 4, 11, "sentinel.x.monitor", "`m` probes nothing"),
+        (
+            monitor("tcp = 1\n[sentinel.x]\nmonitor = 'm'\naddress = '192.0.2.1'\n[sentinel.y]\nmonitor = 'm'\naddress = '192.0.2.1'"),
+            6,
+            11,
+            "sentinel.y",
+            "asks the same as sentinel x",
+        ),
         // Zones.
         ("[zone.'a..b']\nfile = 'z'\n".into(), 1, 7, "zone.\"a..b\"", "`a..b` has an empty label"),
         ("[zone.'.']\nfile = 'z'\n".into(), 1, 7, "zone.\".\"", "`.` can't be a zone"),
@@ -704,4 +719,43 @@ fn every_problem_with_keys_and_secondaries_is_told_and_no_secret_is_shown() {
     let Err(all) = load_text(&text, &folder.path().join("w.toml")) else { panic!("it has problems") };
     assert!(!all.to_string().contains(SECRET) && !all.to_string().contains("not/base64"), "{all}");
     assert!(all.to_string().contains("did you mean good?") || all.to_string().contains("did you mean `good`?"), "{all}");
+}
+
+#[test]
+fn a_sentinel_is_a_target_of_its_own_unless_an_endpoint_asks_the_same() {
+    let text = "schema = 1
+[monitor.m]
+tcp = 1
+[monitor.twin]
+tcp = 1
+[pool.a]
+monitor = 'm'
+endpoints = ['192.0.2.1']
+[sentinel.router]
+monitor = 'm'
+address = '192.0.2.9'
+[sentinel.gateway]
+monitor = 'twin'
+address = '192.0.2.1'
+";
+    let estate = load_text(text, Path::new("w.toml")).unwrap().estate;
+    let sentinels: Vec<_> = estate.sentinels.iter().map(|sentinel| (&*sentinel.name, sentinel.target.index())).collect();
+    assert_eq!(sentinels, [("router", 1), ("gateway", 0)]);
+    let targets: Vec<_> = estate.targets.iter().map(|target| (target.address.to_string(), target.endpoints.len())).collect();
+    assert_eq!(targets, [("192.0.2.1".to_string(), 1), ("192.0.2.9".to_string(), 0)]);
+    assert!(estate.targets[1].key.starts_with("m@192.0.2.9#"));
+}
+
+#[test]
+fn a_monitor_slower_than_the_window_is_warned_of() {
+    let load = |health: &str| {
+        let text = format!("schema = 1\n{health}[monitor.m]\ntcp = 1\ninterval = '2m'\n");
+        let warnings = load_text(&text, Path::new("w.toml")).unwrap().warnings;
+        warnings.into_iter().filter(|warning| warning.path == "health.window").collect::<Vec<_>>()
+    };
+    let found = load("");
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].message, "what fails together is seen up to 2m 3s apart by monitor m, which is longer than window (1m)");
+    assert_eq!(load("[health]\nwindow = '3m'\n"), []);
+    assert_eq!(load("[health]\nwindow = '0s'\n"), []);
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::health::{HealthTable, ProbeReport, State, Transition};
+use crate::health::{Guard, HealthTable, ProbeReport, State, Transition};
 use crate::model::{Now, PoolId, ServiceId, TargetId, Timestamp, Watch};
 use crate::policy::{Decision, Facts};
 use crate::snapshot::{CellMap, Snapshot};
@@ -35,6 +35,8 @@ pub struct Core {
     pub(super) configuration: Configuration,
     pub(super) configured_at: Timestamp,
     pub(super) health: HealthTable,
+    /// Which verdicts don't reach policy yet.
+    pub(super) guard: Guard,
     pub(super) services: Vec<ServiceState>,
     /// What is shown of a service before its first decision.
     pub(super) undecided: Decision,
@@ -63,6 +65,8 @@ pub struct Core {
     pub(super) rebuild: bool,
     /// Services to decide, and what touched them.
     pub(super) dirty: Dirty,
+    /// Services that health has touched while the node was blind.
+    pub(super) put_off: Dirty,
     /// Moments at which a service must be decided again by itself.
     pub(super) wakes: Wakes,
     pub(super) told_wake: Option<Duration>,
@@ -105,6 +109,8 @@ pub(super) enum StoreState {
 pub(super) enum Cause {
     /// Probes, or the end of a hold. Since the first failed probe, if one did.
     Health { failing_since: Option<Duration> },
+    /// The guard takes back what health has done of late.
+    Guard,
     /// The file.
     Config,
     /// A person.
@@ -134,6 +140,7 @@ impl Core {
         let mut core = Self {
             configured_at: now.wall,
             health,
+            guard: Guard::default(),
             services: Vec::new(),
             undecided: Decision::default(),
             shares: Shares::default(),
@@ -153,6 +160,7 @@ impl Core {
             plan_due: None,
             rebuild: true,
             dirty: Dirty::default(),
+            put_off: Dirty::default(),
             wakes: Wakes::default(),
             moved: Vec::new(),
             told_wake: None,
@@ -180,6 +188,7 @@ impl Core {
                 (key, record) => core.remember(key, record, revision, now),
             }
         }
+        core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);
         let probed = core.configuration.estate.targets.len();
@@ -217,7 +226,7 @@ impl Core {
         }
         let failing_since = self.health.target(target).failing_since;
         let Some(transition) = self.health.observe(&self.configuration.estate, target, report, now) else { return };
-        let Transition { from, to, .. } = transition;
+        let Transition { from, to, target: _, confirmed: _ } = transition;
         if from == State::Unknown
             && let Serving::FirstRound { unknown, .. } = &mut self.serving
         {
@@ -233,6 +242,7 @@ impl Core {
                 effects.push(Effect::Tell(self.endpoint_notice(*endpoint, to)));
             }
         }
+        self.guard_observes(&transition, now, effects);
     }
 
     fn endpoint_notice(&self, endpoint: crate::model::EndpointId, state: State) -> Notice {
@@ -292,6 +302,8 @@ impl Core {
         self.services = Vec::with_capacity(estate.services.len());
         self.wakes.clear();
         self.dirty.clear();
+        // Everything is dirty, for a greater cause.
+        self.put_off.clear();
         for (at, service) in estate.services.iter().enumerate() {
             let id = ServiceId::at(at);
             let (rules, unusable) = self.in_force(id);
@@ -339,7 +351,7 @@ impl Core {
 
     /// What policy decides from.
     pub(super) fn facts(&self) -> Facts<'_> {
-        Facts { estate: &self.configuration.estate, health: &self.health, overrides: &self.overrides.resolved }
+        Facts { estate: &self.configuration.estate, health: &self.health, guard: &self.guard, overrides: &self.overrides.resolved }
     }
 
     /// Services that an override on `target`, limited to `services` (empty: not limited), touches.

@@ -154,7 +154,7 @@ pub enum Notice {
         from: String,
         /// And now; empty: none.
         to: String,
-        /// `health`, `operator` or `config`.
+        /// `health`, `guard` (it takes back what health did), `operator` or `config`.
         trigger: &'static str,
         /// From the first failed probe, if that was the cause.
         took: Option<Duration>,
@@ -181,6 +181,22 @@ pub enum Notice {
     },
     /// A configuration was taken.
     Reloaded {
+        /// One sentence.
+        text: String,
+    },
+    /// The blast guard began or ceased to hold a region (SEMANTICS, 26).
+    Guarded {
+        /// Which region.
+        region: Arc<str>,
+        /// It is held from now on.
+        begins: bool,
+        /// One sentence.
+        text: String,
+    },
+    /// This node became blind, or sees again (SEMANTICS, 27).
+    Blind {
+        /// It is blind from now on.
+        begins: bool,
         /// One sentence.
         text: String,
     },

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::{State, TargetHealth};
+use crate::health::{Guard, GuardNames, State, TargetHealth};
 use crate::model::{Estate, Family, Now, PoolId, ServiceId, TargetId, Timestamp};
 use crate::policy::{Hold, Memory};
 
@@ -27,6 +27,9 @@ pub struct Legacy {
     pub pools: Vec<(Arc<str>, [Option<Duration>; 2])>,
     /// By service name; services that remember nothing are left out.
     pub memories: Vec<(Arc<str>, MemoryLegacy)>,
+    /// Delays and blindness.
+    #[serde(default)]
+    pub guard: GuardNames,
 }
 
 /// A target's verdict with its counters.
@@ -100,7 +103,8 @@ impl Core {
         let pools = pools.map(|(at, pool)| (pool.name.clone(), Family::ALL.map(|family| self.health.pool(PoolId::at(at), family).up_since)));
         let memories = estate.services.iter().zip(&self.services).filter(|(_, state)| *state.memory != Memory::default());
         let memories = memories.map(|(service, state)| (service.name.clone(), MemoryLegacy::of(estate, &state.memory)));
-        Legacy { mono: now.mono, targets: targets.collect(), pools: pools.collect(), memories: memories.collect() }
+        let (targets, pools, memories) = (targets.collect(), pools.collect(), memories.collect());
+        Legacy { mono: now.mono, targets, pools, memories, guard: self.guard.names(estate) }
     }
 
     /// Goes on from what a predecessor left. Call between [`Core::start`] and the first [`Core::settle`]; `now.mono` must go on from `legacy.mono`.
@@ -122,6 +126,7 @@ impl Core {
                 self.health.inherit_clocks(PoolId::at(at), *up_since);
             }
         }
+        self.guard = Guard::from_names(&legacy.guard, &estate, &self.health, now);
         let left: HashMap<&str, &MemoryLegacy> = legacy.memories.iter().map(|(name, memory)| (&**name, memory)).collect();
         for (at, service) in estate.services.iter().enumerate() {
             let Some(memory) = left.get(&*service.name).map(|left| self.shares.memory(left.memory(&estate))) else { continue };

@@ -8,6 +8,7 @@ mod core;
 mod dirty;
 mod durable;
 mod event;
+mod guarding;
 mod legacy;
 mod memory;
 mod overrides;

@@ -187,6 +187,10 @@ impl Core {
             steps.push(Step { topic: "frozen", text: format!("override o-{id} freezes this service: it answers as decided before, whatever health says") });
             return (view.decision.clone(), steps);
         }
+        if let Some(why) = self.blind_because() {
+            steps.push(Step { topic: "blind", text: format!("this node is blind: {why}; it answers as decided before, whatever health says") });
+            return (view.decision.clone(), steps);
+        }
         (decision, steps)
     }
 

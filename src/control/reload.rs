@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::health::Guard;
 use crate::model::Now;
 
 use super::change::{Applied, Fault, Refusal, RefusalKind};
@@ -29,7 +30,9 @@ impl Core {
         let old = std::mem::replace(&mut self.configuration, next);
         self.configured_at = now.wall;
         let estate = self.configuration.estate.clone();
+        let guard = self.guard.names(&old.estate);
         self.health = self.health.carried_over(&old.estate, &estate, now);
+        self.guard = Guard::from_names(&guard, &estate, &self.health, now);
         let kept: BTreeSet<&Arc<str>> = estate.targets.iter().map(|target| &target.key).collect();
         let forgotten: Vec<Arc<str>> = old.estate.targets.iter().map(|target| &target.key).filter(|key| !kept.contains(key)).cloned().collect();
         self.carry_learned(&old, forgotten);

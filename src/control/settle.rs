@@ -56,6 +56,7 @@ impl Core {
     pub fn settle_answers(&mut self, now: Now, effects: &mut Effects) {
         self.begin_serving(now);
         self.end_overrides(now, effects);
+        self.guard_advances(now, effects);
         while let Some((at, services)) = self.wakes.take_due(now.mono) {
             for service in services {
                 if let Some(state) = self.services.get_mut(service.index()).filter(|state| state.wake_at == Some(at)) {
@@ -130,7 +131,11 @@ impl Core {
         let apart: HashSet<ServiceId> = self.overrides.resolved.iter().filter_map(|limited| limited.services.as_ref()).flatten().copied().collect();
         let first_round = matches!(self.serving, Serving::FirstRound { .. });
         for (service, cause) in touched {
-            if matches!(cause, Cause::Health { .. }) && self.overrides.frozen.contains_key(&service) {
+            if cause <= Cause::Guard && self.overrides.frozen.contains_key(&service) {
+                continue;
+            }
+            if cause < Cause::Guard && self.guard.blind().is_some() {
+                self.put_off.touch(service, cause);
                 continue;
             }
             let Some(state) = self.services.get(service.index()) else { continue };
@@ -181,6 +186,7 @@ impl Core {
         let moved = from.map(|from| {
             let (trigger, took) = match cause {
                 Cause::Health { failing_since } => ("health", failing_since.map(|since| now.mono.saturating_sub(since))),
+                Cause::Guard => ("guard", None),
                 Cause::Config => ("config", None),
                 Cause::Operator => ("operator", None),
             };
@@ -289,7 +295,7 @@ impl Core {
         };
         let hold = self.wakes.first();
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
-        let next = [first_round, hold, self.overrides.next_end(), retry, self.serials.next_at()].into_iter().flatten().min();
+        let next = [first_round, hold, self.overrides.next_end(), self.guard.next_at(), retry, self.serials.next_at()].into_iter().flatten().min();
         if next != self.told_wake {
             self.told_wake = next;
             effects.push(Effect::WakeAt(next));

@@ -7,6 +7,8 @@
 //! pool prod: 10.0.0.1 10.0.0.2 2001:db8::1
 //! pool dr: a=10.1.0.1 b=10.1.0.2@1 c=10.1.0.3*5 region=west min_up=2 min_active=2
 //! pool sorry: 10.9.0.1 monitor=none            (or monitor=always)
+//! sentinel router: 192.0.2.1
+//! health window=30s blind_share=50
 //! policy europe: failover prod dr min_up=2
 //! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8
 //! ```
@@ -16,8 +18,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AllDown, Check, Choice, Endpoint, EndpointId, Estate, Failback, Monitor, MonitorId, PolicyForm, Pool, PoolId, Region, RegionId, Service, Share, Target,
-    TargetId, Thresholds, Watch, parse_duration,
+    AllDown, Check, Choice, Endpoint, EndpointId, Estate, Failback, Monitor, MonitorId, PolicyForm, Pool, PoolId, Region, RegionId, Sentinel, Service, Share,
+    Target, TargetId, Thresholds, Watch, parse_duration,
 };
 use crate::wire::Name;
 
@@ -73,6 +75,8 @@ impl Builder {
         match text.split_once(' ').unwrap_or((text, "")) {
             ("thresholds", rest) => self.thresholds(rest),
             ("pool", rest) => self.pool(rest),
+            ("sentinel", rest) => self.sentinel(rest),
+            ("health", rest) => self.guard(rest),
             ("policy", rest) => {
                 let (name, policy) = rest.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
                 self.estate.policies.push((name.into(), form(policy)));
@@ -113,6 +117,22 @@ impl Builder {
         self.estate.pools.push(Pool { name: name.into(), region, endpoints, min_up, min_active });
     }
 
+    fn sentinel(&mut self, text: &str) {
+        let (name, address) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
+        let target = self.target(address.parse().expect("an address"), None);
+        self.estate.sentinels.push(Sentinel { name: name.into(), target });
+    }
+
+    fn guard(&mut self, text: &str) {
+        for word in text.split_whitespace() {
+            match word.split_once('=') {
+                Some(("window", span)) => self.estate.guard.window = parse_duration(span).expect("window"),
+                Some(("blind_share", share)) => self.estate.guard.blind_share = share.parse().expect("per cent"),
+                _ => panic!("not a rule: {word}"),
+            }
+        }
+    }
+
     fn endpoint(&mut self, pool: PoolId, name: Option<&str>, word: &str, monitor: &str) -> EndpointId {
         let (word, weight) = word.split_once('*').map_or((word, 1), |(word, weight)| (word, weight.parse().expect("weight")));
         let (address, tier) = word.split_once('@').map_or((word, 0), |(word, tier)| (word, tier.parse().expect("tier")));
@@ -121,7 +141,7 @@ impl Builder {
         let watch = match monitor {
             "always" => Watch::Always,
             "none" => Watch::Nothing,
-            _ => Watch::Target(self.target(address, id)),
+            _ => Watch::Target(self.target(address, Some(id))),
         };
         let name: Arc<str> = name.map_or_else(|| address.to_string().into(), Into::into);
         self.estate.endpoints.push(Endpoint { name, pool, address, weight, tier, watch });
@@ -129,7 +149,7 @@ impl Builder {
     }
 
     /// One target per address, as in a real estate.
-    fn target(&mut self, address: std::net::IpAddr, endpoint: EndpointId) -> TargetId {
+    fn target(&mut self, address: std::net::IpAddr, endpoint: Option<EndpointId>) -> TargetId {
         if self.estate.monitors.is_empty() {
             let (interval, timeout) = (std::time::Duration::from_secs(10), std::time::Duration::from_secs(3));
             self.estate.monitors.push(Monitor { name: "gateway".into(), check: Check::Tcp { port: 80 }, interval, timeout, thresholds: self.thresholds });
@@ -140,7 +160,7 @@ impl Builder {
             self.estate.targets.push(Target { monitor: MonitorId(0), address, key: key.into(), endpoints: Vec::new() });
             self.estate.targets.len() - 1
         });
-        self.estate.targets[at].endpoints.push(endpoint);
+        self.estate.targets[at].endpoints.extend(endpoint);
         TargetId::at(at)
     }
 

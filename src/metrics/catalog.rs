@@ -43,6 +43,8 @@ catalog! {
     BUILD_INFO: Gauge "windrose_build_info" ["version" "revision" "rustc"] "Build information; the value is always 1.";
     NODE_INFO: Gauge "windrose_node_info" ["node"] "Name of this node; the value is always 1.";
     NODE_READY: Gauge "windrose_node_ready" [] "Whether this node answers its readiness probe with success.";
+    NODE_BLIND: Gauge "windrose_node_blind" [] "Whether this node can't judge health, so that decisions are frozen.";
+    SENTINEL_UP: Gauge "windrose_sentinel_up" ["sentinel"] "Whether a sentinel is up; when all are down, this node is blind.";
     PANICS: Counter "windrose_panics_total" [] "Panics that were contained: each is a bug, and cost one query, request or probe.";
     START_TIME: Gauge "windrose_start_time_seconds" [] "Unix time at which the server began serving.";
 
@@ -79,6 +81,7 @@ catalog! {
     POOL_UP_ENDPOINTS: Gauge "windrose_pool_up_endpoints" ["pool" "region"] "Endpoints of a pool that are up.";
     POOL_UP: Gauge "windrose_pool_up" ["pool" "region"] "Whether a pool has at least min_up endpoints up.";
     REGION_UP: Gauge "windrose_region_up" ["region"] "Whether every pool of a region is up.";
+    REGION_GUARDED: Gauge "windrose_region_guarded" ["region"] "Whether the blast guard holds a region that is down in the answers.";
     REGION_DRAINED: Gauge "windrose_region_drained" ["region"] "Whether a region is drained by an override.";
 
     SERVICE_SHARE: Gauge "windrose_service_share_ratio" ["service" "pool" "region" "kind"] "Share of a service's answers meant for a pool, 0 to 1. kind=\"desired\" is what was asked for, kind=\"effective\" is after health and overrides.";

@@ -19,7 +19,7 @@ use super::tracked::{OTHERS, Tracked};
 const FAILOVER_SECONDS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0];
 
 /// Kinds of event. Closed list: label values.
-const EVENTS: [&str; 11] = [
+const EVENTS: [&str; 15] = [
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
@@ -29,6 +29,10 @@ const EVENTS: [&str; 11] = [
     "override.changed",
     "config.reloaded",
     "config.failed",
+    "region.guarded",
+    "region.unguarded",
+    "node.blind",
+    "node.sees",
     "store.recovered",
     "store.lost",
 ];
@@ -135,6 +139,10 @@ impl Changes {
             Notice::TrafficUnusable { .. } => "traffic.unusable",
             Notice::Override { .. } => "override.changed",
             Notice::Reloaded { .. } => "config.reloaded",
+            Notice::Guarded { begins: true, .. } => "region.guarded",
+            Notice::Guarded { begins: false, .. } => "region.unguarded",
+            Notice::Blind { begins: true, .. } => "node.blind",
+            Notice::Blind { begins: false, .. } => "node.sees",
             Notice::Store { up: true, .. } => "store.recovered",
             Notice::Store { up: false, .. } => "store.lost",
         };

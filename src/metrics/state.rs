@@ -18,13 +18,19 @@ use super::series::{Series, flag};
 use super::tracked::Tracked;
 
 /// The `state` label of an endpoint. Closed list.
-const STATES: [&str; 6] = ["up", "down", "unknown", "drained", "force_up", "force_down"];
+const STATES: [&str; 7] = ["up", "down", "unknown", "guarded", "drained", "force_up", "force_down"];
 
 /// Everything that the core knows now.
 pub fn collect(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) {
     let up = endpoints_and_pools(core, out);
     regions(core, &up, out);
     services(core, tracked, &up, out);
+    out.push(Series::single(catalog::NODE_BLIND, flag(core.guard().blind().is_some())));
+    let mut sentinels = Series::new(catalog::SENTINEL_UP);
+    for sentinel in &core.estate().sentinels {
+        sentinels.push(&[&sentinel.name], flag(core.health().target(sentinel.target).state == State::Up));
+    }
+    out.push(sentinels);
     overrides(core, out);
     let overview = core.overview();
     let mut store = Series::new(catalog::STORE_UP);
@@ -87,6 +93,7 @@ fn state_word(view: &EndpointView<'_>) -> &'static str {
         Some(OverrideKind::ForceDown) => "force_down",
         _ if view.drained.is_some() => "drained",
         Some(_) => "force_up",
+        None if view.guarded => "guarded",
         None => view.observed.word(),
     }
 }
@@ -99,6 +106,7 @@ fn in_answers(core: &Core) -> HashSet<EndpointId> {
 fn regions(core: &Core, up: &HashMap<PoolId, bool>, out: &mut Vec<Series>) {
     let estate = core.estate();
     let mut region_up = Series::new(catalog::REGION_UP);
+    let mut region_guarded = Series::new(catalog::REGION_GUARDED);
     let mut region_drained = Series::new(catalog::REGION_DRAINED);
     // A drain for some services only leaves the region in use.
     let kept = core.overrides();
@@ -115,9 +123,10 @@ fn regions(core: &Core, up: &HashMap<PoolId, bool>, out: &mut Vec<Series>) {
         if !pools.is_empty() {
             region_up.push(&[name], flag(pools.iter().all(|up| *up)));
         }
+        region_guarded.push(&[name], flag(core.guard().delay(id).is_some()));
         region_drained.push(&[name], flag(drained.contains(name)));
     }
-    out.extend([region_up, region_drained]);
+    out.extend([region_up, region_guarded, region_drained]);
 }
 
 fn services(core: &Core, tracked: &Tracked, up: &HashMap<PoolId, bool>, out: &mut Vec<Series>) {

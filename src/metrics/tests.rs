@@ -192,7 +192,7 @@ impl Text {
 
 /// Everything has happened once.
 fn lively() -> World {
-    let mut world = World::new(ORDERS);
+    let mut world = World::new(&format!("{ORDERS}\nsentinel router: 192.0.2.1"));
     world.ask("orders.api.example.com", 100);
     world.turn("prod", State::Down);
     world.begin(OverrideWord::Drain, "region/dr", Some(Duration::from_secs(600)));

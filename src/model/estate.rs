@@ -8,7 +8,10 @@ use std::time::Duration;
 use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
-use super::{Choice, EndpointId, Family, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, ServiceId, TargetId};
+use super::{
+    Choice, EndpointId, Family, GuardRules, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, Sentinel, ServiceId,
+    TargetId,
+};
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +34,10 @@ pub struct Estate {
     pub keys: Vec<Arc<TsigKey>>,
     /// Secondaries by zone; only zones that have some.
     pub secondaries: Vec<(Name, Arc<[Secondary]>)>,
+    /// `[health]`
+    pub guard: GuardRules,
+    /// Targets that say only whether this node sees the network.
+    pub sentinels: Vec<Sentinel>,
 }
 
 /// A place where gateways run: what operators drain.
@@ -92,7 +99,7 @@ pub struct Target {
     pub address: IpAddr,
     /// Identity across reloads and restarts: monitor name, address and a stable hash of what is asked, `gateway@192.0.2.10#9f3c…`.
     pub key: Arc<str>,
-    /// The endpoints judged by it.
+    /// The endpoints judged by it; a sentinel may have none.
     pub endpoints: Vec<EndpointId>,
 }
 

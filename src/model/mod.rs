@@ -8,6 +8,7 @@
 
 mod answering;
 mod estate;
+mod guarding;
 mod ids;
 mod interner;
 mod monitor;
@@ -19,6 +20,7 @@ mod transfer;
 
 pub use answering::{AnswerSettings, CookieSecret, CookieSettings, RateLimit};
 pub use estate::{AllDown, Endpoint, Estate, Failback, Pool, Region, Resolver, Service, Target, Watch, did_you_mean};
+pub use guarding::{GuardRules, Sentinel};
 pub use ids::{EndpointId, Family, MonitorId, PoolId, RegionId, ServiceId, TargetId};
 pub use interner::Interner;
 pub use monitor::{Check, HttpCheck, Monitor, Scheme, Thresholds};

@@ -34,13 +34,19 @@ impl<'a> Effective<'a> {
         Self::new(facts, limited.then(find).flatten())
     }
 
-    /// The state that policy sees: an override's, else the observed one.
+    /// The state that policy sees: an override's, else the observed one unless the guard keeps it.
     pub(super) fn state(&self, endpoint: EndpointId) -> State {
         match self.forced(endpoint) {
             Some(forced) if forced.kind == OverrideKind::ForceDown => State::Down,
             Some(_) => State::Up,
+            None if self.is_kept(endpoint) => State::Up,
             None => self.facts.health.endpoint(self.facts.estate, endpoint),
         }
+    }
+
+    /// The guard keeps it: Up, although it turned. An override counts more.
+    pub(super) fn is_kept(&self, endpoint: EndpointId) -> bool {
+        self.facts.guard.keeps_any() && self.facts.guard.keeps(endpoint) && self.forced(endpoint).is_none()
     }
 
     /// The health override in force: the endpoint's beats the pool's beats the region's.

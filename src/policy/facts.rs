@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::health::HealthTable;
+use crate::health::{Guard, HealthTable};
 use crate::model::{EndpointId, Estate, Family, PoolId, RegionId, ServiceId};
 
 /// What is known: handed in whole, so that a decision depends on nothing else.
@@ -12,6 +12,8 @@ pub struct Facts<'a> {
     pub estate: &'a Estate,
     /// Observed health.
     pub health: &'a HealthTable,
+    /// Which endpoints that are observed Down are seen as they were, Up (SEMANTICS, 26 and 27).
+    pub guard: &'a Guard,
     /// Overrides in force whose target exists. Few; ordered by id.
     pub overrides: &'a [Override],
 }

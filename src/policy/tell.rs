@@ -177,6 +177,9 @@ fn endpoint_remark(effective: &Effective<'_>, endpoint: EndpointId) -> Option<St
                 });
                 remarks.push(failed.unwrap_or_else(|| "as stored before the start".to_string()));
                 remarks.push(format!("down since {}", target.since));
+                if effective.is_kept(endpoint) {
+                    remarks.push(kept_text(facts, item.pool));
+                }
             }
             (State::Up, Some(target)) if target.stale => remarks.push("up as stored before the start, not confirmed yet".to_string()),
             (State::Unknown, _) if item.watch == Watch::Nothing => remarks.push("not watched".to_string()),
@@ -188,6 +191,16 @@ fn endpoint_remark(effective: &Effective<'_>, endpoint: EndpointId) -> Option<St
         remarks.push(format!("drained by {}", drain.id));
     }
     (!remarks.is_empty()).then(|| format!("{}: {}", item.name, remarks.join(", ")))
+}
+
+/// Who keeps what is down.
+fn kept_text(facts: &super::Facts<'_>, pool: crate::model::PoolId) -> String {
+    if facts.guard.blind().is_some() {
+        return "seen as up, because this node is blind".to_string();
+    }
+    let delay = facts.guard.delay(facts.estate.pool(pool).region);
+    let until = delay.map(|delay| format!(" until {} at the latest", delay.until)).unwrap_or_default();
+    format!("held as up by the blast guard{until}")
 }
 
 /// `weighted: prod 80 %, dr 20 %`; a named policy below shows its own tree in brackets.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::health::testing::estate;
-use crate::health::{HealthTable, Outcome, ProbeReport, Reason, State};
+use crate::health::{Guard, HealthTable, Outcome, ProbeReport, Reason, State};
 use crate::model::{EndpointId, Estate, Family, Now, ServiceId, TargetId, Timestamp, Watch};
 
 use super::{Decision, Facts, FamilyDecision, Hold, Memory, Override, OverrideKind, OverrideTarget, Rung, Step, Verdict};
@@ -14,6 +14,8 @@ use super::{Decision, Facts, FamilyDecision, Hold, Memory, Override, OverrideKin
 pub(crate) struct World {
     pub(crate) estate: Estate,
     pub(crate) health: HealthTable,
+    /// Keeps nothing, unless a test feeds it.
+    pub(crate) guard: Guard,
     pub(crate) overrides: Vec<Override>,
     pub(crate) memories: Vec<Memory>,
     pub(crate) now: Now,
@@ -32,7 +34,8 @@ impl World {
         let now = Now { mono: Duration::from_secs(1000), wall: Timestamp(1_800_000_000_000) };
         let health = HealthTable::new(&estate, now);
         let memories = vec![Memory::default(); estate.services.len()];
-        Self { estate, health, overrides: Vec::new(), memories, now }
+        let guard = Guard::new(&estate, &health);
+        Self { estate, health, guard, overrides: Vec::new(), memories, now }
     }
 
     /// After a first round in which everything passed, and with every service decided once.
@@ -151,7 +154,7 @@ impl World {
     }
 
     pub(crate) fn facts(&self) -> Facts<'_> {
-        Facts { estate: &self.estate, health: &self.health, overrides: &self.overrides }
+        Facts { estate: &self.estate, health: &self.health, guard: &self.guard, overrides: &self.overrides }
     }
 
     /// What a service answers for A.

@@ -19,6 +19,8 @@ pub struct PoolView<'a> {
     pub observed: PoolObserved,
     /// The health override of the pool or its region.
     pub forced: Option<&'a Override>,
+    /// Some endpoint of it (of either family) is seen as Up by the guard although it is Down.
+    pub guarded: bool,
     /// Drained in effect: nothing undrained of it is up, but something drained may be, or the whole pool is drained.
     pub drained: bool,
     /// The drain of the pool or its region; `None` if it is drained endpoint by endpoint.
@@ -38,6 +40,7 @@ pub fn pool_view<'a>(facts: &Facts<'a>, service: Option<ServiceId>, pool: PoolId
         state: judged.state,
         observed: judged.observed,
         forced: effective.pool_forced(pool),
+        guarded: facts.guard.keeps_any() && facts.estate.pool(pool).endpoints.iter().any(|endpoint| effective.is_kept(*endpoint)),
         drained: drained_by.is_some() || judged.drained || judged.is_up_but_drained(),
         drained_by,
         serving,
@@ -55,6 +58,8 @@ pub struct EndpointView<'a> {
     pub stale: bool,
     /// The health override in force: its own, its pool's or its region's.
     pub forced: Option<&'a Override>,
+    /// Observed Down, but seen as Up by the blast guard, or because the node is blind.
+    pub guarded: bool,
     /// The drain in force.
     pub drained: Option<&'a Override>,
     /// It would answer if its pool were chosen now.
@@ -70,6 +75,7 @@ pub fn endpoint_view<'a>(facts: &Facts<'a>, service: Option<ServiceId>, endpoint
         observed: facts.health.endpoint(facts.estate, endpoint),
         stale: facts.health.target_of(facts.estate, endpoint).is_some_and(|target| target.stale),
         forced: effective.forced(endpoint),
+        guarded: effective.is_kept(endpoint),
         drained: effective.drained(endpoint),
         serving: pool_view(facts, service, item.pool, Family::of(item.address)).serving.contains(&endpoint),
     }

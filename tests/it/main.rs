@@ -13,6 +13,7 @@ mod differential;
 mod dns;
 mod fuzzed;
 mod gateway;
+mod guard;
 mod http;
 mod mutated;
 mod node;

@@ -39,6 +39,9 @@ endpoints = ["127.10.90.1"]
 [pool.dr]
 monitor = "gateway"
 endpoints = ["127.10.90.2"]
+[sentinel.dr]
+monitor = "gateway"
+address = "127.10.90.2"
 [service.orders]
 name = "orders.api.example.com"
 ttl = "2s"

@@ -17,12 +17,45 @@ pub struct Region {
     pub up: u32,
     /// Endpoints in all.
     pub of: u32,
+    /// The blast guard holds it: it is down, and is kept in the answers; `null`: it doesn't.
+    #[serde(default)]
+    pub guarded: Option<Guarded>,
     /// Drained for all services.
     pub drained: bool,
     /// Overrides on this region, `o-12`.
     pub overrides: Vec<String>,
     /// Services whose policy names one of its pools.
     pub services: Vec<String>,
+}
+
+/// A region that went down soon after another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guarded {
+    /// When it went down.
+    pub since: Time,
+    /// When it leaves the answers at the latest, unless the node is blind.
+    pub until: Time,
+    /// The region that went down before it.
+    pub after: String,
+    /// One sentence.
+    pub why: String,
+}
+
+/// `[sentinel.NAME]`: says only whether the node sees the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sentinel {
+    /// Its name.
+    pub name: String,
+    /// How it is probed.
+    pub monitor: String,
+    /// Where to.
+    pub address: String,
+    /// By probes.
+    pub state: State,
+    /// Since when.
+    pub since: Option<Time>,
+    /// What the last failed probe of this run said, while it is down.
+    pub message: Option<String>,
 }
 
 /// Endpoints that serve the same thing in one region.
@@ -34,6 +67,9 @@ pub struct Pool {
     pub region: String,
     /// Effective health.
     pub state: State,
+    /// Some endpoint is down and is seen as up, by the blast guard or because the node is blind.
+    #[serde(default)]
+    pub guarded: bool,
     /// Endpoints that must be up for the pool to be up.
     pub min_up: u32,
     /// Endpoints that should serve; `null`: as many as the first tier has.
@@ -75,6 +111,9 @@ pub struct Endpoint {
     pub monitor: Option<String>,
     /// Observed, forced and effective health.
     pub state: EndpointState,
+    /// Observed down, but seen as up, by the blast guard or because the node is blind.
+    #[serde(default)]
+    pub guarded: bool,
     /// The verdict was loaded from the store and is not yet confirmed.
     pub stale: bool,
     /// Drained for all services.

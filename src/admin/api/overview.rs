@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Override, Service, Time, Zone};
+use super::{Fault, Override, Sentinel, Service, Time, Zone};
 
 /// All that `windrose status` and a home page need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,12 @@ pub struct Overview {
     pub queries_per_second: Option<f64>,
     /// Does the store work?
     pub store: StoreStatus,
+    /// This node can't judge health: decisions are frozen; `null`: it can.
+    #[serde(default)]
+    pub blind: Option<Blind>,
+    /// What says whether this node sees the network, in file order.
+    #[serde(default)]
+    pub sentinels: Vec<Sentinel>,
     /// Zones that are served.
     pub zones: Vec<Zone>,
     /// Services in file order; the first thousand.
@@ -50,10 +56,19 @@ pub struct StoreStatus {
     pub why: Option<String>,
 }
 
+/// A node that can't judge health.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blind {
+    /// Since when.
+    pub since: Time,
+    /// One sentence.
+    pub why: String,
+}
+
 /// Something that a person should look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concern {
-    /// Stable word: `pool-down`, `service-down`, `traffic-unusable`, `store-down`, `drain-without-end`, `needs-restart`, `waiting-failback`.
+    /// Stable word: `pool-down`, `service-down`, `traffic-unusable`, `store-down`, `node-blind`, `region-guarded`, `drain-without-end`, `needs-restart`, `waiting-failback`.
     pub code: String,
     /// `critical`, `warning`, `info`.
     pub severity: String,

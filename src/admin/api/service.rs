@@ -38,6 +38,9 @@ pub struct ServicePool {
     pub region: String,
     /// Effective health: what the policy sees.
     pub state: State,
+    /// Some endpoint is down and is seen as up, by the blast guard or because the node is blind.
+    #[serde(default)]
+    pub guarded: bool,
     /// Loaded from the store and not yet confirmed by a probe.
     pub stale: bool,
     /// Endpoints that are up.
@@ -56,7 +59,7 @@ pub struct ServicePool {
     pub overrides: Vec<String>,
     /// Since when its state is so.
     pub since: Option<Time>,
-    /// Why it is not up: the worst endpoint's last failed probe.
+    /// Why it is not up, or would not be without the guard: the worst endpoint's last failed probe.
     pub cause: Option<Cause>,
 }
 

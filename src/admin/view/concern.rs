@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::admin::api;
 use crate::control::{Core, OverrideWord};
-use crate::model::{Now, duration_text};
+use crate::model::{Now, RegionId, duration_text};
 
 use super::estate::override_id;
 
@@ -21,6 +21,17 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
     if !overview.store.up {
         let why = overview.store.why.map(|why| format!(" ({why})")).unwrap_or_default();
         say("store-down", "critical", "store".into(), format!("the store can't be written{why}: DNS answers on, changes are refused"), None);
+    }
+    if let Some(why) = core.blind_because() {
+        let text = format!("this node is blind: {why}; decisions are frozen, answers go on");
+        say("node-blind", "critical", "node".into(), text, Some("windrose get endpoints".to_string()));
+    }
+    for id in (0..core.estate().regions.len()).map(RegionId::at) {
+        if let Some(delay) = core.guard().delay(id) {
+            let name = &core.estate().region(id).name;
+            let text = format!("{}, until {}", core.delay_text(id, delay), delay.until);
+            say("region-guarded", "warning", format!("region/{name}"), text, Some(format!("windrose describe region {name}")));
+        }
     }
     for service in services {
         let (name, traffic) = (&service.name, &service.traffic);

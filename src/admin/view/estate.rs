@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::admin::api;
 use crate::control::{Core, Override, OverrideTargetName, OverrideWord};
 use crate::health::{Outcome, ProbeReport, State};
-use crate::model::{EndpointId, Family, PoolId, RegionId, Timestamp, Watch};
+use crate::model::{EndpointId, Family, PoolId, RegionId, Sentinel, Timestamp, Watch};
 use crate::policy::{endpoint_view, pool_view};
 use crate::zone::Zone;
 
@@ -32,10 +32,47 @@ pub(in crate::admin) fn region(core: &Core, board: &Board, id: RegionId) -> api:
         pools: pools.iter().map(|pool| estate.pool(*pool).name.to_string()).collect(),
         up: counts.0,
         of: counts.1,
+        guarded: guarded(core, id),
         drained: overrides.iter().any(|kept| kept.record.kind == OverrideWord::Drain && kept.record.services.is_empty()),
         overrides: overrides.iter().map(override_id).collect(),
         services: names(services),
     }
+}
+
+fn guarded(core: &Core, region: RegionId) -> Option<api::Guarded> {
+    core.guard().delay(region).map(|delay| api::Guarded {
+        since: delay.since.into(),
+        until: delay.until.into(),
+        after: core.estate().region(delay.after).name.to_string(),
+        why: core.delay_text(region, delay),
+    })
+}
+
+/// Why and since when this node can't judge.
+pub(in crate::admin) fn blind(core: &Core) -> Option<api::Blind> {
+    let (blind, why) = core.guard().blind().zip(core.blind_because())?;
+    Some(api::Blind { since: blind.since.into(), why })
+}
+
+/// All sentinels.
+pub(in crate::admin) fn sentinels(core: &Core) -> Vec<api::Sentinel> {
+    let estate = core.estate();
+    let sentinel = |sentinel: &Sentinel| {
+        let (target, health) = (estate.target(sentinel.target), core.health().target(sentinel.target));
+        let message = health.last_failed.as_ref().filter(|_| health.state == State::Down).and_then(|report| match &report.outcome {
+            Outcome::Fail { message, .. } => Some(message.clone()),
+            Outcome::Pass => None,
+        });
+        api::Sentinel {
+            name: sentinel.name.to_string(),
+            monitor: estate.monitor(target.monitor).name.clone(),
+            address: target.address.to_string(),
+            state: health.state.into(),
+            since: known_time(health.since),
+            message,
+        }
+    };
+    estate.sentinels.iter().map(sentinel).collect()
 }
 
 /// One pool, by the overrides that count for all services.
@@ -54,6 +91,7 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
         name: pool.name.to_string(),
         region: region.to_string(),
         state: view.state.into(),
+        guarded: view.guarded,
         min_up: pool.min_up,
         min_active: pool.min_active,
         up,
@@ -99,6 +137,7 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         tier: endpoint.tier,
         monitor,
         state: api::EndpointState { observed: view.observed.into(), forced: view.forced.map(|_| view.state.into()), effective: view.state.into() },
+        guarded: view.guarded,
         stale: view.stale,
         drained: view.drained.is_some(),
         held_by: names(board.held.get(&endpoint.pool).into_iter().flatten()),

@@ -152,6 +152,7 @@ fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> ap
         pool: pool.name.to_string(),
         region: region.to_string(),
         state: seen.state.into(),
+        guarded: seen.guarded,
         stale: endpoints.iter().any(|endpoint| endpoint.stale),
         up: u32::try_from(up).unwrap_or(u32::MAX),
         of: u32::try_from(endpoints.len()).unwrap_or(u32::MAX),
@@ -161,7 +162,7 @@ fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> ap
         rung: leaves.iter().find(|leaf| leaf.pools.contains(&id)).map(|leaf| leaf.rung.word().to_string()),
         overrides: overrides.into_iter().map(|(_, id)| id).collect(),
         since: since(core, id, family, seen.state),
-        cause: if seen.state == State::Up { None } else { cause(core, id, family) },
+        cause: if seen.state == State::Up && !seen.guarded { None } else { cause(core, id, family) },
     }
 }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::answer::Handled;
 
 const ZONE: &str = "example 3600 SOA ns.example h.example 1 2 3 4 60
     example 3600 NS ns.example
@@ -28,9 +29,11 @@ thread_local! {
 fn check(packet: &[u8], transport_tcp: bool) {
     WORLD.with_borrow_mut(|world| {
         let asked = if transport_tcp { tcp() } else { udp() };
-        let Ok(response) = world.handle(packet, asked) else {
-            assert!(packet.len() < 12 || packet[2] & 0x80 != 0);
-            return;
+        let response = match world.handle(packet, asked) {
+            Ok(response) => response,
+            // One of the mutations makes a TSIG record.
+            Err(Handled::Slow(_)) => return,
+            Err(_) => return assert!(packet.len() < 12 || packet[2] & 0x80 != 0),
         };
         assert_eq!(response[..2], packet[..2]);
         let text = text(&response);

@@ -232,7 +232,7 @@ impl Maker<'_> {
 }
 
 /// Addresses that no client can connect to.
-fn never_answered(address: IpAddr) -> Option<&'static str> {
+pub(super) fn never_answered(address: IpAddr) -> Option<&'static str> {
     match address {
         _ if address.is_unspecified() => Some("is no host's address"),
         _ if address.is_multicast() => Some("is a multicast address"),

@@ -77,7 +77,9 @@ fn nevers(world: &World, what: &str) {
                     let overrides = world.core.overrides_on(*endpoint);
                     let forced = |kind| overrides.iter().any(|kept| kept.record.kind == kind);
                     let own = overrides.iter().find(|kept| matches!(kept.record.target, OverrideTargetName::Endpoint(..)));
-                    let down = matches!(of.watch, Watch::Target(target) if world.core.health().target(target).state == State::Down);
+                    // What the guard keeps is seen as it was (SEMANTICS, 26 and 27).
+                    let kept = world.core.guard().keeps(*endpoint);
+                    let down = !kept && matches!(of.watch, Watch::Target(target) if world.core.health().target(target).state == State::Down);
                     if leaf.rung != Rung::AllDown && !forced(OverrideWord::ForceUp) {
                         assert!(!down, "{what}: {} answers {}, which is down", view.service.name, of.address);
                     }
