@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::problem::{Route, Sink};
-use super::read::{Failback, Key, Named, OneOrMany, Policy, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown};
+use super::read::{Failback, Key, Named, OneOrMany, Policy, PortOrYes, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown};
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
 macro_rules! table {
@@ -165,12 +165,21 @@ table! {
     Monitor {
         url: String,
         tcp: i64,
+        tls: PortOrYes,
         always: String,
+        send: String,
+        expect: String,
         body: String,
         status: OneOrMany<StatusRange>,
         headers: Named<String>,
         host: String,
         sni: String,
+        verify: String,
+        ca: String,
+        cert: String,
+        key: String,
+        expires_within: Duration,
+        expiry_down: bool,
         interval: Duration,
         timeout: Duration,
         down_after: i64,

@@ -276,6 +276,25 @@ impl Read for StatusRange {
     }
 }
 
+/// `tls = 443`, or `tls = true` beside a kind that has a port already.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PortOrYes {
+    /// A port.
+    Port(i64),
+    /// Whether TLS is spoken.
+    #[allow(dead_code, reason = "read by the kinds that have a port of their own")]
+    Yes(bool),
+}
+
+impl Read for PortOrYes {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Boolean(yes) => Some(PortOrYes::Yes(*yes)),
+            _ => i64::read(value, at, sink).map(PortOrYes::Port),
+        }
+    }
+}
+
 /// `"manual"` or a time.
 #[derive(Clone, Debug)]
 pub(super) struct Failback(pub crate::model::Failback);

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use crate::model::{Check, HttpCheck, Monitor, Scheme, Thresholds};
+use crate::model::{Check, HttpCheck, Monitor, Scheme, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify};
 
 /// `gateway@192.0.2.10#9f3c52aa01b7d64e`.
 pub(super) fn target_key(monitor: &Monitor, address: IpAddr) -> String {
@@ -22,25 +22,55 @@ fn fnv1a(octets: &[u8]) -> u64 {
 /// Everything that makes an outcome or a verdict, without the name: monitors that agree in it share their targets.
 pub(super) fn definition(monitor: &Monitor) -> String {
     let Monitor { name: _, check, interval, timeout, thresholds: Thresholds { down_after, ok_after, up_after } } = monitor;
-    format!("{} interval={} timeout={} {down_after} {ok_after} {up_after}", question(check), interval.as_nanos(), timeout.as_nanos())
+    let warned = check.tls().and_then(|tls| tls.expires_within).map_or(String::new(), |within| format!(" warned={}", within.as_secs()));
+    format!("{}{warned} interval={} timeout={} {down_after} {ok_after} {up_after}", question(check), interval.as_nanos(), timeout.as_nanos())
 }
 
 /// What a probe asks and expects. Texts carry their length, so that no two look the same.
 fn question(check: &Check) -> String {
     match check {
         Check::Always => "always".to_string(),
-        Check::Tcp { port } => format!("tcp {port}"),
-        Check::Http(HttpCheck { scheme, port, path, host, sni, headers, status, body }) => {
+        Check::Tcp(TcpCheck { port, send, expect }) => {
+            // A connection alone is written as it always was: what is stored under it stays found.
+            let said = |word: &str, said: &Option<String>| said.as_ref().map_or(String::new(), |said| format!(" {word}={}", quoted(said)));
+            format!("tcp {port}{}{}", said("send", send), said("expect", expect))
+        }
+        Check::Tls(TlsCheck { port, tls }) => format!("tls {port} sni={}{}", text(&tls.sni), terms(tls)),
+        Check::Http(HttpCheck { scheme, port, path, host, headers, status, body, tls }) => {
             let scheme = match scheme {
                 Scheme::Http => "http",
                 Scheme::Https => "https",
             };
-            let text = |text: &Option<String>| text.as_ref().map_or("-".to_string(), |text| quoted(text));
             let headers: String = headers.iter().map(|(name, value)| format!("{}:{},", quoted(name), quoted(value))).collect();
             let status: String = status.iter().map(|range: &RangeInclusive<u16>| format!("{}-{},", range.start(), range.end())).collect();
-            format!("{scheme} {port} {} host={} sni={} headers={headers} status={status} body={}", quoted(path), text(host), text(sni), text(body))
+            let (path, terms) = (quoted(path), terms(tls));
+            format!("{scheme} {port} {path} host={} sni={} headers={headers} status={status} body={}{terms}", text(host), text(&tls.sni), text(body))
         }
     }
+}
+
+/// What is asked of a certificate, beside the name; nothing if only what was always asked. Files count by their names: who replaces an authority
+/// that ends, or a client certificate, keeps the verdict. When a certificate's end is warned of is no part of it; when it fails the probe, it is.
+fn terms(TlsTerms { sni: _, verify, ca, identity, expires_within, expiry_down }: &TlsTerms) -> String {
+    let mut terms = String::new();
+    if *verify != Verify::Full {
+        terms.push_str(&format!(" verify={}", verify.word()));
+    }
+    if let Some(ca) = ca {
+        terms.push_str(&format!(" ca={}", quoted(&ca.file)));
+    }
+    if let Some(identity) = identity {
+        terms.push_str(&format!(" cert={} key={}", quoted(&identity.cert), quoted(&identity.key)));
+    }
+    if let Some(within) = expires_within.filter(|_| *expiry_down) {
+        terms.push_str(&format!(" lasts={}", within.as_secs()));
+    }
+    terms
+}
+
+/// Length and text, or `-`.
+fn text(text: &Option<String>) -> String {
+    text.as_ref().map_or("-".to_string(), |text| quoted(text))
 }
 
 /// Length and text: `5:hello`.
@@ -69,10 +99,10 @@ mod tests {
             port: 8080,
             path: "/healthcheck".to_string(),
             host: None,
-            sni: None,
             headers: vec![("X-A".to_string(), "b".to_string())],
             status: vec![200..=299],
             body: Some("<status>ok</status>".to_string()),
+            tls: TlsTerms::default(),
         };
         let monitor = Monitor {
             name: "gateway".to_string(),
@@ -90,7 +120,7 @@ mod tests {
         let tuned = Monitor { interval: Duration::from_secs(9), thresholds: Thresholds { down_after: 2, ..Thresholds::default() }, ..monitor.clone() };
         assert_eq!(target_key(&tuned, "192.0.2.10".parse().unwrap()), key, "tuning keeps the verdict");
         assert_ne!(definition(&tuned), definition(&monitor), "but it is not the same monitor");
-        let other = Monitor { check: Check::Tcp { port: 8080 }, ..monitor };
+        let other = Monitor { check: Check::Tcp(TcpCheck::connect(8080)), ..monitor };
         assert_ne!(target_key(&other, "192.0.2.10".parse().unwrap()), key);
     }
 }

@@ -132,7 +132,13 @@ impl Builder {
     fn target(&mut self, address: std::net::IpAddr, endpoint: EndpointId) -> TargetId {
         if self.estate.monitors.is_empty() {
             let (interval, timeout) = (std::time::Duration::from_secs(10), std::time::Duration::from_secs(3));
-            self.estate.monitors.push(Monitor { name: "gateway".into(), check: Check::Tcp { port: 80 }, interval, timeout, thresholds: self.thresholds });
+            self.estate.monitors.push(Monitor {
+                name: "gateway".into(),
+                check: Check::Tcp(crate::model::TcpCheck::connect(80)),
+                interval,
+                timeout,
+                thresholds: self.thresholds,
+            });
         }
         let key = format!("gateway@{address}#0");
         let found = self.estate.targets.iter().position(|target| *target.key == *key);

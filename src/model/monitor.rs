@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::TlsTerms;
+
 /// A simple check and how often it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Monitor {
@@ -30,13 +32,60 @@ impl Monitor {
 pub enum Check {
     /// No probe: the endpoint counts as up.
     Always,
-    /// A TCP connection is accepted on this port.
-    Tcp {
-        /// Port of the endpoint's address.
-        port: u16,
-    },
-    /// An HTTP/1.1 exchange.
+    /// A TCP connection is accepted, and perhaps a few words are exchanged.
+    Tcp(TcpCheck),
+    /// A TLS handshake.
+    Tls(TlsCheck),
+    /// An HTTP exchange.
     Http(HttpCheck),
+}
+
+impl Check {
+    /// How TLS is spoken, if it is.
+    pub fn tls(&self) -> Option<&TlsTerms> {
+        match self {
+            Check::Tls(check) => Some(&check.tls),
+            Check::Http(check) => (check.scheme == Scheme::Https).then_some(&check.tls),
+            Check::Always | Check::Tcp(_) => None,
+        }
+    }
+
+    /// Port to connect to, unless the endpoint has its own.
+    pub fn port(&self) -> u16 {
+        match self {
+            Check::Always => 0,
+            Check::Tcp(check) => check.port,
+            Check::Tls(check) => check.port,
+            Check::Http(check) => check.port,
+        }
+    }
+}
+
+/// A TCP connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TcpCheck {
+    /// Port to connect to.
+    pub port: u16,
+    /// Sent when the connection stands.
+    pub send: Option<String>,
+    /// Text that the first 4 KiB of what the peer says must contain.
+    pub expect: Option<String>,
+}
+
+impl TcpCheck {
+    /// A connection and nothing else.
+    pub fn connect(port: u16) -> Self {
+        Self { port, send: None, expect: None }
+    }
+}
+
+/// A TLS handshake and nothing after it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TlsCheck {
+    /// Port to connect to.
+    pub port: u16,
+    /// What is asked of the peer.
+    pub tls: TlsTerms,
 }
 
 /// `http://` or `https://`.
@@ -44,7 +93,7 @@ pub enum Check {
 pub enum Scheme {
     /// Plain.
     Http,
-    /// TLS, certificate verified against the system's trust store.
+    /// TLS.
     Https,
 }
 
@@ -59,14 +108,14 @@ pub struct HttpCheck {
     pub path: String,
     /// `Host` header; `None`: the endpoint's address (with the port unless it is the scheme's own).
     pub host: Option<String>,
-    /// TLS server name that is sent and verified; `None`: `host`, else the endpoint's address.
-    pub sni: Option<String>,
     /// Further request headers, name and value.
     pub headers: Vec<(String, String)>,
     /// Status codes that pass.
     pub status: Vec<RangeInclusive<u16>>,
     /// Text that the first 64 KiB of the body must contain.
     pub body: Option<String>,
+    /// How TLS is spoken, with [`Scheme::Https`].
+    pub tls: TlsTerms,
 }
 
 /// How many outcomes it takes (SEMANTICS, 12).

@@ -11,27 +11,21 @@ use crate::health::{Outcome, ProbeReport};
 use crate::model::{Check, Monitor, Timestamp};
 
 use super::fail::Failure;
-use super::tls::{Session, Tls};
+use super::tls::{self, Session, Tls};
 use super::trace::Trace;
 use super::{http, tcp};
 
 /// Probes `address` once. Ends `monitor.timeout` after its start at the latest.
 pub async fn attempt(monitor: &Monitor, address: IpAddr, tls: &Tls, session: &Arc<Session>) -> ProbeReport {
     let mut trace = Trace::start();
-    let peer = SocketAddr::new(
-        address,
-        match &monitor.check {
-            Check::Always => 0,
-            Check::Tcp { port } => *port,
-            Check::Http(check) => check.port,
-        },
-    );
+    let peer = SocketAddr::new(address, monitor.check.port());
     let deadline = trace.started() + monitor.timeout;
     let checked = timeout_at(deadline.into(), async {
         match &monitor.check {
             // Such endpoints have no target (`Watch::Always`); if one had, it would be as up as they are.
             Check::Always => Ok(()),
-            Check::Tcp { .. } => tcp::check(peer, &mut trace).await,
+            Check::Tcp(check) => tcp::check(check, peer, &mut trace).await,
+            Check::Tls(check) => tls::check(check, peer, tls, session, &mut trace).await,
             Check::Http(check) => http::check(check, peer, tls, session, &mut trace).await,
         }
     })
@@ -45,7 +39,7 @@ pub async fn attempt(monitor: &Monitor, address: IpAddr, tls: &Tls, session: &Ar
         }
     };
     let (took, phases) = trace.times();
-    ProbeReport { outcome, at: wall_clock(), took, phases, status: trace.status, certificate_expires: trace.certificate_expires }
+    ProbeReport { outcome, at: wall_clock(), took, phases, status: trace.status, certificate_expires: trace.certificate_expires, warning: trace.warning }
 }
 
 /// The wall clock's now.

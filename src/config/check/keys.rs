@@ -141,13 +141,13 @@ fn read_secret(file: &Path) -> Result<String, String> {
 
 /// Whether everybody on this host may read a file.
 #[cfg(unix)]
-fn is_public(file: &Path) -> bool {
+pub(super) fn is_public(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
 }
 
 #[cfg(not(unix))]
-fn is_public(_file: &Path) -> bool {
+pub(super) fn is_public(_file: &Path) -> bool {
     false
 }
 
