@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::problem::{Route, Sink};
-use super::read::{Failback, Key, Named, OneOrMany, Policy, PortOrYes, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown};
+use super::read::{Failback, HeaderValue, Key, Named, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown};
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
 macro_rules! table {
@@ -169,9 +169,13 @@ table! {
         always: String,
         send: String,
         expect: String,
+        method: String,
+        user_agent: String,
         body: String,
+        body_regex: String,
+        json: OneOrMany<String>,
         status: OneOrMany<StatusRange>,
-        headers: Named<String>,
+        headers: Named<HeaderValue>,
         host: String,
         sni: String,
         verify: String,
@@ -180,6 +184,7 @@ table! {
         key: String,
         expires_within: Duration,
         expiry_down: bool,
+        source: OneOrMany<IpAddr>,
         interval: Duration,
         timeout: Duration,
         down_after: i64,
@@ -204,6 +209,7 @@ table! {
     EndpointTable {
         name: String,
         address: IpAddr,
+        connect: Reach,
         weight: i64,
         tier: i64,
     } later NONE

@@ -4,14 +4,15 @@
 //!
 //! The hash is written here, over a text written here: neither may change with a compiler or a library, because verdicts are stored under it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use crate::model::{Check, HttpCheck, Monitor, Scheme, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify};
+use crate::model::{Check, Header, HttpCheck, Method, Monitor, Scheme, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify};
 
-/// `gateway@192.0.2.10#9f3c52aa01b7d64e`.
-pub(super) fn target_key(monitor: &Monitor, address: IpAddr) -> String {
-    format!("{}@{address}#{:016x}", monitor.name, fnv1a(question(&monitor.check).as_bytes()))
+/// `gateway@192.0.2.10#9f3c52aa01b7d64e`, or `gateway@10.0.0.1:9000#…` if the endpoint has a port of its own for probes.
+pub(super) fn target_key(monitor: &Monitor, address: IpAddr, port: Option<u16>) -> String {
+    let reached = port.map_or_else(|| address.to_string(), |port| SocketAddr::new(address, port).to_string());
+    format!("{}@{reached}#{:016x}", monitor.name, fnv1a(question(&monitor.check).as_bytes()))
 }
 
 /// FNV-1a, 64 bits.
@@ -21,9 +22,11 @@ fn fnv1a(octets: &[u8]) -> u64 {
 
 /// Everything that makes an outcome or a verdict, without the name: monitors that agree in it share their targets.
 pub(super) fn definition(monitor: &Monitor) -> String {
-    let Monitor { name: _, check, interval, timeout, thresholds: Thresholds { down_after, ok_after, up_after } } = monitor;
+    let Monitor { name: _, check, source, interval, timeout, thresholds: Thresholds { down_after, ok_after, up_after } } = monitor;
     let warned = check.tls().and_then(|tls| tls.expires_within).map_or(String::new(), |within| format!(" warned={}", within.as_secs()));
-    format!("{}{warned} interval={} timeout={} {down_after} {ok_after} {up_after}", question(check), interval.as_nanos(), timeout.as_nanos())
+    let from = |address: Option<IpAddr>| address.map_or(String::new(), |address| format!(" from={address}"));
+    let from = from(source.v4.map(IpAddr::V4)) + &from(source.v6.map(IpAddr::V6));
+    format!("{}{warned}{from} interval={} timeout={} {down_after} {ok_after} {up_after}", question(check), interval.as_nanos(), timeout.as_nanos())
 }
 
 /// What a probe asks and expects. Texts carry their length, so that no two look the same.
@@ -36,15 +39,26 @@ fn question(check: &Check) -> String {
             format!("tcp {port}{}{}", said("send", send), said("expect", expect))
         }
         Check::Tls(TlsCheck { port, tls }) => format!("tls {port} sni={}{}", text(&tls.sni), terms(tls)),
-        Check::Http(HttpCheck { scheme, port, path, host, headers, status, body, tls }) => {
+        Check::Http(HttpCheck { scheme, port, method, body_regex, json, path, host, headers, status, body, tls }) => {
             let scheme = match scheme {
                 Scheme::Http => "http",
                 Scheme::Https => "https",
             };
-            let headers: String = headers.iter().map(|(name, value)| format!("{}:{},", quoted(name), quoted(value))).collect();
+            let headers: String = headers.iter().map(header).collect();
             let status: String = status.iter().map(|range: &RangeInclusive<u16>| format!("{}-{},", range.start(), range.end())).collect();
             let (path, terms) = (quoted(path), terms(tls));
-            format!("{scheme} {port} {path} host={} sni={} headers={headers} status={status} body={}{terms}", text(host), text(&tls.sni), text(body))
+            // What came later is written only where it is used, so that older keys stay found.
+            let mut more = String::new();
+            if *method != Method::Get {
+                more.push_str(&format!(" method={}", method.word()));
+            }
+            if let Some(pattern) = body_regex {
+                more.push_str(&format!(" regex={}", quoted(pattern.text())));
+            }
+            for test in json {
+                more.push_str(&format!(" json={}", quoted(&test.to_string())));
+            }
+            format!("{scheme} {port} {path} host={} sni={} headers={headers} status={status} body={}{terms}{more}", text(host), text(&tls.sni), text(body))
         }
     }
 }
@@ -66,6 +80,14 @@ fn terms(TlsTerms { sni: _, verify, ca, identity, expires_within, expiry_down }:
         terms.push_str(&format!(" lasts={}", within.as_secs()));
     }
     terms
+}
+
+/// A value from a file counts by the file's name: who renews a token keeps the verdict, and nothing stored depends on a secret that lay in a file.
+fn header(Header { name, value, file }: &Header) -> String {
+    match file {
+        None => format!("{}:{},", quoted(name), quoted(value.expose())),
+        Some(file) => format!("{}:file={},", quoted(name), quoted(file)),
+    }
 }
 
 /// Length and text, or `-`.
@@ -95,32 +117,28 @@ mod tests {
     #[test]
     fn the_key_of_a_definition_never_changes() {
         let http = HttpCheck {
-            scheme: Scheme::Http,
-            port: 8080,
-            path: "/healthcheck".to_string(),
-            host: None,
-            headers: vec![("X-A".to_string(), "b".to_string())],
-            status: vec![200..=299],
+            headers: vec![Header { name: "X-A".to_string(), value: crate::model::Secret::new("b".to_string()), file: None }],
             body: Some("<status>ok</status>".to_string()),
-            tls: TlsTerms::default(),
+            ..HttpCheck::get(Scheme::Http, 8080, "/healthcheck")
         };
         let monitor = Monitor {
             name: "gateway".to_string(),
             check: Check::Http(http),
+            source: Default::default(),
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(3),
             thresholds: Thresholds::default(),
         };
-        let key = target_key(&monitor, "192.0.2.10".parse().unwrap());
+        let key = target_key(&monitor, "192.0.2.10".parse().unwrap(), None);
         assert_eq!(
             definition(&monitor),
             "http 8080 12:/healthcheck host=- sni=- headers=3:X-A:1:b, status=200-299, body=19:<status>ok</status> interval=10000000000 timeout=3000000000 3 5 5"
         );
         assert_eq!(key, format!("gateway@192.0.2.10#{:016x}", fnv1a(question(&monitor.check).as_bytes())));
         let tuned = Monitor { interval: Duration::from_secs(9), thresholds: Thresholds { down_after: 2, ..Thresholds::default() }, ..monitor.clone() };
-        assert_eq!(target_key(&tuned, "192.0.2.10".parse().unwrap()), key, "tuning keeps the verdict");
+        assert_eq!(target_key(&tuned, "192.0.2.10".parse().unwrap(), None), key, "tuning keeps the verdict");
         assert_ne!(definition(&tuned), definition(&monitor), "but it is not the same monitor");
         let other = Monitor { check: Check::Tcp(TcpCheck::connect(8080)), ..monitor };
-        assert_ne!(target_key(&other, "192.0.2.10".parse().unwrap()), key);
+        assert_ne!(target_key(&other, "192.0.2.10".parse().unwrap(), None), key);
     }
 }

@@ -173,6 +173,32 @@ fn every_problem_is_told_with_its_place() {
         (monitor("always = 'down'"), 2, 10, "monitor.m.always", "`down` is not a state that can be set"),
         (monitor("tcp = 0"), 2, 7, "monitor.m.tcp", "0 is out of range"),
         (monitor("tcp = 1\nbody = 'x'"), 3, 8, "monitor.m.body", "`body` means nothing beside `tcp`"),
+        (monitor("url = 'http://x'\nmethod = 'GTE'"), 3, 10, "monitor.m.method", "`GTE` is not a method that probes use"),
+        (monitor("url = 'http://x'\nmethod = 'HEAD'\njson = '$.a == 1'"), 4, 8, "monitor.m.json", "`json` means nothing beside `HEAD`"),
+        (monitor("url = 'http://x'\nbody_regex = 'a(b'"), 3, 14, "monitor.m.body_regex", "unclosed group"),
+        (monitor("url = 'http://x'\nbody_regex = 'a(?=b)'"), 3, 14, "monitor.m.body_regex", "look-around"),
+        (monitor("url = 'http://x'\nbody_regex = '\\w{9}{9}{9}{9}'"), 3, 14, "monitor.m.body_regex", "the pattern is too large"),
+        (monitor("url = 'http://x'\njson = ['$.a == 1', '$.a = 1']"), 3, 21, "monitor.m.json", "expected ==, !=, <, <=, > or >= before `= 1`"),
+        (monitor("url = 'http://x'\nuser_agent = 'a'\nheaders = { user-agent = 'b' }"), 4, 13, "monitor.m.headers.user-agent", "this header stands twice"),
+        (monitor("url = 'http://x'\nheaders = { A = { fil = 'x' } }"), 3, 19, "monitor.m.headers.A.fil", "unknown key"),
+        (monitor("url = 'http://x'\nheaders = { A = { file = 'nowhere' } }"), 3, 26, "monitor.m.headers.A", "`nowhere` can't be read"),
+        (monitor("tcp = 1\nsource = ['192.0.2.1', '192.0.2.2']"), 3, 24, "monitor.m.source", "`192.0.2.2` is the second IPv4 address"),
+        (monitor("tcp = 1\nsource = '::'"), 3, 10, "monitor.m.source", "`::` is no address of a host"),
+        (monitor("always = 'up'\nsource = '192.0.2.1'"), 3, 10, "monitor.m.source", "`source` means nothing beside `always`"),
+        (
+            pool("monitor = 'm'\nendpoints = [{ address = '192.0.2.3', connect = 'gw:80' }]"),
+            after + 2,
+            49,
+            "pool.p.endpoints[0].connect",
+            "not an IP address, with or without a port",
+        ),
+        (
+            pool("monitor = 'm'\nendpoints = [{ address = '192.0.2.3', connect = '0.0.0.0:1' }]"),
+            after + 2,
+            49,
+            "pool.p.endpoints[0].connect",
+            "`0.0.0.0` is no host's address",
+        ),
         (monitor("tcp = 1\nsend = ''"), 3, 8, "monitor.m.send", "nothing is no text"),
         (monitor("tcp = 1\nexpct = 'x'"), 3, 1, "monitor.m.expct", "unknown key"),
         (monitor("tcp = 1\nverify = 'none'"), 3, 10, "monitor.m.verify", "`verify` means nothing beside `tcp`"),
@@ -443,7 +469,7 @@ fn monitors_are_what_the_file_says() {
     assert_eq!((http.port, &*http.path), (8443, "/x?y"));
     assert_eq!((http.host.as_deref(), http.tls.sni.as_deref()), (Some("api.example.com:8443"), Some("api.example.com")));
     assert_eq!(http.status, [204..=204, 300..=302]);
-    assert_eq!(http.headers, [("X-A".to_string(), "b".to_string())]);
+    assert_eq!(http.headers.iter().map(|header| (&*header.name, &**header.value.expose())).collect::<Vec<_>>(), [("X-A", "b")]);
     assert_eq!((a.detection(), a.thresholds.down_after, a.thresholds.up_after), (Duration::from_millis(2500), 2, 5));
     let Check::Http(http) = &b.check else { panic!() };
     assert_eq!((http.host.as_deref(), http.tls.sni.as_deref(), http.port), (Some("h.example.com:444"), Some("h.example.com"), 443));

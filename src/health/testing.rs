@@ -135,6 +135,7 @@ impl Builder {
             self.estate.monitors.push(Monitor {
                 name: "gateway".into(),
                 check: Check::Tcp(crate::model::TcpCheck::connect(80)),
+                source: Default::default(),
                 interval,
                 timeout,
                 thresholds: self.thresholds,
@@ -143,7 +144,7 @@ impl Builder {
         let key = format!("gateway@{address}#0");
         let found = self.estate.targets.iter().position(|target| *target.key == *key);
         let at = found.unwrap_or_else(|| {
-            self.estate.targets.push(Target { monitor: MonitorId(0), address, key: key.into(), endpoints: Vec::new() });
+            self.estate.targets.push(Target { monitor: MonitorId(0), address, port: None, key: key.into(), endpoints: Vec::new() });
             self.estate.targets.len() - 1
         });
         self.estate.targets[at].endpoints.push(endpoint);

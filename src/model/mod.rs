@@ -8,8 +8,10 @@
 
 mod answering;
 mod estate;
+mod http_check;
 mod ids;
 mod interner;
+mod json_test;
 mod monitor;
 mod names;
 mod policy;
@@ -21,9 +23,11 @@ mod transfer;
 
 pub use answering::{AnswerSettings, CookieSecret, CookieSettings, RateLimit};
 pub use estate::{AllDown, Endpoint, Estate, Failback, Pool, Region, Resolver, Service, Target, Watch, did_you_mean};
+pub use http_check::{Header, HttpCheck, Method, Pattern, Scheme};
 pub use ids::{EndpointId, Family, MonitorId, PoolId, RegionId, ServiceId, TargetId};
 pub use interner::Interner;
-pub use monitor::{Check, HttpCheck, Monitor, Scheme, TcpCheck, Thresholds, TlsCheck};
+pub use json_test::{JsonTest, Op, Step};
+pub use monitor::{Check, Monitor, Sources, TcpCheck, Thresholds, TlsCheck};
 pub use names::Names;
 pub use policy::{Choice, Node, PolicyForm, ResolveError, Share};
 pub use secret::Secret;

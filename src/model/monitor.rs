@@ -1,9 +1,9 @@
 //! What a check is: definition only. Running it is the `probe` room's, judging it the `health` room's.
 
-use std::ops::RangeInclusive;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::TlsTerms;
+use super::{HttpCheck, Scheme, TlsTerms};
 
 /// A simple check and how often it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +12,8 @@ pub struct Monitor {
     pub name: String,
     /// What is tried.
     pub check: Check,
+    /// Addresses of this node that probes come from.
+    pub source: Sources,
     /// Time between two probes of one target.
     pub interval: Duration,
     /// Deadline of one probe, all phases together; always shorter than `interval`.
@@ -88,34 +90,23 @@ pub struct TlsCheck {
     pub tls: TlsTerms,
 }
 
-/// `http://` or `https://`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scheme {
-    /// Plain.
-    Http,
-    /// TLS.
-    Https,
+/// Addresses of this node that probes come from; where there is none, the system chooses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Sources {
+    /// Towards IPv4 endpoints.
+    pub v4: Option<Ipv4Addr>,
+    /// Towards IPv6 endpoints.
+    pub v6: Option<Ipv6Addr>,
 }
 
-/// One HTTP GET and what its response must look like. The connection always goes to the endpoint's address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct HttpCheck {
-    /// Plain or TLS.
-    pub scheme: Scheme,
-    /// Port to connect to.
-    pub port: u16,
-    /// Path and query, beginning with `/`.
-    pub path: String,
-    /// `Host` header; `None`: the endpoint's address (with the port unless it is the scheme's own).
-    pub host: Option<String>,
-    /// Further request headers, name and value.
-    pub headers: Vec<(String, String)>,
-    /// Status codes that pass.
-    pub status: Vec<RangeInclusive<u16>>,
-    /// Text that the first 64 KiB of the body must contain.
-    pub body: Option<String>,
-    /// How TLS is spoken, with [`Scheme::Https`].
-    pub tls: TlsTerms,
+impl Sources {
+    /// The one of the address's family.
+    pub fn towards(&self, address: IpAddr) -> Option<IpAddr> {
+        match address {
+            IpAddr::V4(_) => self.v4.map(IpAddr::V4),
+            IpAddr::V6(_) => self.v6.map(IpAddr::V6),
+        }
+    }
 }
 
 /// How many outcomes it takes (SEMANTICS, 12).

@@ -10,9 +10,11 @@
 #![allow(clippy::disallowed_methods, reason = "an IO room: deadlines and schedules are kept against the clock here")]
 
 mod attempt;
+mod body;
 mod expiry;
 mod fail;
 mod http;
+mod json;
 mod schedule;
 mod scheduler;
 mod tcp;

@@ -172,7 +172,7 @@ impl Scheduler {
             let session = self.sessions.get(due.target.index()).cloned().unwrap_or_default();
             let abort = self.probes.spawn(async move {
                 let target = estate.target(due.target);
-                attempt(estate.monitor(target.monitor), target.address, &tls, &session).await
+                attempt(estate.monitor(target.monitor), (target.address, target.port), &tls, &session).await
             });
             self.running.insert(abort.id(), (due.target, abort));
         }

@@ -1,5 +1,6 @@
 //! Probes against good and bad peers on real sockets, and the prober as a whole.
 
+mod http;
 mod tcp;
 mod tls;
 
@@ -16,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::health::{Outcome, Phase, ProbeReport, Reason};
 use crate::metrics::ProbeMetrics;
-use crate::model::{Check, Estate, HttpCheck, Monitor, MonitorId, Scheme, Target, TargetId, TcpCheck, Thresholds, TlsTerms};
+use crate::model::{Check, Estate, Header, HttpCheck, Monitor, MonitorId, Scheme, Secret, Target, TargetId, TcpCheck, Thresholds, TlsTerms};
 
 use super::attempt::attempt;
 use super::peers::{self, Authority, Peer, answering, answering_tls, endless, nobody, peer, response, silent};
@@ -33,20 +34,15 @@ const SLACK: Duration = Duration::from_secs(1);
 const OK: &str = "<status>ok</status>";
 
 fn monitor(check: Check, timeout: Duration) -> Monitor {
-    Monitor { name: "gateway".to_string(), check, interval: Duration::from_secs(3_600), timeout, thresholds: Thresholds::default() }
+    Monitor { name: "gateway".to_string(), check, source: Default::default(), interval: Duration::from_secs(3_600), timeout, thresholds: Thresholds::default() }
+}
+
+fn header(name: &str, value: &str) -> Header {
+    Header { name: name.to_string(), value: Secret::new(value.to_string()), file: None }
 }
 
 fn http_check(port: u16) -> HttpCheck {
-    HttpCheck {
-        scheme: Scheme::Http,
-        port,
-        path: "/healthcheck".to_string(),
-        host: None,
-        headers: vec![],
-        status: vec![200..=299],
-        body: Some(OK.to_string()),
-        tls: TlsTerms::default(),
-    }
+    HttpCheck { body: Some(OK.to_string()), ..HttpCheck::get(Scheme::Http, port, "/healthcheck") }
 }
 
 fn tls_of(monitor: &Monitor, trust: &Trust) -> Tls {
@@ -60,7 +56,7 @@ async fn probe(monitor: &Monitor, address: IpAddr, trust: &Trust, session: &Arc<
 /// With the TLS of an earlier probe.
 async fn probe_over(monitor: &Monitor, address: IpAddr, tls: &Tls, session: &Arc<Session>) -> ProbeReport {
     let started = Instant::now();
-    let report = attempt(monitor, address, tls, session).await;
+    let report = attempt(monitor, (address, None), tls, session).await;
     assert!(started.elapsed() <= monitor.timeout + SLACK, "deadline kept: {:?}", started.elapsed());
     assert!(report.took <= monitor.timeout + SLACK);
     let phases: Duration = report.phases.iter().map(|(_, took)| *took).sum();
@@ -157,7 +153,7 @@ async fn the_request_is_a_plain_get_with_the_monitors_headers() {
     assert_eq!(request, format!("GET /a%20b?c=d HTTP/1.1\r\nhost: {address}\r\nuser-agent: windrose/{version}\r\naccept: */*\r\nconnection: close\r\n\r\n"));
     let (request, _) = sent(|check| {
         check.host = Some("api.example.com".to_string());
-        check.headers = [("X-Key", "s3cret"), ("User-Agent", "probe"), ("X-Key", "second")].map(|(name, value)| (name.to_string(), value.to_string())).to_vec();
+        check.headers = [("X-Key", "s3cret"), ("User-Agent", "probe"), ("X-Key", "second")].map(|(name, value)| header(name, value)).to_vec();
     })
     .await;
     let lines: HashSet<_> = request.lines().collect();
@@ -168,7 +164,7 @@ async fn the_request_is_a_plain_get_with_the_monitors_headers() {
 #[tokio::test]
 async fn a_header_that_can_not_be_sent_is_our_fault_and_its_value_stays_secret() {
     let peer = silent().await;
-    let check = HttpCheck { headers: vec![("X-Key".to_string(), "s3cret\n".to_string())], ..http_check(peer.address.port()) };
+    let check = HttpCheck { headers: vec![header("X-Key", "s3cret\n")], ..http_check(peer.address.port()) };
     assert_fail(&http_with(check, peer.address, AMPLE).await, Reason::Internal, "this node could not probe: the header `X-Key` can't be sent");
 }
 
@@ -509,6 +505,7 @@ fn estate(interval: Duration, timeout: Duration, targets: &[(&str, SocketAddr)])
     let monitors = targets.iter().map(|(_, address)| Monitor {
         name: "m".to_string(),
         check: Check::Http(HttpCheck { body: None, ..http_check(address.port()) }),
+        source: Default::default(),
         interval,
         timeout,
         thresholds: Thresholds::default(),
@@ -516,6 +513,7 @@ fn estate(interval: Duration, timeout: Duration, targets: &[(&str, SocketAddr)])
     let rows = targets.iter().enumerate().map(|(at, (key, address))| Target {
         monitor: MonitorId::at(at),
         address: address.ip(),
+        port: None,
         key: (*key).into(),
         endpoints: vec![],
     });

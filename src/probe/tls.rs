@@ -24,7 +24,7 @@ use crate::model::{Check, Timestamp, TlsCheck, TlsTerms, Verify, duration_text};
 use super::attempt::wall_clock;
 use super::expiry;
 use super::fail::{Failure, quotable};
-use super::tcp::{self, Close};
+use super::tcp::{self, Close, Way};
 use super::trace::Trace;
 use super::verify::Anyone;
 
@@ -143,8 +143,9 @@ impl Tls {
 }
 
 /// Passes when the handshake does and the certificate is as the terms want it.
-pub async fn check(check: &TlsCheck, peer: SocketAddr, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
-    let stream = tcp::connect(peer, Close::Reset, trace).await?;
+pub async fn check(check: &TlsCheck, way: Way, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
+    let peer = way.peer;
+    let stream = tcp::connect(way, Close::Reset, trace).await?;
     let name = server_name(&check.tls, None, peer.ip());
     let mut stream = tls.connect(stream, Asked { terms: &check.tls, name: name.clone(), peer }, session, trace).await?;
     if check.tls.identity.is_none() {

@@ -5,6 +5,7 @@ mod tls;
 mod url;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use crate::config::file::Monitor as Table;
 use crate::config::problem::Sink;
 use crate::config::read::{Entry, Key, Named};
-use crate::model::{Check, Estate, Monitor, MonitorId, TcpCheck, Thresholds, TlsCheck, duration_text};
+use crate::model::{Check, Estate, Monitor, MonitorId, Sources, TcpCheck, Thresholds, TlsCheck, duration_text};
 
 use super::{check_name, number};
 
@@ -48,6 +49,7 @@ fn monitor(entry: Entry<Table>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Mo
     let Entry { name, span, value: table } = entry;
     let path = format!("monitor.{name}");
     let check = what(&table, &span, &path, cx, sink);
+    let source = sources(&table, &path, sink);
     let Table { interval, timeout, down_after, ok_after, up_after, .. } = table;
     if let Some(found) = interval.get().filter(|found| !(INTERVAL_MIN..=INTERVAL_MAX).contains(&found.value)) {
         sink.problem(&found.span, format_args!("{path}.interval"), "out of range", "from \"100ms\" to \"1day\"; \"10s\" by default");
@@ -73,19 +75,38 @@ fn monitor(entry: Entry<Table>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Mo
         ok_after: count(&ok_after, default.ok_after, "ok_after"),
         up_after: count(&up_after, default.up_after, "up_after"),
     };
-    Monitor { name, check, interval, timeout, thresholds }
+    Monitor { name, check, source, interval, timeout, thresholds }
 }
 
 /// The kinds, by the key that makes them, with the keys that mean something beside it. Timing means something beside all that probe.
 const KINDS: [(&str, &[&str]); 4] = [
-    ("url", &["body", "status", "headers", "host", "sni", "verify", "ca", "cert", "key", "expires_within", "expiry_down"]),
+    (
+        "url",
+        &[
+            "method",
+            "user_agent",
+            "body",
+            "body_regex",
+            "json",
+            "status",
+            "headers",
+            "host",
+            "sni",
+            "verify",
+            "ca",
+            "cert",
+            "key",
+            "expires_within",
+            "expiry_down",
+        ],
+    ),
     ("tcp", &["send", "expect"]),
     ("tls", &["sni", "verify", "ca", "cert", "key", "expires_within", "expiry_down"]),
     ("always", &[]),
 ];
 
-/// Keys that mean something beside every kind but `always`.
-const TIMING: [&str; 5] = ["interval", "timeout", "down_after", "ok_after", "up_after"];
+/// Keys that mean something beside every kind but `always`: where from, and when.
+const TIMING: [&str; 6] = ["source", "interval", "timeout", "down_after", "ok_after", "up_after"];
 
 type Spans = Vec<(&'static str, Option<Range<usize>>)>;
 
@@ -105,7 +126,11 @@ fn written(table: &Table) -> Spans {
         always,
         send,
         expect,
+        method,
+        user_agent,
         body,
+        body_regex,
+        json,
         status,
         headers,
         host,
@@ -116,6 +141,7 @@ fn written(table: &Table) -> Spans {
         key,
         expires_within,
         expiry_down,
+        source,
         interval,
         timeout,
         down_after,
@@ -158,6 +184,23 @@ fn what(table: &Table, span: &Range<usize>, path: &str, cx: &mut Context<'_>, si
         "tls" => Check::Tls(TlsCheck { port: tls::port(table, path, sink), tls: tls::handshake(table, span, path, cx, sink) }),
         _ => Check::Http(http::http(table, path, cx, sink)),
     }
+}
+
+/// At most one address of each family.
+fn sources(table: &Table, path: &str, sink: &mut Sink<'_>) -> Sources {
+    let mut sources = Sources::default();
+    for found in table.source.get().map(|source| &source.value.0[..]).unwrap_or_default().iter().filter_map(Key::get) {
+        let wrong = match found.value {
+            address if address.is_unspecified() || address.is_multicast() => Some("is no address of a host"),
+            IpAddr::V4(v4) => sources.v4.replace(v4).map(|_| "is the second IPv4 address"),
+            IpAddr::V6(v6) => sources.v6.replace(v6).map(|_| "is the second IPv6 address"),
+        };
+        if let Some(wrong) = wrong {
+            let help = "an address of this host, one for each family at most";
+            sink.problem(&found.span, format_args!("{path}.source"), format!("`{}` {wrong}", found.value), help);
+        }
+    }
+    sources
 }
 
 fn tcp(table: &Table, path: &str, sink: &mut Sink<'_>) -> TcpCheck {

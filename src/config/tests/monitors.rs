@@ -89,3 +89,65 @@ fn what_is_asked_makes_the_target_and_what_a_file_holds_does_not() {
     let renewed = shop();
     assert_eq!(key_of(renewed.path(), &format!("{tls}cert = 'c.pem'\nkey = 'c.key'")), before);
 }
+
+#[test]
+fn a_header_from_a_file_is_sent_trimmed_and_shown_nowhere() {
+    let folder = shop();
+    let token = folder.path().join("token");
+    let monitor = "url = 'http://{address}/'\nuser_agent = 'probe'\nheaders = { X-A = 'inl1ne', Authorization = { file = 'token' } }";
+    std::fs::write(&token, "Bearer t0ken\n").unwrap();
+    let loaded = load_in(folder.path(), monitor).unwrap();
+    let Check::Http(http) = &loaded.estate.monitors[0].check else { panic!() };
+    let sent: Vec<_> = http.headers.iter().map(|header| (&*header.name, &**header.value.expose())).collect();
+    assert_eq!(sent, [("User-Agent", "probe"), ("X-A", "inl1ne"), ("Authorization", "Bearer t0ken")]);
+    assert!(loaded.files.iter().any(|file| file.ends_with("token")), "a reload looks at it");
+    let shown = format!("{:?} {:?}", loaded.estate, summary(&loaded));
+    assert!(!shown.contains("t0ken") && !shown.contains("inl1ne"), "{shown}");
+    assert!(!format!("{loaded:?}").contains("t0ken"), "nor in a problem or warning");
+    // A renewed token keeps the verdict.
+    let key = loaded.estate.targets[0].key.to_string();
+    std::fs::write(&token, "Bearer renewed\n").unwrap();
+    assert_eq!(key_of(folder.path(), monitor), key);
+    // What is wrong with it is told without it.
+    for (text, why) in [("\n", "is empty"), ("t0ken\nt0ken\n", "a character that headers can't have"), (&*"t0ken".repeat(1000), "is too long for a secret")] {
+        std::fs::write(&token, text).unwrap();
+        let problems = load_in(folder.path(), monitor).map(|_| ()).unwrap_err();
+        let told = format!("{problems} {problems:?}");
+        assert!(told.contains(why) && !told.contains("t0ken"), "{told}");
+    }
+}
+
+#[test]
+fn an_endpoint_may_be_probed_elsewhere_than_it_is_answered() {
+    let pools = "schema = 1\n[monitor.m]\ntcp = 80\nsource = ['192.0.2.7', '2001:db8::7']\n[pool.a]\nmonitor = 'm'\nendpoints = [{ address = '192.0.2.1', connect = '10.0.0.1:9000' }, { address = '192.0.2.2', connect = '2001:db8::2' }, '192.0.2.3', { address = '192.0.2.4', connect = '10.0.0.1:9000' }]\n";
+    let estate = load_text(pools, Path::new("w.toml")).unwrap().estate;
+    let targets: Vec<_> = estate.targets.iter().map(|target| (target.address.to_string(), target.port, target.endpoints.len())).collect();
+    assert_eq!(targets, [("10.0.0.1".to_string(), Some(9000), 2), ("2001:db8::2".to_string(), None, 1), ("192.0.2.3".to_string(), None, 1)]);
+    assert!(estate.targets[0].key.starts_with("m@10.0.0.1:9000#"), "{}", estate.targets[0].key);
+    assert_eq!(estate.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect::<Vec<_>>(), ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]);
+    let source = estate.monitors[0].source;
+    assert_eq!(source.towards("10.0.0.1".parse().unwrap()), Some("192.0.2.7".parse().unwrap()));
+    assert_eq!(source.towards("2001:db8::2".parse().unwrap()), Some("2001:db8::7".parse().unwrap()));
+}
+
+#[test]
+fn every_detail_of_http_makes_another_target() {
+    let folder = shop();
+    std::fs::write(folder.path().join("token"), "x").unwrap();
+    let url = "url = 'http://{address}/'\n";
+    let details = [
+        "",
+        "method = 'HEAD'",
+        "user_agent = 'x'",
+        "body_regex = 'x'",
+        "body = 'x'",
+        "json = '$.x == 1'",
+        "headers = { X = 'x' }",
+        "headers = { X = { file = 'token' } }",
+    ];
+    let mut keys: Vec<String> = details.iter().map(|more| key_of(folder.path(), &format!("{url}{more}"))).collect();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), details.len(), "{keys:?}");
+    assert_eq!(key_of(folder.path(), &format!("{url}source = '192.0.2.7'")), key_of(folder.path(), url), "from where is no part of what is asked");
+}

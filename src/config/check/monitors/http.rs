@@ -2,14 +2,15 @@
 
 use crate::config::file::Monitor as Table;
 use crate::config::problem::Sink;
-use crate::config::read::{Entry, Key, Named};
-use crate::model::{HttpCheck, Scheme, TlsTerms};
+use crate::config::read::{At, Entry, HeaderValue, Key, Named, OneOrMany};
+use crate::model::{Header, HttpCheck, JsonTest, Method, Pattern, Scheme, Secret, TlsTerms};
 
+use super::super::keys::{is_public, read_secret};
 use super::url::{Url, host_name};
 use super::{Context, refuse_beside, tls};
 
 pub(super) fn http(table: &Table, path: &str, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> HttpCheck {
-    let Table { url, body, status, headers, host, sni, .. } = table;
+    let Table { url, method, user_agent, body, body_regex, json, status, headers, host, sni, .. } = table;
     let mut parsed = Url { scheme: Scheme::Http, host: None, port: 80, path: "/".to_string() };
     if let Some(url) = url.get() {
         match Url::parse(&url.value) {
@@ -47,7 +48,8 @@ pub(super) fn http(table: &Table, path: &str, cx: &mut Context<'_>, sink: &mut S
         port: parsed.port,
         path: parsed.path,
         host,
-        headers: check_headers(headers, path, sink),
+        method: check_method(method, table, path, sink),
+        headers: check_headers(headers, user_agent, path, cx, sink),
         status: match status.get() {
             Some(status) => {
                 if status.value.0.is_empty() {
@@ -63,30 +65,101 @@ pub(super) fn http(table: &Table, path: &str, cx: &mut Context<'_>, sink: &mut S
             }
             body.value.clone()
         }),
+        body_regex: body_regex.get().and_then(|found| {
+            Pattern::parse(&found.value)
+                .map_err(|why| {
+                    let help = "a regular expression without look-around and back references: it takes time linear in the body's length";
+                    sink.problem(&found.span, format_args!("{path}.body_regex"), why, help);
+                })
+                .ok()
+        }),
+        json: check_json(json, path, sink),
         tls: TlsTerms { sni: terms.sni.or(name_alone), ..terms },
     }
 }
 
-fn check_headers(headers: &Key<Named<String>>, path: &str, sink: &mut Sink<'_>) -> Vec<(String, String)> {
-    let mut checked: Vec<(String, String)> = Vec::new();
+fn check_method(method: &Key<String>, table: &Table, path: &str, sink: &mut Sink<'_>) -> Method {
+    let Some(found) = method.get() else { return Method::Get };
+    let known = Method::ALL.into_iter().find(|method| method.word() == found.value);
+    if known.is_none() {
+        let words = Method::ALL.map(Method::word);
+        let help = sink.suggestion(&found.value.to_ascii_uppercase(), words.into_iter(), format!("there are {}", words.join(", ")));
+        sink.problem(&found.span, format_args!("{path}.method"), format!("`{}` is not a method that probes use", found.value), help);
+    }
+    if known == Some(Method::Head) {
+        let wants = [("body", &table.body), ("body_regex", &table.body_regex)].map(|(key, found)| (key, found.get().map(|found| found.span.clone())));
+        let json = ("json", table.json.get().map(|found| found.span.clone()));
+        refuse_beside("HEAD", &[&wants[..], &[json]].concat(), path, sink);
+    }
+    known.unwrap_or_default()
+}
+
+fn check_json(json: &Key<OneOrMany<String>>, path: &str, sink: &mut Sink<'_>) -> Vec<JsonTest> {
+    let mut tests = Vec::new();
+    for found in json.get().map(|json| &json.value.0[..]).unwrap_or_default().iter().filter_map(Key::get) {
+        match JsonTest::parse(&found.value) {
+            Ok(test) => tests.push(test),
+            Err(why) => {
+                let help = "write it like \"$.lag_seconds <= 30\" or '$.nodes[0].state == \"ok\"'; several in a list must all pass";
+                sink.problem(&found.span, format_args!("{path}.json"), why, help);
+            }
+        }
+    }
+    tests
+}
+
+fn check_headers(headers: &Key<Named<HeaderValue>>, user_agent: &Key<String>, path: &str, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Vec<Header> {
+    let mut checked: Vec<Header> = Vec::new();
+    if let Some(found) = user_agent.get() {
+        if let Some(wrong) = unsendable(&found.value) {
+            sink.problem(&found.span, format_args!("{path}.user_agent"), wrong, "visible ASCII characters and spaces");
+        }
+        checked.push(Header { name: "User-Agent".to_string(), value: Secret::new(found.value.trim().to_string()), file: None });
+    }
     for Entry { name, span, value } in headers.get().map(|headers| &headers.value.0[..]).unwrap_or_default() {
         let token = !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet));
         let ours = ["host", "connection", "content-length", "transfer-encoding", "te", "upgrade"];
+        let at = format!("{path}.headers.{name}");
+        let (text, file) = match value {
+            HeaderValue::Text(text) => (text.0.clone(), None),
+            HeaderValue::File(file) => match secret_of(file, &at, cx, sink) {
+                Some(text) => (text.trim().to_string(), Some(file.value.clone())),
+                None => continue,
+            },
+        };
         let (wrong, help) = if !token {
             (Some("not a header's name"), "letters, digits and `-`")
         } else if ours.contains(&name.to_ascii_lowercase().as_str()) {
             (Some("this header is set by Windrose"), "for Host there is the key host = \"…\"")
-        } else if checked.iter().any(|(earlier, _)| earlier.eq_ignore_ascii_case(name)) {
-            (Some("this header stands twice"), "names of headers have no case")
-        } else if value.bytes().any(|octet| !(octet.is_ascii_graphic() || octet == b' ' || octet == b'\t')) {
-            (Some("the value has a character that headers can't have"), "visible ASCII characters and spaces")
+        } else if checked.iter().any(|earlier| earlier.name.eq_ignore_ascii_case(name)) {
+            (Some("this header stands twice"), "names of headers have no case; user_agent is one, too")
         } else {
-            (None, "")
+            (unsendable(&text), "visible ASCII characters and spaces")
         };
         match wrong {
-            Some(wrong) => sink.problem(span, format_args!("{path}.headers.{name}"), wrong, help),
-            None => checked.push((name.clone(), value.trim().to_string())),
+            Some(wrong) => sink.problem(span, at, wrong, help),
+            None => checked.push(Header { name: name.clone(), value: Secret::new(text.trim().to_string()), file }),
         }
     }
     checked
+}
+
+fn unsendable(value: &str) -> Option<&'static str> {
+    let fit = value.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' ' || octet == b'\t');
+    (!fit).then_some("the value has a character that headers can't have")
+}
+
+/// What a file holds; no message tells it.
+fn secret_of(file: &At<String>, at: &str, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Option<String> {
+    let path = cx.folder.join(&file.value);
+    cx.files.push(path.clone());
+    if is_public(&path) {
+        sink.warning(&file.span, at, format!("everybody on this host can read `{}`", file.value), format!("chmod o= {}", file.value));
+    }
+    let read = read_secret(&path).and_then(|text| if text.trim().is_empty() { Err("is empty".to_string()) } else { Ok(text) });
+    read.map_err(|why| {
+        let help = "a path is relative to this file; the user that runs windrose must be allowed to read it";
+        sink.problem(&file.span, at, format!("`{}` {why}", path.display()), help);
+    })
+    .ok()
 }
