@@ -166,7 +166,11 @@ table! {
         url: String,
         tcp: i64,
         tls: PortOrYes,
+        dns: String,
         always: String,
+        port: i64,
+        rcode: String,
+        address: IpAddr,
         send: String,
         expect: String,
         method: String,
@@ -190,7 +194,7 @@ table! {
         down_after: i64,
         ok_after: i64,
         up_after: i64,
-    } later ["all", "any", "at_least", "dns", "exec", "grpc", "icmp"]
+    } later ["all", "any", "at_least", "exec", "grpc", "icmp"]
 }
 
 table! {

@@ -7,6 +7,7 @@
 //! Never here: health, traffic set by operators, sockets, clocks, file formats.
 
 mod answering;
+mod dns_check;
 mod estate;
 mod http_check;
 mod ids;
@@ -22,6 +23,7 @@ mod tls_terms;
 mod transfer;
 
 pub use answering::{AnswerSettings, CookieSecret, CookieSettings, RateLimit};
+pub use dns_check::{DnsCheck, Rcode};
 pub use estate::{AllDown, Endpoint, Estate, Failback, Pool, Region, Resolver, Service, Target, Watch, did_you_mean};
 pub use http_check::{Header, HttpCheck, Method, Pattern, Scheme};
 pub use ids::{EndpointId, Family, MonitorId, PoolId, RegionId, ServiceId, TargetId};

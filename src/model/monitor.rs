@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::{HttpCheck, Scheme, TlsTerms};
+use super::{DnsCheck, HttpCheck, Scheme, TlsTerms};
 
 /// A simple check and how often it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +40,8 @@ pub enum Check {
     Tls(TlsCheck),
     /// An HTTP exchange.
     Http(HttpCheck),
+    /// A DNS query.
+    Dns(DnsCheck),
 }
 
 impl Check {
@@ -48,7 +50,7 @@ impl Check {
         match self {
             Check::Tls(check) => Some(&check.tls),
             Check::Http(check) => (check.scheme == Scheme::Https).then_some(&check.tls),
-            Check::Always | Check::Tcp(_) => None,
+            Check::Always | Check::Tcp(_) | Check::Dns(_) => None,
         }
     }
 
@@ -59,6 +61,7 @@ impl Check {
             Check::Tcp(check) => check.port,
             Check::Tls(check) => check.port,
             Check::Http(check) => check.port,
+            Check::Dns(check) => check.port,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Probes against good and bad peers on real sockets, and the prober as a whole.
 
+mod dns;
 mod http;
 mod tcp;
 mod tls;

@@ -78,7 +78,7 @@ impl Alpn {
     pub fn of(check: &Check) -> Self {
         match check {
             Check::Http(_) => Alpn::Http1,
-            Check::Always | Check::Tcp(_) | Check::Tls(_) => Alpn::Nothing,
+            Check::Always | Check::Tcp(_) | Check::Tls(_) | Check::Dns(_) => Alpn::Nothing,
         }
     }
 

@@ -1,5 +1,6 @@
 //! `[monitor.NAME]`: what is tried, how often, and how many outcomes make a verdict.
 
+mod dns;
 mod http;
 mod tls;
 mod url;
@@ -79,7 +80,7 @@ fn monitor(entry: Entry<Table>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Mo
 }
 
 /// The kinds, by the key that makes them, with the keys that mean something beside it. Timing means something beside all that probe.
-const KINDS: [(&str, &[&str]); 4] = [
+const KINDS: [(&str, &[&str]); 5] = [
     (
         "url",
         &[
@@ -102,6 +103,7 @@ const KINDS: [(&str, &[&str]); 4] = [
     ),
     ("tcp", &["send", "expect"]),
     ("tls", &["sni", "verify", "ca", "cert", "key", "expires_within", "expiry_down"]),
+    ("dns", &["port", "rcode", "address"]),
     ("always", &[]),
 ];
 
@@ -123,7 +125,11 @@ fn written(table: &Table) -> Spans {
         url,
         tcp,
         tls,
+        dns,
         always,
+        port,
+        rcode,
+        address,
         send,
         expect,
         method,
@@ -157,7 +163,7 @@ fn what(table: &Table, span: &Range<usize>, path: &str, cx: &mut Context<'_>, si
     let given: Vec<_> = written.iter().filter(|(key, _)| KINDS.iter().any(|(kind, _)| kind == key)).collect();
     match given[..] {
         [] => {
-            let help = "add url = \"http://{address}:8080/healthcheck\", tcp = 3306, tls = 443 or always = \"up\"";
+            let help = "add url = \"http://{address}:8080/healthcheck\", tcp = 3306, tls = 443, dns = \"www.example.com A\" or always = \"up\"";
             sink.missing(span, path, "nothing to check", help);
         }
         [(first, _), (second, at), ..] => {
@@ -182,6 +188,7 @@ fn what(table: &Table, span: &Range<usize>, path: &str, cx: &mut Context<'_>, si
         }
         "tcp" => Check::Tcp(tcp(table, path, sink)),
         "tls" => Check::Tls(TlsCheck { port: tls::port(table, path, sink), tls: tls::handshake(table, span, path, cx, sink) }),
+        "dns" => Check::Dns(dns::dns(table, path, sink)),
         _ => Check::Http(http::http(table, path, cx, sink)),
     }
 }

@@ -151,3 +151,17 @@ fn every_detail_of_http_makes_another_target() {
     assert_eq!(keys.len(), details.len(), "{keys:?}");
     assert_eq!(key_of(folder.path(), &format!("{url}source = '192.0.2.7'")), key_of(folder.path(), url), "from where is no part of what is asked");
 }
+
+#[test]
+fn a_question_is_read_and_every_part_of_it_makes_another_target() {
+    let folder = shop();
+    let loaded = load_in(folder.path(), "dns = 'WWW.example.com. aaaa'\nport = 5353\naddress = '2001:db8::1'").unwrap();
+    let Check::Dns(dns) = &loaded.estate.monitors[0].check else { panic!() };
+    assert_eq!((dns.name.to_string().trim_end_matches('.'), dns.record_type.0, &*dns.record_type.1, dns.port), ("www.example.com", 28, "AAAA", 5353));
+    let variants = ["dns = 'a'", "dns = 'a TXT'", "dns = 'b A'", "dns = 'a'\nport = 54", "dns = 'a'\nrcode = 'refused'", "dns = 'a'\naddress = '192.0.2.1'"];
+    let mut keys: Vec<String> = variants.iter().map(|monitor| key_of(folder.path(), monitor)).collect();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), variants.len(), "{keys:?}");
+    assert_eq!(key_of(folder.path(), "dns = 'A. a'"), key_of(folder.path(), "dns = 'a A'"));
+}
