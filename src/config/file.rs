@@ -167,6 +167,7 @@ table! {
         tcp: i64,
         tls: PortOrYes,
         dns: String,
+        grpc: String,
         always: String,
         port: i64,
         rcode: String,
@@ -194,7 +195,7 @@ table! {
         down_after: i64,
         ok_after: i64,
         up_after: i64,
-    } later ["all", "any", "at_least", "exec", "grpc", "icmp"]
+    } later ["all", "any", "at_least", "exec", "icmp"]
 }
 
 table! {

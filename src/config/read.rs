@@ -329,7 +329,6 @@ pub(super) enum PortOrYes {
     /// A port.
     Port(i64),
     /// Whether TLS is spoken.
-    #[allow(dead_code, reason = "read by the kinds that have a port of their own")]
     Yes(bool),
 }
 

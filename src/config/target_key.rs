@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use crate::model::{Check, DnsCheck, Header, HttpCheck, Method, Monitor, Scheme, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify};
+use crate::model::{Check, DnsCheck, GrpcCheck, Header, HttpCheck, Method, Monitor, Scheme, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify};
 
 /// `gateway@192.0.2.10#9f3c52aa01b7d64e`, or `gateway@10.0.0.1:9000#…` if the endpoint has a port of its own for probes.
 pub(super) fn target_key(monitor: &Monitor, address: IpAddr, port: Option<u16>) -> String {
@@ -42,6 +42,10 @@ fn question(check: &Check) -> String {
         Check::Dns(DnsCheck { port, name, record_type: (record_type, _), rcode, address }) => {
             let address = address.map_or("-".to_string(), |address| address.to_string());
             format!("dns {port} {} {record_type} rcode={} address={address}", quoted(&name.to_string()), rcode.number())
+        }
+        Check::Grpc(GrpcCheck { port, service, host, tls }) => {
+            let encrypted = tls.as_ref().map_or(String::new(), |tls| format!(" tls sni={}{}", text(&tls.sni), terms(tls)));
+            format!("grpc {port} {} host={}{encrypted}", quoted(service), text(host))
         }
         Check::Http(HttpCheck { scheme, port, method, body_regex, json, path, host, headers, status, body, tls }) => {
             let scheme = match scheme {

@@ -29,7 +29,7 @@ pub use http_check::{Header, HttpCheck, Method, Pattern, Scheme};
 pub use ids::{EndpointId, Family, MonitorId, PoolId, RegionId, ServiceId, TargetId};
 pub use interner::Interner;
 pub use json_test::{JsonTest, Op, Step};
-pub use monitor::{Check, Monitor, Sources, TcpCheck, Thresholds, TlsCheck};
+pub use monitor::{Check, GrpcCheck, Monitor, Sources, TcpCheck, Thresholds, TlsCheck};
 pub use names::Names;
 pub use policy::{Choice, Node, PolicyForm, ResolveError, Share};
 pub use secret::Secret;

@@ -42,6 +42,8 @@ pub enum Check {
     Http(HttpCheck),
     /// A DNS query.
     Dns(DnsCheck),
+    /// The health service of gRPC.
+    Grpc(GrpcCheck),
 }
 
 impl Check {
@@ -50,6 +52,7 @@ impl Check {
         match self {
             Check::Tls(check) => Some(&check.tls),
             Check::Http(check) => (check.scheme == Scheme::Https).then_some(&check.tls),
+            Check::Grpc(check) => check.tls.as_ref(),
             Check::Always | Check::Tcp(_) | Check::Dns(_) => None,
         }
     }
@@ -62,6 +65,7 @@ impl Check {
             Check::Tls(check) => check.port,
             Check::Http(check) => check.port,
             Check::Dns(check) => check.port,
+            Check::Grpc(check) => check.port,
         }
     }
 }
@@ -91,6 +95,19 @@ pub struct TlsCheck {
     pub port: u16,
     /// What is asked of the peer.
     pub tls: TlsTerms,
+}
+
+/// `grpc.health.v1.Health/Check`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GrpcCheck {
+    /// Port to connect to.
+    pub port: u16,
+    /// The service asked for; empty: the whole server.
+    pub service: String,
+    /// `:authority`; `None`: the address that is probed, with its port.
+    pub host: Option<String>,
+    /// How TLS is spoken; `None`: it is not.
+    pub tls: Option<TlsTerms>,
 }
 
 /// Addresses of this node that probes come from; where there is none, the system chooses.

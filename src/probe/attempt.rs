@@ -14,7 +14,7 @@ use super::fail::Failure;
 use super::tcp::{self, Way};
 use super::tls::{self, Session, Tls};
 use super::trace::Trace;
-use super::{dns, http};
+use super::{dns, grpc, http};
 
 /// Probes `address` once, on the check's port unless another is given. Ends `monitor.timeout` after its start at the latest.
 pub async fn attempt(monitor: &Monitor, (address, port): (IpAddr, Option<u16>), tls: &Tls, session: &Arc<Session>) -> ProbeReport {
@@ -29,6 +29,7 @@ pub async fn attempt(monitor: &Monitor, (address, port): (IpAddr, Option<u16>), 
             Check::Tcp(check) => tcp::check(check, way, &mut trace).await,
             Check::Tls(check) => tls::check(check, way, tls, session, &mut trace).await,
             Check::Dns(check) => dns::check(check, way, &mut trace).await,
+            Check::Grpc(check) => grpc::check(check, way, tls, session, &mut trace).await,
             Check::Http(check) => http::check(check, way, tls, session, &mut trace).await,
         }
     })

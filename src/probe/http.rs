@@ -34,7 +34,8 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// For people. The count is hyper's default; setting another one would cost an allocation per probe.
 pub const HEAD_LIMITS: &str = "32 KiB or 100 headers";
 
-const AGENT: &str = concat!("windrose/", env!("CARGO_PKG_VERSION"));
+/// Who we say we are.
+pub const AGENT: &str = concat!("windrose/", env!("CARGO_PKG_VERSION"));
 
 /// Passes when the response's status is in `check.status` and its body is as expected.
 pub async fn check(check: &HttpCheck, way: Way, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {

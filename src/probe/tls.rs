@@ -71,6 +71,8 @@ pub enum Alpn {
     Nothing,
     /// HTTP/1.1 and nothing else: a peer that would choose h2 by itself should know.
     Http1,
+    /// HTTP/2 and nothing else.
+    Http2,
 }
 
 impl Alpn {
@@ -78,6 +80,7 @@ impl Alpn {
     pub fn of(check: &Check) -> Self {
         match check {
             Check::Http(_) => Alpn::Http1,
+            Check::Grpc(_) => Alpn::Http2,
             Check::Always | Check::Tcp(_) | Check::Tls(_) | Check::Dns(_) => Alpn::Nothing,
         }
     }
@@ -86,6 +89,7 @@ impl Alpn {
         match self {
             Alpn::Nothing => vec![],
             Alpn::Http1 => vec![b"http/1.1".to_vec()],
+            Alpn::Http2 => vec![b"h2".to_vec()],
         }
     }
 }
@@ -338,6 +342,7 @@ pub fn broken(cause: &rustls::Error, phase: Phase, peer: SocketAddr) -> Failure 
     let why = match cause {
         rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => "the peer speaks neither TLS 1.2 nor TLS 1.3".to_string(),
         rustls::Error::AlertReceived(AlertDescription::UnrecognisedName) => "the peer does not know the server name that was sent".to_string(),
+        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => "the peer does not speak the version of HTTP that was asked for".to_string(),
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => "the peer asks for a client certificate".to_string(),
         rustls::Error::AlertReceived(alert) => format!("the peer sent the alert {alert:?}"),
         rustls::Error::InvalidMessage(_) => "expected TLS, got something else".to_string(),

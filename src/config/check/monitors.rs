@@ -1,6 +1,7 @@
 //! `[monitor.NAME]`: what is tried, how often, and how many outcomes make a verdict.
 
 mod dns;
+mod grpc;
 mod http;
 mod tls;
 mod url;
@@ -80,7 +81,7 @@ fn monitor(entry: Entry<Table>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Mo
 }
 
 /// The kinds, by the key that makes them, with the keys that mean something beside it. Timing means something beside all that probe.
-const KINDS: [(&str, &[&str]); 5] = [
+const KINDS: [(&str, &[&str]); 6] = [
     (
         "url",
         &[
@@ -102,6 +103,8 @@ const KINDS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("tcp", &["send", "expect"]),
+    // Before `tls`, which is a word of its own beside it.
+    ("grpc", &["port", "tls", "host", "sni", "verify", "ca", "cert", "key", "expires_within", "expiry_down"]),
     ("tls", &["sni", "verify", "ca", "cert", "key", "expires_within", "expiry_down"]),
     ("dns", &["port", "rcode", "address"]),
     ("always", &[]),
@@ -126,6 +129,7 @@ fn written(table: &Table) -> Spans {
         tcp,
         tls,
         dns,
+        grpc,
         always,
         port,
         rcode,
@@ -160,10 +164,12 @@ fn written(table: &Table) -> Spans {
 /// Exactly one of the kinds, and beside it only what means something there.
 fn what(table: &Table, span: &Range<usize>, path: &str, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Check {
     let written = written(table);
-    let given: Vec<_> = written.iter().filter(|(key, _)| KINDS.iter().any(|(kind, _)| kind == key)).collect();
+    let grpc = written.iter().any(|(key, _)| *key == "grpc");
+    let kind_of = |key: &str| KINDS.iter().any(|(kind, _)| *kind == key) && !(grpc && key == "tls");
+    let given: Vec<_> = written.iter().filter(|(key, _)| kind_of(key)).collect();
     match given[..] {
         [] => {
-            let help = "add url = \"http://{address}:8080/healthcheck\", tcp = 3306, tls = 443, dns = \"www.example.com A\" or always = \"up\"";
+            let help = "add url = \"http://{address}:8080/healthcheck\", tcp = 3306, tls = 443, dns = \"www.example.com A\", grpc = \"orders.v1.Orders\" or always = \"up\"";
             sink.missing(span, path, "nothing to check", help);
         }
         [(first, _), (second, at), ..] => {
@@ -178,7 +184,9 @@ fn what(table: &Table, span: &Range<usize>, path: &str, cx: &mut Context<'_>, si
         true => *kind == "always",
         false => !beside.contains(key) && !given.iter().any(|(kind, _)| kind == key),
     });
-    refuse_beside(kind, &meaningless.cloned().collect::<Vec<_>>(), path, sink);
+    if given.len() == 1 {
+        refuse_beside(kind, &meaningless.cloned().collect::<Vec<_>>(), path, sink);
+    }
     match *kind {
         "always" => {
             if let Some(always) = table.always.get().filter(|always| always.value != "up") {
@@ -189,6 +197,7 @@ fn what(table: &Table, span: &Range<usize>, path: &str, cx: &mut Context<'_>, si
         "tcp" => Check::Tcp(tcp(table, path, sink)),
         "tls" => Check::Tls(TlsCheck { port: tls::port(table, path, sink), tls: tls::handshake(table, span, path, cx, sink) }),
         "dns" => Check::Dns(dns::dns(table, path, sink)),
+        "grpc" => Check::Grpc(grpc::grpc(table, span, path, cx, sink)),
         _ => Check::Http(http::http(table, path, cx, sink)),
     }
 }

@@ -165,3 +165,24 @@ fn a_question_is_read_and_every_part_of_it_makes_another_target() {
     assert_eq!(keys.len(), variants.len(), "{keys:?}");
     assert_eq!(key_of(folder.path(), "dns = 'A. a'"), key_of(folder.path(), "dns = 'a A'"));
 }
+
+#[test]
+fn grpc_is_asked_with_and_without_tls() {
+    let folder = shop();
+    let loaded = load_in(folder.path(), "grpc = ''\nport = 443\ntls = true\nhost = 'api.example.com'\nca = 'c.pem'").unwrap();
+    let Check::Grpc(grpc) = &loaded.estate.monitors[0].check else { panic!() };
+    assert_eq!((grpc.port, &*grpc.service, grpc.host.as_deref()), (443, "", Some("api.example.com")));
+    assert!(grpc.tls.as_ref().unwrap().ca.is_some());
+    let variants = [
+        "grpc = ''\nport = 1",
+        "grpc = 'a'\nport = 1",
+        "grpc = ''\nport = 2",
+        "grpc = ''\nport = 1\nhost = 'x'",
+        "grpc = ''\nport = 1\nhost = 'x'\ntls = true",
+    ];
+    let mut keys: Vec<String> = variants.iter().map(|monitor| key_of(folder.path(), monitor)).collect();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), variants.len(), "{keys:?}");
+    assert_eq!(key_of(folder.path(), "grpc = ''\nport = 1\ntls = false"), key_of(folder.path(), variants[0]));
+}
