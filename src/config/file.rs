@@ -174,6 +174,7 @@ table! {
         address: IpAddr,
         send: String,
         expect: String,
+        http: String,
         method: String,
         user_agent: String,
         body: String,

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use crate::model::{Check, DnsCheck, GrpcCheck, Header, HttpCheck, Method, Monitor, Scheme, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify};
+use crate::model::{Check, DnsCheck, GrpcCheck, Header, HttpCheck, HttpVersion, Method, Monitor, Scheme, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify};
 
 /// `gateway@192.0.2.10#9f3c52aa01b7d64e`, or `gateway@10.0.0.1:9000#…` if the endpoint has a port of its own for probes.
 pub(super) fn target_key(monitor: &Monitor, address: IpAddr, port: Option<u16>) -> String {
@@ -47,7 +47,7 @@ fn question(check: &Check) -> String {
             let encrypted = tls.as_ref().map_or(String::new(), |tls| format!(" tls sni={}{}", text(&tls.sni), terms(tls)));
             format!("grpc {port} {} host={}{encrypted}", quoted(service), text(host))
         }
-        Check::Http(HttpCheck { scheme, port, method, body_regex, json, path, host, headers, status, body, tls }) => {
+        Check::Http(HttpCheck { scheme, version, port, method, body_regex, json, path, host, headers, status, body, tls }) => {
             let scheme = match scheme {
                 Scheme::Http => "http",
                 Scheme::Https => "https",
@@ -57,6 +57,9 @@ fn question(check: &Check) -> String {
             let (path, terms) = (quoted(path), terms(tls));
             // What came later is written only where it is used, so that older keys stay found.
             let mut more = String::new();
+            if *version != HttpVersion::One {
+                more.push_str(&format!(" http={}", version.word()));
+            }
             if *method != Method::Get {
                 more.push_str(&format!(" method={}", method.word()));
             }

@@ -208,6 +208,8 @@ fn every_problem_is_told_with_its_place() {
         (monitor("dns = 'a'\nrcode = 'NXDOMAIN'\naddress = '192.0.2.1'"), 4, 11, "monitor.m.address", "a response with NXDOMAIN has no addresses"),
         (monitor("dns = 'a'\nport = 0"), 3, 8, "monitor.m.port", "0 is out of range"),
         (monitor("tcp = 1\nport = 2"), 3, 8, "monitor.m.port", "`port` means nothing beside `tcp`"),
+        (monitor("url = 'https://x'\nhttp = '3'"), 3, 8, "monitor.m.http", "`3` is not a version of HTTP"),
+        (monitor("url = 'http://x'\nhttp = '2'"), 3, 8, "monitor.m.http", "without TLS there is HTTP/1.1 alone"),
         (monitor("grpc = 'a'"), 1, 10, "monitor.m", "`port` is missing"),
         (monitor("grpc = 'a b'\nport = 1"), 2, 8, "monitor.m.grpc", "`a b` is not the name of a service"),
         (monitor("grpc = 'a'\nport = 1\ntls = 443"), 4, 7, "monitor.m.tls", "beside `grpc` it is true or false"),

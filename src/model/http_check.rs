@@ -14,11 +14,39 @@ pub enum Scheme {
     Https,
 }
 
+/// The version of HTTP that is offered to the peer by ALPN (RFC 7301).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HttpVersion {
+    /// HTTP/1.1 and nothing else.
+    #[default]
+    One,
+    /// HTTP/2 and nothing else.
+    Two,
+    /// Either; the peer chooses.
+    Auto,
+}
+
+impl HttpVersion {
+    /// All of them.
+    pub const ALL: [HttpVersion; 3] = [HttpVersion::One, HttpVersion::Two, HttpVersion::Auto];
+
+    /// As in the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            HttpVersion::One => "1.1",
+            HttpVersion::Two => "2",
+            HttpVersion::Auto => "auto",
+        }
+    }
+}
+
 /// One HTTP request and what its response must look like.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HttpCheck {
     /// Plain or TLS.
     pub scheme: Scheme,
+    /// Of HTTP; [`Scheme::Http`] has 1.1 alone.
+    pub version: HttpVersion,
     /// Port to connect to.
     pub port: u16,
     /// `GET` and such; the request never has a body.
@@ -46,6 +74,7 @@ impl HttpCheck {
     pub fn get(scheme: Scheme, port: u16, path: impl Into<String>) -> Self {
         Self {
             scheme,
+            version: HttpVersion::default(),
             port,
             method: Method::Get,
             path: path.into(),

@@ -15,15 +15,16 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{Builder, Connection};
 use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::health::{Phase, Reason};
-use crate::model::{Header, HttpCheck, Scheme};
+use crate::model::{Header, HttpCheck, HttpVersion, Scheme};
 
 use super::body::Judge;
 use super::fail::{Failure, QUOTE_CHARS_MAX, quotable};
+use super::h2::Exchange;
 use super::tcp::{self, Close, Way};
 use super::tls::{self, Asked, Session, Tls};
 use super::trace::Trace;
@@ -47,9 +48,46 @@ pub async fn check(check: &HttpCheck, way: Way, tls: &Tls, session: &Arc<Session
         Scheme::Https => {
             let name = tls::server_name(&check.tls, check.host.as_deref(), peer.ip());
             let stream = tls.connect(stream, Asked { terms: &check.tls, name, peer }, session, trace).await?;
-            exchange(stream, check, peer, trace).await
+            let chosen = stream.get_ref().1.alpn_protocol();
+            match check.version {
+                HttpVersion::Two if chosen != Some(b"h2") => {
+                    Err(Failure::new(Reason::Protocol, format!("expected HTTP/2 from {peer}, but it does not choose a protocol (ALPN)")))
+                }
+                HttpVersion::Two | HttpVersion::Auto if chosen == Some(b"h2") => exchange_2(stream, check, peer, trace).await,
+                _ => exchange(stream, check, peer, trace).await,
+            }
         }
     }
+}
+
+/// The same over HTTP/2.
+async fn exchange_2<S: AsyncRead + AsyncWrite + Unpin>(stream: S, check: &HttpCheck, peer: SocketAddr, trace: &mut Trace) -> Result<(), Failure> {
+    trace.enter(Phase::Request);
+    let mut exchange = Exchange::begin(stream, request_2(check, peer)?, Bytes::new(), peer).await?;
+    let (head, mut body) = exchange.response().await?.into_parts();
+    trace.status = Some(head.status.as_u16());
+    judge_status(check, head.status, &head.headers)?;
+    let Some(mut judge) = Judge::new(check) else { return Ok(()) };
+    trace.enter(Phase::Body);
+    while judge.wants_more() {
+        match exchange.data(&mut body).await? {
+            None => return judge.end(false),
+            Some(data) => judge.read(&data),
+        }
+    }
+    judge.end(!body.is_end_stream())
+}
+
+/// What HTTP/2 says otherwise: the host is `:authority`, and connections have no header (RFC 9113 §8.2.2, §8.3.1).
+fn request_2(check: &HttpCheck, peer: SocketAddr) -> Result<Request<()>, Failure> {
+    let (mut head, _) = request(check, peer)?.into_parts();
+    let host = head.headers.remove(HOST);
+    head.headers.remove(CONNECTION);
+    let authority = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let uri = format!("https://{authority}{}", check.path).parse();
+    head.uri = uri.map_err(|_| Failure::new(Reason::Internal, format!("this node could not probe: the path `{}` can't be sent", quotable(&check.path))))?;
+    head.version = Version::HTTP_2;
+    Ok(Request::from_parts(head, ()))
 }
 
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: S, check: &HttpCheck, peer: SocketAddr, trace: &mut Trace) -> Result<(), Failure> {

@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use tracing::warn;
 
 use crate::health::{Phase, Reason};
-use crate::model::{Check, Timestamp, TlsCheck, TlsTerms, Verify, duration_text};
+use crate::model::{Check, HttpVersion, Timestamp, TlsCheck, TlsTerms, Verify, duration_text};
 
 use super::attempt::wall_clock;
 use super::expiry;
@@ -73,13 +73,19 @@ pub enum Alpn {
     Http1,
     /// HTTP/2 and nothing else.
     Http2,
+    /// Either, HTTP/2 rather.
+    Either,
 }
 
 impl Alpn {
     /// What a check speaks.
     pub fn of(check: &Check) -> Self {
         match check {
-            Check::Http(_) => Alpn::Http1,
+            Check::Http(check) => match check.version {
+                HttpVersion::One => Alpn::Http1,
+                HttpVersion::Two => Alpn::Http2,
+                HttpVersion::Auto => Alpn::Either,
+            },
             Check::Grpc(_) => Alpn::Http2,
             Check::Always | Check::Tcp(_) | Check::Tls(_) | Check::Dns(_) => Alpn::Nothing,
         }
@@ -90,6 +96,7 @@ impl Alpn {
             Alpn::Nothing => vec![],
             Alpn::Http1 => vec![b"http/1.1".to_vec()],
             Alpn::Http2 => vec![b"h2".to_vec()],
+            Alpn::Either => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         }
     }
 }

@@ -85,6 +85,7 @@ const KINDS: [(&str, &[&str]); 6] = [
     (
         "url",
         &[
+            "http",
             "method",
             "user_agent",
             "body",
@@ -136,6 +137,7 @@ fn written(table: &Table) -> Spans {
         address,
         send,
         expect,
+        http,
         method,
         user_agent,
         body,

@@ -149,6 +149,9 @@ fn every_detail_of_http_makes_another_target() {
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), details.len(), "{keys:?}");
+    let https = ["1.1", "2", "auto"].map(|version| key_of(folder.path(), &format!("url = 'https://x/'\nhttp = '{version}'")));
+    assert!(https[0] != https[1] && https[1] != https[2], "{https:?}");
+    assert_eq!(https[0], key_of(folder.path(), "url = 'https://x/'"));
     assert_eq!(key_of(folder.path(), &format!("{url}source = '192.0.2.7'")), key_of(folder.path(), url), "from where is no part of what is asked");
 }
 

@@ -1,6 +1,9 @@
 //! HTTP details: methods, patterns, JSON, other ports, source addresses, secrets.
 
-use crate::model::{JsonTest, Method, Pattern};
+use bytes::Bytes;
+use tokio_rustls::TlsAcceptor;
+
+use crate::model::{HttpVersion, JsonTest, Method, Pattern};
 
 use super::*;
 
@@ -111,4 +114,73 @@ async fn a_credential_is_in_no_report_whatever_goes_wrong() {
     let mut check = http_check(80);
     secret(&mut check);
     assert!(!format!("{report:?} {check:?}").contains("t0ken"));
+}
+
+/// A server of both versions, which speaks what was agreed on; `protocols`: what it agrees on.
+async fn two_versions(authority: &Authority, protocols: &[&[u8]], pieces: usize) -> Peer {
+    let mut config = authority.issue(&["api.example.com"], 2090).server();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    peer(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+                return peers::answer(stream, response("200 OK", OK).into_bytes().into()).await;
+            }
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                assert_eq!(request.uri().to_string(), "https://api.example.com/healthcheck");
+                assert!(!request.headers().contains_key("host") && !request.headers().contains_key("connection"));
+                let head = hyper::Response::builder().status(200).body(()).unwrap();
+                let mut stream = respond.send_response(head, false).unwrap();
+                tokio::spawn(async move {
+                    for _ in 0..pieces {
+                        if stream.send_data(Bytes::from(vec![b'x'; 1000]), false).is_err() {
+                            return;
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                    let _ = stream.send_data(Bytes::from_static(OK.as_bytes()), true);
+                });
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_when_asked_for_and_agreed_on() {
+    let authority = Authority::new();
+    let judged = async |peer: &Peer, version| https_with(HttpCheck { version, ..https_check(peer.address.port()) }, peer, authority.roots()).await;
+    let both = two_versions(&authority, &[b"h2", b"http/1.1"], 3).await;
+    for version in HttpVersion::ALL {
+        let report = judged(&both, version).await;
+        assert_pass(&report);
+        assert_eq!(phases(&report), [Phase::Connect, Phase::Tls, Phase::Request, Phase::Body]);
+        assert_eq!(report.status, Some(200));
+    }
+    let old = two_versions(&authority, &[b"http/1.1"], 0).await;
+    assert_pass(&judged(&old, HttpVersion::Auto).await);
+    let message = format!("TLS handshake with {} failed: the peer does not speak the version of HTTP that was asked for", old.address);
+    assert_fail(&judged(&old, HttpVersion::Two).await, Reason::Tls, &message);
+    let mute = two_versions(&authority, &[], 0).await;
+    assert_pass(&judged(&mute, HttpVersion::Auto).await);
+    let message = format!("expected HTTP/2 from {}, but it does not choose a protocol (ALPN)", mute.address);
+    assert_fail(&judged(&mute, HttpVersion::Two).await, Reason::Protocol, &message);
+}
+
+#[tokio::test]
+async fn over_http_2_too_a_body_is_cut_after_64_kib() {
+    let authority = Authority::new();
+    for (pieces, passes) in [(60, true), (70, false)] {
+        let peer = two_versions(&authority, &[b"h2"], pieces).await;
+        let check = HttpCheck { version: HttpVersion::Two, ..https_check(peer.address.port()) };
+        let report = https_with(check, &peer, authority.roots()).await;
+        assert_eq!(report.outcome == Outcome::Pass, passes, "{report:?}");
+        if !passes {
+            let message = format!("expected the first 64 KiB of the body to contain \"{OK}\", got \"{}…\"", "x".repeat(80));
+            assert_fail(&report, Reason::Body, &message);
+        }
+    }
 }

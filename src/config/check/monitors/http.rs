@@ -3,7 +3,7 @@
 use crate::config::file::Monitor as Table;
 use crate::config::problem::Sink;
 use crate::config::read::{At, Entry, HeaderValue, Key, Named, OneOrMany};
-use crate::model::{Header, HttpCheck, JsonTest, Method, Pattern, Scheme, Secret, TlsTerms};
+use crate::model::{Header, HttpCheck, HttpVersion, JsonTest, Method, Pattern, Scheme, Secret, TlsTerms};
 
 use super::super::keys::{is_public, read_secret};
 use super::url::{Url, host_name};
@@ -48,6 +48,7 @@ pub(super) fn http(table: &Table, path: &str, cx: &mut Context<'_>, sink: &mut S
         port: parsed.port,
         path: parsed.path,
         host,
+        version: check_version(table, parsed.scheme, path, sink),
         method: check_method(method, table, path, sink),
         headers: check_headers(headers, user_agent, path, cx, sink),
         status: match status.get() {
@@ -76,6 +77,25 @@ pub(super) fn http(table: &Table, path: &str, cx: &mut Context<'_>, sink: &mut S
         json: check_json(json, path, sink),
         tls: TlsTerms { sni: terms.sni.or(name_alone), ..terms },
     }
+}
+
+fn check_version(table: &Table, scheme: Scheme, path: &str, sink: &mut Sink<'_>) -> HttpVersion {
+    let Some(found) = table.http.get() else { return HttpVersion::default() };
+    let known = HttpVersion::ALL.into_iter().find(|version| version.word() == found.value);
+    let at = format!("{path}.http");
+    match known {
+        None => sink.problem(&found.span, at, format!("`{}` is not a version of HTTP", found.value), "there are \"1.1\", \"2\" and \"auto\""),
+        Some(HttpVersion::Two | HttpVersion::Auto) if scheme == Scheme::Http => {
+            sink.problem(
+                &found.span,
+                at,
+                "without TLS there is HTTP/1.1 alone",
+                "remove it, or write https:// in `url`: versions are agreed on in the TLS handshake",
+            );
+        }
+        Some(_) => {}
+    }
+    known.unwrap_or_default()
 }
 
 fn check_method(method: &Key<String>, table: &Table, path: &str, sink: &mut Sink<'_>) -> Method {
