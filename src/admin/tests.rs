@@ -35,6 +35,7 @@ fn estate() -> Estate {
     let monitor = Monitor {
         name: "trusted".into(),
         check: Check::Always,
+        source: Default::default(),
         interval: Duration::from_secs(10),
         timeout: Duration::from_secs(3),
         thresholds: Thresholds::default(),

@@ -51,7 +51,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     let keys = keys::check(key.or_default(), folder, &mut estate, &mut files, sink);
     let zones = zones::check(zone.or_default(), folder, &keys, &mut files, sink);
     estate.secondaries = zones.secondaries().to_vec();
-    let monitors = monitors::check(monitor.or_default(), &mut estate, sink);
+    let monitors = monitors::check(monitor.or_default(), monitors::Context { folder, files: &mut files }, &mut estate, sink);
     let pools = pools::check(region.or_default(), pool.or_default(), &monitors, &mut estate, sink);
     guarding::check(health.or_default(), sentinel.or_default(), &monitors, &mut estate, sink);
     let policies = policies::check(policy.or_default(), &pools, &mut estate, sink);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::problem::{Route, Sink};
-use super::read::{Failback, Key, Named, OneOrMany, Policy, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown};
+use super::read::{Failback, HeaderValue, Key, Named, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown};
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
 macro_rules! table {
@@ -167,18 +167,38 @@ table! {
     Monitor {
         url: String,
         tcp: i64,
+        tls: PortOrYes,
+        dns: String,
+        grpc: String,
         always: String,
+        port: i64,
+        rcode: String,
+        address: IpAddr,
+        send: String,
+        expect: String,
+        http: String,
+        method: String,
+        user_agent: String,
         body: String,
+        body_regex: String,
+        json: OneOrMany<String>,
         status: OneOrMany<StatusRange>,
-        headers: Named<String>,
+        headers: Named<HeaderValue>,
         host: String,
         sni: String,
+        verify: String,
+        ca: String,
+        cert: String,
+        key: String,
+        expires_within: Duration,
+        expiry_down: bool,
+        source: OneOrMany<IpAddr>,
         interval: Duration,
         timeout: Duration,
         down_after: i64,
         ok_after: i64,
         up_after: i64,
-    } later ["all", "any", "at_least", "dns", "exec", "grpc", "icmp"]
+    } later ["all", "any", "at_least", "exec", "icmp"]
 }
 
 table! {
@@ -213,6 +233,7 @@ table! {
     EndpointTable {
         name: String,
         address: IpAddr,
+        connect: Reach,
         weight: i64,
         tier: i64,
     } later NONE

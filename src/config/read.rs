@@ -252,6 +252,53 @@ impl<T: Read> Read for Vec<Key<T>> {
     }
 }
 
+/// A header's value: the text, or `{ file = "token" }`.
+#[derive(Clone, Debug)]
+pub(super) enum HeaderValue {
+    /// Right here.
+    Text(Secret),
+    /// In a file.
+    File(At<String>),
+}
+
+impl Read for HeaderValue {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        if !matches!(value.get_ref(), DeValue::Table(_)) {
+            return Secret::read(value, at, sink).map(HeaderValue::Text);
+        }
+        let span = value.span();
+        let mut file = Key::Absent;
+        let keys = table(value, at, sink)?;
+        if keys.is_empty() {
+            sink.problem(&span, at, "expected text or { file = \"…\" }", "the file holds the value and nothing else");
+        }
+        for (key, value) in keys {
+            match key.get_ref().as_ref() {
+                "file" => file = Key::<String>::read(value, &at.key("file"), sink),
+                other => unknown(&key.span(), &at.key(other), other, &["file"], &[], sink),
+            }
+        }
+        match file {
+            Key::Is(file) => Some(HeaderValue::File(file)),
+            Key::Absent | Key::Unreadable => None,
+        }
+    }
+}
+
+/// An address, perhaps with a port: `10.0.0.1`, `10.0.0.1:9000`, `2001:db8::1`, `[2001:db8::1]:9000`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach(pub IpAddr, pub Option<u16>);
+
+impl Read for Reach {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let help = "write it like \"10.0.0.1\", \"10.0.0.1:9000\" or \"[2001:db8::1]:9000\"; host names don't belong here";
+        parsed(value, at, sink, help, |text| {
+            let with_port = text.parse::<SocketAddr>().ok().filter(|both| both.port() > 0).map(|both| Reach(both.ip(), Some(both.port())));
+            with_port.or_else(|| text.parse().ok().map(|address| Reach(address, None))).ok_or_else(|| "not an IP address, with or without a port".to_string())
+        })
+    }
+}
+
 /// Status codes that pass: `200`, `"204"`, `"200-299"`.
 #[derive(Clone, Debug)]
 pub(super) struct StatusRange(pub RangeInclusive<u16>);
@@ -273,6 +320,24 @@ impl Read for StatusRange {
             sink.problem(&span, at, format!("`{text}` is not a status code or a range of them"), "write it like \"200-299\" or 204; codes are 100 to 599");
         }
         range.map(StatusRange)
+    }
+}
+
+/// `tls = 443`, or `tls = true` beside a kind that has a port already.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PortOrYes {
+    /// A port.
+    Port(i64),
+    /// Whether TLS is spoken.
+    Yes(bool),
+}
+
+impl Read for PortOrYes {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Boolean(yes) => Some(PortOrYes::Yes(*yes)),
+            _ => i64::read(value, at, sink).map(PortOrYes::Port),
+        }
     }
 }
 

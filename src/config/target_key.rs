@@ -4,14 +4,15 @@
 //!
 //! The hash is written here, over a text written here: neither may change with a compiler or a library, because verdicts are stored under it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use crate::model::{Check, HttpCheck, Monitor, Scheme, Thresholds};
+use crate::model::{Check, DnsCheck, GrpcCheck, Header, HttpCheck, HttpVersion, Method, Monitor, Scheme, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify};
 
-/// `gateway@192.0.2.10#9f3c52aa01b7d64e`.
-pub(super) fn target_key(monitor: &Monitor, address: IpAddr) -> String {
-    format!("{}@{address}#{:016x}", monitor.name, fnv1a(question(&monitor.check).as_bytes()))
+/// `gateway@192.0.2.10#9f3c52aa01b7d64e`, or `gateway@10.0.0.1:9000#…` if the endpoint has a port of its own for probes.
+pub(super) fn target_key(monitor: &Monitor, address: IpAddr, port: Option<u16>) -> String {
+    let reached = port.map_or_else(|| address.to_string(), |port| SocketAddr::new(address, port).to_string());
+    format!("{}@{reached}#{:016x}", monitor.name, fnv1a(question(&monitor.check).as_bytes()))
 }
 
 /// FNV-1a, 64 bits.
@@ -21,26 +22,88 @@ fn fnv1a(octets: &[u8]) -> u64 {
 
 /// Everything that makes an outcome or a verdict, without the name: monitors that agree in it share their targets.
 pub(super) fn definition(monitor: &Monitor) -> String {
-    let Monitor { name: _, check, interval, timeout, thresholds: Thresholds { down_after, ok_after, up_after } } = monitor;
-    format!("{} interval={} timeout={} {down_after} {ok_after} {up_after}", question(check), interval.as_nanos(), timeout.as_nanos())
+    let Monitor { name: _, check, source, interval, timeout, thresholds: Thresholds { down_after, ok_after, up_after } } = monitor;
+    let warned = check.tls().and_then(|tls| tls.expires_within).map_or(String::new(), |within| format!(" warned={}", within.as_secs()));
+    let from = |address: Option<IpAddr>| address.map_or(String::new(), |address| format!(" from={address}"));
+    let from = from(source.v4.map(IpAddr::V4)) + &from(source.v6.map(IpAddr::V6));
+    format!("{}{warned}{from} interval={} timeout={} {down_after} {ok_after} {up_after}", question(check), interval.as_nanos(), timeout.as_nanos())
 }
 
 /// What a probe asks and expects. Texts carry their length, so that no two look the same.
 fn question(check: &Check) -> String {
     match check {
         Check::Always => "always".to_string(),
-        Check::Tcp { port } => format!("tcp {port}"),
-        Check::Http(HttpCheck { scheme, port, path, host, sni, headers, status, body }) => {
+        Check::Tcp(TcpCheck { port, send, expect }) => {
+            // A connection alone is written as it always was: what is stored under it stays found.
+            let said = |word: &str, said: &Option<String>| said.as_ref().map_or(String::new(), |said| format!(" {word}={}", quoted(said)));
+            format!("tcp {port}{}{}", said("send", send), said("expect", expect))
+        }
+        Check::Tls(TlsCheck { port, tls }) => format!("tls {port} sni={}{}", text(&tls.sni), terms(tls)),
+        Check::Dns(DnsCheck { port, name, record_type: (record_type, _), rcode, address }) => {
+            let address = address.map_or("-".to_string(), |address| address.to_string());
+            format!("dns {port} {} {record_type} rcode={} address={address}", quoted(&name.to_string()), rcode.number())
+        }
+        Check::Grpc(GrpcCheck { port, service, host, tls }) => {
+            let encrypted = tls.as_ref().map_or(String::new(), |tls| format!(" tls sni={}{}", text(&tls.sni), terms(tls)));
+            format!("grpc {port} {} host={}{encrypted}", quoted(service), text(host))
+        }
+        Check::Http(HttpCheck { scheme, version, port, method, body_regex, json, path, host, headers, status, body, tls }) => {
             let scheme = match scheme {
                 Scheme::Http => "http",
                 Scheme::Https => "https",
             };
-            let text = |text: &Option<String>| text.as_ref().map_or("-".to_string(), |text| quoted(text));
-            let headers: String = headers.iter().map(|(name, value)| format!("{}:{},", quoted(name), quoted(value))).collect();
+            let headers: String = headers.iter().map(header).collect();
             let status: String = status.iter().map(|range: &RangeInclusive<u16>| format!("{}-{},", range.start(), range.end())).collect();
-            format!("{scheme} {port} {} host={} sni={} headers={headers} status={status} body={}", quoted(path), text(host), text(sni), text(body))
+            let (path, terms) = (quoted(path), terms(tls));
+            // What came later is written only where it is used, so that older keys stay found.
+            let mut more = String::new();
+            if *version != HttpVersion::One {
+                more.push_str(&format!(" http={}", version.word()));
+            }
+            if *method != Method::Get {
+                more.push_str(&format!(" method={}", method.word()));
+            }
+            if let Some(pattern) = body_regex {
+                more.push_str(&format!(" regex={}", quoted(pattern.text())));
+            }
+            for test in json {
+                more.push_str(&format!(" json={}", quoted(&test.to_string())));
+            }
+            format!("{scheme} {port} {path} host={} sni={} headers={headers} status={status} body={}{terms}{more}", text(host), text(&tls.sni), text(body))
         }
     }
+}
+
+/// What is asked of a certificate, beside the name; nothing if only what was always asked. Files count by their names: who replaces an authority
+/// that ends, or a client certificate, keeps the verdict. When a certificate's end is warned of is no part of it; when it fails the probe, it is.
+fn terms(TlsTerms { sni: _, verify, ca, identity, expires_within, expiry_down }: &TlsTerms) -> String {
+    let mut terms = String::new();
+    if *verify != Verify::Full {
+        terms.push_str(&format!(" verify={}", verify.word()));
+    }
+    if let Some(ca) = ca {
+        terms.push_str(&format!(" ca={}", quoted(&ca.file)));
+    }
+    if let Some(identity) = identity {
+        terms.push_str(&format!(" cert={} key={}", quoted(&identity.cert), quoted(&identity.key)));
+    }
+    if let Some(within) = expires_within.filter(|_| *expiry_down) {
+        terms.push_str(&format!(" lasts={}", within.as_secs()));
+    }
+    terms
+}
+
+/// A value from a file counts by the file's name: who renews a token keeps the verdict, and nothing stored depends on a secret that lay in a file.
+fn header(Header { name, value, file }: &Header) -> String {
+    match file {
+        None => format!("{}:{},", quoted(name), quoted(value.expose())),
+        Some(file) => format!("{}:file={},", quoted(name), quoted(file)),
+    }
+}
+
+/// Length and text, or `-`.
+fn text(text: &Option<String>) -> String {
+    text.as_ref().map_or("-".to_string(), |text| quoted(text))
 }
 
 /// Length and text: `5:hello`.
@@ -65,32 +128,28 @@ mod tests {
     #[test]
     fn the_key_of_a_definition_never_changes() {
         let http = HttpCheck {
-            scheme: Scheme::Http,
-            port: 8080,
-            path: "/healthcheck".to_string(),
-            host: None,
-            sni: None,
-            headers: vec![("X-A".to_string(), "b".to_string())],
-            status: vec![200..=299],
+            headers: vec![Header { name: "X-A".to_string(), value: crate::model::Secret::new("b".to_string()), file: None }],
             body: Some("<status>ok</status>".to_string()),
+            ..HttpCheck::get(Scheme::Http, 8080, "/healthcheck")
         };
         let monitor = Monitor {
             name: "gateway".to_string(),
             check: Check::Http(http),
+            source: Default::default(),
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(3),
             thresholds: Thresholds::default(),
         };
-        let key = target_key(&monitor, "192.0.2.10".parse().unwrap());
+        let key = target_key(&monitor, "192.0.2.10".parse().unwrap(), None);
         assert_eq!(
             definition(&monitor),
             "http 8080 12:/healthcheck host=- sni=- headers=3:X-A:1:b, status=200-299, body=19:<status>ok</status> interval=10000000000 timeout=3000000000 3 5 5"
         );
         assert_eq!(key, format!("gateway@192.0.2.10#{:016x}", fnv1a(question(&monitor.check).as_bytes())));
         let tuned = Monitor { interval: Duration::from_secs(9), thresholds: Thresholds { down_after: 2, ..Thresholds::default() }, ..monitor.clone() };
-        assert_eq!(target_key(&tuned, "192.0.2.10".parse().unwrap()), key, "tuning keeps the verdict");
+        assert_eq!(target_key(&tuned, "192.0.2.10".parse().unwrap(), None), key, "tuning keeps the verdict");
         assert_ne!(definition(&tuned), definition(&monitor), "but it is not the same monitor");
-        let other = Monitor { check: Check::Tcp { port: 8080 }, ..monitor };
-        assert_ne!(target_key(&other, "192.0.2.10".parse().unwrap()), key);
+        let other = Monitor { check: Check::Tcp(TcpCheck::connect(8080)), ..monitor };
+        assert_ne!(target_key(&other, "192.0.2.10".parse().unwrap(), None), key);
     }
 }

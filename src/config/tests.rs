@@ -1,5 +1,7 @@
 //! Configurations from text to meaning, as tables: every problem with its place, and what a good file comes to.
 
+mod monitors;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -89,7 +91,7 @@ fn what_the_shipped_file_shows_as_defaults_are_the_defaults() {
     assert_eq!((gateway.interval, gateway.timeout, gateway.thresholds), (default.interval, default.timeout, default.thresholds));
     let status = |check: &Check| match check {
         Check::Http(http) => http.status.clone(),
-        Check::Tcp { .. } | Check::Always => vec![],
+        _ => vec![],
     };
     assert_eq!(status(&gateway.check), status(&default.check));
     let (orders, default) = (&shipped.estate.services[0], &none.estate.services[0]);
@@ -182,10 +184,70 @@ fn every_problem_is_told_with_its_place() {
         ("[zone.'example.com']\nfile = 'broken'\n".into(), 9, 5, "", "A: expected IPv4 address"),
         // Monitors.
         (monitor(""), 1, 10, "monitor.m", "nothing to check"),
-        (monitor("tcp = 80\nalways = 'up'"), 3, 10, "monitor.m.always", "a monitor has one of url, tcp and always, not tcp and always"),
+        (monitor("tcp = 80\nalways = 'up'"), 3, 10, "monitor.m.always", "a monitor is of one kind, not tcp and always"),
         (monitor("always = 'down'"), 2, 10, "monitor.m.always", "`down` is not a state that can be set"),
         (monitor("tcp = 0"), 2, 7, "monitor.m.tcp", "0 is out of range"),
         (monitor("tcp = 1\nbody = 'x'"), 3, 8, "monitor.m.body", "`body` means nothing beside `tcp`"),
+        (monitor("url = 'http://x'\nmethod = 'GTE'"), 3, 10, "monitor.m.method", "`GTE` is not a method that probes use"),
+        (monitor("url = 'http://x'\nmethod = 'HEAD'\njson = '$.a == 1'"), 4, 8, "monitor.m.json", "`json` means nothing beside `HEAD`"),
+        (monitor("url = 'http://x'\nbody_regex = 'a(b'"), 3, 14, "monitor.m.body_regex", "unclosed group"),
+        (monitor("url = 'http://x'\nbody_regex = 'a(?=b)'"), 3, 14, "monitor.m.body_regex", "look-around"),
+        (monitor("url = 'http://x'\nbody_regex = '\\w{9}{9}{9}{9}'"), 3, 14, "monitor.m.body_regex", "the pattern is too large"),
+        (monitor("url = 'http://x'\njson = ['$.a == 1', '$.a = 1']"), 3, 21, "monitor.m.json", "expected ==, !=, <, <=, > or >= before `= 1`"),
+        (monitor("url = 'http://x'\nuser_agent = 'a'\nheaders = { user-agent = 'b' }"), 4, 13, "monitor.m.headers.user-agent", "this header stands twice"),
+        (monitor("url = 'http://x'\nheaders = { A = { fil = 'x' } }"), 3, 19, "monitor.m.headers.A.fil", "unknown key"),
+        (monitor("url = 'http://x'\nheaders = { A = { file = 'nowhere' } }"), 3, 26, "monitor.m.headers.A", "`nowhere` can't be read"),
+        (monitor("tcp = 1\nsource = ['192.0.2.1', '192.0.2.2']"), 3, 24, "monitor.m.source", "`192.0.2.2` is the second IPv4 address"),
+        (monitor("tcp = 1\nsource = '::'"), 3, 10, "monitor.m.source", "`::` is no address of a host"),
+        (monitor("always = 'up'\nsource = '192.0.2.1'"), 3, 10, "monitor.m.source", "`source` means nothing beside `always`"),
+        (
+            pool("monitor = 'm'\nendpoints = [{ address = '192.0.2.3', connect = 'gw:80' }]"),
+            after + 2,
+            49,
+            "pool.p.endpoints[0].connect",
+            "not an IP address, with or without a port",
+        ),
+        (
+            pool("monitor = 'm'\nendpoints = [{ address = '192.0.2.3', connect = '0.0.0.0:1' }]"),
+            after + 2,
+            49,
+            "pool.p.endpoints[0].connect",
+            "`0.0.0.0` is no host's address",
+        ),
+        (monitor("dns = 'a..b A'"), 2, 7, "monitor.m.dns", "`a..b` has an empty label"),
+        (monitor("dns = 'example.com AA'"), 2, 7, "monitor.m.dns", "`AA` is not a type of records"),
+        (monitor("dns = 'example.com AXFR'"), 2, 7, "monitor.m.dns", "`AXFR` is not a type of records"),
+        (monitor("dns = 'a A b'"), 2, 7, "monitor.m.dns", "expected a name and a type"),
+        (monitor("dns = 'a'\nrcode = 'NXDOMIAN'"), 3, 9, "monitor.m.rcode", "`NXDOMIAN` is not a response code"),
+        (monitor("dns = 'a'\naddress = '2001:db8::1'"), 3, 11, "monitor.m.address", "`2001:db8::1` can't be an answer to a question for A"),
+        (monitor("dns = 'a'\nrcode = 'NXDOMAIN'\naddress = '192.0.2.1'"), 4, 11, "monitor.m.address", "a response with NXDOMAIN has no addresses"),
+        (monitor("dns = 'a'\nport = 0"), 3, 8, "monitor.m.port", "0 is out of range"),
+        (monitor("tcp = 1\nport = 2"), 3, 8, "monitor.m.port", "`port` means nothing beside `tcp`"),
+        (monitor("url = 'https://x'\nhttp = '3'"), 3, 8, "monitor.m.http", "`3` is not a version of HTTP"),
+        (monitor("url = 'http://x'\nhttp = '2'"), 3, 8, "monitor.m.http", "without TLS there is HTTP/1.1 alone"),
+        (monitor("grpc = 'a'"), 1, 10, "monitor.m", "`port` is missing"),
+        (monitor("grpc = 'a b'\nport = 1"), 2, 8, "monitor.m.grpc", "`a b` is not the name of a service"),
+        (monitor("grpc = 'a'\nport = 1\ntls = 443"), 4, 7, "monitor.m.tls", "beside `grpc` it is true or false"),
+        (monitor("grpc = 'a'\nport = 1\ntls = true"), 1, 10, "monitor.m", "gRPC over TLS needs a name to verify"),
+        (monitor("grpc = 'a'\nport = 1\nverify = 'none'"), 4, 10, "monitor.m.verify", "`verify` means nothing beside `grpc` without `tls = true`"),
+        (monitor("grpc = 'a'\nport = 1\ntcp = 1"), 2, 8, "monitor.m.grpc", "a monitor is of one kind, not tcp and grpc"),
+        (monitor("tcp = 1\nsend = ''"), 3, 8, "monitor.m.send", "nothing is no text"),
+        (monitor("tcp = 1\nexpct = 'x'"), 3, 1, "monitor.m.expct", "unknown key"),
+        (monitor("tcp = 1\nverify = 'none'"), 3, 10, "monitor.m.verify", "`verify` means nothing beside `tcp`"),
+        (monitor(&format!("tcp = 1\nexpect = '{}'", "x".repeat(1025))), 3, 10, "monitor.m.expect", "the text is too long"),
+        (monitor("tls = 443"), 1, 10, "monitor.m", "`tls` needs a name to verify"),
+        (monitor("tls = 0\nsni = 'x'"), 2, 7, "monitor.m.tls", "0 is out of range"),
+        (monitor("tls = true\nsni = 'x'"), 2, 7, "monitor.m.tls", "which port?"),
+        (monitor("tls = 443\nsni = 'x:1'"), 3, 7, "monitor.m.sni", "`x:1` is not a host name"),
+        (monitor("tls = 443\nverify = 'expiry-only'"), 3, 10, "monitor.m.verify", "`expiry-only` is not a way to verify"),
+        (monitor("tls = 443\nverify = 'none'\nca = 'ca.pem'"), 4, 6, "monitor.m.ca", "`ca` means nothing beside verify = \"none\""),
+        (monitor("tls = 443\nsni = 'x'\nca = 'nowhere'"), 4, 6, "monitor.m.ca", "`nowhere` can't be read"),
+        (monitor("tls = 443\nsni = 'x'\ncert = 'c.pem'"), 4, 8, "monitor.m.cert", "`cert` needs `key`"),
+        (monitor("tls = 443\nsni = 'x'\nkey = 'c.key'"), 4, 7, "monitor.m.key", "`key` needs `cert`"),
+        (monitor("tls = 443\nsni = 'x'\nexpiry_down = true"), 4, 15, "monitor.m.expiry_down", "`expiry_down` needs `expires_within`"),
+        (monitor("tls = 443\nsni = 'x'\nexpires_within = '0s'"), 4, 18, "monitor.m.expires_within", "out of range"),
+        (monitor("tls = 443\nsni = 'x'\nbody = 'x'"), 4, 8, "monitor.m.body", "`body` means nothing beside `tls`"),
+        (monitor("url = 'http://x'\nca = 'x'"), 3, 6, "monitor.m.ca", "`ca` means nothing beside `http://`"),
         (monitor("always = 'up'\ninterval = '1s'"), 3, 12, "monitor.m.interval", "`interval` means nothing beside `always`"),
         (monitor("url = 'gopher://x'"), 2, 7, "monitor.m.url", "`gopher` is not supported"),
         (monitor("url = 'https://{address}/'"), 2, 7, "monitor.m.url", "https with {address} needs a host name"),
@@ -437,13 +499,13 @@ fn monitors_are_what_the_file_says() {
     let [a, b, c, d] = &loaded.estate.monitors[..] else { panic!() };
     let Check::Http(http) = &a.check else { panic!() };
     assert_eq!((http.port, &*http.path), (8443, "/x?y"));
-    assert_eq!((http.host.as_deref(), http.sni.as_deref()), (Some("api.example.com:8443"), Some("api.example.com")));
+    assert_eq!((http.host.as_deref(), http.tls.sni.as_deref()), (Some("api.example.com:8443"), Some("api.example.com")));
     assert_eq!(http.status, [204..=204, 300..=302]);
-    assert_eq!(http.headers, [("X-A".to_string(), "b".to_string())]);
+    assert_eq!(http.headers.iter().map(|header| (&*header.name, &**header.value.expose())).collect::<Vec<_>>(), [("X-A", "b")]);
     assert_eq!((a.detection(), a.thresholds.down_after, a.thresholds.up_after), (Duration::from_millis(2500), 2, 5));
     let Check::Http(http) = &b.check else { panic!() };
-    assert_eq!((http.host.as_deref(), http.sni.as_deref(), http.port), (Some("h.example.com:444"), Some("h.example.com"), 443));
-    assert_eq!((&c.check, &d.check), (&Check::Tcp { port: 3306 }, &Check::Always));
+    assert_eq!((http.host.as_deref(), http.tls.sni.as_deref(), http.port), (Some("h.example.com:444"), Some("h.example.com"), 443));
+    assert_eq!((&c.check, &d.check), (&Check::Tcp(crate::model::TcpCheck::connect(3306)), &Check::Always));
 }
 
 #[test]

@@ -31,11 +31,11 @@ pub enum Reason {
     Reset,
     /// TLS handshake or certificate.
     Tls,
-    /// The response is not HTTP.
+    /// The response is not of the protocol that was asked for.
     Protocol,
-    /// The status code is not in the expected set.
+    /// The status that the peer tells is not an expected one (HTTP, DNS, gRPC).
     Status,
-    /// The expected text is not in the first 64 KiB of the body.
+    /// What the peer sent does not contain what was expected.
     Body,
     /// This node could not even try (no descriptor, no memory).
     Internal,
@@ -102,4 +102,6 @@ pub struct ProbeReport {
     pub status: Option<u16>,
     /// When the first certificate of the chain expires, if TLS was spoken.
     pub certificate_expires: Option<Timestamp>,
+    /// What is not wrong yet and should be looked at, in one sentence: a certificate that ends soon.
+    pub warning: Option<String>,
 }

@@ -152,12 +152,19 @@ impl Builder {
     fn target(&mut self, address: std::net::IpAddr, endpoint: Option<EndpointId>) -> TargetId {
         if self.estate.monitors.is_empty() {
             let (interval, timeout) = (std::time::Duration::from_secs(10), std::time::Duration::from_secs(3));
-            self.estate.monitors.push(Monitor { name: "gateway".into(), check: Check::Tcp { port: 80 }, interval, timeout, thresholds: self.thresholds });
+            self.estate.monitors.push(Monitor {
+                name: "gateway".into(),
+                check: Check::Tcp(crate::model::TcpCheck::connect(80)),
+                source: Default::default(),
+                interval,
+                timeout,
+                thresholds: self.thresholds,
+            });
         }
         let key = format!("gateway@{address}#0");
         let found = self.estate.targets.iter().position(|target| *target.key == *key);
         let at = found.unwrap_or_else(|| {
-            self.estate.targets.push(Target { monitor: MonitorId(0), address, key: key.into(), endpoints: Vec::new() });
+            self.estate.targets.push(Target { monitor: MonitorId(0), address, port: None, key: key.into(), endpoints: Vec::new() });
             self.estate.targets.len() - 1
         });
         self.estate.targets[at].endpoints.extend(endpoint);

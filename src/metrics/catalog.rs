@@ -68,6 +68,7 @@ catalog! {
     PROBE_PHASE: Gauge "windrose_probe_phase_duration_seconds" ["monitor" "pool" "endpoint" "region" "phase"] "Duration of each phase of the last probe.";
     PROBE_LAST_RUN: Gauge "windrose_probe_last_run_timestamp_seconds" ["monitor" "pool" "endpoint" "region"] "Unix time at which the last probe finished.";
     PROBE_CERTIFICATE: Gauge "windrose_probe_tls_cert_expiry_timestamp_seconds" ["monitor" "pool" "endpoint" "region"] "Unix time at which the first certificate of the probed chain expires.";
+    PROBE_WARNING: Gauge "windrose_probe_warning" ["monitor" "pool" "endpoint" "region"] "Whether the last probe over TLS warned (a certificate that ends within `expires_within`): 1 yes, 0 no.";
     PROBE_LAG: Histogram "windrose_probe_schedule_lag_seconds" [] "How late probes started against their schedule.";
     PROBE_INFLIGHT: Gauge "windrose_probe_inflight" [] "Probes running now.";
     PROBE_SKIPPED: Counter "windrose_probe_skipped_total" [] "Probes left out because their turn came while they could not run.";

@@ -38,6 +38,8 @@ struct Last {
     phases: Vec<(Phase, f64)>,
     /// Of the last probe that saw one, so that an unreachable gateway's certificate does not vanish from the alert.
     certificate: Option<Timestamp>,
+    /// The last probe warned.
+    warned: bool,
 }
 
 impl Default for Row {
@@ -85,6 +87,7 @@ impl Endpoints {
         let mut phases = Series::new(catalog::PROBE_PHASE);
         let mut last_run = Series::new(catalog::PROBE_LAST_RUN);
         let mut certificate = Series::new(catalog::PROBE_CERTIFICATE);
+        let mut warning = Series::new(catalog::PROBE_WARNING);
         for ([monitor, pool, endpoint, region], row) in &self.rows {
             let labels: [&str; 4] = [monitor, pool, endpoint, region];
             let with = |word: &'static str| -> [&str; 5] { [monitor, pool, endpoint, region, word] };
@@ -102,15 +105,16 @@ impl Endpoints {
             }
             if let Some(expires) = last.certificate {
                 certificate.push(&labels, expires.as_secs_f64());
+                warning.push(&labels, flag(last.warned));
             }
         }
-        out.extend([attempts, failures, success, duration, phases, last_run, certificate]);
+        out.extend([attempts, failures, success, duration, phases, last_run, certificate, warning]);
     }
 }
 
 impl Row {
     fn probed(&mut self, report: &ProbeReport) {
-        let ProbeReport { outcome, at, took, phases, status: _, certificate_expires } = report;
+        let ProbeReport { outcome, at, took, phases, status: _, certificate_expires, warning } = report;
         match outcome {
             Outcome::Pass => self.passes += 1,
             Outcome::Fail { reason, message: _ } => {
@@ -126,6 +130,7 @@ impl Row {
             at: *at,
             phases: phases.iter().map(|(phase, took)| (*phase, took.as_secs_f64())).collect(),
             certificate: certificate_expires.or(seen_before),
+            warned: warning.is_some(),
         });
     }
 }

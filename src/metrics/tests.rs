@@ -109,6 +109,7 @@ impl World {
             phases,
             status: None,
             certificate_expires: Some(Timestamp(1_900_000_000_000)),
+            warning: None,
         };
         let probing = self.metrics.probe();
         probing.started(Duration::from_millis(1));

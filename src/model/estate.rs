@@ -95,8 +95,10 @@ pub enum Watch {
 pub struct Target {
     /// The check.
     pub monitor: MonitorId,
-    /// Where to.
+    /// Where to: the endpoint's address, unless it has another one for probes.
     pub address: IpAddr,
+    /// Port, if it is not the check's.
+    pub port: Option<u16>,
     /// Identity across reloads and restarts: monitor name, address and a stable hash of what is asked, `gateway@192.0.2.10#9f3c…`.
     pub key: Arc<str>,
     /// The endpoints judged by it; a sentinel may have none.

@@ -7,25 +7,35 @@
 //! Never here: health, traffic set by operators, sockets, clocks, file formats.
 
 mod answering;
+mod dns_check;
 mod estate;
 mod guarding;
+mod http_check;
 mod ids;
 mod interner;
+mod json_test;
 mod monitor;
 mod names;
 mod policy;
+mod secret;
 mod settings;
 mod time;
+mod tls_terms;
 mod transfer;
 
 pub use answering::{AnswerSettings, CookieSecret, CookieSettings, RateLimit};
+pub use dns_check::{DnsCheck, Rcode};
 pub use estate::{AllDown, Endpoint, Estate, Failback, Pool, Region, Resolver, Service, Target, Watch, did_you_mean};
 pub use guarding::{GuardRules, Sentinel};
+pub use http_check::{Header, HttpCheck, HttpVersion, Method, Pattern, Scheme};
 pub use ids::{EndpointId, Family, MonitorId, PoolId, RegionId, ServiceId, TargetId};
 pub use interner::Interner;
-pub use monitor::{Check, HttpCheck, Monitor, Scheme, Thresholds};
+pub use json_test::{JsonTest, Op, Step};
+pub use monitor::{Check, GrpcCheck, Monitor, Sources, TcpCheck, Thresholds, TlsCheck};
 pub use names::Names;
 pub use policy::{Choice, Node, PolicyForm, ResolveError, Share};
+pub use secret::Secret;
 pub use settings::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, TlsFiles};
 pub use time::{Now, Timestamp, duration_text, parse_duration};
+pub use tls_terms::{CaFile, ClientIdentity, TlsTerms, Verify};
 pub use transfer::Secondary;

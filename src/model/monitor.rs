@@ -1,7 +1,9 @@
 //! What a check is: definition only. Running it is the `probe` room's, judging it the `health` room's.
 
-use std::ops::RangeInclusive;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
+
+use super::{DnsCheck, HttpCheck, Scheme, TlsTerms};
 
 /// A simple check and how often it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -10,6 +12,8 @@ pub struct Monitor {
     pub name: String,
     /// What is tried.
     pub check: Check,
+    /// Addresses of this node that probes come from.
+    pub source: Sources,
     /// Time between two probes of one target.
     pub interval: Duration,
     /// Deadline of one probe, all phases together; always shorter than `interval`.
@@ -30,43 +34,99 @@ impl Monitor {
 pub enum Check {
     /// No probe: the endpoint counts as up.
     Always,
-    /// A TCP connection is accepted on this port.
-    Tcp {
-        /// Port of the endpoint's address.
-        port: u16,
-    },
-    /// An HTTP/1.1 exchange.
+    /// A TCP connection is accepted, and perhaps a few words are exchanged.
+    Tcp(TcpCheck),
+    /// A TLS handshake.
+    Tls(TlsCheck),
+    /// An HTTP exchange.
     Http(HttpCheck),
+    /// A DNS query.
+    Dns(DnsCheck),
+    /// The health service of gRPC.
+    Grpc(GrpcCheck),
 }
 
-/// `http://` or `https://`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scheme {
-    /// Plain.
-    Http,
-    /// TLS, certificate verified against the system's trust store.
-    Https,
+impl Check {
+    /// How TLS is spoken, if it is.
+    pub fn tls(&self) -> Option<&TlsTerms> {
+        match self {
+            Check::Tls(check) => Some(&check.tls),
+            Check::Http(check) => (check.scheme == Scheme::Https).then_some(&check.tls),
+            Check::Grpc(check) => check.tls.as_ref(),
+            Check::Always | Check::Tcp(_) | Check::Dns(_) => None,
+        }
+    }
+
+    /// Port to connect to, unless the endpoint has its own.
+    pub fn port(&self) -> u16 {
+        match self {
+            Check::Always => 0,
+            Check::Tcp(check) => check.port,
+            Check::Tls(check) => check.port,
+            Check::Http(check) => check.port,
+            Check::Dns(check) => check.port,
+            Check::Grpc(check) => check.port,
+        }
+    }
 }
 
-/// One HTTP GET and what its response must look like. The connection always goes to the endpoint's address.
+/// A TCP connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct HttpCheck {
-    /// Plain or TLS.
-    pub scheme: Scheme,
+pub struct TcpCheck {
     /// Port to connect to.
     pub port: u16,
-    /// Path and query, beginning with `/`.
-    pub path: String,
-    /// `Host` header; `None`: the endpoint's address (with the port unless it is the scheme's own).
+    /// Sent when the connection stands.
+    pub send: Option<String>,
+    /// Text that the first 4 KiB of what the peer says must contain.
+    pub expect: Option<String>,
+}
+
+impl TcpCheck {
+    /// A connection and nothing else.
+    pub fn connect(port: u16) -> Self {
+        Self { port, send: None, expect: None }
+    }
+}
+
+/// A TLS handshake and nothing after it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TlsCheck {
+    /// Port to connect to.
+    pub port: u16,
+    /// What is asked of the peer.
+    pub tls: TlsTerms,
+}
+
+/// `grpc.health.v1.Health/Check`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GrpcCheck {
+    /// Port to connect to.
+    pub port: u16,
+    /// The service asked for; empty: the whole server.
+    pub service: String,
+    /// `:authority`; `None`: the address that is probed, with its port.
     pub host: Option<String>,
-    /// TLS server name that is sent and verified; `None`: `host`, else the endpoint's address.
-    pub sni: Option<String>,
-    /// Further request headers, name and value.
-    pub headers: Vec<(String, String)>,
-    /// Status codes that pass.
-    pub status: Vec<RangeInclusive<u16>>,
-    /// Text that the first 64 KiB of the body must contain.
-    pub body: Option<String>,
+    /// How TLS is spoken; `None`: it is not.
+    pub tls: Option<TlsTerms>,
+}
+
+/// Addresses of this node that probes come from; where there is none, the system chooses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Sources {
+    /// Towards IPv4 endpoints.
+    pub v4: Option<Ipv4Addr>,
+    /// Towards IPv6 endpoints.
+    pub v6: Option<Ipv6Addr>,
+}
+
+impl Sources {
+    /// The one of the address's family.
+    pub fn towards(&self, address: IpAddr) -> Option<IpAddr> {
+        match address {
+            IpAddr::V4(_) => self.v4.map(IpAddr::V4),
+            IpAddr::V6(_) => self.v6.map(IpAddr::V6),
+        }
+    }
 }
 
 /// How many outcomes it takes (SEMANTICS, 12).

@@ -11,28 +11,26 @@ use crate::health::{Outcome, ProbeReport};
 use crate::model::{Check, Monitor, Timestamp};
 
 use super::fail::Failure;
-use super::tls::{Session, Tls};
+use super::tcp::{self, Way};
+use super::tls::{self, Session, Tls};
 use super::trace::Trace;
-use super::{http, tcp};
+use super::{dns, grpc, http};
 
-/// Probes `address` once. Ends `monitor.timeout` after its start at the latest.
-pub async fn attempt(monitor: &Monitor, address: IpAddr, tls: &Tls, session: &Arc<Session>) -> ProbeReport {
+/// Probes `address` once, on the check's port unless another is given. Ends `monitor.timeout` after its start at the latest.
+pub async fn attempt(monitor: &Monitor, (address, port): (IpAddr, Option<u16>), tls: &Tls, session: &Arc<Session>) -> ProbeReport {
     let mut trace = Trace::start();
-    let peer = SocketAddr::new(
-        address,
-        match &monitor.check {
-            Check::Always => 0,
-            Check::Tcp { port } => *port,
-            Check::Http(check) => check.port,
-        },
-    );
+    let peer = SocketAddr::new(address, port.unwrap_or(monitor.check.port()));
+    let way = Way { peer, source: monitor.source.towards(address) };
     let deadline = trace.started() + monitor.timeout;
     let checked = timeout_at(deadline.into(), async {
         match &monitor.check {
             // Such endpoints have no target (`Watch::Always`); if one had, it would be as up as they are.
             Check::Always => Ok(()),
-            Check::Tcp { .. } => tcp::check(peer, &mut trace).await,
-            Check::Http(check) => http::check(check, peer, tls, session, &mut trace).await,
+            Check::Tcp(check) => tcp::check(check, way, &mut trace).await,
+            Check::Tls(check) => tls::check(check, way, tls, session, &mut trace).await,
+            Check::Dns(check) => dns::check(check, way, &mut trace).await,
+            Check::Grpc(check) => grpc::check(check, way, tls, session, &mut trace).await,
+            Check::Http(check) => http::check(check, way, tls, session, &mut trace).await,
         }
     })
     .await;
@@ -45,7 +43,7 @@ pub async fn attempt(monitor: &Monitor, address: IpAddr, tls: &Tls, session: &Ar
         }
     };
     let (took, phases) = trace.times();
-    ProbeReport { outcome, at: wall_clock(), took, phases, status: trace.status, certificate_expires: trace.certificate_expires }
+    ProbeReport { outcome, at: wall_clock(), took, phases, status: trace.status, certificate_expires: trace.certificate_expires, warning: trace.warning }
 }
 
 /// The wall clock's now.

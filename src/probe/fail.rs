@@ -136,6 +136,24 @@ impl Failure {
         Self::new(Reason::Body, format!("expected the {place} to contain {}, got {got}", quoted(expected.as_bytes())))
     }
 
+    /// The body does not match the pattern.
+    pub fn pattern(expected: &str, got: &[u8], cut: bool) -> Self {
+        let place = if cut { "first 64 KiB of the body" } else { "body" };
+        let got = if got.is_empty() { "an empty one".to_string() } else { quoted(got) };
+        Self::new(Reason::Body, format!("expected the {place} to match /{}/, got {got}", quotable(expected)))
+    }
+
+    /// The text is not in what the peer said. `cut`: it said more than was read.
+    pub fn said(expected: &str, got: &[u8], cut: bool, peer: SocketAddr) -> Self {
+        let expected = quoted(expected.as_bytes());
+        let message = match got {
+            [] => format!("expected {peer} to say {expected}, but it closed the connection without a word"),
+            _ if cut => format!("expected {peer} to say {expected} within 4 KiB, got {}", quoted(got)),
+            _ => format!("expected {peer} to say {expected}, got {}", quoted(got)),
+        };
+        Self::new(Reason::Body, message)
+    }
+
     /// Faults of this node, not of the peer: descriptors, memory, ports, local rules.
     fn own(error: &io::Error) -> Option<Self> {
         let what = match error.raw_os_error()? {

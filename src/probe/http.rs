@@ -1,4 +1,4 @@
-//! HTTP and HTTPS: one GET on a connection of our own, and whether the response looks as asked.
+//! HTTP and HTTPS: one request on a connection of our own, and whether the response looks as asked.
 //!
 //! Redirects are shown, never followed. No more is read than it takes to judge: nothing of the body when no text is expected,
 //! else until the text was found, 64 KiB at most. Never here: cookies, proxies, compression, a second request on a connection.
@@ -15,20 +15,19 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{Builder, Connection};
 use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::health::{Phase, Reason};
-use crate::model::{HttpCheck, Scheme};
+use crate::model::{Header, HttpCheck, HttpVersion, Scheme};
 
+use super::body::Judge;
 use super::fail::{Failure, QUOTE_CHARS_MAX, quotable};
-use super::tcp::{self, Close};
-use super::tls::{Session, Tls};
+use super::h2::Exchange;
+use super::tcp::{self, Close, Way};
+use super::tls::{self, Asked, Session, Tls};
 use super::trace::Trace;
-
-/// The text must be within so much of the body.
-const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Status line and headers together; also the largest piece read at once, which bounds the memory of a probe.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -36,19 +35,59 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// For people. The count is hyper's default; setting another one would cost an allocation per probe.
 pub const HEAD_LIMITS: &str = "32 KiB or 100 headers";
 
-const AGENT: &str = concat!("windrose/", env!("CARGO_PKG_VERSION"));
+/// Who we say we are.
+pub const AGENT: &str = concat!("windrose/", env!("CARGO_PKG_VERSION"));
 
-/// Passes when the response's status is in `check.status` and its body contains `check.body`.
-pub async fn check(check: &HttpCheck, peer: SocketAddr, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
+/// Passes when the response's status is in `check.status` and its body is as expected.
+pub async fn check(check: &HttpCheck, way: Way, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
     // Judged as soon as enough was read, a connection is of no more use, and at thousands of probes a second TIME_WAIT would eat ports.
-    let stream = tcp::connect(peer, Close::Reset, trace).await?;
+    let peer = way.peer;
+    let stream = tcp::connect(way, Close::Reset, trace).await?;
     match check.scheme {
         Scheme::Http => exchange(stream, check, peer, trace).await,
         Scheme::Https => {
-            let stream = tls.connect(stream, check, peer, session, trace).await?;
-            exchange(stream, check, peer, trace).await
+            let name = tls::server_name(&check.tls, check.host.as_deref(), peer.ip());
+            let stream = tls.connect(stream, Asked { terms: &check.tls, name, peer }, session, trace).await?;
+            let chosen = stream.get_ref().1.alpn_protocol();
+            match check.version {
+                HttpVersion::Two if chosen != Some(b"h2") => {
+                    Err(Failure::new(Reason::Protocol, format!("expected HTTP/2 from {peer}, but it does not choose a protocol (ALPN)")))
+                }
+                HttpVersion::Two | HttpVersion::Auto if chosen == Some(b"h2") => exchange_2(stream, check, peer, trace).await,
+                _ => exchange(stream, check, peer, trace).await,
+            }
         }
     }
+}
+
+/// The same over HTTP/2.
+async fn exchange_2<S: AsyncRead + AsyncWrite + Unpin>(stream: S, check: &HttpCheck, peer: SocketAddr, trace: &mut Trace) -> Result<(), Failure> {
+    trace.enter(Phase::Request);
+    let mut exchange = Exchange::begin(stream, request_2(check, peer)?, Bytes::new(), peer).await?;
+    let (head, mut body) = exchange.response().await?.into_parts();
+    trace.status = Some(head.status.as_u16());
+    judge_status(check, head.status, &head.headers)?;
+    let Some(mut judge) = Judge::new(check) else { return Ok(()) };
+    trace.enter(Phase::Body);
+    while judge.wants_more() {
+        match exchange.data(&mut body).await? {
+            None => return judge.end(false),
+            Some(data) => judge.read(&data),
+        }
+    }
+    judge.end(!body.is_end_stream())
+}
+
+/// What HTTP/2 says otherwise: the host is `:authority`, and connections have no header (RFC 9113 §8.2.2, §8.3.1).
+fn request_2(check: &HttpCheck, peer: SocketAddr) -> Result<Request<()>, Failure> {
+    let (mut head, _) = request(check, peer)?.into_parts();
+    let host = head.headers.remove(HOST);
+    head.headers.remove(CONNECTION);
+    let authority = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let uri = format!("https://{authority}{}", check.path).parse();
+    head.uri = uri.map_err(|_| Failure::new(Reason::Internal, format!("this node could not probe: the path `{}` can't be sent", quotable(&check.path))))?;
+    head.version = Version::HTTP_2;
+    Ok(Request::from_parts(head, ()))
 }
 
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: S, check: &HttpCheck, peer: SocketAddr, trace: &mut Trace) -> Result<(), Failure> {
@@ -69,8 +108,8 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: S, check: &HttpChec
     let status = response.status();
     trace.status = Some(status.as_u16());
     judge_status(check, status, response.headers())?;
-    match &check.body {
-        Some(text) => search(response, text, &mut connection, peer, trace).await,
+    match Judge::new(check) {
+        Some(judge) => judge_body(response, judge, &mut connection, peer, trace).await,
         None => Ok(()),
     }
 }
@@ -89,13 +128,17 @@ fn request(check: &HttpCheck, peer: SocketAddr) -> Result<Request<Empty<Bytes>>,
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     // A header of the monitor stands instead of ours; given twice, it is sent twice.
     let mut own = HeaderMap::new();
-    for (name, value) in &check.headers {
+    for Header { name, value, file: _ } in &check.headers {
         // The value may be a secret: only the name is told.
         let unfit = || unfit(format!("the header `{}`", quotable(name)));
-        own.append(HeaderName::try_from(name).map_err(|_| unfit())?, HeaderValue::from_str(value).map_err(|_| unfit())?);
+        own.append(HeaderName::try_from(name).map_err(|_| unfit())?, HeaderValue::from_str(value.expose()).map_err(|_| unfit())?);
     }
     headers.extend(own);
-    let mut request = Request::get(check.path.as_str()).body(Empty::new()).map_err(|_| unfit(format!("the path `{}`", quotable(&check.path))))?;
+    let mut request = Request::builder()
+        .method(check.method.word())
+        .uri(check.path.as_str())
+        .body(Empty::new())
+        .map_err(|_| unfit(format!("the path `{}`", quotable(&check.path))))?;
     *request.headers_mut() = headers;
     Ok(request)
 }
@@ -108,41 +151,24 @@ fn judge_status(check: &HttpCheck, status: StatusCode, headers: &HeaderMap) -> R
     Err(Failure::status(&check.status, status, location))
 }
 
-/// Reads until `text` was found, the body ends, or 64 KiB are read.
-async fn search<S: AsyncRead + AsyncWrite + Unpin>(
+/// Reads until the judge has seen enough.
+async fn judge_body<S: AsyncRead + AsyncWrite + Unpin>(
     response: Response<Incoming>,
-    text: &str,
+    mut judge: Judge<'_>,
     connection: &mut Driven<S>,
     peer: SocketAddr,
     trace: &mut Trace,
 ) -> Result<(), Failure> {
     trace.enter(Phase::Body);
     let mut body = response.into_body();
-    let mut read = Vec::new();
-    let mut searched = 0;
-    loop {
-        if contains(read.get(searched..).unwrap_or_default(), text.as_bytes()) {
-            return Ok(());
-        }
-        // A match may begin in what was read so far and end in what comes.
-        searched = (read.len() + 1).saturating_sub(text.len()).max(searched);
-        if read.len() == BODY_BYTES_MAX {
-            let cut = !body.is_end_stream();
-            return Err(Failure::body(text, &read, cut));
-        }
+    while judge.wants_more() {
         match connection.drive(body.frame()).await {
-            None => return Err(Failure::body(text, &read, false)),
+            None => return judge.end(false),
             Some(Err(error)) => return Err(Failure::http(&error, Phase::Body, peer, &[])),
-            Some(Ok(frame)) => {
-                let data = frame.into_data().unwrap_or_default();
-                read.extend_from_slice(data.get(..BODY_BYTES_MAX - read.len()).unwrap_or(&data));
-            }
+            Some(Ok(frame)) => judge.read(&frame.into_data().unwrap_or_default()),
         }
     }
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    needle.is_empty() || haystack.windows(needle.len()).any(|window| window == needle)
+    judge.end(!body.is_end_stream())
 }
 
 /// hyper's connection, polled by hand beside what waits for it: a probe is one future, and dropping it ends everything.
@@ -226,14 +252,8 @@ mod tests {
             (Scheme::Http, "[2001:db8::1]:80", "[2001:db8::1]"),
             (Scheme::Https, "[2001:db8::1]:8443", "[2001:db8::1]:8443"),
         ] {
-            let check = HttpCheck { scheme, port: 0, path: "/".to_string(), host: None, sni: None, headers: vec![], status: vec![], body: None };
+            let check = HttpCheck::get(scheme, 0, "/");
             assert_eq!(request(&check, peer.parse().unwrap()).unwrap().headers()[HOST], host);
         }
-    }
-
-    #[test]
-    fn the_text_is_found_only_whole() {
-        assert!(contains(b"xxok", b"ok") && contains(b"ok", b"ok") && contains(b"", b""));
-        assert!(!contains(b"o", b"ok") && !contains(b"xxo", b"ok") && !contains(b"", b"ok"));
     }
 }

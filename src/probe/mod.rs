@@ -5,19 +5,25 @@
 //!                 (one task)           one deadline, one future, nothing spawned below it
 //! ```
 //!
-//! `schedule` says when, `attempt` runs one probe under its deadline, `tcp`, `tls` and `http` do the talking, `fail` finds the words.
+//! `schedule` says when, `attempt` runs one probe under its deadline, `tcp`, `tls` (with `verify`), `http` (with `body` and `json`), `grpc` (over `h2`) and `dns` do the talking, `fail` finds the words.
 //! Never here: verdicts. A probe never decides health, never retries, never follows a redirect, and resolves no names.
 #![allow(clippy::disallowed_methods, reason = "an IO room: deadlines and schedules are kept against the clock here")]
 
 mod attempt;
+mod body;
+mod dns;
 mod expiry;
 mod fail;
+mod grpc;
+mod h2;
 mod http;
+mod json;
 mod schedule;
 mod scheduler;
 mod tcp;
 mod tls;
 mod trace;
+mod verify;
 
 #[cfg(test)]
 mod peers;
@@ -34,7 +40,7 @@ use crate::metrics::ProbeMetrics;
 use crate::model::{Estate, TargetId};
 
 use self::scheduler::{Plan, Scheduler, Wishes};
-use self::tls::Tls;
+use self::tls::Trust;
 
 /// Probes running at once; further ones wait, and their wait counts as lag. Less where descriptors are scarce.
 pub const IN_FLIGHT_MAX: usize = 4096;
@@ -64,9 +70,9 @@ impl Prober {
         Self::start_with(outcomes, metrics, in_flight_max(), None)
     }
 
-    fn start_with(outcomes: mpsc::Sender<Probed>, metrics: Arc<ProbeMetrics>, in_flight_max: usize, tls: Option<Tls>) -> Prober {
+    fn start_with(outcomes: mpsc::Sender<Probed>, metrics: Arc<ProbeMetrics>, in_flight_max: usize, trust: Option<Trust>) -> Prober {
         let wishes = Arc::new(Wishes::default());
-        let scheduler = Scheduler::new(wishes.clone(), outcomes, metrics, in_flight_max, tls);
+        let scheduler = Scheduler::new(wishes.clone(), outcomes, metrics, in_flight_max, trust);
         Prober { wishes, task: tokio::spawn(scheduler.run()) }
     }
 

@@ -153,6 +153,10 @@ impl Authority {
         roots
     }
 
+    pub fn der(&self) -> Vec<u8> {
+        self.issuer.der().to_vec()
+    }
+
     /// Ends with the first day of this year.
     pub fn issue(&self, names: &[&str], end_year: i32) -> Identity {
         let key = KeyPair::generate().unwrap();
@@ -175,6 +179,20 @@ fn params(names: &[&str], end_year: i32) -> CertificateParams {
 impl Identity {
     pub fn server(&self) -> ServerConfig {
         self.server_asking(None)
+    }
+
+    /// DER of certificate and key.
+    pub fn into_parts(self) -> (Vec<u8>, Vec<u8>) {
+        (self.certificate, self.key)
+    }
+
+    /// Shows our certificate without having its key.
+    pub fn server_with_the_key_of(&self, other: &Identity) -> ServerConfig {
+        let provider = rustls::crypto::ring::default_provider();
+        let key = provider.key_provider.load_private_key(PrivateKeyDer::try_from(other.key.clone()).unwrap()).unwrap();
+        let shown = rustls::sign::CertifiedKey::new(vec![self.certificate.clone().into()], key);
+        let builder = ServerConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions().unwrap();
+        builder.with_no_client_auth().with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(shown)))
     }
 
     /// `clients`: client certificates must come from here.

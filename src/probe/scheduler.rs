@@ -14,12 +14,12 @@ use tracing::error;
 
 use crate::health::{Outcome, ProbeReport, Reason};
 use crate::metrics::ProbeMetrics;
-use crate::model::{Check, Estate, Scheme, TargetId};
+use crate::model::{Estate, TargetId, TlsTerms, Verify};
 
 use super::Probed;
 use super::attempt::{attempt, wall_clock};
 use super::schedule::Schedule;
-use super::tls::{Session, Tls};
+use super::tls::{Alpn, Session, Tls, Trust};
 
 /// What the handle wants of the task: the newest plan, or the end. Written by the handle, taken by the task.
 #[derive(Debug, Default)]
@@ -78,7 +78,12 @@ pub struct Scheduler {
     in_flight_max: usize,
     /// Zero of the schedule's time.
     epoch: Instant,
-    tls: Option<Arc<Tls>>,
+    /// The system's, once it was needed.
+    trust: Option<Trust>,
+    /// By monitor of the plan.
+    tls: Vec<Arc<Tls>>,
+    /// The same by what makes it: kept across plans, because rustls resumes a session only under the verifier that it was earned with.
+    tls_made: HashMap<(TlsTerms, Alpn), Arc<Tls>>,
     plan: Option<Plan>,
     schedule: Schedule,
     /// By target of the plan; kept across plans with the target.
@@ -90,15 +95,17 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// `tls`: whom to trust; `None`: the system's trust store, read when the first `https` monitor comes.
-    pub fn new(wishes: Arc<Wishes>, outcomes: mpsc::Sender<Probed>, metrics: Arc<ProbeMetrics>, in_flight_max: usize, tls: Option<Tls>) -> Self {
+    /// `trust`: whom to trust if a monitor doesn't say; `None`: the system's trust store, read when it is first needed.
+    pub fn new(wishes: Arc<Wishes>, outcomes: mpsc::Sender<Probed>, metrics: Arc<ProbeMetrics>, in_flight_max: usize, trust: Option<Trust>) -> Self {
         Self {
             wishes,
             outcomes,
             metrics,
             in_flight_max,
             epoch: Instant::now(),
-            tls: tls.map(Arc::new),
+            trust,
+            tls: Vec::new(),
+            tls_made: HashMap::new(),
             plan: None,
             schedule: Schedule::default(),
             sessions: Vec::new(),
@@ -152,7 +159,6 @@ impl Scheduler {
 
     fn start_due(&mut self) {
         let Some(Plan { estate, .. }) = self.plan.clone() else { return };
-        let Some(tls) = self.tls.clone() else { return };
         let now = self.now();
         while self.has_room() {
             let Some(due) = self.schedule.take_due(now) else { break };
@@ -161,11 +167,12 @@ impl Scheduler {
             }
             let Some(lag) = due.start else { continue };
             self.metrics.started(lag);
-            let (estate, tls) = (estate.clone(), tls.clone());
+            let Some(tls) = self.tls.get(estate.target(due.target).monitor.index()).cloned() else { continue };
+            let estate = estate.clone();
             let session = self.sessions.get(due.target.index()).cloned().unwrap_or_default();
             let abort = self.probes.spawn(async move {
                 let target = estate.target(due.target);
-                attempt(estate.monitor(target.monitor), target.address, &tls, &session).await
+                attempt(estate.monitor(target.monitor), (target.address, target.port), &tls, &session).await
             });
             self.running.insert(abort.id(), (due.target, abort));
         }
@@ -202,14 +209,29 @@ impl Scheduler {
         self.plan = Some(plan);
     }
 
-    /// Trust is read once, when it is first needed.
-    async fn load_tls(&mut self, estate: &Estate) {
-        let needed = estate.monitors.iter().any(|monitor| matches!(&monitor.check, Check::Http(check) if check.scheme == Scheme::Https));
-        if needed && self.tls.as_ref().is_none_or(|tls| tls.is_unused()) {
-            let loaded = tokio::task::spawn_blocking(Tls::system).await;
-            self.tls = Some(Arc::new(loaded.unwrap_or_else(|_| Tls::unused())));
+    /// The system's trust is read once, when it is first needed; each monitor has its own terms.
+    async fn load_tls(&mut self, estate: &Arc<Estate>) {
+        let mut terms = estate.monitors.iter().filter_map(|monitor| monitor.check.tls());
+        let needed = terms.any(|terms| terms.verify == Verify::Full && terms.ca.is_none());
+        if needed && self.trust.is_none() {
+            let loaded = tokio::task::spawn_blocking(Trust::system).await;
+            self.trust = loaded.ok();
         }
-        self.tls.get_or_insert_with(|| Arc::new(Tls::unused()));
+        let trust = self.trust.clone().unwrap_or_else(Trust::unused);
+        self.tls.clear();
+        let mut made = std::mem::take(&mut self.tls_made);
+        let unused = Arc::new(Tls::unused());
+        for monitor in &estate.monitors {
+            let tls = monitor.check.tls().map_or_else(
+                || unused.clone(),
+                |terms| {
+                    let made_by = (terms.clone(), Alpn::of(&monitor.check));
+                    let tls = made.remove(&made_by).unwrap_or_else(|| Arc::new(Tls::new(terms, made_by.1, &trust)));
+                    self.tls_made.entry(made_by).or_insert(tls).clone()
+                },
+            );
+            self.tls.push(tls);
+        }
     }
 
     fn joined(&mut self, joined: Result<(Id, ProbeReport), JoinError>) {
@@ -237,7 +259,7 @@ fn broken(failed: &JoinError) -> ProbeReport {
         error!("a probe panicked; this is a bug in windrose");
     }
     let outcome = Outcome::Fail { reason: Reason::Internal, message: "this node could not probe: the probe broke off, which is a bug in windrose".to_string() };
-    ProbeReport { outcome, at: wall_clock(), took: Duration::ZERO, phases: vec![], status: None, certificate_expires: None }
+    ProbeReport { outcome, at: wall_clock(), took: Duration::ZERO, phases: vec![], status: None, certificate_expires: None, warning: None }
 }
 
 #[cfg(test)]

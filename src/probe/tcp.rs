@@ -1,13 +1,15 @@
-//! TCP: a connection is accepted. Also how every probe connects.
+//! TCP: a connection is accepted, and perhaps a few words are exchanged. Also how every probe connects.
 //!
 //! Never here: name resolution. Probes go to the endpoint's address.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::health::Phase;
+use crate::model::TcpCheck;
 
 use super::fail::Failure;
 use super::trace::Trace;
@@ -21,24 +23,62 @@ pub enum Close {
     Reset,
 }
 
-/// Passes when `peer` accepts.
+/// From where to where.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// Who is asked.
+    pub peer: SocketAddr,
+    /// Our own address; `None`: the system chooses.
+    pub source: Option<IpAddr>,
+}
+
+/// The text must be within so much of what the peer says.
+const SAID_BYTES_MAX: usize = 4096;
+
+/// Passes when `peer` accepts, and then says what `check` expects.
 ///
 /// Ends orderly: a server that is greeted by RST may log an error or, worse, count it against us. Such checks are few.
-pub async fn check(peer: SocketAddr, trace: &mut Trace) -> Result<(), Failure> {
-    connect(peer, Close::Orderly, trace).await.map(drop)
+pub async fn check(check: &TcpCheck, way: Way, trace: &mut Trace) -> Result<(), Failure> {
+    let peer = way.peer;
+    let mut stream = connect(way, Close::Orderly, trace).await?;
+    if check.send.is_none() && check.expect.is_none() {
+        return Ok(());
+    }
+    trace.enter(Phase::Request);
+    let broken = |error: io::Error| Failure::io(&error, Phase::Request, peer);
+    if let Some(send) = &check.send {
+        stream.write_all(send.as_bytes()).await.map_err(broken)?;
+    }
+    let Some(expect) = &check.expect else { return Ok(()) };
+    let mut said = Vec::new();
+    while !contains(&said, expect.as_bytes()) {
+        let mut room = (&mut stream).take((SAID_BYTES_MAX - said.len()) as u64);
+        if room.read_buf(&mut said).await.map_err(broken)? == 0 {
+            return Err(Failure::said(expect, &said, said.len() == SAID_BYTES_MAX, peer));
+        }
+    }
+    Ok(())
 }
 
-/// A connection to `peer`.
-pub async fn connect(peer: SocketAddr, close: Close, trace: &mut Trace) -> Result<TcpStream, Failure> {
+/// Whether the text is there, whole.
+pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    needle.is_empty() || haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// A connection.
+pub async fn connect(way: Way, close: Close, trace: &mut Trace) -> Result<TcpStream, Failure> {
     trace.enter(Phase::Connect);
-    dial(peer, close).await.map_err(|error| Failure::connect(&error, peer))
+    dial(way, close).await.map_err(|error| Failure::connect(&error, way.peer))
 }
 
-async fn dial(peer: SocketAddr, close: Close) -> io::Result<TcpStream> {
+async fn dial(Way { peer, source }: Way, close: Close) -> io::Result<TcpStream> {
     let socket = if peer.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_nodelay(true)?;
     if close == Close::Reset {
         socket.set_zero_linger()?;
+    }
+    if let Some(source) = source {
+        socket.bind(SocketAddr::new(source, 0))?;
     }
     let stream = socket.connect(peer).await?;
     // A port of the ephemeral range on one of our own addresses, nobody listening: TCP can meet itself (RFC 9293 §3.5, simultaneous open).
@@ -47,4 +87,15 @@ async fn dial(peer: SocketAddr, close: Close) -> io::Result<TcpStream> {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_found_only_whole() {
+        assert!(contains(b"xxok", b"ok") && contains(b"ok", b"ok") && contains(b"", b""));
+        assert!(!contains(b"o", b"ok") && !contains(b"xxo", b"ok") && !contains(b"", b"ok"));
+    }
 }

@@ -1,5 +1,11 @@
 //! Probes against good and bad peers on real sockets, and the prober as a whole.
 
+mod dns;
+mod grpc;
+mod http;
+mod tcp;
+mod tls;
+
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
@@ -13,11 +19,11 @@ use tokio::time::timeout;
 
 use crate::health::{Outcome, Phase, ProbeReport, Reason};
 use crate::metrics::ProbeMetrics;
-use crate::model::{Check, Estate, HttpCheck, Monitor, MonitorId, Scheme, Target, TargetId, Thresholds};
+use crate::model::{Check, Estate, Header, HttpCheck, Monitor, MonitorId, Scheme, Secret, Target, TargetId, TcpCheck, Thresholds, TlsTerms};
 
 use super::attempt::attempt;
 use super::peers::{self, Authority, Peer, answering, answering_tls, endless, nobody, peer, response, silent};
-use super::tls::{Session, Tls};
+use super::tls::{Alpn, Session, Tls, Trust};
 use super::{Probed, Prober};
 
 /// Long enough for any peer that answers, also on a busy machine.
@@ -30,25 +36,29 @@ const SLACK: Duration = Duration::from_secs(1);
 const OK: &str = "<status>ok</status>";
 
 fn monitor(check: Check, timeout: Duration) -> Monitor {
-    Monitor { name: "gateway".to_string(), check, interval: Duration::from_secs(3_600), timeout, thresholds: Thresholds::default() }
+    Monitor { name: "gateway".to_string(), check, source: Default::default(), interval: Duration::from_secs(3_600), timeout, thresholds: Thresholds::default() }
+}
+
+fn header(name: &str, value: &str) -> Header {
+    Header { name: name.to_string(), value: Secret::new(value.to_string()), file: None }
 }
 
 fn http_check(port: u16) -> HttpCheck {
-    HttpCheck {
-        scheme: Scheme::Http,
-        port,
-        path: "/healthcheck".to_string(),
-        host: None,
-        sni: None,
-        headers: vec![],
-        status: vec![200..=299],
-        body: Some(OK.to_string()),
-    }
+    HttpCheck { body: Some(OK.to_string()), ..HttpCheck::get(Scheme::Http, port, "/healthcheck") }
 }
 
-async fn probe(monitor: &Monitor, address: IpAddr, tls: &Tls, session: &Arc<Session>) -> ProbeReport {
+fn tls_of(monitor: &Monitor, trust: &Trust) -> Tls {
+    monitor.check.tls().map_or_else(Tls::unused, |terms| Tls::new(terms, Alpn::of(&monitor.check), trust))
+}
+
+async fn probe(monitor: &Monitor, address: IpAddr, trust: &Trust, session: &Arc<Session>) -> ProbeReport {
+    probe_over(monitor, address, &tls_of(monitor, trust), session).await
+}
+
+/// With the TLS of an earlier probe.
+async fn probe_over(monitor: &Monitor, address: IpAddr, tls: &Tls, session: &Arc<Session>) -> ProbeReport {
     let started = Instant::now();
-    let report = attempt(monitor, address, tls, session).await;
+    let report = attempt(monitor, (address, None), tls, session).await;
     assert!(started.elapsed() <= monitor.timeout + SLACK, "deadline kept: {:?}", started.elapsed());
     assert!(report.took <= monitor.timeout + SLACK);
     let phases: Duration = report.phases.iter().map(|(_, took)| *took).sum();
@@ -61,7 +71,7 @@ async fn http(address: SocketAddr, timeout: Duration) -> ProbeReport {
 }
 
 async fn http_with(check: HttpCheck, address: SocketAddr, timeout: Duration) -> ProbeReport {
-    probe(&monitor(Check::Http(check), timeout), address.ip(), &Tls::unused(), &Arc::default()).await
+    probe(&monitor(Check::Http(check), timeout), address.ip(), &Trust::unused(), &Arc::default()).await
 }
 
 #[track_caller]
@@ -86,12 +96,12 @@ fn phases(report: &ProbeReport) -> Vec<Phase> {
 #[tokio::test]
 async fn tcp_passes_when_accepted_and_tells_refusal() {
     let peer = silent().await;
-    let report = probe(&monitor(Check::Tcp { port: peer.address.port() }, AMPLE), peer.address.ip(), &Tls::unused(), &Arc::default()).await;
+    let report = probe(&monitor(Check::Tcp(TcpCheck::connect(peer.address.port())), AMPLE), peer.address.ip(), &Trust::unused(), &Arc::default()).await;
     assert_pass(&report);
     assert_eq!(phases(&report), [Phase::Connect]);
 
     let address = nobody().await;
-    let report = probe(&monitor(Check::Tcp { port: address.port() }, AMPLE), address.ip(), &Tls::unused(), &Arc::default()).await;
+    let report = probe(&monitor(Check::Tcp(TcpCheck::connect(address.port())), AMPLE), address.ip(), &Trust::unused(), &Arc::default()).await;
     assert_fail(&report, Reason::Refused, &format!("connection refused by {address}"));
 }
 
@@ -106,7 +116,7 @@ async fn a_full_backlog_is_a_timeout_while_connecting() {
     while let Ok(Ok(stream)) = timeout(SHORT, tokio::net::TcpStream::connect(address)).await {
         waiting.push(stream);
     }
-    let report = probe(&monitor(Check::Tcp { port: address.port() }, SHORT), address.ip(), &Tls::unused(), &Arc::default()).await;
+    let report = probe(&monitor(Check::Tcp(TcpCheck::connect(address.port())), SHORT), address.ip(), &Trust::unused(), &Arc::default()).await;
     assert_fail(&report, Reason::Timeout, &format!("no answer within 300ms while connecting to {address}"));
 }
 
@@ -145,7 +155,7 @@ async fn the_request_is_a_plain_get_with_the_monitors_headers() {
     assert_eq!(request, format!("GET /a%20b?c=d HTTP/1.1\r\nhost: {address}\r\nuser-agent: windrose/{version}\r\naccept: */*\r\nconnection: close\r\n\r\n"));
     let (request, _) = sent(|check| {
         check.host = Some("api.example.com".to_string());
-        check.headers = [("X-Key", "s3cret"), ("User-Agent", "probe"), ("X-Key", "second")].map(|(name, value)| (name.to_string(), value.to_string())).to_vec();
+        check.headers = [("X-Key", "s3cret"), ("User-Agent", "probe"), ("X-Key", "second")].map(|(name, value)| header(name, value)).to_vec();
     })
     .await;
     let lines: HashSet<_> = request.lines().collect();
@@ -156,7 +166,7 @@ async fn the_request_is_a_plain_get_with_the_monitors_headers() {
 #[tokio::test]
 async fn a_header_that_can_not_be_sent_is_our_fault_and_its_value_stays_secret() {
     let peer = silent().await;
-    let check = HttpCheck { headers: vec![("X-Key".to_string(), "s3cret\n".to_string())], ..http_check(peer.address.port()) };
+    let check = HttpCheck { headers: vec![header("X-Key", "s3cret\n")], ..http_check(peer.address.port()) };
     assert_fail(&http_with(check, peer.address, AMPLE).await, Reason::Internal, "this node could not probe: the header `X-Key` can't be sent");
 }
 
@@ -324,6 +334,10 @@ async fn what_is_not_http_is_quoted() {
 
 // ---- HTTPS ----------------------------------------------------------------------------------------
 
+fn sni(name: &str) -> TlsTerms {
+    TlsTerms { sni: Some(name.to_string()), ..TlsTerms::default() }
+}
+
 fn https_check(port: u16) -> HttpCheck {
     HttpCheck { scheme: Scheme::Https, host: Some("api.example.com".to_string()), ..http_check(port) }
 }
@@ -333,7 +347,7 @@ async fn https(peer: &Peer, roots: RootCertStore) -> ProbeReport {
 }
 
 async fn https_with(check: HttpCheck, peer: &Peer, roots: RootCertStore) -> ProbeReport {
-    probe(&monitor(Check::Http(check), AMPLE), peer.address.ip(), &Tls::trusting(roots), &Arc::default()).await
+    probe(&monitor(Check::Http(check), AMPLE), peer.address.ip(), &Trust::of(roots), &Arc::default()).await
 }
 
 async fn tls_peer(config: ServerConfig) -> Peer {
@@ -377,7 +391,7 @@ async fn a_certificate_of_another_name_fails_with_both_names() {
     let message = format!("expected a certificate for api.example.com from {}, got one for www.example.net, *.example.org", peer.address);
     assert_fail(&https(&peer, authority.roots()).await, Reason::Tls, &message);
     // With the right `sni` the same peer is good.
-    assert_pass(&https_with(HttpCheck { sni: Some("www.example.net".to_string()), ..https_check(peer.address.port()) }, &peer, authority.roots()).await);
+    assert_pass(&https_with(HttpCheck { tls: sni("www.example.net"), ..https_check(peer.address.port()) }, &peer, authority.roots()).await);
 }
 
 #[tokio::test]
@@ -385,7 +399,7 @@ async fn self_signed_and_foreign_certificates_have_an_unknown_issuer() {
     let authority = Authority::new();
     for identity in [peers::self_signed(&["api.example.com"]), Authority::named("somebody else").issue(&["api.example.com"], 2090)] {
         let peer = tls_peer(identity.server()).await;
-        let message = format!("certificate of api.example.com at {} is of an unknown issuer: no authority that this system trusts has signed it", peer.address);
+        let message = format!("certificate of api.example.com at {} is of an unknown issuer: no authority that we trust has signed it", peer.address);
         assert_fail(&https(&peer, authority.roots()).await, Reason::Tls, &message);
     }
     let peer = tls_peer(Authority::new().issue(&["api.example.com"], 2090).server()).await;
@@ -397,7 +411,7 @@ async fn self_signed_and_foreign_certificates_have_an_unknown_issuer() {
 async fn a_tls_stall_is_a_timeout_during_the_handshake() {
     let peer = silent().await;
     let monitor = monitor(Check::Http(https_check(peer.address.port())), SHORT);
-    let report = probe(&monitor, peer.address.ip(), &Tls::trusting(Authority::new().roots()), &Arc::default()).await;
+    let report = probe(&monitor, peer.address.ip(), &Trust::of(Authority::new().roots()), &Arc::default()).await;
     assert_fail(&report, Reason::Timeout, &format!("no answer within 300ms during the TLS handshake with {}", peer.address));
 }
 
@@ -440,7 +454,7 @@ async fn a_peer_that_wants_a_client_certificate_says_so_after_the_handshake() {
 async fn no_trust_at_all_is_our_fault() {
     let peer = silent().await;
     let monitor = monitor(Check::Http(https_check(peer.address.port())), AMPLE);
-    let report = probe(&monitor, peer.address.ip(), &Tls::unused(), &Arc::default()).await;
+    let report = probe(&monitor, peer.address.ip(), &Trust::unused(), &Arc::default()).await;
     assert_fail(&report, Reason::Internal, "this node could not probe: trusted certificates are not loaded");
 }
 
@@ -450,17 +464,18 @@ async fn sessions_are_resumed_nine_times_and_never_after_a_failure() {
     let authority = Authority::new();
     let config = Arc::new(Mutex::new(Arc::new(authority.issue(&["api.example.com"], 2090).server())));
     let (peer, kinds) = answering_tls(config, response("200 OK", OK)).await;
-    let (tls, session) = (Tls::trusting(authority.roots()), Arc::default());
+    let session = Arc::default();
     let good = monitor(Check::Http(https_check(peer.address.port())), AMPLE);
+    let tls = tls_of(&good, &Trust::of(authority.roots()));
     for _ in 0..12 {
-        assert_pass(&probe(&good, peer.address.ip(), &tls, &session).await);
+        assert_pass(&probe_over(&good, peer.address.ip(), &tls, &session).await);
     }
     let seen: Vec<_> = kinds.lock().unwrap().iter().map(|kind| *kind == Resumed).collect();
     assert_eq!(seen, [false, true, true, true, true, true, true, true, true, true, false, true]);
 
     let bad = monitor(Check::Http(HttpCheck { status: vec![204..=204], ..https_check(peer.address.port()) }), AMPLE);
-    assert_fail(&probe(&bad, peer.address.ip(), &tls, &session).await, Reason::Status, "expected status 204, got 200 OK");
-    assert_pass(&probe(&good, peer.address.ip(), &tls, &session).await);
+    assert_fail(&probe_over(&bad, peer.address.ip(), &tls, &session).await, Reason::Status, "expected status 204, got 200 OK");
+    assert_pass(&probe_over(&good, peer.address.ip(), &tls, &session).await);
     assert_ne!(*kinds.lock().unwrap().last().unwrap(), Resumed);
 }
 
@@ -472,13 +487,14 @@ async fn a_bad_certificate_behind_a_resumable_session_is_found_and_stays_found()
     bad.session_storage = good.session_storage.clone();
     let config = Arc::new(Mutex::new(Arc::new(good)));
     let (peer, _) = answering_tls(config.clone(), response("200 OK", OK)).await;
-    let (tls, session) = (Tls::trusting(authority.roots()), Arc::default());
+    let session = Arc::default();
     let monitor = monitor(Check::Http(https_check(peer.address.port())), AMPLE);
-    assert_pass(&probe(&monitor, peer.address.ip(), &tls, &session).await);
+    let tls = tls_of(&monitor, &Trust::of(authority.roots()));
+    assert_pass(&probe_over(&monitor, peer.address.ip(), &tls, &session).await);
     *config.lock().unwrap() = Arc::new(bad);
     let mut passes = Vec::new();
     for _ in 0..15 {
-        passes.push(probe(&monitor, peer.address.ip(), &tls, &session).await.outcome == Outcome::Pass);
+        passes.push(probe_over(&monitor, peer.address.ip(), &tls, &session).await.outcome == Outcome::Pass);
     }
     let first_fail = passes.iter().position(|pass| !pass).unwrap();
     assert!(first_fail <= 9 && !passes[first_fail..].contains(&true), "{passes:?}");
@@ -491,6 +507,7 @@ fn estate(interval: Duration, timeout: Duration, targets: &[(&str, SocketAddr)])
     let monitors = targets.iter().map(|(_, address)| Monitor {
         name: "m".to_string(),
         check: Check::Http(HttpCheck { body: None, ..http_check(address.port()) }),
+        source: Default::default(),
         interval,
         timeout,
         thresholds: Thresholds::default(),
@@ -498,6 +515,7 @@ fn estate(interval: Duration, timeout: Duration, targets: &[(&str, SocketAddr)])
     let rows = targets.iter().enumerate().map(|(at, (key, address))| Target {
         monitor: MonitorId::at(at),
         address: address.ip(),
+        port: None,
         key: (*key).into(),
         endpoints: vec![],
     });
@@ -506,7 +524,7 @@ fn estate(interval: Duration, timeout: Duration, targets: &[(&str, SocketAddr)])
 
 fn prober(capacity: usize, in_flight_max: usize) -> (Prober, mpsc::Receiver<Probed>) {
     let (sender, outcomes) = mpsc::channel(capacity);
-    (Prober::start_with(sender, Arc::new(ProbeMetrics::default()), in_flight_max, Some(Tls::unused())), outcomes)
+    (Prober::start_with(sender, Arc::new(ProbeMetrics::default()), in_flight_max, Some(Trust::unused())), outcomes)
 }
 
 async fn next(outcomes: &mut mpsc::Receiver<Probed>) -> Probed {

@@ -1,50 +1,44 @@
 //! TLS for probes: whom we trust, the handshake, and sessions that are resumed.
 //!
-//! Certificates are always verified: chain, dates, name. A resumed handshake skips that (RFC 8446 §2.2), so resumption is fenced: each target
-//! has its own [`Session`] (a ticket earned from one gateway never vouches for another), it is resumed a bounded number of times,
-//! forgotten after any failed probe, and the certificate that it stands for must not have expired meanwhile.
+//! Certificates are verified (chain, dates, name) unless the monitor's terms say otherwise. A resumed handshake skips that (RFC 8446 §2.2), so
+//! resumption is fenced: each target has its own [`Session`] (a ticket earned from one gateway never vouches for another), it is resumed a bounded
+//! number of times, forgotten after any failed probe, refused by rustls under other terms, and the certificate that it stands for must not have expired meanwhile.
 //!
-//! Never here: a way to switch verification off.
+//! Never here: files, except the system's trust store. What a monitor brings was read by `config`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{AlertDescription, CertificateError, ClientConfig, HandshakeKind, NamedGroup, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tracing::warn;
 
 use crate::health::{Phase, Reason};
-use crate::model::{HttpCheck, Timestamp};
+use crate::model::{Check, HttpVersion, Timestamp, TlsCheck, TlsTerms, Verify, duration_text};
 
 use super::attempt::wall_clock;
 use super::expiry;
 use super::fail::{Failure, quotable};
+use super::tcp::{self, Close, Way};
 use super::trace::Trace;
+use super::verify::Anyone;
 
 /// After so many resumed handshakes in a row comes a full one.
 const RESUMPTIONS_MAX: u8 = 9;
 
-/// The trust of this node's probes; made once.
-#[derive(Debug)]
-pub struct Tls {
-    /// Without a session store; each handshake adds its own. Or why there is none.
-    config: Result<ClientConfig, String>,
-    unused: bool,
-}
+/// The authorities that this node trusts where a monitor names no others; read once.
+#[derive(Clone, Debug)]
+pub struct Trust(Result<Arc<RootCertStore>, String>);
 
-impl Tls {
-    /// Trust for plans without an `https` monitor: none.
+impl Trust {
+    /// For plans in which nobody needs it.
     pub fn unused() -> Self {
-        Self { config: Err("trusted certificates are not loaded".to_string()), unused: true }
-    }
-
-    /// Nothing was loaded yet.
-    pub fn is_unused(&self) -> bool {
-        self.unused
+        Self(Err("trusted certificates are not loaded".to_string()))
     }
 
     /// The system's trust store. Reads files: call it where blocking is allowed.
@@ -57,36 +51,89 @@ impl Tls {
         }
         if roots.is_empty() {
             let why = "this system has no trusted certificates; install `ca-certificates`";
-            warn!("https monitors will fail: {why}");
-            return Self { config: Err(why.to_string()), unused: false };
+            warn!("monitors that verify certificates will fail: {why}");
+            return Self(Err(why.to_string()));
         }
-        Self::trusting(roots)
+        Self(Ok(Arc::new(roots)))
     }
 
     /// These authorities and no others.
-    pub fn trusting(roots: RootCertStore) -> Self {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|error| error.to_string());
-        let config = config.map(|builder| {
-            let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-            // RFC 7301: we speak nothing else, and a peer that would choose h2 by itself should know.
-            config.alpn_protocols = vec![b"http/1.1".to_vec()];
-            config
-        });
-        Self { config, unused: false }
+    #[cfg(test)]
+    pub fn of(roots: RootCertStore) -> Self {
+        Self(Ok(Arc::new(roots)))
+    }
+}
+
+/// What is to be spoken over TLS (RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Alpn {
+    /// The handshake is all.
+    Nothing,
+    /// HTTP/1.1 and nothing else: a peer that would choose h2 by itself should know.
+    Http1,
+    /// HTTP/2 and nothing else.
+    Http2,
+    /// Either, HTTP/2 rather.
+    Either,
+}
+
+impl Alpn {
+    /// What a check speaks.
+    pub fn of(check: &Check) -> Self {
+        match check {
+            Check::Http(check) => match check.version {
+                HttpVersion::One => Alpn::Http1,
+                HttpVersion::Two => Alpn::Http2,
+                HttpVersion::Auto => Alpn::Either,
+            },
+            Check::Grpc(_) => Alpn::Http2,
+            Check::Always | Check::Tcp(_) | Check::Tls(_) | Check::Dns(_) => Alpn::Nothing,
+        }
     }
 
-    /// Shakes hands on `stream` as `check` asks; notes phase and expiry in `trace`.
-    pub async fn connect(
-        &self,
-        stream: TcpStream,
-        check: &HttpCheck,
-        peer: SocketAddr,
-        session: &Arc<Session>,
-        trace: &mut Trace,
-    ) -> Result<TlsStream<TcpStream>, Failure> {
+    fn protocols(self) -> Vec<Vec<u8>> {
+        match self {
+            Alpn::Nothing => vec![],
+            Alpn::Http1 => vec![b"http/1.1".to_vec()],
+            Alpn::Http2 => vec![b"h2".to_vec()],
+            Alpn::Either => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        }
+    }
+}
+
+/// How the probes of one monitor shake hands; made once per plan.
+#[derive(Debug)]
+pub struct Tls {
+    /// Without a session store; each handshake adds its own. Or why there is none.
+    config: Result<ClientConfig, String>,
+}
+
+/// What one handshake is for.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The monitor's.
+    pub terms: &'a TlsTerms,
+    /// Name that is sent and verified.
+    pub name: String,
+    /// Who is on the other side.
+    pub peer: SocketAddr,
+}
+
+impl Tls {
+    /// For monitors that don't speak TLS.
+    pub fn unused() -> Self {
+        Self { config: Err("its monitor has no TLS".to_string()) }
+    }
+
+    /// As `terms` say; `trust` is asked if they name no authorities.
+    pub fn new(terms: &TlsTerms, alpn: Alpn, trust: &Trust) -> Self {
+        Self { config: client_config(terms, alpn, trust) }
+    }
+
+    /// Shakes hands on `stream`; notes phase and expiry in `trace`.
+    pub async fn connect(&self, stream: TcpStream, asked: Asked<'_>, session: &Arc<Session>, trace: &mut Trace) -> Result<TlsStream<TcpStream>, Failure> {
         trace.enter(Phase::Tls);
-        let name = server_name(check, peer.ip());
+        let Asked { terms, name, peer } = asked;
         let server = ServerName::try_from(name.clone())
             .map_err(|_| Failure::new(Reason::Internal, format!("this node could not probe: `{}` is not a server name", quotable(&name))))?;
         let mut config = self.config.clone().map_err(|why| Failure::new(Reason::Internal, format!("this node could not probe: {why}")))?;
@@ -101,22 +148,92 @@ impl Tls {
         let connection = stream.get_ref().1;
         session.shaken(connection.handshake_kind());
         trace.certificate_expires = connection.peer_certificates().and_then(|chain| chain.first()).and_then(|leaf| expiry::expires(leaf));
-        match trace.certificate_expires {
-            Some(end) if end < wall_clock() => Err(expired(&whose(&name, peer), end)),
-            _ => Ok(stream),
-        }
+        judge_expiry(terms, &whose(&name, peer), wall_clock(), trace)?;
+        Ok(stream)
     }
 }
 
+/// Passes when the handshake does and the certificate is as the terms want it.
+pub async fn check(check: &TlsCheck, way: Way, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
+    let peer = way.peer;
+    let stream = tcp::connect(way, Close::Reset, trace).await?;
+    let name = server_name(&check.tls, None, peer.ip());
+    let mut stream = tls.connect(stream, Asked { terms: &check.tls, name: name.clone(), peer }, session, trace).await?;
+    if check.tls.identity.is_none() {
+        return Ok(());
+    }
+    // In TLS 1.3 a peer refuses our certificate when our side of the handshake is done (RFC 8446 §4.4.2.4). It is told that we have finished:
+    // whatever it does then but complain is well.
+    let ended = match stream.shutdown().await {
+        Ok(()) => stream.read(&mut [0]).await.map(drop),
+        Err(error) => Err(error),
+    };
+    match ended {
+        Err(error) if cause(&error).is_some() => Err(failure(&error, &name, peer)),
+        _ => Ok(()),
+    }
+}
+
+fn client_config(terms: &TlsTerms, alpn: Alpn, trust: &Trust) -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+    let builder = match (terms.verify, &terms.ca) {
+        (Verify::ExpiryOnly | Verify::Nothing, _) => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))),
+        (Verify::Full, None) => builder.with_root_certificates(trust.0.clone()?),
+        (Verify::Full, Some(ca)) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in &ca.certificates {
+                roots.add(CertificateDer::from(certificate.as_slice())).map_err(|error| format!("`{}` can't be trusted: {error}", ca.file))?;
+            }
+            builder.with_root_certificates(roots)
+        }
+    };
+    let mut config = match &terms.identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let chain = identity.chain.iter().map(|certificate| CertificateDer::from(certificate.clone())).collect();
+            let key = PrivateKeyDer::try_from(identity.secret.expose().clone()).map_err(|_| format!("`{}` is not a private key", identity.key))?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| format!("the client certificate `{}` can't be used: {error}", identity.cert))?
+        }
+    };
+    config.alpn_protocols = alpn.protocols();
+    Ok(config)
+}
+
+/// Whether the certificate lasts as long as the terms want; its end is in `trace`.
+fn judge_expiry(terms: &TlsTerms, whose: &str, now: Timestamp, trace: &mut Trace) -> Result<(), Failure> {
+    let Some(end) = trace.certificate_expires else {
+        return match terms.verify {
+            Verify::ExpiryOnly => Err(Failure::new(Reason::Tls, format!("certificate of {whose} does not tell when it expires"))),
+            Verify::Full | Verify::Nothing => Ok(()),
+        };
+    };
+    if end < now && terms.verify != Verify::Nothing {
+        return Err(expired(whose, end));
+    }
+    let Some(within) = terms.expires_within else { return Ok(()) };
+    let within_ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
+    if end.0.saturating_sub(within_ms) >= now.0 {
+        return Ok(());
+    }
+    let expires = if end < now { "expired" } else { "expires" };
+    let soon = format!("certificate of {whose} {expires} on {}, which is within {}", date(end), duration_text(within));
+    if terms.expiry_down {
+        return Err(Failure::new(Reason::Tls, soon));
+    }
+    trace.warning = Some(soon);
+    Ok(())
+}
+
 /// The name that is sent and verified: `sni`, else `host` without its port, else the address.
-fn server_name(check: &HttpCheck, address: IpAddr) -> String {
-    if let Some(sni) = &check.sni {
+pub fn server_name(terms: &TlsTerms, host: Option<&str>, address: IpAddr) -> String {
+    if let Some(sni) = &terms.sni {
         return sni.clone();
     }
-    let Some(host) = &check.host else { return address.to_string() };
+    let Some(host) = host else { return address.to_string() };
     match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((literal, _)) => literal.to_string(),
-        None => host.split_once(':').filter(|(_, port)| !port.contains(':')).map_or(host.as_str(), |(name, _)| name).to_string(),
+        None => host.split_once(':').filter(|(_, port)| !port.contains(':')).map_or(host, |(name, _)| name).to_string(),
     }
 }
 
@@ -208,7 +325,7 @@ fn failure(error: &std::io::Error, name: &str, peer: SocketAddr) -> Failure {
             CertificateError::NotValidYetContext { not_before, .. } => {
                 format!("certificate of {whose} is not valid before {}", date(timestamp(not_before.as_secs())))
             }
-            CertificateError::UnknownIssuer => format!("certificate of {whose} is of an unknown issuer: no authority that this system trusts has signed it"),
+            CertificateError::UnknownIssuer => format!("certificate of {whose} is of an unknown issuer: no authority that we trust has signed it"),
             CertificateError::BadSignature => format!("certificate of {whose} is not signed by the authority that it names"),
             CertificateError::NotValidForNameContext { presented, .. } => {
                 let names = presented.iter().map(|name| quotable(presented_name(name))).take(5).collect::<Vec<_>>();
@@ -232,6 +349,7 @@ pub fn broken(cause: &rustls::Error, phase: Phase, peer: SocketAddr) -> Failure 
     let why = match cause {
         rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => "the peer speaks neither TLS 1.2 nor TLS 1.3".to_string(),
         rustls::Error::AlertReceived(AlertDescription::UnrecognisedName) => "the peer does not know the server name that was sent".to_string(),
+        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => "the peer does not speak the version of HTTP that was asked for".to_string(),
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => "the peer asks for a client certificate".to_string(),
         rustls::Error::AlertReceived(alert) => format!("the peer sent the alert {alert:?}"),
         rustls::Error::InvalidMessage(_) => "expected TLS, got something else".to_string(),
@@ -269,16 +387,6 @@ mod tests {
 
     #[test]
     fn the_server_name_is_sni_else_host_without_port_else_the_address() {
-        let check = |host: Option<&str>, sni: Option<&str>| HttpCheck {
-            scheme: crate::model::Scheme::Https,
-            port: 443,
-            path: "/".to_string(),
-            host: host.map(str::to_string),
-            sni: sni.map(str::to_string),
-            headers: vec![],
-            status: vec![200..=299],
-            body: None,
-        };
         let address = "2001:db8::1".parse().unwrap();
         for (host, sni, name) in [
             (None, None, "2001:db8::1"),
@@ -288,7 +396,8 @@ mod tests {
             (Some("2001:db8::2"), None, "2001:db8::2"),
             (Some("api.example.com:8443"), Some("gw.example.net"), "gw.example.net"),
         ] {
-            assert_eq!(server_name(&check(host, sni), address), name);
+            let terms = TlsTerms { sni: sni.map(str::to_string), ..TlsTerms::default() };
+            assert_eq!(server_name(&terms, host, address), name);
         }
     }
 }

@@ -15,12 +15,14 @@ pub struct Trace {
     pub status: Option<u16>,
     /// Of the leaf certificate, if TLS was spoken.
     pub certificate_expires: Option<Timestamp>,
+    /// What passes and should be looked at.
+    pub warning: Option<String>,
 }
 
 impl Trace {
     /// A probe begins now.
     pub fn start() -> Self {
-        Self { started: Instant::now(), entered: Vec::with_capacity(4), status: None, certificate_expires: None }
+        Self { started: Instant::now(), entered: Vec::with_capacity(4), status: None, certificate_expires: None, warning: None }
     }
 
     /// When it began.

@@ -162,6 +162,9 @@ pub struct Probe {
     pub status: Option<u16>,
     /// When the certificate expires, if TLS was spoken.
     pub certificate_expires: Option<Time>,
+    /// What is not wrong yet and should be looked at: a certificate that ends within `expires_within`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// A part of a probe.

@@ -155,7 +155,7 @@ pub(super) fn known_time(at: Timestamp) -> Option<api::Time> {
 }
 
 fn probe(report: &ProbeReport) -> api::Probe {
-    let ProbeReport { outcome, at, took, phases, status, certificate_expires } = report;
+    let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning } = report;
     let (outcome, reason, message) = match outcome {
         Outcome::Pass => ("pass", None, None),
         Outcome::Fail { reason, message } => ("fail", Some(reason.word().to_string()), Some(message.clone())),
@@ -169,6 +169,7 @@ fn probe(report: &ProbeReport) -> api::Probe {
         phases: phases.iter().map(|(phase, took)| api::ProbePhase { phase: phase.word().to_string(), took_ms: milliseconds(*took) }).collect(),
         status: *status,
         certificate_expires: certificate_expires.map(api::Time),
+        warning: warning.clone(),
     }
 }
 

@@ -110,7 +110,7 @@ fn target(monitor: MonitorId, address: IpAddr, estate: &mut Estate) -> TargetId 
     if let Some(found) = estate.targets.iter().position(same) {
         return TargetId::at(found);
     }
-    let key = target_key(estate.monitor(monitor), address);
-    estate.targets.push(Target { monitor, address, key: key.into(), endpoints: Vec::new() });
+    let key = target_key(estate.monitor(monitor), address, None);
+    estate.targets.push(Target { monitor, address, port: None, key: key.into(), endpoints: Vec::new() });
     TargetId::at(estate.targets.len() - 1)
 }

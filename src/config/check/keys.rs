@@ -131,23 +131,23 @@ fn secret_of(
     Some(octets)
 }
 
-fn read_secret(file: &Path) -> Result<String, String> {
+pub(super) fn read_secret(file: &Path) -> Result<String, String> {
     let length = std::fs::metadata(file).map_err(|why| format!("can't be read: {why}"))?.len();
     if length > SECRET_FILE_OCTETS_MAX {
-        return Err("is too long for a secret: it holds the base64 and nothing else".to_string());
+        return Err("is too long for a secret: it holds that and nothing else".to_string());
     }
     std::fs::read_to_string(file).map_err(|why| format!("can't be read: {why}"))
 }
 
 /// Whether everybody on this host may read a file.
 #[cfg(unix)]
-fn is_public(file: &Path) -> bool {
+pub(super) fn is_public(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
 }
 
 #[cfg(not(unix))]
-fn is_public(_file: &Path) -> bool {
+pub(super) fn is_public(_file: &Path) -> bool {
     false
 }
 

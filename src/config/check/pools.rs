@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::config::file::{Endpoint as EndpointWord, EndpointTable, Pool as Table, Region as RegionTable};
 use crate::config::problem::Sink;
-use crate::config::read::{At, Entry, Key, Named};
+use crate::config::read::{At, Entry, Key, Named, Reach};
 use crate::config::target_key::{definition, target_key};
 use crate::model::{Check, Endpoint, EndpointId, Estate, Family, MonitorId, Pool, PoolId, Region, RegionId, Target, TargetId, Watch};
 
@@ -70,7 +70,7 @@ struct Maker<'a> {
     estate: &'a mut Estate,
     regions: HashMap<String, RegionId>,
     declared: HashSet<String>,
-    targets: HashMap<(MonitorId, IpAddr), TargetId>,
+    targets: HashMap<(MonitorId, IpAddr, Option<u16>), TargetId>,
     /// The first monitor with the same definition: two names for one check are probed once.
     same_monitor: HashMap<MonitorId, MonitorId>,
     definitions: HashMap<String, MonitorId>,
@@ -157,7 +157,7 @@ impl Maker<'_> {
         let mut addresses: HashMap<IpAddr, Range<usize>> = HashMap::new();
         let mut names: HashMap<Arc<str>, Range<usize>> = HashMap::new();
         for (index, word) in list.get().map(|list| &list.value[..]).unwrap_or_default().iter().enumerate() {
-            let Some(At { value: EndpointWord(EndpointTable { name, address, weight, tier }), span }) = word.get() else { continue };
+            let Some(At { value: EndpointWord(EndpointTable { name, address, connect, weight, tier }), span }) = word.get() else { continue };
             let path = format!("{path}.endpoints[{index}]");
             if address.is_absent() {
                 sink.missing(span, format_args!("{path}.address"), "`address` is missing", "{ name = \"gw-1\", address = \"192.0.2.10\" }");
@@ -179,6 +179,10 @@ impl Maker<'_> {
             } else {
                 addresses.insert(address, address_span);
             }
+            if let Some((found, why)) = connect.get().and_then(|found| Some((found, never_answered(found.value.0)?))) {
+                let message = format!("`{}` {why}", found.value.0);
+                sink.problem(&found.span, format_args!("{path}.connect"), message, "write the address that probes connect to");
+            }
             let (label, label_span): (Arc<str>, _) = match name.get() {
                 Some(name) => {
                     check_name(&name.value, &name.span, &path, sink);
@@ -196,7 +200,8 @@ impl Maker<'_> {
                 }
             }
             let id = EndpointId::at(self.estate.endpoints.len());
-            let watch = self.watch(watch, address, id);
+            let Reach(reached, port) = connect.get().map_or(Reach(address, None), |connect| connect.value);
+            let watch = self.watch(watch, (reached, port), id);
             let narrow = |number: i64| u32::try_from(number).unwrap_or(0);
             self.estate.endpoints.push(Endpoint { name: label, pool, address, weight: narrow(weight), tier: narrow(tier), watch });
             ids.push(id);
@@ -204,8 +209,8 @@ impl Maker<'_> {
         ids
     }
 
-    /// Endpoint × monitor, made once per address and definition.
-    fn watch(&mut self, monitor: Option<MonitorId>, address: IpAddr, endpoint: EndpointId) -> Watch {
+    /// Endpoint × monitor, made once per definition and address, and port if it has its own.
+    fn watch(&mut self, monitor: Option<MonitorId>, (address, port): (IpAddr, Option<u16>), endpoint: EndpointId) -> Watch {
         let Some(monitor) = monitor else { return Watch::Nothing };
         if self.estate.monitor(monitor).check == Check::Always {
             return Watch::Always;
@@ -218,10 +223,10 @@ impl Maker<'_> {
                 first
             }
         };
-        let id = *self.targets.entry((first, address)).or_insert_with(|| {
+        let id = *self.targets.entry((first, address, port)).or_insert_with(|| {
             let id = TargetId::at(self.estate.targets.len());
-            let key = target_key(self.estate.monitor(first), address);
-            self.estate.targets.push(Target { monitor: first, address, key: key.into(), endpoints: Vec::new() });
+            let key = target_key(self.estate.monitor(first), address, port);
+            self.estate.targets.push(Target { monitor: first, address, port, key: key.into(), endpoints: Vec::new() });
             id
         });
         if let Some(target) = self.estate.targets.get_mut(id.index()) {
