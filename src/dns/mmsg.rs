@@ -15,24 +15,24 @@
 //!
 //! Never here: what DNS is, a clock, and, after [`Batch::new`], an allocation.
 //!
-//! **Why it is sound.** All memory is one [`Memory`] of its own mapping, which is reached only through one raw pointer. Pointers that
+//! **Why it is sound.** All memory is one [`Mapping`], which is reached only through its raw pointer. Pointers that
 //! the kernel gets (`msg_name`, `msg_iov`, `msg_control`) point into it, and it neither moves nor goes away while the `Batch` lives;
 //! slices are made only for the closure of `respond`, of two distinct arrays.
 
 #![allow(unsafe_code, reason = "recvmmsg and sendmmsg with control messages have no safe wrapper")]
 
 mod control;
+mod memory;
 mod options;
 mod runs;
 #[cfg(test)]
 mod tests;
 
-use std::alloc::{Layout, handle_alloc_error};
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::slice;
 
 use libc::{c_int, c_void};
@@ -42,39 +42,14 @@ pub use self::options::{coalesce, prepare};
 pub use self::options::{get, set};
 
 use self::control::{Beside, CONTROL_BYTES, Control, Source};
+use self::memory::{Mapping, RESPONSES_BYTES, RESPONSES_MAX, SLOT_BYTES, SLOTS};
 use self::runs::Piece;
 use super::udp::Wait;
 
-/// Datagrams that one system call receives at most. Each may hold several queries.
-const SLOTS: usize = 64;
 /// Longest query taken, bytes: what an Ethernet frame carries. Longer ones are answered by nobody.
 const QUERY_BYTES_MAX: usize = 1_472;
-/// Bytes from one slot to the next: the longest datagram there is, so that no query of many is cut off. Hardly any slot is ever
-/// used beyond its first page, and memory that was never written is not there. (The 64 make neighbouring slots fall into different
-/// cache sets; at whole pages they would pile up in one.)
-const SLOT_BYTES: usize = (64 << 10) + 64;
-/// Responses queued at most; then they must be sent before the next query is shown.
-const RESPONSES_MAX: usize = 256;
 /// Room for a response, bytes: UDP responses stay at or below 1,232, so that no path cuts them into fragments (RFC 9715).
 const RESPONSE_BYTES_MAX: usize = 1_232;
-/// Room for all queued responses, bytes, which lie back to back: that many of the longest, and [`RESPONSES_MAX`] of ordinary ones.
-const RESPONSES_BYTES: usize = 64 * RESPONSE_BYTES_MAX;
-
-/// All that the kernel reads and writes. Every field is plain data for which all-zero bytes are a value.
-#[repr(C)]
-struct Memory {
-    incoming: [libc::mmsghdr; SLOTS],
-    incoming_parts: [libc::iovec; SLOTS],
-    /// Who asked. `sockaddr_in6` is the larger of the two kinds.
-    clients: [libc::sockaddr_in6; SLOTS],
-    incoming_controls: [Control; SLOTS],
-    outgoing: [libc::mmsghdr; RESPONSES_MAX],
-    outgoing_parts: [libc::iovec; RESPONSES_MAX],
-    outgoing_controls: [Control; RESPONSES_MAX],
-    responses: [u8; RESPONSES_BYTES],
-    slots: [[u8; SLOT_BYTES]; SLOTS],
-}
-
 /// A pointer to element `$index` of the array `$field`; the caller has checked that there is one.
 macro_rules! slot {
     ($memory:expr, $field:ident, $index:expr, $kind:ty) => {
@@ -111,7 +86,7 @@ struct Run {
 
 /// Up to 64 received datagrams, and responses to the queries in them.
 pub struct Batch {
-    memory: NonNull<Memory>,
+    memory: Mapping,
     /// Whether datagrams carry the address that was asked (wildcard bind).
     keeps_source: bool,
     /// Whether several responses may go as one message. `None`: the kernel was not asked yet.
@@ -140,7 +115,7 @@ impl Batch {
     /// Memory for a socket from [`prepare`]; `keeps_source` as given there. The only place that allocates.
     pub fn new(keeps_source: bool) -> Self {
         Self {
-            memory: map(),
+            memory: Mapping::new(),
             keeps_source,
             takes_segments: None,
             received: 0,
@@ -285,8 +260,7 @@ impl Batch {
 
     /// Sends the responses of message `index` one by one; returns how many could not be sent.
     fn send_apart(&self, socket: &UdpSocket, index: usize, run: Run) -> usize {
-        let memory = self.memory.as_ptr();
-        let mut lost = 0;
+        let (memory, mut lost) = (self.memory.as_ptr(), 0);
         // SAFETY: `index < messages`: the header and its parts were filled by `post`, the kernel is not in a call. Each datagram is
         // a piece of one of the parts, and the header that names it lives as long as the call.
         unsafe {
@@ -438,30 +412,6 @@ impl Batch {
             control::write(header, room, opened.source, (count > 1).then_some(segment));
         }
         self.messages += 1;
-    }
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        // SAFETY: the mapping was made by `map` with this length, nothing refers to it any more, and it is given back once.
-        let _nothing_to_do_about_it = unsafe { libc::munmap(self.memory.as_ptr().cast::<c_void>(), size_of::<Memory>()) };
-    }
-}
-
-/// Memory of zeroes. A mapping of its own, so that pages which are never written are never there, whatever an allocator does.
-fn map() -> NonNull<Memory> {
-    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE);
-    // SAFETY: a new anonymous mapping touches nothing that exists. It is aligned to a page, and every field of `Memory` is valid as
-    // zeroes: integers, byte arrays, and raw pointers, which may be null.
-    let memory = unsafe { libc::mmap(ptr::null_mut(), size_of::<Memory>(), access, kind, -1, 0) };
-    match NonNull::new(memory.cast::<Memory>()) {
-        Some(made) if memory != libc::MAP_FAILED => {
-            // Best effort: with pages of 2 MiB all of it would be there from the start.
-            // SAFETY: advice about the mapping just made, which changes no contents.
-            let _advice = unsafe { libc::madvise(memory, size_of::<Memory>(), libc::MADV_NOHUGEPAGE) };
-            made
-        }
-        _ => handle_alloc_error(Layout::new::<Memory>()),
     }
 }
 

@@ -140,7 +140,7 @@ fn thinking_rooms_do_no_io() {
 
 #[test]
 fn unsafe_code_stands_in_two_modules_only() {
-    const ALLOWED: [&str; 4] = ["dns/mmsg.rs", "dns/mmsg/control.rs", "dns/mmsg/options.rs", "app/memory.rs"];
+    const ALLOWED: [&str; 5] = ["dns/mmsg.rs", "dns/mmsg/control.rs", "dns/mmsg/memory.rs", "dns/mmsg/options.rs", "app/memory.rs"];
     let mut all = Vec::new();
     files(&source(), &mut all);
     let wrong: Vec<String> = all
