@@ -58,6 +58,27 @@ fn ask(client: &UdpSocket, rounds: usize) {
     }
 }
 
+/// The same as bursts of a resolver: 50 queries with one call.
+#[cfg(target_os = "linux")]
+fn ask_in_bursts(client: &UdpSocket, rounds: usize) {
+    use std::os::fd::AsRawFd;
+    let segment = QUERY.len() as libc::c_int;
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the descriptor is open, and the option's value is an integer of the length given.
+    let outcome = unsafe { libc::setsockopt(client.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, (&raw const segment).cast(), length) };
+    assert_eq!(outcome, 0);
+    let mut response = [0; 1500];
+    let mut all = [0; 50 * QUERY.len()];
+    all.chunks_exact_mut(QUERY.len()).for_each(|place| place.copy_from_slice(&QUERY));
+    for _ in 0..rounds {
+        client.send(&all).unwrap();
+        for _ in 0..50 {
+            let length = client.recv(&mut response).unwrap();
+            assert!(length >= 12 && response[..2] == QUERY[..2]);
+        }
+    }
+}
+
 /// The same over a TCP connection: one query at a time, then 30 pipelined and cut somewhere.
 fn ask_stream(client: &mut TcpStream, rounds: usize) {
     let mut framed = [0; 2 + QUERY.len()];
@@ -96,6 +117,13 @@ async fn ten_thousand_queries_allocate_nothing() {
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         ask(&client, 200);
         assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations during 10,000 queries on {listen}");
+        #[cfg(target_os = "linux")]
+        {
+            ask_in_bursts(&client, 2);
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            ask_in_bursts(&client, 200);
+            assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations during 10,000 queries in bursts on {listen}");
+        }
         let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
         client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         ask_stream(&mut client, 2);

@@ -31,7 +31,7 @@ use crate::store::Store;
 use super::clock::Clock;
 use super::control_loop::{self, Hands, Queues};
 use super::reload;
-use super::upgrade::{Before, Farewell, Giver, Inheritance, Program};
+use super::upgrade::{Before, Farewell, Giver, Inheritance, Program, Rest};
 
 /// Events that may wait for the core; probes and callers wait when it is full.
 const QUEUE: usize = 4096;
@@ -82,7 +82,7 @@ impl Daemon {
         match (Self::start_beside(start, left, before.as_ref()).await, before) {
             (Ok(daemon), before) => {
                 if let Some(before) = before {
-                    tokio::spawn(adopt(before, daemon.dns.adopter()));
+                    tokio::spawn(adopt(before, daemon.dns.adopter(), daemon.dns.sockets()));
                 }
                 Ok(daemon)
             }
@@ -200,12 +200,18 @@ impl Daemon {
 }
 
 /// TCP sessions of the process before go on here, until it has ended.
-async fn adopt(before: Before, adopter: dns::Adopter) {
-    while let Some(parcels) = before.sessions().await {
-        for parcel in parcels {
-            if let Err(error) = adopter.adopt(parcel) {
-                debug!("a TCP session of the process before is over: {error}");
+async fn adopt(before: Before, adopter: dns::Adopter, sockets: Arc<Vec<dns::Sockets>>) {
+    loop {
+        match before.rest().await {
+            Rest::Sessions(parcels) => {
+                for parcel in parcels {
+                    if let Err(error) = adopter.adopt(parcel) {
+                        debug!("a TCP session of the process before is over: {error}");
+                    }
+                }
             }
+            Rest::Gone => return dns::alone_at(&sockets),
+            Rest::Lost => return,
         }
     }
 }

@@ -6,7 +6,7 @@
 /// Gives back what is free. Takes a few milliseconds for each hundred megabytes; who allocates meanwhile may wait as long, so not on a worker.
 pub(super) fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    #[allow(unsafe_code, reason = "the C library's own way; the only unsafe line outside dns/mmsg.rs")]
+    #[allow(unsafe_code, reason = "the C library's own way; the only unsafe line outside dns/mmsg")]
     // SAFETY: malloc_trim may be called at any time from any thread (malloc_trim(3): MT-Safe) and touches only memory that nobody holds.
     unsafe {
         libc::malloc_trim(0);

@@ -16,6 +16,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
 use super::Bound;
+#[cfg(target_os = "linux")]
+use super::batch::coalesce;
 use super::batch::prepare;
 use super::tcp;
 use super::udp::{self, Worker};
@@ -368,7 +370,20 @@ fn udp_socket(address: SocketAddr) -> io::Result<Socket> {
         socket.set_only_v6(true)?;
     }
     prepare_udp(&socket, address)?;
+    #[cfg(target_os = "linux")]
+    let _goes_without = coalesce(&socket);
     Ok(socket)
+}
+
+/// Lets queries of one flow come together through these sockets, as through those that we opened ourselves. Only once nobody else reads them:
+/// the process before may be of a release that would take several queries for one.
+pub fn alone_at(sockets: &[Sockets]) {
+    #[cfg(target_os = "linux")]
+    for socket in sockets.iter().flat_map(|sockets| &sockets.udp) {
+        let _goes_without = coalesce(socket);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _nothing_to_do = sockets;
 }
 
 /// Deadlines, buffers and packet info, for sockets of our own making and taken ones alike.

@@ -52,7 +52,7 @@ use socket2::Socket;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-pub use self::bind::{BindError, Protocols, Sockets, bind, bind_with};
+pub use self::bind::{BindError, Protocols, Sockets, alone_at, bind, bind_with};
 pub use self::kept::KEPT_BYTES_MAX;
 pub use self::parcel::Parcel;
 pub use self::seats::{CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, DESCRIPTORS_RESERVED, IDLE_DEADLINE, IDLE_PROMISE, MESSAGE_DEADLINE, WRITE_DEADLINE};

@@ -49,6 +49,11 @@ impl Batch {
         }
     }
 
+    /// Never: there is one query, and room for its response.
+    pub const fn is_full(&self) -> bool {
+        false
+    }
+
     /// As in `mmsg`: `false` means that nobody was asked.
     pub fn respond(&mut self, _index: usize, decide: impl FnOnce(&[u8], SocketAddr, &mut [u8]) -> Option<usize>) -> bool {
         let Some((length, client)) = self.received.take() else { return false };
@@ -96,6 +101,7 @@ mod tests {
         client.send(&[1; QUERY_BYTES_MAX + 1]).unwrap();
         assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), 1);
         assert!(!batch.respond(0, |_, _, _| panic!("it is too long")));
+        assert!(!batch.is_full(), "the next query comes with the next receive");
         client.send(b"hello").unwrap();
         assert_eq!(batch.receive(&server, Wait::ForOne).unwrap(), 1);
         assert!(batch.respond(0, |query, from, out| {

@@ -13,6 +13,8 @@ use super::testing::{
     PATIENCE, Server, ask_tcp, ask_udp, bound, connect_from, framed, next_response, published, query, refused, serve, serve_tuned, udp_client, until,
 };
 use super::{BindError, Deadlines, Limits, Tuning, bind, bind_with};
+#[cfg(target_os = "linux")]
+use crate::answer::{HistogramOf, Transport, histogram};
 use crate::model::DnsSettings;
 
 fn short_deadlines() -> Deadlines {
@@ -444,4 +446,68 @@ async fn sessions_that_wait_go_on_elsewhere_with_what_they_have_sent() {
     second.running.stop().await;
     let parcel = super::Parcel::new(connect_from("127.0.0.1", serve("127.0.0.1:0", 1).await.address).await, Vec::new()).unwrap();
     assert!(adopter.adopt(parcel).is_err());
+}
+
+/// A resolver's burst: all of `ids` with one call.
+#[cfg(target_os = "linux")]
+fn burst(client: &UdpSocket, ids: std::ops::Range<u16>) {
+    super::batch::set(client, libc::SOL_UDP, libc::UDP_SEGMENT, query(0).len() as i32).unwrap();
+    let all: Vec<u8> = ids.flat_map(query).collect();
+    assert_eq!(client.send(&all).unwrap(), all.len());
+}
+
+#[cfg(target_os = "linux")]
+fn coalesces(socket: &impl std::os::fd::AsFd) -> bool {
+    super::batch::get(socket, libc::SOL_UDP, libc::UDP_GRO).unwrap() != 0
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn each_query_of_a_burst_is_answered_and_counted() {
+    for (listen, asked) in [("127.0.0.1:0", "127.0.0.1"), ("0.0.0.0:0", "127.0.0.7"), ("[::]:0", "::1")] {
+        let bound = bound(listen, 1).await;
+        let asked = SocketAddr::new(asked.parse().unwrap(), bound.addresses()[0].port());
+        let mut counters = Vec::new();
+        let running = bound.serve_tuned(published(), 7, &mut |counter| counters.push(counter), Tuning::default());
+        assert!(coalesces(&running.sockets()[0].udp[0]));
+        let clients: Vec<UdpSocket> = (0..3).map(|_| udp_client(if asked.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }, asked)).collect();
+        for client in &clients {
+            burst(client, 0..50);
+        }
+        for client in &clients {
+            let mut missing: HashSet<u16> = (0..50).collect();
+            for _ in 0..50 {
+                let mut response = [0; 1500];
+                let length = client.recv(&mut response).expect("every query has a response");
+                assert!(missing.remove(&refused(&response[..length])), "no response comes twice");
+            }
+        }
+        running.stop().await;
+        assert_eq!(histogram(&counters, HistogramOf::QueryDuration(Transport::Udp)).counts.iter().sum::<u64>(), 150);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_of_the_process_before_gets_bursts_whole_only_once_nobody_else_reads_it() {
+    let first = serve("127.0.0.1:0", 1).await;
+    // It is of a release that takes what it receives for one query.
+    super::batch::set(&first.running.sockets()[0].udp[0], libc::SOL_UDP, libc::UDP_GRO, 0).unwrap();
+    let bound = bind_with(&settings(&[first.address], 2), left(&first.running)).await.unwrap();
+    let second = bound.serve_tuned(published(), 1, &mut |_| {}, Tuning::default());
+    let of_second = || second.sockets()[0].udp.iter().map(coalesces).collect::<Vec<_>>();
+    assert_eq!(of_second(), [false, true], "the one that is new is ours alone");
+    assert!(!coalesces(&first.running.sockets()[0].udp[0]));
+    first.running.stop().await;
+    super::alone_at(&second.sockets());
+    assert_eq!(of_second(), [true, true]);
+    let client = udp_client("127.0.0.1:0", first.address);
+    burst(&client, 0..40);
+    let mut missing: HashSet<u16> = (0..40).collect();
+    for _ in 0..40 {
+        let mut response = [0; 1500];
+        let length = client.recv(&mut response).unwrap();
+        assert!(missing.remove(&refused(&response[..length])));
+    }
+    second.stop().await;
 }

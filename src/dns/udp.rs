@@ -139,7 +139,7 @@ fn work(socket: &UdpSocket, batch: &mut Batch, start: &mut Start) {
         {
             let snapshot = published.load();
             cx.begin(&snapshot, clock.now(began));
-            answer_all(batch, count, vitals, |query, client, out| {
+            answer_all(batch, count, socket, vitals, |query, client, out| {
                 let asked = Asked { client: client.ip(), port: client.port(), transport: Transport::Udp };
                 match answer(&snapshot, query, asked, cx, out) {
                     Handled::Reply(length) => Some(length),
@@ -158,21 +158,30 @@ fn work(socket: &UdpSocket, batch: &mut Batch, start: &mut Start) {
                 }
             });
         }
-        let unsent = batch.send(socket);
-        if unsent > 0 {
-            Vitals::add(&vitals.unsent, unsent as u64);
-        }
+        send(batch, socket, vitals);
         counters.batch(Transport::Udp, count as u64, began.elapsed());
     }
 }
 
-/// Shows each query of the batch to `decide`. A panic costs the query that caused it, which is counted, and no other.
-fn answer_all(batch: &mut Batch, count: usize, vitals: &Vitals, mut decide: impl FnMut(&[u8], SocketAddr, &mut [u8]) -> Option<usize>) {
+/// Sends what is queued.
+fn send(batch: &mut Batch, socket: &UdpSocket, vitals: &Vitals) {
+    let unsent = batch.send(socket);
+    if unsent > 0 {
+        Vitals::add(&vitals.unsent, unsent as u64);
+    }
+}
+
+/// Shows each query of the batch to `decide`, and sends whenever there is no room for more responses. A panic costs the query that
+/// caused it, which is counted, and no other.
+fn answer_all(batch: &mut Batch, count: usize, socket: &UdpSocket, vitals: &Vitals, mut decide: impl FnMut(&[u8], SocketAddr, &mut [u8]) -> Option<usize>) {
     let mut next = 0;
     while next < count {
         // One landing pad for the whole rest of the batch: containment costs nothing while nothing panics.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             while next < count {
+                if batch.is_full() {
+                    send(batch, socket, vitals);
+                }
                 let index = next;
                 next += 1;
                 if !batch.respond(index, &mut decide) {
@@ -203,7 +212,7 @@ mod tests {
         let mut batch = Batch::new(false);
         let count = batch.receive(&server, Wait::ForOne).unwrap();
         assert_eq!(count, 10);
-        answer_all(&mut batch, count, &vitals, |query, _, out| {
+        answer_all(&mut batch, count, &server, &vitals, |query, _, out| {
             assert!(!matches!(query, [0 | 4 | 5 | 9]), "the panic of this test");
             out[..1].copy_from_slice(query);
             Some(1)

@@ -31,7 +31,7 @@ mod take;
 
 pub(super) use give::{Farewell, Giver};
 pub(super) use program::Program;
-pub(super) use take::{Before, Inheritance, ask};
+pub(super) use take::{Before, Inheritance, Rest, ask};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

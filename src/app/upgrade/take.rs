@@ -132,22 +132,32 @@ impl Inheritance {
     }
 }
 
+/// What the process before says when it has nothing left to do but to end.
+pub(in crate::app) enum Rest {
+    /// Go on with these.
+    Sessions(Vec<Parcel>),
+    /// That was all: it reads nothing any more.
+    Gone,
+    /// It says nothing any more; it may still be there.
+    Lost,
+}
+
 impl Before {
     /// It can't be done: the one before goes on.
     pub(in crate::app) async fn abort(&self, why: &str) {
         let _it_hears_the_end_at_least = timeout(WORD_MAX, self.link.send(&Message::Abort(why.to_string()), &[])).await;
     }
 
-    /// The next TCP sessions that were open there; `None`: there are no more.
-    pub(in crate::app) async fn sessions(&self) -> Option<Vec<Parcel>> {
+    /// The next TCP sessions that were open there, or that there are no more.
+    pub(in crate::app) async fn rest(&self) -> Rest {
         match timeout(LEAVE_MAX, self.link.receive()).await {
             Ok(Ok(Some((Message::Sessions(inputs), streams)))) => {
-                Some(inputs.into_iter().zip(streams).map(|(input, stream)| Parcel { stream, input }).collect())
+                Rest::Sessions(inputs.into_iter().zip(streams).map(|(input, stream)| Parcel { stream, input }).collect())
             }
-            Ok(Ok(Some((Message::Gone, _)))) => None,
+            Ok(Ok(Some((Message::Gone, _)))) => Rest::Gone,
             _ => {
                 warn!("the process before ended without saying goodbye; TCP sessions that it had may be lost");
-                None
+                Rest::Lost
             }
         }
     }
