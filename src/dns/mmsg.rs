@@ -99,6 +99,8 @@ pub struct Batch {
     /// Headers that the kernel may have written since they were last made ready.
     used: usize,
     opened: Option<Opened>,
+    /// Queries of the flow at hand came together, as one datagram.
+    came_together: bool,
     /// Responses that wait for `send`, and the bytes that they fill.
     pieces: [Piece; RESPONSES_MAX],
     queued: usize,
@@ -123,6 +125,7 @@ impl Batch {
             queries: 0,
             used: SLOTS,
             opened: None,
+            came_together: false,
             pieces: [Piece::default(); RESPONSES_MAX],
             queued: 0,
             filled: 0,
@@ -142,7 +145,7 @@ impl Batch {
             self.takes_segments = Some(options::takes_segments(socket));
         }
         self.make_ready();
-        (self.received, self.queries, self.opened) = (0, 0, None);
+        (self.received, self.queries, self.opened, self.came_together) = (0, 0, None, false);
         self.forget_responses();
         // A header may be half-written when the call fails: the first one is always made ready again.
         self.used = 1;
@@ -353,7 +356,9 @@ impl Batch {
         let opened = Opened { slot, first, end, segment: segment.unwrap_or(length), length, is_cut, client, source };
         if self.opened.is_some_and(|before| (before.client, before.source) != (opened.client, opened.source)) {
             self.bundle();
+            self.came_together = false;
         }
+        self.came_together |= end - first > 1;
         self.opened = Some(opened);
         Some(opened)
     }
@@ -364,6 +369,7 @@ impl Batch {
         let may_run = self.takes_segments == Some(true);
         if let Some(pieces) = self.pieces.get_mut(self.bundled..self.queued)
             && may_run
+            && self.came_together
         {
             runs::arrange(pieces);
         }

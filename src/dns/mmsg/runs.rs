@@ -1,7 +1,8 @@
 //! Which responses of one flow leave in one message: a run, which the kernel cuts into datagrams again (`UDP_SEGMENT`).
 //!
 //! All of a run are equally long, but for the last one, which may be shorter. Responses carry IDs, so that their order within a flow
-//! means nothing: longest first makes the fewest runs.
+//! means nothing to those who send bursts: longest first makes the fewest runs. To others it is kept: simple clients (and tests of servers)
+//! take the next datagram for the next answer.
 //!
 //! Never here: a pointer, a socket, another flow's responses.
 
@@ -21,7 +22,7 @@ pub struct Piece {
     pub length: u16,
 }
 
-/// Puts the responses of one flow in the order in which they leave. Equally long ones stay as they were.
+/// Puts the responses to queries that came together in the order in which they leave. Equally long ones stay as they were.
 pub fn arrange(pieces: &mut [Piece]) {
     if pieces.windows(2).any(|pair| matches!(pair, [one, next] if one.length != next.length)) {
         pieces.sort_unstable_by_key(|piece| (Reverse(piece.length), piece.at));
