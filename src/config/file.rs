@@ -198,7 +198,7 @@ table! {
         down_after: i64,
         ok_after: i64,
         up_after: i64,
-    } later ["all", "any", "at_least", "exec", "icmp"]
+    } later ["all", "any", "at_least", "exec", "icmp", "push"]
 }
 
 table! {
