@@ -2,7 +2,7 @@
 //!
 //! How much is answered under a flood is measured by `benches/overload`, never asserted here.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,6 +16,8 @@ use super::node::{TestNode, wait_for};
 const FLOOD: Duration = Duration::from_secs(3);
 /// Answers are back within this time (issue 3, "Overload").
 const RECOVERY: Duration = Duration::from_secs(2);
+/// A client that got no answer asks again after this time.
+const AGAIN: Duration = Duration::from_millis(200);
 /// Probes that must end while the flood lasts, at the latest before [`PATIENCE`] is over.
 const PROBES: f64 = 4.0;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -80,9 +82,11 @@ fn a_flood_stops_neither_probes_nor_the_api_and_leaves_nothing_behind() {
     });
     let sent = flood.end();
 
+    // A query that meets the flood's last packets in a full receive buffer is dropped, as any datagram may be: a client asks again.
     let ended = Instant::now();
-    let mut client = Client::with_timeout(node.dns, RECOVERY);
-    assert_eq!(client.first("shop.api.example.com."), Some([127, 10, 77, 1].into()), "no answer within {RECOVERY:?} after the flood");
+    let mut client = Client::with_timeout(node.dns, AGAIN);
+    let answer = wait_for("an answer after the flood", RECOVERY, || client.first("shop.api.example.com."));
+    assert_eq!(answer, IpAddr::from([127, 10, 77, 1]));
     println!("{sent} queries in {:.1?}; slowest API request {slowest:.1?}; first answer {:.1?} after the end", ended - began, ended.elapsed());
     assert_eq!(metric(&node, "windrose_probe_attempts_total{", "outcome=\"fail\""), 0.0, "no probe failed for want of time");
     assert_eq!(metric(&node, "windrose_panics_total", ""), 0.0);
