@@ -33,6 +33,7 @@ mod body;
 mod change;
 mod connections;
 mod etag;
+mod glass;
 mod listen;
 mod middleware;
 mod problem;

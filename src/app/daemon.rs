@@ -102,6 +102,7 @@ impl Daemon {
         let started = clock.now();
         let metrics = Metrics::new(&settings.node.name, settings.metrics.services_max, started.wall);
         metrics.reloaded(true, started.wall);
+        metrics.begin(started);
         metrics.watch_panics(Box::new(super::panics::count));
         let stale_after = settings.node.stale_after;
         let start = control::Start { configuration: reload::configuration(loaded, Vec::new()), stored, revision, stale_after, without_store };

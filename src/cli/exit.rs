@@ -55,6 +55,7 @@ impl Exit {
             ProblemKind::InvalidRequest | ProblemKind::PayloadTooLarge | ProblemKind::InvalidConfig => Self::Usage,
             ProblemKind::Unauthorized | ProblemKind::Forbidden => Self::NotAllowed,
             ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch => Self::Refused,
+            ProblemKind::GuardRefused | ProblemKind::ConfirmationNeeded => Self::Refused,
             ProblemKind::RevisionMismatch => Self::Conflict,
             ProblemKind::NotFound | ProblemKind::MethodNotAllowed | ProblemKind::IfMatchRequired | ProblemKind::UpgradeFailed => Self::Failed,
             ProblemKind::Internal | ProblemKind::StoreUnavailable => Self::Failed,
@@ -156,7 +157,9 @@ fn sentence(problem: &Problem) -> &str {
 /// Faults and hints of a problem.
 fn problem_lines(problem: &Problem, paint: Paint, out: &mut String) -> std::fmt::Result {
     for fault in &problem.errors {
-        let place = fault.place.as_deref().unwrap_or(&fault.pointer);
+        // A guard is known by its name.
+        let guard = problem.kind() == Some(ProblemKind::GuardRefused) || problem.confirmation.is_some();
+        let place = if guard { &fault.code } else { fault.place.as_deref().unwrap_or(&fault.pointer) };
         // One fault often says what the detail says; then only what to do is left to say.
         if problem.errors.len() == 1 && problem.detail.starts_with(&fault.message) {
             if !fault.hint.is_empty() {

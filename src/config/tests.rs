@@ -123,7 +123,6 @@ fn every_problem_is_told_with_its_place() {
         ("[node]\nsite = 'x'\n".into(), 2, 1, "node.site", "`site` is not supported yet"),
         ("[store]\netcd = ['x']\n".into(), 2, 1, "store.etcd", "`etcd` is not supported yet"),
         ("[region.x]\nlocation = [1, 2]\n".into(), 2, 1, "region.x.location", "`location` is not supported yet"),
-        ("[region.x]\ncapacity = 1\n".into(), 2, 1, "region.x.capacity", "`capacity` is not supported yet"),
         ("[network.x]\n".into(), 1, 2, "network", "`network` is not supported yet"),
         (monitor("all = ['a', 'b']\nalways = 'up'"), 2, 1, "monitor.m.all", "`all` is not supported yet"),
         (policy("{ geo = [] }"), after + 2, 12, "service.s.policy.geo", "`geo` is not supported yet"),

@@ -139,6 +139,7 @@ impl World {
             change,
             expect: None,
             expect_file: None,
+            break_glass: Vec::new(),
             dry_run: false,
         });
     }

@@ -16,6 +16,9 @@
 //! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
+//! | `GET /guards` | | [`List`]`<`[`ServiceGuards`]`>` |
+//! | `GET /gates` · `PUT /gates/{gate}` | [`GatePut`] | [`List`]`<`[`Gate`]`>` · [`ChangeReply`] |
+//! | `GET /confirmations` · `POST /confirmations/{id}` | | [`List`]`<`[`Confirmation`]`>` · [`ChangeReply`] |
 //! | `GET /explain?name=&type=` | [`ExplainQuery`] | [`Explain`] |
 //! | `POST /config/reload` | | [`ReloadReply`] |
 //! | `POST /upgrade` · `/handover` (unix socket; RFC 9110 `Upgrade`) | | [`UpgradeReply`] · 101 |
@@ -28,6 +31,7 @@
 mod access;
 mod estate;
 mod explain;
+mod guards;
 mod override_;
 mod overview;
 mod problem;
@@ -37,6 +41,7 @@ mod units;
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
 pub use estate::{Endpoint, EndpointState, Guarded, Pool, Probe, ProbePhase, Region, Sentinel, Zone};
 pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
+pub use guards::{Confirmation, EffectiveGuard, Gate, GatePut, GuardFinding, ServiceGuards, Taker};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use problem::{Fault, Problem, ProblemKind};

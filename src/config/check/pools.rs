@@ -36,7 +36,8 @@ pub(super) fn check(regions: Named<RegionTable>, pools: Named<Table>, monitors: 
         definitions: HashMap::new(),
         pools: Pools::default(),
     };
-    for Entry { name, span, value: RegionTable {} } in regions.0 {
+    // What else a region says is about changes: see `guards`.
+    for Entry { name, span, value: RegionTable { capacity: _, guards: _ } } in regions.0 {
         check_name(&name, &span, "region", sink);
         maker.region(&name);
         maker.declared.insert(name);

@@ -9,7 +9,7 @@ use crate::control::{
 };
 use crate::health::State;
 use crate::health::testing::estate;
-use crate::model::{Family, Now, Secondary, ServiceId, TargetId, Timestamp};
+use crate::model::{Family, GuardKind, Now, Secondary, ServiceId, TargetId, Timestamp};
 use crate::policy::testing::report;
 use crate::snapshot::Snapshot;
 use crate::zone::{RecordSet, Zone};
@@ -37,6 +37,10 @@ pub(super) struct World {
     pub(super) plans: Vec<(u64, bool)>,
     /// Commits with their operations, oldest first.
     pub(super) commits: Vec<(Vec<Op>, bool)>,
+    /// Of the next change.
+    pub(super) break_glass: Vec<GuardKind>,
+    pub(super) actor: &'static str,
+    pub(super) reason: &'static str,
     tickets: u64,
 }
 
@@ -122,6 +126,9 @@ impl World {
             wake_at: None,
             plans: Vec::new(),
             commits: Vec::new(),
+            break_glass: Vec::new(),
+            actor: "token:anna",
+            reason: "CHG-1",
             tickets: 0,
         };
         world.settle();
@@ -229,7 +236,9 @@ impl World {
     pub(super) fn wish(&mut self, change: Change, expect: Option<Revision>, dry_run: bool) -> Result<Applied, Refusal> {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        self.event(Event::Change { ticket, actor: Actor("token:anna".into()), reason: "CHG-1".into(), change, expect, expect_file: None, dry_run });
+        let break_glass = std::mem::take(&mut self.break_glass);
+        let (actor, reason) = (Actor(self.actor.to_string()), self.reason.to_string());
+        self.event(Event::Change { ticket, actor, reason, change, expect, expect_file: None, break_glass, dry_run });
         let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
         self.replies.remove(at).1
     }
