@@ -213,6 +213,8 @@ mod tests {
                 ("override-exists", 5),
                 ("policy-mismatch", 5),
                 ("upgrade-failed", 1),
+                ("guard-refused", 5),
+                ("confirmation-needed", 5),
                 ("revision-mismatch", 4),
                 ("payload-too-large", 2),
                 ("invalid-config", 2),

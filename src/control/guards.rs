@@ -107,6 +107,11 @@ impl Act {
         matches!(self, Act::Freeze | Act::Extend)
     }
 
+    /// It asks for the same shares as before.
+    fn overrides(self) -> bool {
+        !matches!(self, Act::Split | Act::Failover | Act::Failback | Act::Undo)
+    }
+
     /// Does this guard look at it?
     pub fn is_bound_by(self, guard: GuardKind, automatic: bool) -> bool {
         match guard {
@@ -279,6 +284,10 @@ fn targets(rules: &ChangeRules, proposal: &Proposal<'_>) -> Option<GuardFinding>
     let on = |region: &&RegionChange| rules.healthy_targets(proposal.service, Some(&region.name)).0;
     if !proposal.regions.iter().any(|region| on(&region)) {
         return None;
+    }
+    // An override that leaves nobody lets the rungs below answer: that is `min_serving_regions`' business alone.
+    if proposal.act.overrides() && !proposal.regions.iter().any(|region| region.can) {
+        return Some(GuardFinding::holds(guard, None, None));
     }
     let unfit: Vec<&RegionChange> = proposal.regions.iter().filter(on).filter(|region| !region.unfit.is_empty()).collect();
     if unfit.is_empty() {

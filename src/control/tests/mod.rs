@@ -2,6 +2,7 @@
 
 mod changes;
 mod guard;
+mod guards;
 mod learned;
 mod legacy;
 mod reload;

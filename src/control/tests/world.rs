@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::{
-    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Key, Legacy, Notice, Op, Record, Refusal, Reply, Revision, Start, Stored,
-    Ticket,
+    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Expect, Key, Legacy, Notice, Op, Record, Refusal, Reply, Revision, Start,
+    Stored, Ticket,
 };
 use crate::health::State;
 use crate::health::testing::estate;
@@ -157,9 +157,11 @@ impl World {
                     Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
                     Effect::Tell(notice) => self.notices.push(notice),
                     Effect::WakeAt(at) => self.wake_at = at,
-                    Effect::Commit { commit, ops, learned, .. } => {
+                    Effect::Commit { commit, expect, ops, learned } => {
                         self.commits.push((ops.clone(), learned));
-                        let event = if self.store_works {
+                        let event = if self.store_works && !self.is_as_expected(&expect) {
+                            Event::CommitFailed { commit, why: "a record is not as expected".into(), conflict: true }
+                        } else if self.store_works {
                             self.write(ops, learned);
                             Event::Committed { commit, revision: self.disk_revision }
                         } else {
@@ -172,6 +174,14 @@ impl World {
             }
             effects = next;
         }
+    }
+
+    fn is_as_expected(&self, expect: &[(Key, Expect)]) -> bool {
+        let found = |key: &Key| self.disk.iter().find(|stored| stored.key == *key).map(|stored| stored.revision);
+        expect.iter().all(|(key, expected)| match expected {
+            Expect::Absent => found(key).is_none(),
+            Expect::At(revision) => found(key) == Some(*revision),
+        })
     }
 
     fn write(&mut self, ops: Vec<Op>, learned: bool) {
