@@ -53,7 +53,7 @@ impl Confirmations {
 
 impl Core {
     /// Keeps a change for a second person; the refusal names what they type.
-    pub(super) fn await_confirmation(&mut self, waiting: Waiting, refusal: Refusal, now: Now) -> Refusal {
+    pub(super) fn keep_for_confirmation(&mut self, waiting: Waiting, refusal: Refusal, now: Now) -> Refusal {
         let Confirmations { pending, last } = &mut self.confirmations;
         pending.retain(|_, known| now.mono < known.ends);
         if PENDING_MAX <= pending.len() {

@@ -88,6 +88,7 @@ pub enum Event {
 
 /// An order.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a handful in each step, each moved once")]
 pub enum Effect {
     /// The first round of probes is over, or its 5 s are, or stored verdicts made it needless: DNS may answer now (SEMANTICS, 13). Once.
     Serve,

@@ -67,7 +67,7 @@ impl Core {
                     effects.push(Effect::Tell(refused_notice(&asked, &refusal)));
                 }
                 let keeps = refusal.kind == RefusalKind::ConfirmationNeeded && !refusal.guards.is_empty();
-                let refusal = if keeps { self.await_confirmation(asked, refusal, now) } else { refusal };
+                let refusal = if keeps { self.keep_for_confirmation(asked, refusal, now) } else { refusal };
                 effects.push(Effect::Reply { ticket, reply: Err(refusal) });
             }
             Ok(Plan { ops, applied, .. }) if ops.is_empty() => self.replies.push((ticket, applied)),
