@@ -39,6 +39,7 @@ mod middleware;
 mod problem;
 mod read;
 mod router;
+mod shift;
 mod unix;
 pub mod upgrade;
 mod view;

@@ -36,7 +36,7 @@ pub(super) struct Page {
 
 impl Page {
     /// Shows the entries of this page alone.
-    fn of<I, T>(self, core: &Core, all: impl ExactSizeIterator<Item = I>, show: impl FnMut(I) -> T) -> List<T> {
+    pub(super) fn of<I, T>(self, core: &Core, all: impl ExactSizeIterator<Item = I>, show: impl FnMut(I) -> T) -> List<T> {
         let limit = self.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
         let end = self.cursor.saturating_add(limit);
         let next_cursor = (end < all.len()).then(|| end.to_string());

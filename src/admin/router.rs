@@ -10,7 +10,7 @@ use crate::control::Scope;
 
 use super::api::BASE;
 use super::problem::Refused;
-use super::{App, change, glass, middleware, read, upgrade};
+use super::{App, change, glass, middleware, read, shift, upgrade};
 
 /// The whole admin API.
 pub(super) fn router(app: App) -> Router {
@@ -29,6 +29,8 @@ pub(super) fn router(app: App) -> Router {
         .route("/endpoints", get(read::endpoints))
         .route("/endpoints/{pool}/{*name}", get(read::endpoint))
         .route("/overrides", get(read::overrides))
+        .route("/shifts", get(shift::list))
+        .route("/shifts/{id}", get(shift::one))
         .route("/guards", get(read::guards))
         .route("/gates", get(read::gates))
         .route("/confirmations", get(read::confirmations))
@@ -41,6 +43,9 @@ pub(super) fn router(app: App) -> Router {
         .route("/services/{service}/failover", post(change::failover))
         .route("/services/{service}/failback", post(change::failback))
         .route("/services/{service}/undo", post(change::undo))
+        .route("/services/{service}/shifts", post(shift::begin))
+        .route("/services/{service}/slo", post(shift::slo))
+        .route("/shifts/{id}/{order}", post(shift::order))
         .route("/overrides", post(change::begin_override))
         .route("/overrides/{id}", patch(change::extend_override))
         .route("/overrides/{id}", delete(change::end_override))
@@ -78,13 +83,14 @@ fn around(routes: Router<App>, app: App) -> Router {
 }
 
 async fn nothing_here(request: Request) -> Refused {
-    const PLACES: [&str; 16] = [
+    const PLACES: [&str; 17] = [
         "/api/v1/overview",
         "/api/v1/services",
         "/api/v1/regions",
         "/api/v1/pools",
         "/api/v1/endpoints",
         "/api/v1/overrides",
+        "/api/v1/shifts",
         "/api/v1/guards",
         "/api/v1/gates",
         "/api/v1/confirmations",

@@ -55,7 +55,7 @@ impl Exit {
             ProblemKind::InvalidRequest | ProblemKind::PayloadTooLarge | ProblemKind::InvalidConfig => Self::Usage,
             ProblemKind::Unauthorized | ProblemKind::Forbidden => Self::NotAllowed,
             ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch => Self::Refused,
-            ProblemKind::GuardRefused | ProblemKind::ConfirmationNeeded => Self::Refused,
+            ProblemKind::GuardRefused | ProblemKind::ConfirmationNeeded | ProblemKind::ShiftInProgress | ProblemKind::ShiftOver => Self::Refused,
             ProblemKind::RevisionMismatch => Self::Conflict,
             ProblemKind::NotFound | ProblemKind::MethodNotAllowed | ProblemKind::IfMatchRequired | ProblemKind::UpgradeFailed => Self::Failed,
             ProblemKind::Internal | ProblemKind::StoreUnavailable => Self::Failed,

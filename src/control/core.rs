@@ -57,6 +57,7 @@ pub struct Core {
     /// By service name, for those whose changes are counted: when (`mono`) each change of late is an hour old.
     pub(super) recent: BTreeMap<Arc<str>, VecDeque<Duration>>,
     pub(super) confirmations: Confirmations,
+    pub(super) shifts: super::shifts::Shifts,
     /// Memories of services that the present estate lacks.
     pub(super) spare_memories: BTreeMap<Arc<str>, Arc<LearnedMemory>>,
     pub(super) revision: Revision,
@@ -163,6 +164,7 @@ impl Core {
             last_change: None,
             recent: BTreeMap::new(),
             confirmations: Confirmations::default(),
+            shifts: super::shifts::Shifts::default(),
             spare_memories: BTreeMap::new(),
             revision,
             commits: Commits::default(),
@@ -204,6 +206,7 @@ impl Core {
             }
         }
         core.recall_changes(now);
+        core.shifts.settle_in(now);
         core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);
@@ -227,6 +230,8 @@ impl Core {
             Event::Reload { ticket, configuration } => self.reload(ticket, configuration, now, effects),
             Event::Committed { commit, revision } => self.committed(commit, revision, now, effects),
             Event::CommitFailed { commit, why, conflict } => self.commit_failed(commit, why, conflict, now, effects),
+            Event::Measured(measured) => self.measured(measured, now),
+            Event::Pushed { service, good, bad } => self.pushed(&service, good, bad),
             Event::Tick => self.told_wake = None,
         }
     }

@@ -49,7 +49,10 @@ impl Core {
             self.store = StoreState::Down(why.clone());
         }
         match self.take_in_flight(commit) {
-            Some(InFlight::Change { ticket, .. }) => {
+            Some(InFlight::Change { ticket, ops, .. }) => {
+                if ticket == super::shifts::BY_ITSELF {
+                    self.shift_commit_failed(&ops, &why, now, effects);
+                }
                 let refusal = if conflict {
                     Refusal {
                         revision: Some(self.revision),
@@ -127,6 +130,7 @@ impl Core {
             (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
             (Key::Gate(name), Record::Gate(record)) => self.gate_switched(name, record, revision),
+            (Key::Shift(id), Record::Shift(record)) => self.shifts.keep(id, record, revision, &self.configuration.estate.shifts, now),
             (Key::LastChange, Record::LastChange(_)) => self.last_change = Some(revision),
             (Key::Verdict(_) | Key::Alive, _) => (),
             (key, _) => debug_assert!(false, "{key:?} holds a record of another kind"),
@@ -144,6 +148,7 @@ impl Core {
             Key::Token(id) => drop(self.tokens.remove(id)),
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
             Key::Gate(name) => drop(self.gates.remove(name)),
+            Key::Shift(id) => self.shifts.forget(*id),
             Key::LastChange => self.last_change = None,
             Key::Verdict(_) | Key::Serial(_) | Key::Alive => (),
         }

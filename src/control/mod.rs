@@ -26,6 +26,7 @@ mod reload;
 mod serials;
 mod services;
 mod settle;
+mod shifts;
 mod wakes;
 
 #[cfg(test)]
@@ -43,3 +44,4 @@ pub use record::{
     Stored, TokenRecord, TrafficRecord,
 };
 pub use serials::Announced;
+pub use shifts::{AnalysisView, Found, Halt, Measured, Order, Phase, ShiftRecord, ShiftView, Wanted};

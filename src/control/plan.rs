@@ -63,6 +63,9 @@ impl Core {
         let (ticket, asked) = (waiting.ticket, waiting.clone());
         match self.planned(waiting, now) {
             Err(refusal) => {
+                if let Change::ShiftMove { id, .. } = asked.change {
+                    self.shift_not_moved(id, &refusal.detail, now, effects);
+                }
                 if refusal.kind == RefusalKind::GuardRefused {
                     effects.push(Effect::Tell(refused_notice(&asked, &refusal)));
                 }
@@ -70,7 +73,12 @@ impl Core {
                 let refusal = if keeps { self.keep_for_confirmation(asked, refusal, now) } else { refusal };
                 effects.push(Effect::Reply { ticket, reply: Err(refusal) });
             }
-            Ok(Plan { ops, applied, .. }) if ops.is_empty() => self.replies.push((ticket, applied)),
+            Ok(Plan { ops, applied, .. }) if ops.is_empty() => {
+                if let Change::ShiftMove { id, .. } = asked.change {
+                    self.shift_stays(id);
+                }
+                self.replies.push((ticket, applied));
+            }
             Ok(Plan { ops, applied, notices, expect, rated }) => {
                 if let Change::Confirm { id } = asked.change {
                     self.confirmations.forget(id);
@@ -91,23 +99,35 @@ impl Core {
     }
 
     fn plan_change(&self, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
-        match &waiting.change {
+        self.plan_of_change(&waiting.change, waiting, now)
+    }
+
+    fn plan_of_change(&self, change: &Change, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
+        match change {
+            Change::Shift { service, wanted } => {
+                let service = self.known_service(service)?;
+                self.expected(service, waiting)?;
+                self.begin_shift(service, wanted, waiting, now)
+            }
+            Change::ShiftOrder { id, order } => self.order_shift(*id, *order, waiting, now),
+            Change::ShiftMove { id, what } => self.move_shift(*id, what, waiting, now),
+            Change::EndingShift(change) => self.plan_of_change(change, waiting, now),
             Change::Traffic { service, form } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
-                self.set_traffic(service, Some(form.clone()), Act::Split, waiting, now)
+                self.move_traffic(service, Some(form.clone()), Act::Split, waiting, now)
             }
             Change::Failover { service, to } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
                 let form = self.failover_form(service, to.as_deref())?;
-                self.set_traffic(service, Some(form), Act::Failover, waiting, now)
+                self.move_traffic(service, Some(form), Act::Failover, waiting, now)
             }
             Change::Undo { service, to } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
                 let form = self.undo_form(service, *to)?;
-                self.set_traffic(service, form, Act::Undo, waiting, now)
+                self.move_traffic(service, form, Act::Undo, waiting, now)
             }
             Change::Failback { service, pool } => {
                 let service = self.known_service(service)?;

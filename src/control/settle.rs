@@ -59,6 +59,7 @@ impl Core {
         self.begin_serving(now);
         self.end_overrides(now, effects);
         self.guard_advances(now, effects);
+        self.watch_shifts(now, effects);
         while let Some((at, services)) = self.wakes.take_due(now.mono) {
             for service in services {
                 if let Some(state) = self.services.get_mut(service.index()).filter(|state| state.wake_at == Some(at)) {
@@ -311,7 +312,8 @@ impl Core {
         };
         let hold = self.wakes.first();
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
-        let next = [first_round, hold, self.overrides.next_end(), self.guard.next_at(), retry, self.serials.next_at()].into_iter().flatten().min();
+        let shifts = self.shifts.next_at().filter(|_| self.serving == Serving::Told);
+        let next = [first_round, hold, self.overrides.next_end(), self.guard.next_at(), retry, self.serials.next_at(), shifts].into_iter().flatten().min();
         if next != self.told_wake {
             self.told_wake = next;
             effects.push(Effect::WakeAt(next));

@@ -98,6 +98,9 @@ catalog! {
     FAILOVER_DURATION: Histogram "windrose_failover_duration_seconds" ["service"] "Time from the first failed probe of an outage to the first answer without that region.";
     EVENTS: Counter "windrose_events_total" ["type"] "Events emitted.";
     GUARD_REFUSALS: Counter "windrose_guard_refusals_total" ["guard"] "Changes that a guard refused; one that several refuse counts for each.";
+    SHIFT_ACTIVE: Gauge "windrose_shift_active" ["service" "phase"] "Shifts under way, by phase.";
+    SHIFT_STEP: Gauge "windrose_shift_step" ["service"] "The step in force of the shift under way, from 1.";
+    SHIFTS: Counter "windrose_shifts_total" ["outcome"] "Shifts that have ended.";
     OVERRIDE_ACTIVE: Gauge "windrose_override_active" ["kind" "target"] "Overrides in force.";
     OVERRIDE_EXPIRY: Gauge "windrose_override_expiry_timestamp_seconds" ["kind" "target"] "Unix time at which an override ends; absent for one without an end.";
 

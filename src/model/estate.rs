@@ -10,7 +10,7 @@ use crate::wire::tsig::TsigKey;
 
 use super::{
     ChangeRules, Choice, EndpointId, Family, GuardRules, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, Sentinel,
-    ServiceId, TargetId,
+    ServiceId, ShiftRules, TargetId,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -40,6 +40,8 @@ pub struct Estate {
     pub sentinels: Vec<Sentinel>,
     /// What changes of traffic must keep.
     pub rules: ChangeRules,
+    /// How shifts go.
+    pub shifts: ShiftRules,
 }
 
 /// A place where gateways run: what operators drain.

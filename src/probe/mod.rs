@@ -18,6 +18,7 @@ mod grpc;
 mod h2;
 mod http;
 mod json;
+mod prometheus;
 mod schedule;
 mod scheduler;
 mod tcp;
@@ -39,6 +40,7 @@ use crate::health::ProbeReport;
 use crate::metrics::ProbeMetrics;
 use crate::model::{Estate, TargetId};
 
+pub use self::prometheus::prometheus;
 use self::scheduler::{Plan, Scheduler, Wishes};
 use self::tls::Trust;
 

@@ -109,6 +109,10 @@ pub enum ProblemKind {
     GuardRefused,
     /// 409: a second person must confirm it; `confirmation` says what.
     ConfirmationNeeded,
+    /// 409: a shift of the service is under way.
+    ShiftInProgress,
+    /// 409: the shift has ended.
+    ShiftOver,
     /// 412
     RevisionMismatch,
     /// 413
@@ -125,7 +129,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [ProblemKind; 18] = [
+    pub const ALL: [ProblemKind; 20] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -138,6 +142,8 @@ impl ProblemKind {
         Self::UpgradeFailed,
         Self::GuardRefused,
         Self::ConfirmationNeeded,
+        Self::ShiftInProgress,
+        Self::ShiftOver,
         Self::RevisionMismatch,
         Self::PayloadTooLarge,
         Self::InvalidConfig,
@@ -161,6 +167,8 @@ impl ProblemKind {
             Self::UpgradeFailed => ("upgrade-failed", 409, "Not upgraded"),
             Self::GuardRefused => ("guard-refused", 409, "Refused by guards"),
             Self::ConfirmationNeeded => ("confirmation-needed", 409, "A second person must confirm it"),
+            Self::ShiftInProgress => ("shift-in-progress", 409, "A shift is under way"),
+            Self::ShiftOver => ("shift-over", 409, "The shift has ended"),
             Self::RevisionMismatch => ("revision-mismatch", 412, "Changed by somebody else meanwhile"),
             Self::PayloadTooLarge => ("payload-too-large", 413, "Request is too large"),
             Self::InvalidConfig => ("invalid-config", 422, "The configuration has problems"),
@@ -192,6 +200,8 @@ impl From<RefusalKind> for ProblemKind {
             RefusalKind::PolicyMismatch => Self::PolicyMismatch,
             RefusalKind::GuardRefused => Self::GuardRefused,
             RefusalKind::ConfirmationNeeded => Self::ConfirmationNeeded,
+            RefusalKind::ShiftInProgress => Self::ShiftInProgress,
+            RefusalKind::ShiftOver => Self::ShiftOver,
             RefusalKind::RevisionMismatch => Self::RevisionMismatch,
             RefusalKind::StoreUnavailable => Self::StoreUnavailable,
         }

@@ -8,4 +8,5 @@ mod legacy;
 mod reload;
 mod seeds;
 mod serials;
+mod shifts;
 mod world;

@@ -33,6 +33,8 @@ pub(super) struct World {
     pub(super) served: bool,
     pub(super) replies: Vec<(Ticket, Reply)>,
     pub(super) notices: Vec<Notice>,
+    /// Measurements that were ordered.
+    pub(super) measures: Vec<(u64, u32, Arc<crate::model::Analysis>)>,
     pub(super) wake_at: Option<Duration>,
     pub(super) plans: Vec<(u64, bool)>,
     /// Commits with their operations, oldest first.
@@ -123,6 +125,7 @@ impl World {
             served: false,
             replies: Vec::new(),
             notices: Vec::new(),
+            measures: Vec::new(),
             wake_at: None,
             plans: Vec::new(),
             commits: Vec::new(),
@@ -155,6 +158,7 @@ impl World {
                     Effect::Serve => self.served = true,
                     Effect::Probe { plan, hurry, .. } => self.plans.push((plan, hurry)),
                     Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
+                    Effect::Measure { shift, step, analysis, .. } => self.measures.push((shift, step, analysis)),
                     Effect::Tell(notice) => self.notices.push(notice),
                     Effect::WakeAt(at) => self.wake_at = at,
                     Effect::Commit { commit, expect, ops, learned } => {
