@@ -215,6 +215,8 @@ mod tests {
                 ("upgrade-failed", 1),
                 ("guard-refused", 5),
                 ("confirmation-needed", 5),
+                ("shift-in-progress", 5),
+                ("shift-over", 5),
                 ("revision-mismatch", 4),
                 ("payload-too-large", 2),
                 ("invalid-config", 2),

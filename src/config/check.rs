@@ -12,6 +12,7 @@ mod policies;
 mod pools;
 mod services;
 mod settings;
+mod shifts;
 mod zones;
 
 use std::fmt::Display;
@@ -38,7 +39,7 @@ pub(super) struct Meaning {
 
 /// Checks everything; relative paths are relative to `folder`.
 pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
-    let File { schema, node, dns, admin, metrics, store, health, key, zone, region, monitor, sentinel, pool, policy, service, guards, gate, freeze } = file;
+    let File { schema, node, dns, admin, metrics, store, health, key, zone, region, monitor, sentinel, pool, policy, service, guards, gate, freeze, plan, analysis } = file;
     if schema.is_absent() {
         sink.missing(&(0..0), "schema", "`schema` is missing", "add schema = 1 above the first [header]: it says of which format this file is");
     }
@@ -61,6 +62,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     let last_resorts = services::check(services, services::Context { folder, zones: &zones, policies: &policies }, &mut estate, &mut files, sink);
     pools::check_watched(&pools, &policies, &last_resorts, &estate, sink);
     guards::check(rules, &mut estate, sink);
+    shifts::check(plan.or_default(), analysis.or_default(), &mut estate, sink);
     Meaning { settings, answers, estate, zones: zones.into_zones(), files }
 }
 

@@ -227,6 +227,39 @@ impl Read for Duration {
     }
 }
 
+/// A number, whole or not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number(pub f64);
+
+impl Read for Number {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let text = match value.get_ref() {
+            DeValue::Integer(integer) => integer.to_string(),
+            DeValue::Float(float) => float.to_string(),
+            _ => return refuse(&value, at, sink, "a number", "write it without quotes, such as 0.01"),
+        };
+        let number = text.replace('_', "").parse().ok().filter(|number: &f64| number.is_finite());
+        if number.is_none() {
+            sink.problem(&value.span(), at, format!("`{text}` is not a number to compare with"), "write it like 0.01");
+        }
+        number.map(Number)
+    }
+}
+
+/// A step of a plan as written: `5`, `2.5`, `"50p"`.
+#[derive(Clone, Debug)]
+pub(super) struct StepWord(pub String);
+
+impl Read for StepWord {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Integer(integer) => Some(Self(integer.to_string())),
+            DeValue::Float(float) => Some(Self(float.to_string())),
+            _ => String::read(value, at, sink).map(Self),
+        }
+    }
+}
+
 /// One, or a list.
 #[derive(Clone, Debug)]
 pub(super) struct OneOrMany<T>(pub Vec<Key<T>>);

@@ -27,6 +27,7 @@ mod raw;
 mod reload;
 mod resolver;
 mod serving;
+mod shifts;
 mod tcp;
 mod transfer;
 mod upgrade;

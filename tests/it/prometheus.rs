@@ -67,14 +67,14 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
 }
 
 /// A Prometheus of our own, scraping every second. It ends with it.
-struct Prometheus {
-    address: SocketAddr,
+pub struct Prometheus {
+    pub address: SocketAddr,
     child: Child,
     _folder: tempfile::TempDir,
 }
 
 impl Prometheus {
-    fn start(node: &TestNode) -> Self {
+    pub fn start(node: &TestNode) -> Self {
         let folder = tempfile::Builder::new().prefix("windrose-prometheus-").tempdir().expect("a folder");
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut config = format!(
