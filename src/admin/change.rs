@@ -20,7 +20,6 @@ use super::problem::Refused;
 use super::read::{service_named, traffic_now};
 use super::{App, ReloadOutcome, view};
 
-
 /// Longest reason, in characters: it is kept with each of a thousand past changes.
 const REASON_MAX: usize = 1_000;
 /// Longest name of a token.

@@ -47,7 +47,8 @@ async fn begin(client: &Client, args: &ShiftArgs, paint: Paint) -> Result<Report
 fn post(args: &ShiftArgs) -> Result<ShiftPost, String> {
     let hold = args.hold.unwrap_or(HOLD);
     let steps = args.steps.iter().map(|text| {
-        let step = parse_step(text, hold).ok_or_else(|| format!("`{text}` is not a step; write per cent of the way, such as 25, or 50p to wait for a person"))?;
+        let step =
+            parse_step(text, hold).ok_or_else(|| format!("`{text}` is not a step; write per cent of the way, such as 25, or 50p to wait for a person"))?;
         Ok(ShiftStepPost { percent: step.percent.percent(), hold: Some(Span(step.hold)), pause: step.pause })
     });
     let to = args.shares.iter().map(|(name, share): &(String, Share)| (name.clone(), share.percent())).collect();

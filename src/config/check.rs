@@ -39,7 +39,28 @@ pub(super) struct Meaning {
 
 /// Checks everything; relative paths are relative to `folder`.
 pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
-    let File { schema, node, dns, admin, metrics, store, health, key, zone, region, monitor, sentinel, pool, policy, service, guards, gate, freeze, plan, analysis } = file;
+    let File {
+        schema,
+        node,
+        dns,
+        admin,
+        metrics,
+        store,
+        health,
+        key,
+        zone,
+        region,
+        monitor,
+        sentinel,
+        pool,
+        policy,
+        service,
+        guards,
+        gate,
+        freeze,
+        plan,
+        analysis,
+    } = file;
     if schema.is_absent() {
         sink.missing(&(0..0), "schema", "`schema` is missing", "add schema = 1 above the first [header]: it says of which format this file is");
     }

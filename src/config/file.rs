@@ -9,7 +9,8 @@ use toml::de::DeValue;
 
 use super::problem::{Route, Sink};
 use super::read::{
-    Capacity, Failback, HeaderValue, Key, Moment, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, StepWord, Value, WhenAllDown, table, unknown,
+    Capacity, Failback, HeaderValue, Key, Moment, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, StepWord, Value, WhenAllDown,
+    table, unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::model::{PolicyForm, ServiceId, Timestamp};
 
 use super::guards::GuardFinding;
-use super::shifts::{Move as ShiftMove, Order, ShiftRecord, Wanted};
 use super::record::{OverrideRecord, OverrideTargetName, OverrideWord, Revision, TokenRecord};
+use super::shifts::{Move as ShiftMove, Order, ShiftRecord, Wanted};
 
 /// Who asks: `socket:root`, `token:ci`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -149,7 +149,10 @@ mod tests {
     #[test]
     fn steps_are_per_cent_of_the_way_and_p_waits() {
         let read = steps("5,25,50p,100");
-        assert_eq!(read.iter().map(|step| (step.percent.percent(), step.pause)).collect::<Vec<_>>(), [(5.0, false), (25.0, false), (50.0, true), (100.0, false)]);
+        assert_eq!(
+            read.iter().map(|step| (step.percent.percent(), step.pause)).collect::<Vec<_>>(),
+            [(5.0, false), (25.0, false), (50.0, true), (100.0, false)]
+        );
         assert_eq!(step_faults(&read), Vec::<String>::new());
         for text in ["", "p", "0", "101", "-5", "x"] {
             assert_eq!(parse_step(text, Duration::ZERO), None, "{text}");

@@ -190,7 +190,12 @@ fn is_sound(node: &TestNode, began: u64, before: (String, u64)) {
     assert_eq!(&weights(node), shares, "{shift}");
     assert!(before.1 <= step, "it was at {before:?}, and is at {step}");
     let revisions = ask(node, "GET", "/api/v1/services/search/revisions", "").json();
-    let made = revisions["items"].as_array().expect("a list").iter().filter(|entry| entry["verb"] == "shift" && began < entry["revision"].as_u64().unwrap_or(0)).count();
+    let made = revisions["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|entry| entry["verb"] == "shift" && began < entry["revision"].as_u64().unwrap_or(0))
+        .count();
     assert_eq!(made as u64, step, "each step stands once in the history: {revisions}");
 }
 
@@ -295,4 +300,33 @@ fn pushed_counters_pause_a_shift() {
     wait_for("the pause", PATIENCE, || (phase(&node).0 == "paused").then_some(()));
     assert!(began.elapsed() < PATIENCE);
     assert_eq!(shift(&node)["halt"]["value"], 0.1);
+}
+
+#[test]
+fn the_examples_of_the_page_are_right() {
+    let page = include_str!("../../docs/shifts.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let node = TestNode::start(&format!("{QUIET}\n{example}"));
+    node.ok(&["shift", "search", "prod=20", "dr=80", "--plan", "careful", "--dry-run"]);
+    let typed = page.lines().find_map(|line| line.strip_prefix("$ windrose ")).expect("a command");
+    let said = node.ok(&typed.split_whitespace().collect::<Vec<_>>());
+    let shown = page.lines().skip_while(|line| !line.starts_with("$ windrose ")).skip(1).take(4);
+    let without_id = |line: &str| line.split_once(", ").map_or(line.trim_end().to_string(), |(_, rest)| rest.to_string());
+    for (shown, said) in shown.zip(said.lines()) {
+        assert_eq!(without_id(shown), without_id(said), "{said}");
+    }
+    let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("| `windrose ")?.split('`').next()).collect();
+    assert!(commands.len() > 5, "{commands:?}");
+    for command in commands {
+        let mut words: Vec<&str> = command.split_whitespace().filter(|word| *word != "-w").collect();
+        if !matches!(words[..], ["get", ..] | ["shift", "status", ..]) {
+            words.push("--dry-run");
+        }
+        node.ok(&words);
+    }
+    let body = page.split("/shifts` | `").nth(1).and_then(|rest| rest.split('`').next()).expect("a body");
+    node.ok(&["shift", "abort", "search"]);
+    let made = ask(&node, "POST", "/api/v1/services/search/shifts", body);
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert!(made.json()["undo"]["command"] == "windrose shift abort search" && ask(&node, "GET", TRAFFIC, "").json()["shift"].is_string());
 }

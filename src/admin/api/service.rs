@@ -100,6 +100,9 @@ pub struct Traffic {
     pub changed: Option<Changed>,
     /// Why the traffic that an operator set is not in force: it names what the file no longer has.
     pub unusable: Option<String>,
+    /// The shift under way: `s-7`.
+    #[serde(default)]
+    pub shift: Option<String>,
 }
 
 /// What is asked for, what health leaves of it, what was given out.

@@ -17,8 +17,8 @@ pub(super) use estate::{blind, endpoint, override_, pool, record, region, sentin
 pub(super) use explain::{answer_of, place};
 pub(super) use guards::{gate, guards};
 pub(super) use preflight::preflight;
-pub(super) use shift::{planned_shift, shift};
 pub(super) use service::{revision, service, traffic};
+pub(super) use shift::{planned_shift, shift};
 
 use std::sync::Arc;
 

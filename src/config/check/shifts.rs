@@ -44,7 +44,12 @@ fn analysis(name: String, span: &std::ops::Range<usize>, table: AnalysisTable, s
     if let Some(At { value, span }) = prometheus.get() {
         let rest = value.strip_prefix("http://").or_else(|| value.strip_prefix("https://"));
         if rest.is_none_or(|rest| rest.is_empty() || rest.contains(['?', '#', '@', ' '])) {
-            sink.problem(span, format_args!("{path}.prometheus"), format!("`{value}` is not the address of a Prometheus"), "write it like \"http://127.0.0.1:9090\"");
+            sink.problem(
+                span,
+                format_args!("{path}.prometheus"),
+                format!("`{value}` is not the address of a Prometheus"),
+                "write it like \"http://127.0.0.1:9090\"",
+            );
         }
     }
     let limit = max.get().map(|max| max.value.0);
@@ -78,7 +83,12 @@ fn plan(name: String, span: &std::ops::Range<usize>, table: PlanTable, rules: &S
                 Some(step) => read.push(step),
                 None => {
                     sound = false;
-                    sink.problem(span, format_args!("{path}.steps"), format!("`{}` is not a step", value.0), "per cent of the way, above 0 and up to 100; \"50p\" waits for a person");
+                    sink.problem(
+                        span,
+                        format_args!("{path}.steps"),
+                        format!("`{}` is not a step", value.0),
+                        "per cent of the way, above 0 and up to 100; \"50p\" waits for a person",
+                    );
                 }
             }
         }

@@ -107,9 +107,7 @@ impl ShiftRecord {
             (Phase::Paused, Order::Pause) => already("paused"),
             (_, Order::Pause) => Ok(Next::Write(self.paused(None, at))),
             (Phase::Paused, Order::Resume | Order::Retry) => Ok(Next::Write(self.resumed(at))),
-            (Phase::Waiting, Order::Resume | Order::Retry) => {
-                Ok(Next::Nothing(format!("it waits for a person: windrose shift promote {}", self.service)))
-            }
+            (Phase::Waiting, Order::Resume | Order::Retry) => Ok(Next::Nothing(format!("it waits for a person: windrose shift promote {}", self.service))),
             (Phase::Progressing, Order::Resume | Order::Retry) => already("progressing"),
             (_, Order::Promote { full: false }) => Ok(Next::Step(self.at_step(self.step + 1, at))),
             (_, Order::Promote { full: true }) => Ok(Next::Step(self.at_step(self.last_step(), at))),

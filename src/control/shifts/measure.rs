@@ -49,7 +49,8 @@ impl Core {
     /// Orders the measurements of a shift whose time has come.
     pub(in crate::control) fn measure(&mut self, id: u64, record: &ShiftRecord, now: Now, effects: &mut Effects) {
         let estate = self.configuration.estate.clone();
-        let due: Vec<Arc<str>> = self.shifts.live.get(&id).into_iter().flat_map(|live| &live.analyses).filter(|one| one.next_at <= now.mono).map(|one| one.name.clone()).collect();
+        let due: Vec<Arc<str>> =
+            self.shifts.live.get(&id).into_iter().flat_map(|live| &live.analyses).filter(|one| one.next_at <= now.mono).map(|one| one.name.clone()).collect();
         for name in due {
             let Some(analysis) = estate.shifts.analysis(&name) else { continue };
             let found = match &analysis.gauge {

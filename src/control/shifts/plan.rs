@@ -171,7 +171,8 @@ impl Core {
 
     /// What a person orders.
     pub(in crate::control) fn order_shift(&self, id: u64, order: Order, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
-        let (record, _) = self.shifts.kept.get(&id).ok_or_else(|| Refusal::new(RefusalKind::NotFound, format!("there is no shift s-{id}; see `windrose get shifts`")))?;
+        let (record, _) =
+            self.shifts.kept.get(&id).ok_or_else(|| Refusal::new(RefusalKind::NotFound, format!("there is no shift s-{id}; see `windrose get shifts`")))?;
         let Waiting { actor: Actor(actor), .. } = waiting;
         let at = At { wall: now.wall, by: actor, left: self.shifts.left(id, now) };
         let next = record.ordered(order, at).map_err(|detail| Refusal::new(RefusalKind::ShiftOver, format!("{detail}; nothing was changed")))?;

@@ -359,14 +359,8 @@ enum Deed {
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
-    let order = prop::sample::select(vec![
-        Order::Pause,
-        Order::Resume,
-        Order::Promote { full: false },
-        Order::Promote { full: true },
-        Order::Abort,
-        Order::Retry,
-    ]);
+    let order =
+        prop::sample::select(vec![Order::Pause, Order::Resume, Order::Promote { full: false }, Order::Promote { full: true }, Order::Abort, Order::Retry]);
     let deed = prop_oneof![
         2 => Just(Deed::Begin),
         4 => order.prop_map(Deed::Order),
