@@ -312,7 +312,7 @@ impl Core {
         };
         let hold = self.wakes.first();
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
-        let shifts = self.shifts.next_at().filter(|_| self.serving == Serving::Told);
+        let shifts = self.shifts.next_at(&self.configuration.estate).filter(|_| self.serving == Serving::Told);
         let next = [first_round, hold, self.overrides.next_end(), self.guard.next_at(), retry, self.serials.next_at(), shifts].into_iter().flatten().min();
         if next != self.told_wake {
             self.told_wake = next;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::record::Revision;
-use crate::model::{Gauge, Now, ShiftRules};
+use crate::model::{Estate, Gauge, Now, ShiftRules};
 
 use super::record::{Phase, ShiftRecord};
 
@@ -134,11 +134,11 @@ impl Shifts {
         self.live.get(&id).and_then(|live| live.due).map_or(kept, |due| due.saturating_sub(now.mono))
     }
 
-    /// When something is to be done by itself (`mono`).
-    pub(in crate::control) fn next_at(&self) -> Option<Duration> {
+    /// When something is to be done by itself (`mono`); a shift whose service the file lacks waits for that.
+    pub(in crate::control) fn next_at(&self, estate: &Estate) -> Option<Duration> {
         let of = |(id, live): (&u64, &Live)| {
-            let paused = self.kept.get(id).is_some_and(|(record, _)| record.phase == Phase::Paused);
-            if live.queued || paused {
+            let rests = |record: &ShiftRecord| record.phase == Phase::Paused || estate.service_named(&record.service).is_none();
+            if live.queued || self.kept.get(id).is_none_or(|(record, _)| rests(record)) {
                 return None;
             }
             if live.retry_at.is_some() {

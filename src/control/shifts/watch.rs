@@ -29,7 +29,13 @@ impl Core {
                 continue;
             }
             self.measure(id, &record, now, effects);
-            if let Some(what) = self.next_move(id, &record, now) {
+            let what = self.next_move(id, &record, now);
+            if let Some(live) = self.shifts.live.get_mut(&id) {
+                live.retry_at = None;
+                // What the store refused is not wanted any more.
+                live.degraded = live.degraded.take().filter(|_| what.is_some());
+            }
+            if let Some(what) = what {
                 let reason = match &what {
                     Move::Halt { halt, .. } => halt.message.clone(),
                     Move::Advance { .. } => record.reason.clone(),

@@ -271,6 +271,35 @@ fn a_lost_store_holds_the_shift_up_and_no_step_is_lost_or_made_twice() {
 }
 
 #[test]
+fn a_shift_whose_service_leaves_the_file_waits_for_it_without_being_looked_after() {
+    let mut world = World::new(TWO);
+    begin(&mut world, wanted(STEPS)).expect("it begins");
+    world.reload("pool prod: 10.0.0.1; pool dr: 10.1.0.1; service orders: failover prod dr").expect("traffic of removed services is kept");
+    world.later(600);
+    assert!(world.wake_at.is_none_or(|at| world.now.mono < at), "no wake in the past: {:?} at {:?}", world.wake_at, world.now.mono);
+    assert_eq!((view(&world).phase(), view(&world).record.step), ("progressing", 0));
+    world.reload(TWO).expect("it is back");
+    world.later(1);
+    assert_eq!(view(&world).record.step, 1);
+    order(&mut world, Order::Abort).expect("abort");
+    assert_eq!(world.answers("search"), SHARES[0]);
+}
+
+#[test]
+fn a_move_that_the_store_refused_and_nobody_wants_any_more_is_let_go() {
+    let mut world = World::new(TWO);
+    begin(&mut world, wanted(STEPS)).expect("it begins");
+    world.store_works = false;
+    world.turn("dr", State::Down);
+    world.later(1);
+    assert_eq!(view(&world).phase(), "degraded", "the pause can't be written");
+    world.turn("dr", State::Up);
+    world.later(1);
+    assert_eq!(view(&world).phase(), "progressing");
+    assert!(world.wake_at.is_none_or(|at| world.now.mono < at), "no wake in the past: {:?} at {:?}", world.wake_at, world.now.mono);
+}
+
+#[test]
 fn an_analysis_beyond_its_limit_pauses_or_takes_back() {
     for (abort_when, phase) in [(Vec::new(), "paused"), (vec![AbortWhen::AnalysisFailed], "aborted")] {
         let mut world = World::new(TWO);
