@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{AllDown, Check, Estate, Node, Service, Watch, duration_text};
+use crate::model::{AllDown, Check, Estate, Node, Service, duration_text};
 
 use super::Loaded;
 
@@ -82,7 +82,7 @@ pub fn summary(loaded: &Loaded) -> Summary {
         .zip(per_monitor)
         .map(|(monitor, targets)| MonitorSummary {
             name: monitor.name.clone(),
-            detection: (monitor.check != Check::Always).then(|| monitor.detection()),
+            detection: (monitor.check != Check::Always).then(|| monitor.detection(&monitor.thresholds)),
             targets,
             probes_per_second: targets as f64 / monitor.interval.as_secs_f64(),
         })
@@ -126,11 +126,8 @@ fn tree(estate: &Estate, node: &Node) -> (usize, Option<Duration>) {
     node.pools(&mut |pool| {
         pools.insert(pool);
     });
-    let watched = pools.iter().flat_map(|pool| &estate.pool(*pool).endpoints).filter_map(|endpoint| match estate.endpoint(*endpoint).watch {
-        Watch::Target(target) => Some(estate.monitor(estate.target(target).monitor).detection()),
-        Watch::Always | Watch::Nothing => None,
-    });
-    let slowest = watched.max();
+    let endpoints = pools.iter().flat_map(|pool| &estate.pool(*pool).endpoints);
+    let slowest = endpoints.flat_map(|endpoint| estate.judgements_on(*endpoint)).map(|judgement| estate.detection(*judgement)).max();
     (pools.len(), slowest)
 }
 

@@ -502,7 +502,7 @@ fn monitors_are_what_the_file_says() {
     assert_eq!((http.host.as_deref(), http.tls.sni.as_deref()), (Some("api.example.com:8443"), Some("api.example.com")));
     assert_eq!(http.status, [204..=204, 300..=302]);
     assert_eq!(http.headers.iter().map(|header| (&*header.name, &**header.value.expose())).collect::<Vec<_>>(), [("X-A", "b")]);
-    assert_eq!((a.detection(), a.thresholds.down_after, a.thresholds.up_after), (Duration::from_millis(2500), 2, 5));
+    assert_eq!((a.detection(&a.thresholds), a.thresholds.down_after, a.thresholds.up_after), (Duration::from_millis(2500), 2, 5));
     let Check::Http(http) = &b.check else { panic!() };
     assert_eq!((http.host.as_deref(), http.tls.sni.as_deref(), http.port), (Some("h.example.com:444"), Some("h.example.com"), 443));
     assert_eq!((&c.check, &d.check), (&Check::Tcp(crate::model::TcpCheck::connect(3306)), &Check::Always));
@@ -516,13 +516,16 @@ fn an_address_is_probed_once_per_definition() {
          [pool.e]\nmonitor = 'other'\nendpoints = ['192.0.2.1']\n[pool.f]\nmonitor = 'up'\nendpoints = ['192.0.2.1']\n[service.s]\nname = 's.example.com'\npolicy = {{ failover = ['a', 'b'] }}\nwhen_all_down = {{ pool = 'f' }}\n"
     ));
     let estate = &loaded.estate;
-    let targets: Vec<(&str, String, usize)> =
-        estate.targets.iter().map(|target| (&*estate.monitor(target.monitor).name, target.address.to_string(), target.endpoints.len())).collect();
+    let targets: Vec<(&str, String, usize)> = estate
+        .targets
+        .iter()
+        .map(|target| (&*estate.monitor(target.monitor).name, target.address.to_string(), estate.judgement(target.judgement).endpoints.len()))
+        .collect();
     assert_eq!(targets, [("m", "192.0.2.1".to_string(), 3), ("m", "192.0.2.2".to_string(), 2), ("other", "192.0.2.1".to_string(), 1)]);
     assert!(estate.targets[0].key.starts_with("m@192.0.2.1#") && estate.targets[0].key.len() == "m@192.0.2.1#".len() + 16, "{}", estate.targets[0].key);
     for (at, endpoint) in estate.endpoints.iter().enumerate() {
         match endpoint.watch {
-            Watch::Target(target) => assert!(estate.target(target).endpoints.iter().any(|id| id.index() == at)),
+            Watch::Judgement(judgement) => assert!(estate.judgement(judgement).endpoints.iter().any(|id| id.index() == at)),
             Watch::Always => assert_eq!(&*estate.pool(endpoint.pool).name, "f"),
             Watch::Nothing => panic!(),
         }
@@ -801,9 +804,9 @@ monitor = 'twin'
 address = '192.0.2.1'
 ";
     let estate = load_text(text, Path::new("w.toml")).unwrap().estate;
-    let sentinels: Vec<_> = estate.sentinels.iter().map(|sentinel| (&*sentinel.name, sentinel.target.index())).collect();
+    let sentinels: Vec<_> = estate.sentinels.iter().map(|sentinel| (&*sentinel.name, sentinel.judgement.index())).collect();
     assert_eq!(sentinels, [("router", 1), ("gateway", 0)]);
-    let targets: Vec<_> = estate.targets.iter().map(|target| (target.address.to_string(), target.endpoints.len())).collect();
+    let targets: Vec<_> = estate.targets.iter().map(|target| (target.address.to_string(), estate.judgement(target.judgement).endpoints.len())).collect();
     assert_eq!(targets, [("192.0.2.1".to_string(), 1), ("192.0.2.9".to_string(), 0)]);
     assert!(estate.targets[1].key.starts_with("m@192.0.2.9#"));
 }

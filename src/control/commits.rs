@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{ServiceId, TargetId};
+use crate::model::{JudgementId, ServiceId};
 use crate::wire::Name;
 
 use super::change::{Actor, Applied, Change};
@@ -46,12 +46,12 @@ pub(super) enum InFlight {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Learned {
     /// Verdicts to write.
-    pub verdicts: BTreeSet<TargetId>,
+    pub verdicts: BTreeSet<JudgementId>,
     /// Memories to write, in any order, perhaps twice.
     pub memories: Vec<ServiceId>,
     /// Overrides that ended by themselves.
     pub ended: BTreeSet<u64>,
-    /// Verdicts of targets that a reload removed.
+    /// Keys of verdicts that a reload removed.
     pub forgotten: BTreeSet<Arc<str>>,
     /// Zones whose serial is to be kept.
     pub serials: BTreeSet<Name>,

@@ -7,12 +7,12 @@
 //!                                                             └─▶ Commit what was learned
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::health::{Guard, HealthTable, ProbeReport, State, Transition};
-use crate::model::{Now, PoolId, ServiceId, TargetId, Timestamp, Watch};
+use crate::health::{ByKey, Guard, HealthTable, ProbeReport, State, Transition};
+use crate::model::{JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
 use crate::policy::{Decision, Facts};
 use crate::snapshot::{CellMap, Snapshot};
 
@@ -21,7 +21,7 @@ use super::commits::Commits;
 use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
 use super::overrides::Overrides;
-use super::record::{History, Key, LearnedMemory, Record, Revision, Stored, TokenRecord, TrafficRecord};
+use super::record::{History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
 use super::services::{Rules, ServiceState, Shares};
 use super::settle::Moved;
 use super::wakes::Wakes;
@@ -87,7 +87,7 @@ pub(super) struct Hurry(pub bool);
 /// Has DNS begun to answer?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Serving {
-    /// The first round runs, until this `mono` at most; so many targets have no verdict.
+    /// The first round runs, until this `mono` at most; so many judgements have no verdict.
     FirstRound { until: Duration, unknown: usize },
     /// It may; nobody was told yet.
     Due,
@@ -173,28 +173,31 @@ impl Core {
         let alive = stored.iter().find_map(|stored| if let Record::Alive(at) = stored.record { Some(at) } else { None });
         let usable = alive.is_some_and(|alive| now.wall.since(alive) <= stale_after);
         let mut verdicts = 0;
-        let by_key: BTreeMap<Arc<str>, TargetId> =
-            core.configuration.estate.targets.iter().enumerate().map(|(at, target)| (target.key.clone(), TargetId::at(at))).collect();
+        let mut kept: Vec<(Arc<str>, LearnedVerdict)> = Vec::new();
         for Stored { key, record, revision } in stored {
             match (key, record) {
-                (Key::Verdict(key), Record::Verdict(verdict)) => match by_key.get(&key) {
-                    Some(target) if usable => {
-                        core.health.restore(&core.configuration.estate, *target, verdict.state, verdict.since, now);
-                        verdicts += 1;
-                    }
-                    Some(_) => (),
-                    None => drop(core.commits.learned.forgotten.insert(key)),
-                },
+                (Key::Verdict(key), Record::Verdict(verdict)) => kept.push((key, verdict)),
                 (key, record) => core.remember(key, record, revision, now),
             }
         }
+        let estate = core.configuration.estate.clone();
+        let known = ByKey::new(kept.iter().map(|(key, verdict)| (&**key, *verdict)));
+        for (at, judgement) in estate.judgements.iter().enumerate().filter(|_| usable) {
+            if let Some(verdict) = known.get(&judgement.key) {
+                core.health.restore(&estate, JudgementId::at(at), verdict.state, verdict.since, now);
+                verdicts += 1;
+            }
+        }
+        let judged: HashSet<&str> = estate.judgements.iter().map(|judgement| &*judgement.key).collect();
+        let forgotten = kept.iter().map(|(key, _)| key).filter(|key| !judged.contains(&***key)).cloned();
+        core.commits.learned.forgotten.extend(forgotten);
         core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);
-        let probed = core.configuration.estate.targets.len();
-        let hurry = probed > 0 && verdicts == 0;
+        let judged = core.configuration.estate.judgements.len();
+        let hurry = judged > 0 && verdicts == 0;
         if hurry {
-            core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: probed };
+            core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: judged };
         }
         core.plan_due = Some(Hurry(hurry));
         core
@@ -224,38 +227,34 @@ impl Core {
         if now.mono >= self.commits.alive_at + super::commits::ALIVE_EVERY {
             self.commits.learned.alive = true;
         }
-        let failing_since = self.health.target(target).failing_since;
-        let Some(transition) = self.health.observe(&self.configuration.estate, target, report, now) else { return };
-        let Transition { from, to, target: _, confirmed: _ } = transition;
-        if from == State::Unknown
-            && let Serving::FirstRound { unknown, .. } = &mut self.serving
-        {
-            *unknown = unknown.saturating_sub(1);
+        let observed = self.health.observe(&self.configuration.estate, target, report, now);
+        if observed.transitions.is_empty() {
+            return;
         }
-        self.commits.learned.verdicts.insert(target);
-        let failing_since = if to == State::Down { self.health.target(target).failing_since.or(failing_since) } else { None };
         let estate = self.configuration.estate.clone();
-        for endpoint in &estate.target(target).endpoints {
-            let pool = estate.endpoint(*endpoint).pool;
-            self.touch_pool(pool, Cause::Health { failing_since });
-            if from != to {
-                effects.push(Effect::Tell(self.endpoint_notice(*endpoint, to)));
+        for Transition { judgement, from, failing_since, .. } in &observed.transitions {
+            if *from == State::Unknown
+                && let Serving::FirstRound { unknown, .. } = &mut self.serving
+            {
+                *unknown = unknown.saturating_sub(1);
             }
+            self.commits.learned.verdicts.insert(*judgement);
+            let pools: BTreeSet<PoolId> = estate.judgement(*judgement).endpoints.iter().map(|endpoint| estate.endpoint(*endpoint).pool).collect();
+            pools.into_iter().for_each(|pool| self.touch_pool(pool, Cause::Health { failing_since: *failing_since }));
         }
-        self.guard_observes(&transition, now, effects);
+        effects.extend(observed.turns.iter().map(|turn| Effect::Tell(self.endpoint_notice(turn.endpoint, turn.to))));
+        self.guard_observes(&observed, now, effects);
     }
 
     fn endpoint_notice(&self, endpoint: crate::model::EndpointId, state: State) -> Notice {
         let estate = &self.configuration.estate;
         let of = estate.endpoint(endpoint);
         let pool = estate.pool(of.pool);
-        let message = match of.watch {
-            Watch::Target(target) => match self.health.target(target).last.as_ref().map(|report| &report.outcome) {
-                Some(crate::health::Outcome::Fail { message, .. }) => message.clone(),
-                Some(crate::health::Outcome::Pass) => "passes again".to_string(),
-                None => String::new(),
-            },
-            Watch::Always | Watch::Nothing => String::new(),
+        let last = self.health.watched(estate, endpoint).and_then(|health| health.last);
+        let message = match last.map(|report| &report.outcome) {
+            Some(crate::health::Outcome::Fail { message, .. }) => message.clone(),
+            Some(crate::health::Outcome::Pass) => "passes again".to_string(),
+            None => String::new(),
         };
         Notice::Endpoint {
             endpoint: estate.endpoint_label(endpoint),

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use crate::health::{Blind, Delay, Guard, GuardEvent, State, Transition};
-use crate::model::{Now, PoolId, RegionId, Watch, duration_text};
+use crate::health::{Blind, Delay, Guard, GuardEvent, Observed, State};
+use crate::model::{Now, PoolId, RegionId, duration_text};
 
 use super::core::{Cause, Core};
 use super::event::{Effect, Effects, Notice};
@@ -22,10 +22,10 @@ impl Core {
         self.guard.blind().map(|blind| self.because(blind))
     }
 
-    /// A verdict changed.
-    pub(super) fn guard_observes(&mut self, transition: &Transition, now: Now, effects: &mut Effects) {
+    /// Verdicts changed.
+    pub(super) fn guard_observes(&mut self, observed: &Observed, now: Now, effects: &mut Effects) {
         let estate = self.configuration.estate.clone();
-        let events = self.guard.observed(&estate, &self.health, transition, now);
+        let events = self.guard.observed(&estate, &self.health, observed, now);
         self.guarded(events, now, effects);
     }
 
@@ -68,11 +68,8 @@ impl Core {
     /// The first failed probe of a pool that is Down.
     fn failing_since(&self, pool: PoolId) -> Option<Duration> {
         let estate = &self.configuration.estate;
-        let targets = estate.pool(pool).endpoints.iter().filter_map(|endpoint| match estate.endpoint(*endpoint).watch {
-            Watch::Target(target) => Some(self.health.target(target)),
-            Watch::Always | Watch::Nothing => None,
-        });
-        targets.filter(|target| target.state == State::Down).filter_map(|target| target.failing_since).min()
+        let endpoints = estate.pool(pool).endpoints.iter().filter_map(|endpoint| self.health.watched(estate, *endpoint));
+        endpoints.filter(|endpoint| endpoint.state == State::Down).filter_map(|endpoint| endpoint.failing_since).min()
     }
 
     fn notice_of(&self, event: &GuardEvent, now: Now) -> Notice {

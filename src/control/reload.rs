@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::health::Guard;
-use crate::model::Now;
+use crate::model::{JudgementId, Now};
 
 use super::change::{Applied, Fault, Refusal, RefusalKind};
 use super::core::{Core, Hurry, Serving};
@@ -33,8 +33,8 @@ impl Core {
         let guard = self.guard.names(&old.estate);
         self.health = self.health.carried_over(&old.estate, &estate, now);
         self.guard = Guard::from_names(&guard, &estate, &self.health, now);
-        let kept: BTreeSet<&Arc<str>> = estate.targets.iter().map(|target| &target.key).collect();
-        let forgotten: Vec<Arc<str>> = old.estate.targets.iter().map(|target| &target.key).filter(|key| !kept.contains(key)).cloned().collect();
+        let kept: BTreeSet<&Arc<str>> = estate.judgements.iter().map(|judgement| &judgement.key).collect();
+        let forgotten: Vec<Arc<str>> = old.estate.judgements.iter().map(|judgement| &judgement.key).filter(|key| !kept.contains(key)).cloned().collect();
         self.carry_learned(&old, forgotten);
         self.build_services();
         self.overrides.resolve(&estate);
@@ -42,7 +42,7 @@ impl Core {
         self.plan_due = Some(Hurry(false));
         self.rebuild = true;
         if let Serving::FirstRound { unknown, .. } = &mut self.serving {
-            *unknown = estate.targets.len();
+            *unknown = estate.judgements.len();
         }
         let text = format!(
             "configuration taken: {}, {}, {}, {}",
@@ -67,14 +67,13 @@ impl Core {
 
     /// Memories go to their names; learned state that waits is translated to the new ids (all that is known is written again: cheap and safe).
     fn carry_learned(&mut self, old: &Configuration, forgotten: Vec<Arc<str>>) {
-        let verdicts: BTreeSet<Arc<str>> = self.commits.learned.verdicts.iter().map(|target| old.estate.target(*target).key.clone()).collect();
+        let verdicts: BTreeSet<Arc<str>> = self.commits.learned.verdicts.iter().map(|judgement| old.estate.judgement(*judgement).key.clone()).collect();
         let memories: BTreeSet<Arc<str>> = self.commits.learned.memories.iter().map(|service| old.estate.service(*service).name.clone()).collect();
         for (service, state) in old.estate.services.iter().zip(&self.services) {
             self.spare_memories.insert(service.name.clone(), Arc::new(super::memory::remember(&old.estate, &state.memory)));
         }
         let estate = &self.configuration.estate;
-        self.commits.learned.verdicts =
-            (0..estate.targets.len()).map(crate::model::TargetId::at).filter(|id| verdicts.contains(&estate.target(*id).key)).collect();
+        self.commits.learned.verdicts = (0..estate.judgements.len()).map(JudgementId::at).filter(|id| verdicts.contains(&estate.judgement(*id).key)).collect();
         self.commits.learned.memories =
             (0..estate.services.len()).map(crate::model::ServiceId::at).filter(|id| memories.contains(&estate.service(*id).name)).collect();
         self.commits.learned.forgotten.extend(forgotten);
@@ -83,8 +82,8 @@ impl Core {
             let lost = std::mem::take(batch);
             if !lost.is_empty() {
                 self.commits.learned.serials.extend(lost.serials.iter().cloned());
-                let known = |id: &crate::model::TargetId| self.health.target(*id).state != crate::health::State::Unknown;
-                self.commits.learned.verdicts = (0..estate.targets.len()).map(crate::model::TargetId::at).filter(known).collect();
+                let known = |id: &JudgementId| self.health.judgement(*id).state != crate::health::State::Unknown;
+                self.commits.learned.verdicts = (0..estate.judgements.len()).map(JudgementId::at).filter(known).collect();
                 self.commits.learned.memories = (0..estate.services.len()).map(crate::model::ServiceId::at).collect();
                 self.commits.learned.ended.extend(lost.ended);
                 self.commits.learned.forgotten.extend(lost.forgotten);

@@ -270,9 +270,12 @@ impl Core {
         let estate = &self.configuration.estate;
         let Learned { verdicts, memories, ended, forgotten, serials, alive: _ } = batch;
         let mut ops = vec![Op::Put(Key::Alive, Record::Alive(now.wall))];
-        for target in verdicts {
-            let health = self.health.target(*target);
-            ops.push(Op::Put(Key::Verdict(estate.target(*target).key.clone()), Record::Verdict(LearnedVerdict { state: health.state, since: health.since })));
+        for judgement in verdicts {
+            let health = self.health.judgement(*judgement);
+            ops.push(Op::Put(
+                Key::Verdict(estate.judgement(*judgement).key.clone()),
+                Record::Verdict(LearnedVerdict { state: health.state, since: health.since }),
+            ));
         }
         let mut remembered: HashMap<*const Memory, Arc<LearnedMemory>> = HashMap::new();
         for service in memories {

@@ -2,7 +2,7 @@
 //!
 //! Pure: the caller supplies outcomes in order and the time of each; nothing here knows sockets, overrides or policy.
 //!
-//! `verdict` is the state machine of one target, `pools` what a pool looks like from its endpoints, [`HealthTable`] holds both for a whole estate.
+//! `verdict` is the state machine of one judgement (a target by somebody's thresholds), `pools` what a pool looks like from its endpoints, [`HealthTable`] holds both for a whole estate.
 //! [`Guard`] stands between them and policy: which verdicts must wait because we may be the broken ones.
 
 mod guard;
@@ -17,5 +17,5 @@ pub(crate) mod testing;
 pub use guard::{Blind, Delay, Guard, GuardEvent, GuardNames};
 pub use outcome::{Outcome, Phase, ProbeReport, Reason};
 pub use pools::{PoolObserved, pool_state};
-pub use table::{HealthTable, TargetHealth, Transition};
+pub use table::{ByKey, EndpointHealth, HealthTable, JudgementHealth, Observed, TargetHealth, Transition, Turn};
 pub use verdict::State;

@@ -1,17 +1,26 @@
-//! The verdicts of all targets, and what pools look like from them.
+//! The verdicts of all targets, and what endpoints and pools look like from them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use crate::model::{EndpointId, Estate, Family, Now, PoolId, TargetId, Timestamp, Watch};
+use crate::model::{EndpointId, Estate, Family, JudgementId, Now, PoolId, TargetId, Timestamp, Watch};
 
 use super::pools::{self, PoolObserved};
 use super::verdict::Standing;
 use super::{Outcome, ProbeReport, State};
 
-/// What is known of one target.
+/// What is known of one target, whoever judges it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TargetHealth {
+    /// The last probe of this run.
+    pub last: Option<ProbeReport>,
+    /// The last failed probe of this run.
+    pub last_failed: Option<ProbeReport>,
+}
+
+/// The verdict on one target by one set of thresholds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JudgementHealth {
     /// The verdict.
     pub state: State,
     /// Loaded from the store and not yet confirmed by an outcome (SEMANTICS, 13).
@@ -22,53 +31,99 @@ pub struct TargetHealth {
     pub fails: u16,
     /// Passes in a row.
     pub passes: u16,
-    /// The last probe of this run.
-    pub last: Option<ProbeReport>,
-    /// The last failed probe of this run.
-    pub last_failed: Option<ProbeReport>,
-    /// `mono` of the first fail of the present streak; for the failover duration. A streak ends when its fails are forgiven or the target is Up again.
+    /// `mono` of the first fail of the present streak; for the failover duration. A streak ends when its fails are forgiven or the verdict is Up again.
     pub failing_since: Option<Duration>,
+}
+
+/// What is known of an endpoint that is watched, by whatever watches it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EndpointHealth<'h> {
+    /// Observed.
+    pub state: State,
+    /// Not confirmed by this run's outcomes.
+    pub stale: bool,
+    /// Since when it is so.
+    pub since: Timestamp,
+    /// `mono` of the first fail of what took it down, or is about to.
+    pub failing_since: Option<Duration>,
+    /// The last probe of this run.
+    pub last: Option<&'h ProbeReport>,
+    /// The last failed probe of this run.
+    pub last_failed: Option<&'h ProbeReport>,
 }
 
 /// A verdict changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// Whose.
-    pub target: TargetId,
+    pub judgement: JudgementId,
     /// Before.
     pub from: State,
     /// After.
     pub to: State,
     /// The mark `stale` went away (perhaps without a change of state).
     pub confirmed: bool,
+    /// The first fail of what made it Down.
+    pub failing_since: Option<Duration>,
 }
 
-/// Observations of this node, by target, with pools derived. One writer: `control`.
+/// An endpoint's observed state changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Whose.
+    pub endpoint: EndpointId,
+    /// Before.
+    pub from: State,
+    /// After.
+    pub to: State,
+}
+
+/// What one outcome changed: nearly always nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Verdicts that changed, or are no longer stale.
+    pub transitions: Vec<Transition>,
+    /// Endpoints that changed by them.
+    pub turns: Vec<Turn>,
+}
+
+/// Observations of this node, by target and judgement, with endpoints and pools derived. One writer: `control`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HealthTable {
     targets: Vec<TargetHealth>,
+    judgements: Vec<JudgementHealth>,
     pools: Vec<[PoolObserved; 2]>,
 }
 
 impl HealthTable {
     /// All Unknown (`Always` endpoints are Up) for this estate.
     pub fn new(estate: &Estate, now: Now) -> Self {
-        let unknown = TargetHealth { since: now.wall, ..TargetHealth::default() };
-        let targets = estate.targets.iter().map(|_| unknown.clone()).collect();
-        let mut table = Self { targets, pools: vec![Default::default(); estate.pools.len()] };
+        let unknown = JudgementHealth { since: now.wall, ..JudgementHealth::default() };
+        let mut table = Self {
+            targets: vec![TargetHealth::default(); estate.targets.len()],
+            judgements: vec![unknown; estate.judgements.len()],
+            pools: vec![Default::default(); estate.pools.len()],
+        };
         for pool in (0..estate.pools.len()).map(PoolId::at) {
             table.derive(estate, pool, now);
         }
         table
     }
 
-    /// After a reload: verdicts and counters of targets with the same key are carried over, others start Unknown. A pool of the same name that was Up and
-    /// still is keeps its `up_since`: adding an endpoint is no break.
+    /// After a reload: reports of targets and verdicts of judgements with the same key are carried over, others start Unknown; a judgement by new
+    /// thresholds starts from a verdict on the same target. A pool of the same name that was Up and still is keeps its `up_since`: adding an endpoint
+    /// is no break.
     pub fn carried_over(&self, from: &Estate, to: &Estate, now: Now) -> Self {
         let mut table = Self::new(to, now);
         let known: HashMap<&str, &TargetHealth> = from.targets.iter().map(|target| &*target.key).zip(&self.targets).collect();
         for (target, health) in to.targets.iter().zip(&mut table.targets) {
             if let Some(known) = known.get(&*target.key) {
+                health.clone_from(known);
+            }
+        }
+        let known = ByKey::new(from.judgements.iter().map(|judgement| &*judgement.key).zip(&self.judgements));
+        for (judgement, health) in to.judgements.iter().zip(&mut table.judgements) {
+            if let Some(known) = known.get(&judgement.key) {
                 health.clone_from(known);
             }
         }
@@ -82,17 +137,16 @@ impl HealthTable {
     }
 
     /// A stored verdict: holds at once, marked stale, counters at 0 (SEMANTICS, 13). Which ones are young enough is the caller's to say.
-    pub fn restore(&mut self, estate: &Estate, target: TargetId, state: State, since: Timestamp, now: Now) {
-        let Some(health) = self.targets.get_mut(target.index()) else { return };
-        *health = TargetHealth { state, stale: state != State::Unknown, since, ..TargetHealth::default() };
-        self.derive_pools_of(estate, target, now);
+    pub fn restore(&mut self, estate: &Estate, judgement: JudgementId, state: State, since: Timestamp, now: Now) {
+        let left = JudgementHealth { state, stale: state != State::Unknown, since, ..JudgementHealth::default() };
+        self.inherit(estate, judgement, left, now);
     }
 
-    /// What a predecessor knew of a target a moment ago, on the same clock: verdict, counters and marks go on.
-    pub fn inherit(&mut self, estate: &Estate, target: TargetId, left: TargetHealth, now: Now) {
-        let Some(health) = self.targets.get_mut(target.index()) else { return };
+    /// What a predecessor knew a moment ago, on the same clock: verdict, counters and marks go on.
+    pub fn inherit(&mut self, estate: &Estate, judgement: JudgementId, left: JudgementHealth, now: Now) {
+        let Some(health) = self.judgements.get_mut(judgement.index()) else { return };
         *health = left;
-        self.derive_pools_of(estate, target, now);
+        self.derive_pools_of(estate, &estate.judgement(judgement).endpoints, now);
     }
 
     /// Since when a predecessor has seen a pool up, per family: an unbroken Up keeps its clock.
@@ -102,14 +156,31 @@ impl HealthTable {
         }
     }
 
-    /// One outcome into the verdict (SEMANTICS, 12). O(1) unless the verdict changes; then the pools of the target's endpoints are derived anew.
-    /// `None`: neither the state nor the stale mark changed.
-    pub fn observe(&mut self, estate: &Estate, target: TargetId, report: ProbeReport, now: Now) -> Option<Transition> {
-        let health = self.targets.get_mut(target.index())?;
+    /// One outcome into all verdicts on its target (SEMANTICS, 12). O(1) unless one changes; then its endpoints and their pools are derived anew.
+    pub fn observe(&mut self, estate: &Estate, target: TargetId, report: ProbeReport, now: Now) -> Observed {
+        let mut observed = Observed::default();
+        let Some(health) = self.targets.get_mut(target.index()) else { return observed };
         let passed = report.outcome == Outcome::Pass;
-        let before = Standing { state: health.state, fails: health.fails, passes: health.passes };
-        let after = before.after(passed, &estate.monitor(estate.target(target).monitor).thresholds);
+        if !passed {
+            health.last_failed = Some(report.clone());
+        }
+        health.last = Some(report);
+        for judgement in estate.judgements_of(target) {
+            if let Some(transition) = self.judge(estate, judgement, passed, now) {
+                observed.turns.extend(self.turns(estate, &transition));
+                self.derive_pools_of(estate, &estate.judgement(judgement).endpoints, now);
+                observed.transitions.push(transition);
+            }
+        }
+        observed
+    }
 
+    /// One outcome into one verdict. `None`: neither the state nor the stale mark changed.
+    fn judge(&mut self, estate: &Estate, judgement: JudgementId, passed: bool, now: Now) -> Option<Transition> {
+        let health = self.judgements.get_mut(judgement.index())?;
+        let before = Standing { state: health.state, fails: health.fails, passes: health.passes };
+        let after = before.after(passed, &estate.judgement(judgement).thresholds);
+        let failing_before = health.failing_since;
         health.failing_since = match after.state {
             State::Up if after.fails == 0 => None,
             _ if passed => health.failing_since,
@@ -123,44 +194,62 @@ impl HealthTable {
             health.since = now.wall;
         }
         (health.state, health.fails, health.passes) = (after.state, after.fails, after.passes);
-        if !passed {
-            health.last_failed = Some(report.clone());
-        }
-        health.last = Some(report);
-
         if after.state == before.state && !confirmed {
             return None;
         }
-        self.derive_pools_of(estate, target, now);
-        Some(Transition { target, from: before.state, to: after.state, confirmed })
+        let failing_since = if after.state == State::Down { health.failing_since.or(failing_before) } else { None };
+        Some(Transition { judgement, from: before.state, to: after.state, confirmed, failing_since })
     }
 
-    /// Of one target.
+    /// The endpoints that a change of verdict turns.
+    fn turns(&mut self, estate: &Estate, transition: &Transition) -> Vec<Turn> {
+        let Transition { judgement, from, to, .. } = *transition;
+        if from == to {
+            return Vec::new();
+        }
+        estate.judgement(judgement).endpoints.iter().map(|endpoint| Turn { endpoint: *endpoint, from, to }).collect()
+    }
+
+    /// What probes of one target said.
     #[allow(clippy::indexing_slicing, reason = "sized by the estate")]
     pub fn target(&self, target: TargetId) -> &TargetHealth {
         &self.targets[target.index()]
     }
 
-    /// Of the target that judges an endpoint; `None` if none does.
-    pub fn target_of(&self, estate: &Estate, endpoint: EndpointId) -> Option<&TargetHealth> {
+    /// One verdict.
+    #[allow(clippy::indexing_slicing, reason = "sized by the estate")]
+    pub fn judgement(&self, judgement: JudgementId) -> &JudgementHealth {
+        &self.judgements[judgement.index()]
+    }
+
+    /// Of an endpoint; `None` if nothing probes it.
+    pub fn watched(&self, estate: &Estate, endpoint: EndpointId) -> Option<EndpointHealth<'_>> {
         match estate.endpoint(endpoint).watch {
-            Watch::Target(target) => Some(self.target(target)),
+            Watch::Judgement(id) => {
+                let JudgementHealth { state, stale, since, failing_since, fails: _, passes: _ } = *self.judgement(id);
+                let TargetHealth { last, last_failed } = self.target(estate.judgement(id).target);
+                Some(EndpointHealth { state, stale, since, failing_since, last: last.as_ref(), last_failed: last_failed.as_ref() })
+            }
             Watch::Always | Watch::Nothing => None,
         }
     }
 
-    /// Observed state of an endpoint: its target's, Up for `Always`, Unknown for `Nothing`.
+    /// Observed state of an endpoint: its verdict, Up for `Always`, Unknown for `Nothing`.
     pub fn endpoint(&self, estate: &Estate, endpoint: EndpointId) -> State {
         match estate.endpoint(endpoint).watch {
             Watch::Always => State::Up,
-            Watch::Target(target) => self.target(target).state,
+            Watch::Judgement(judgement) => self.judgement(judgement).state,
             Watch::Nothing => State::Unknown,
         }
     }
 
-    /// The endpoint is Up, and an outcome of this run (or `always`) says so.
+    /// The endpoint is Up, and outcomes of this run (or `always`) say so.
     pub fn endpoint_confirmed_up(&self, estate: &Estate, endpoint: EndpointId) -> bool {
-        self.endpoint(estate, endpoint) == State::Up && self.target_of(estate, endpoint).is_none_or(|target| !target.stale)
+        match estate.endpoint(endpoint).watch {
+            Watch::Always => true,
+            Watch::Judgement(judgement) => self.judgement(judgement).state == State::Up && !self.judgement(judgement).stale,
+            Watch::Nothing => false,
+        }
     }
 
     /// Observed state of a pool in one family.
@@ -169,20 +258,21 @@ impl HealthTable {
         self.pools[pool.index()][family.index()]
     }
 
-    /// Every target has an outcome or a stored verdict: the first round is over.
+    /// Every verdict has an outcome or comes from the store: the first round is over.
     pub fn complete(&self) -> bool {
-        self.targets.iter().all(|target| target.state != State::Unknown)
+        self.judgements.iter().all(|judgement| judgement.state != State::Unknown)
     }
 
-    /// Targets that no outcome of this run has confirmed: stale or Unknown.
+    /// Verdicts that no outcome of this run has confirmed: stale or Unknown.
     pub fn unconfirmed(&self) -> usize {
-        self.targets.iter().filter(|target| target.stale || target.state == State::Unknown).count()
+        self.judgements.iter().filter(|judgement| judgement.stale || judgement.state == State::Unknown).count()
     }
 
-    /// Derives the pools that `target` has a say in.
-    fn derive_pools_of(&mut self, estate: &Estate, target: TargetId, now: Now) {
-        for endpoint in &estate.target(target).endpoints {
-            self.derive(estate, estate.endpoint(*endpoint).pool, now);
+    /// Derives the pools that these endpoints stand in.
+    fn derive_pools_of(&mut self, estate: &Estate, endpoints: &[EndpointId], now: Now) {
+        let pools: BTreeSet<PoolId> = endpoints.iter().map(|endpoint| estate.endpoint(*endpoint).pool).collect();
+        for pool in pools {
+            self.derive(estate, pool, now);
         }
     }
 
@@ -192,6 +282,35 @@ impl HealthTable {
         if let Some(slot) = self.pools.get_mut(pool.index()) {
             *slot = derived;
         }
+    }
+}
+
+/// What was known by judgement keys: the judgement's own, else any on the same target.
+#[derive(Debug)]
+pub struct ByKey<'k, T> {
+    own: HashMap<&'k str, T>,
+    of_target: HashMap<&'k str, T>,
+}
+
+impl<'k, T: Copy> ByKey<'k, T> {
+    /// From keys in any order; the monitor's own judgement goes before others of its target.
+    pub fn new(known: impl Iterator<Item = (&'k str, T)>) -> Self {
+        let (mut own, mut of_target) = (HashMap::new(), HashMap::new());
+        for (key, known) in known {
+            own.insert(key, known);
+            let target = crate::model::Judgement::target_key(key);
+            if target == key {
+                of_target.insert(target, known);
+            } else {
+                of_target.entry(target).or_insert(known);
+            }
+        }
+        Self { own, of_target }
+    }
+
+    /// Where a judgement with this key starts from.
+    pub fn get(&self, key: &str) -> Option<T> {
+        self.own.get(key).or_else(|| self.of_target.get(crate::model::Judgement::target_key(key))).copied()
     }
 }
 
@@ -213,7 +332,8 @@ mod tests {
     /// Feeds `+` and `-` to a target, one a second from `start`; returns the transitions as `U→D`, `confirmed`.
     fn feed(table: &mut HealthTable, estate: &Estate, target: u32, outcomes: &str, start: u64) -> Vec<(State, State, bool)> {
         let times = (start..).map(at);
-        let told = outcomes.chars().zip(times).filter_map(|(outcome, now)| table.observe(estate, TargetId(target), report(outcome == '+', now), now));
+        let observe = |(outcome, now)| table.observe(estate, TargetId(target), report(outcome == '+', now), now).transitions;
+        let told = outcomes.chars().zip(times).flat_map(observe);
         told.map(|Transition { from, to, confirmed, .. }| (from, to, confirmed)).collect()
     }
 
@@ -231,38 +351,38 @@ mod tests {
         assert_eq!(pool, PoolObserved { state: State::Up, up_since: Some(Duration::from_secs(1)) });
         assert_eq!(feed(&mut table, &estate, 0, "+++--+", 2), []);
         assert_eq!(table.pool(PoolId(0), Family::V4), pool);
-        assert_eq!(table.target(TargetId(0)).since, Timestamp(1000));
+        assert_eq!(table.judgement(JudgementId(0)).since, Timestamp(1000));
     }
 
     #[test]
     fn s13_a_restored_verdict_holds_at_once_is_stale_and_has_full_thresholds() {
         let (estate, mut table) = one();
-        table.restore(&estate, TargetId(0), State::Up, Timestamp(-5000), at(0));
+        table.restore(&estate, JudgementId(0), State::Up, Timestamp(-5000), at(0));
         assert_eq!(table.endpoint(&estate, EndpointId(0)), State::Up);
         assert_eq!(table.pool(PoolId(0), Family::V4), PoolObserved { state: State::Up, up_since: None }, "policy uses it, failback does not count it");
         assert_eq!(feed(&mut table, &estate, 0, "--", 1), []);
-        assert!(table.target(TargetId(0)).stale, "a fail disagrees with Up");
+        assert!(table.judgement(JudgementId(0)).stale, "a fail disagrees with Up");
         assert_eq!(feed(&mut table, &estate, 0, "-", 3), [(State::Up, State::Down, true)]);
-        assert!(!table.target(TargetId(0)).stale);
+        assert!(!table.judgement(JudgementId(0)).stale);
     }
 
     #[test]
     fn s13_the_first_agreeing_outcome_clears_the_mark() {
         let (estate, mut table) = one();
-        table.restore(&estate, TargetId(0), State::Up, Timestamp(-5000), at(0));
-        table.restore(&estate, TargetId(1), State::Down, Timestamp(-6000), at(0));
+        table.restore(&estate, JudgementId(0), State::Up, Timestamp(-5000), at(0));
+        table.restore(&estate, JudgementId(1), State::Down, Timestamp(-6000), at(0));
         assert_eq!(table.unconfirmed(), 2);
         assert_eq!(feed(&mut table, &estate, 0, "-+", 1), [(State::Up, State::Up, true)]);
         assert_eq!(table.pool(PoolId(0), Family::V4).up_since, Some(Duration::from_secs(2)));
         assert_eq!(feed(&mut table, &estate, 1, "++-", 3), [(State::Down, State::Down, true)]);
-        assert_eq!(table.target(TargetId(1)).since, Timestamp(-6000), "it did not change now");
+        assert_eq!(table.judgement(JudgementId(1)).since, Timestamp(-6000), "it did not change now");
         assert_eq!(table.unconfirmed(), 0);
     }
 
     #[test]
     fn s13_a_stale_down_comes_up_by_up_after_passes() {
         let (estate, mut table) = one();
-        table.restore(&estate, TargetId(0), State::Down, Timestamp(-5000), at(0));
+        table.restore(&estate, JudgementId(0), State::Down, Timestamp(-5000), at(0));
         assert_eq!(feed(&mut table, &estate, 0, "++++", 1), []);
         assert_eq!(feed(&mut table, &estate, 0, "+", 5), [(State::Down, State::Up, true)]);
     }
@@ -270,7 +390,7 @@ mod tests {
     #[test]
     fn failing_since_is_the_first_fail_of_the_streak_until_it_is_forgiven_or_up_again() {
         let (estate, mut table) = one();
-        let since = |table: &HealthTable| table.target(TargetId(0)).failing_since.map(|mono| mono.as_secs());
+        let since = |table: &HealthTable| table.judgement(JudgementId(0)).failing_since.map(|mono| mono.as_secs());
         feed(&mut table, &estate, 0, "+", 1);
         assert_eq!(since(&table), None);
         feed(&mut table, &estate, 0, "-+", 2);
@@ -278,7 +398,7 @@ mod tests {
         feed(&mut table, &estate, 0, "++++", 4);
         assert_eq!(since(&table), None);
         feed(&mut table, &estate, 0, "---", 10);
-        assert_eq!((table.target(TargetId(0)).state, since(&table)), (State::Down, Some(10)));
+        assert_eq!((table.judgement(JudgementId(0)).state, since(&table)), (State::Down, Some(10)));
         feed(&mut table, &estate, 0, "++++", 20);
         assert_eq!(since(&table), Some(10));
         feed(&mut table, &estate, 0, "+", 24);
@@ -347,7 +467,7 @@ mod tests {
         assert_eq!(pool("c"), PoolObserved { state: State::Unknown, up_since: None });
         assert_eq!(pool("d"), PoolObserved { state: State::Up, up_since: Some(Duration::from_secs(100)) }, "a new pool of an old target");
         let a = to.endpoint(to.pool(to.pool_named("a").unwrap()).endpoints[0]).watch;
-        let Watch::Target(a) = a else { panic!("probed") };
-        assert_eq!((carried.target(a).fails, carried.target(a).failing_since), (2, Some(Duration::from_secs(2))), "counters go on");
+        let Watch::Judgement(a) = a else { panic!("probed") };
+        assert_eq!((carried.judgement(a).fails, carried.judgement(a).failing_since), (2, Some(Duration::from_secs(2))), "counters go on");
     }
 }

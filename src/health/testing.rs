@@ -18,8 +18,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AllDown, Check, Choice, Endpoint, EndpointId, Estate, Failback, Monitor, MonitorId, PolicyForm, Pool, PoolId, Region, RegionId, Sentinel, Service, Share,
-    Target, TargetId, Thresholds, Watch, parse_duration,
+    AllDown, Check, Choice, Endpoint, EndpointId, Estate, Failback, JudgementId, Monitor, MonitorId, PolicyForm, Pool, PoolId, Region, RegionId, Sentinel,
+    Service, Share, TargetId, Thresholds, Watch, parse_duration,
 };
 use crate::wire::Name;
 
@@ -119,8 +119,8 @@ impl Builder {
 
     fn sentinel(&mut self, text: &str) {
         let (name, address) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
-        let target = self.target(address.parse().expect("an address"), None);
-        self.estate.sentinels.push(Sentinel { name: name.into(), target });
+        let judgement = self.judgement(address.parse().expect("an address"), None);
+        self.estate.sentinels.push(Sentinel { name: name.into(), judgement });
     }
 
     fn guard(&mut self, text: &str) {
@@ -141,7 +141,7 @@ impl Builder {
         let watch = match monitor {
             "always" => Watch::Always,
             "none" => Watch::Nothing,
-            _ => Watch::Target(self.target(address, Some(id))),
+            _ => Watch::Judgement(self.judgement(address, Some(id))),
         };
         let name: Arc<str> = name.map_or_else(|| address.to_string().into(), Into::into);
         self.estate.endpoints.push(Endpoint { name, pool, address, weight, tier, watch });
@@ -149,7 +149,7 @@ impl Builder {
     }
 
     /// One target per address, as in a real estate.
-    fn target(&mut self, address: std::net::IpAddr, endpoint: Option<EndpointId>) -> TargetId {
+    fn judgement(&mut self, address: std::net::IpAddr, endpoint: Option<EndpointId>) -> JudgementId {
         if self.estate.monitors.is_empty() {
             let (interval, timeout) = (std::time::Duration::from_secs(10), std::time::Duration::from_secs(3));
             self.estate.monitors.push(Monitor {
@@ -163,12 +163,10 @@ impl Builder {
         }
         let key = format!("gateway@{address}#0");
         let found = self.estate.targets.iter().position(|target| *target.key == *key);
-        let at = found.unwrap_or_else(|| {
-            self.estate.targets.push(Target { monitor: MonitorId(0), address, port: None, key: key.into(), endpoints: Vec::new() });
-            self.estate.targets.len() - 1
-        });
-        self.estate.targets[at].endpoints.extend(endpoint);
-        TargetId::at(at)
+        let target = found.map(TargetId::at).unwrap_or_else(|| self.estate.add_target(MonitorId(0), (address, None), key.into(), self.thresholds));
+        let judgement = self.estate.judge(target, self.thresholds);
+        self.estate.judgements[judgement.index()].endpoints.extend(endpoint);
+        judgement
     }
 
     fn region(&mut self, name: &str) -> RegionId {

@@ -65,7 +65,7 @@ impl Changes {
     pub fn configured(&mut self, estate: &Estate, tracked: &Tracked) {
         let mut verdicts = std::mem::take(&mut self.verdicts);
         for (at, endpoint) in estate.endpoints.iter().enumerate() {
-            if !matches!(endpoint.watch, Watch::Target(_)) {
+            if matches!(endpoint.watch, Watch::Always | Watch::Nothing) {
                 continue;
             }
             let labels = labels(estate, EndpointId::at(at));

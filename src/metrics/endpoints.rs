@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::health::{Outcome, Phase, ProbeReport, Reason};
-use crate::model::{EndpointId, Estate, Target, TargetId, Timestamp, Watch};
+use crate::model::{EndpointId, Estate, Target, TargetId, Timestamp};
 
 use super::buckets::Buckets;
 use super::catalog;
@@ -59,9 +59,9 @@ impl Endpoints {
     /// Rows at 0 for what is new, none for what is gone.
     pub fn configured(&mut self, estate: &Estate) {
         let mut before = std::mem::take(&mut self.rows);
-        for (at, endpoint) in estate.endpoints.iter().enumerate() {
-            if let Watch::Target(target) = endpoint.watch {
-                let key = key(estate, estate.target(target), EndpointId::at(at));
+        for endpoint in (0..estate.endpoints.len()).map(EndpointId::at) {
+            for target in estate.targets_of(endpoint) {
+                let key = key(estate, estate.target(target), endpoint);
                 let row = before.remove(&key).unwrap_or_default();
                 self.rows.insert(key, row);
             }
@@ -70,10 +70,9 @@ impl Endpoints {
 
     /// One probe: counts for each endpoint that its target stands for.
     pub fn probed(&mut self, estate: &Estate, target: TargetId, report: &ProbeReport) {
-        let target = estate.target(target);
-        for endpoint in &target.endpoints {
+        for endpoint in estate.endpoints_of(target) {
             // A probe may end after the reload that took its endpoint away; such a row must not come back.
-            if let Some(row) = self.rows.get_mut(&key(estate, target, *endpoint)) {
+            if let Some(row) = self.rows.get_mut(&key(estate, estate.target(target), endpoint)) {
                 row.probed(report);
             }
         }

@@ -28,7 +28,7 @@ pub fn collect(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) {
     out.push(Series::single(catalog::NODE_BLIND, flag(core.guard().blind().is_some())));
     let mut sentinels = Series::new(catalog::SENTINEL_UP);
     for sentinel in &core.estate().sentinels {
-        sentinels.push(&[&sentinel.name], flag(core.health().target(sentinel.target).state == State::Up));
+        sentinels.push(&[&sentinel.name], flag(core.health().judgement(sentinel.judgement).state == State::Up));
     }
     out.push(sentinels);
     overrides(core, out);

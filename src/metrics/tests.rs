@@ -122,9 +122,9 @@ impl World {
     fn turn(&mut self, pool: &str, state: State) {
         let estate = self.core.estate().clone();
         let pool = estate.pool_named(pool).unwrap();
-        for (at, target) in estate.targets.iter().enumerate() {
-            if target.endpoints.iter().any(|endpoint| estate.endpoint(*endpoint).pool == pool) {
-                while self.core.health().target(TargetId::at(at)).state != state {
+        for at in 0..estate.targets.len() {
+            if estate.endpoints_of(TargetId::at(at)).any(|endpoint| estate.endpoint(endpoint).pool == pool) {
+                while self.core.health().judgement(crate::model::JudgementId::at(at)).state != state {
                     self.probe(TargetId::at(at), state == State::Up);
                 }
             }

@@ -9,8 +9,8 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    Choice, EndpointId, Family, GuardRules, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, Sentinel, ServiceId,
-    TargetId,
+    Choice, EndpointId, Family, GuardRules, JudgementId, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, Sentinel,
+    ServiceId, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -26,6 +26,8 @@ pub struct Estate {
     pub monitors: Vec<Monitor>,
     /// What is probed, once each.
     pub targets: Vec<Target>,
+    /// What has a verdict: each target, once for each set of thresholds that somebody judges it by.
+    pub judgements: Vec<Judgement>,
     /// `[policy.NAME]` by name.
     pub policies: Vec<(Arc<str>, PolicyForm)>,
     /// Services.
@@ -84,8 +86,8 @@ pub struct Endpoint {
 pub enum Watch {
     /// It counts as up (`always = "up"`).
     Always,
-    /// It is probed.
-    Target(TargetId),
+    /// It is probed, and this is the verdict.
+    Judgement(JudgementId),
     /// Nothing watches it (a last-resort pool without a monitor): always Unknown, used by `when_all_down` alone.
     Nothing,
 }
@@ -101,8 +103,39 @@ pub struct Target {
     pub port: Option<u16>,
     /// Identity across reloads and restarts: monitor name, address and a stable hash of what is asked, `gateway@192.0.2.10#9f3c…`.
     pub key: Arc<str>,
-    /// The endpoints judged by it; a sentinel may have none.
+    /// Its first judgement; the others hang on it ([`Judgement::next`]).
+    pub judgement: JudgementId,
+}
+
+/// Target × thresholds: what one probe means to those who judge by them. Probed once, judged as often as somebody wants it otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// What is probed.
+    pub target: TargetId,
+    /// How outcomes become the verdict.
+    pub thresholds: Thresholds,
+    /// Identity across reloads and restarts: the target's key, with the thresholds behind it if they are not the monitor's: `gateway@192.0.2.10#9f3c…~2/5/5`.
+    pub key: Arc<str>,
+    /// The endpoints that it has a say in, each once; a sentinel's may have none.
     pub endpoints: Vec<EndpointId>,
+    /// The next judgement of the same target.
+    pub next: Option<JudgementId>,
+}
+
+impl Judgement {
+    /// The key of a judgement; the target's own if it judges as the monitor says.
+    pub fn key_of(target: &Arc<str>, thresholds: &Thresholds, monitor: &Thresholds) -> Arc<str> {
+        if thresholds == monitor {
+            return target.clone();
+        }
+        let Thresholds { down_after, ok_after, up_after } = thresholds;
+        format!("{target}~{down_after}/{ok_after}/{up_after}").into()
+    }
+
+    /// The target's key of a judgement's key. Who changes thresholds keeps the verdict: it is looked for under this where there is none of its own.
+    pub fn target_key(key: &str) -> &str {
+        key.split_once('~').map_or(key, |(target, _)| target)
+    }
 }
 
 /// Host names whose A and AAAA answers a policy computes.
@@ -177,8 +210,66 @@ impl Estate {
         monitor, monitors, MonitorId => Monitor);
     table!(/// The target with this id.
         target, targets, TargetId => Target);
+    table!(/// The judgement with this id.
+        judgement, judgements, JudgementId => Judgement);
     table!(/// The service with this id.
         service, services, ServiceId => Service);
+
+    /// The judgements of a target, the first one first.
+    pub fn judgements_of(&self, target: TargetId) -> impl Iterator<Item = JudgementId> + '_ {
+        std::iter::successors(Some(self.target(target).judgement), |id| self.judgement(*id).next)
+    }
+
+    /// The endpoints that a target has a say in.
+    pub fn endpoints_of(&self, target: TargetId) -> impl Iterator<Item = EndpointId> + '_ {
+        self.judgements_of(target).flat_map(|id| self.judgement(id).endpoints.iter().copied())
+    }
+
+    /// The targets that are probed for an endpoint.
+    pub fn targets_of(&self, endpoint: EndpointId) -> impl Iterator<Item = TargetId> + '_ {
+        self.judgements_on(endpoint).iter().map(|id| self.judgement(*id).target)
+    }
+
+    /// The judgements that have a say in an endpoint.
+    pub fn judgements_on(&self, endpoint: EndpointId) -> &[JudgementId] {
+        match &self.endpoint(endpoint).watch {
+            Watch::Judgement(judgement) => std::slice::from_ref(judgement),
+            Watch::Always | Watch::Nothing => &[],
+        }
+    }
+
+    /// Longest time from a failure to the verdict (SEMANTICS, 14): `down_after × interval + timeout`.
+    pub fn detection(&self, judgement: JudgementId) -> Duration {
+        let judgement = self.judgement(judgement);
+        self.monitor(self.target(judgement.target).monitor).detection(&judgement.thresholds)
+    }
+
+    /// A target that nobody probes yet, judged by these thresholds.
+    pub fn add_target(&mut self, monitor: MonitorId, (address, port): (IpAddr, Option<u16>), key: Arc<str>, thresholds: Thresholds) -> TargetId {
+        let (id, judgement) = (TargetId::at(self.targets.len()), JudgementId::at(self.judgements.len()));
+        let judged = Judgement::key_of(&key, &thresholds, &self.monitor(monitor).thresholds);
+        self.judgements.push(Judgement { target: id, thresholds, key: judged, endpoints: Vec::new(), next: None });
+        self.targets.push(Target { monitor, address, port, key, judgement });
+        id
+    }
+
+    /// The judgement of a target by these thresholds, made if nobody judges it so yet.
+    pub fn judge(&mut self, target: TargetId, thresholds: Thresholds) -> JudgementId {
+        let of = self.target(target);
+        let (key, first) = (Judgement::key_of(&of.key, &thresholds, &self.monitor(of.monitor).thresholds), of.judgement);
+        let (mut last, id) = (first, JudgementId::at(self.judgements.len()));
+        for judgement in self.judgements_of(target) {
+            if self.judgement(judgement).thresholds == thresholds {
+                return judgement;
+            }
+            last = judgement;
+        }
+        if let Some(last) = self.judgements.get_mut(last.index()) {
+            last.next = Some(id);
+        }
+        self.judgements.push(Judgement { target, thresholds, key, endpoints: Vec::new(), next: None });
+        id
+    }
 
     /// The region called `name`.
     pub fn region_named(&self, name: &str) -> Option<RegionId> {

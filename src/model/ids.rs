@@ -41,6 +41,10 @@ id!(
     TargetId
 );
 id!(
+    /// Target × thresholds: what has a verdict.
+    JudgementId
+);
+id!(
     /// Host names whose answers a policy computes.
     ServiceId
 );

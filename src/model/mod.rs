@@ -25,10 +25,10 @@ mod transfer;
 
 pub use answering::{AnswerSettings, CookieSecret, CookieSettings, RateLimit};
 pub use dns_check::{DnsCheck, Rcode};
-pub use estate::{AllDown, Endpoint, Estate, Failback, Pool, Region, Resolver, Service, Target, Watch, did_you_mean};
+pub use estate::{AllDown, Endpoint, Estate, Failback, Judgement, Pool, Region, Resolver, Service, Target, Watch, did_you_mean};
 pub use guarding::{GuardRules, Sentinel};
 pub use http_check::{Header, HttpCheck, HttpVersion, Method, Pattern, Scheme};
-pub use ids::{EndpointId, Family, MonitorId, PoolId, RegionId, ServiceId, TargetId};
+pub use ids::{EndpointId, Family, JudgementId, MonitorId, PoolId, RegionId, ServiceId, TargetId};
 pub use interner::Interner;
 pub use json_test::{JsonTest, Op, Step};
 pub use monitor::{Check, GrpcCheck, Monitor, Sources, TcpCheck, Thresholds, TlsCheck};

@@ -23,9 +23,9 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Longest time from a failure to the verdict (SEMANTICS, 14): `down_after × interval + timeout`.
-    pub fn detection(&self) -> Duration {
-        self.interval * u32::from(self.thresholds.down_after) + self.timeout
+    /// Longest time from a failure to the verdict (SEMANTICS, 14), judged by these thresholds: `down_after × interval + timeout`.
+    pub fn detection(&self, thresholds: &Thresholds) -> Duration {
+        self.interval * u32::from(thresholds.down_after) + self.timeout
     }
 }
 

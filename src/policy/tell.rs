@@ -163,25 +163,25 @@ fn endpoint_remark(effective: &Effective<'_>, endpoint: EndpointId) -> Option<St
     let item = facts.estate.endpoint(endpoint);
     let mut remarks = Vec::new();
     let observed = facts.health.endpoint(facts.estate, endpoint);
-    let target = facts.health.target_of(facts.estate, endpoint);
+    let watched = facts.health.watched(facts.estate, endpoint);
     match effective.forced(endpoint) {
         Some(forced) => {
             let word = if forced.kind == OverrideKind::ForceDown { "down" } else { "up" };
             remarks.push(format!("forced {word} by {}, observed {}", forced.id, observed.word()));
         }
-        None => match (observed, target) {
-            (State::Down, Some(target)) => {
-                let failed = target.last_failed.as_ref().and_then(|report| match &report.outcome {
+        None => match (observed, watched) {
+            (State::Down, Some(health)) => {
+                let failed = health.last_failed.and_then(|report| match &report.outcome {
                     Outcome::Fail { reason, message } => Some(format!("{}: {message}", reason.word())),
                     Outcome::Pass => None,
                 });
                 remarks.push(failed.unwrap_or_else(|| "as stored before the start".to_string()));
-                remarks.push(format!("down since {}", target.since));
+                remarks.push(format!("down since {}", health.since));
                 if effective.is_kept(endpoint) {
                     remarks.push(kept_text(facts, item.pool));
                 }
             }
-            (State::Up, Some(target)) if target.stale => remarks.push("up as stored before the start, not confirmed yet".to_string()),
+            (State::Up, Some(health)) if health.stale => remarks.push("up as stored before the start, not confirmed yet".to_string()),
             (State::Unknown, _) if item.watch == Watch::Nothing => remarks.push("not watched".to_string()),
             (State::Unknown, _) => remarks.push("no outcome yet".to_string()),
             _ => {}

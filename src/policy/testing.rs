@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::health::testing::estate;
 use crate::health::{Guard, HealthTable, Outcome, ProbeReport, Reason, State};
-use crate::model::{EndpointId, Estate, Family, Now, ServiceId, TargetId, Timestamp, Watch};
+use crate::model::{EndpointId, Estate, Family, JudgementId, Now, ServiceId, TargetId, Timestamp};
 
 use super::{Decision, Facts, FamilyDecision, Hold, Memory, Override, OverrideKind, OverrideTarget, Rung, Step, Verdict};
 
@@ -56,9 +56,9 @@ impl World {
     /// Outcomes until the verdict is there. `what`: `prod`, `prod/10.0.0.1`, or `prod v6` for one family.
     pub(crate) fn turn(&mut self, what: &str, state: State) {
         for endpoint in self.endpoints(what) {
-            let Watch::Target(target) = self.estate.endpoint(endpoint).watch else { continue };
-            while self.health.target(target).state != state {
-                self.probe(target, state == State::Up);
+            let targets: Vec<TargetId> = self.estate.targets_of(endpoint).collect();
+            while !targets.is_empty() && self.health.endpoint(&self.estate, endpoint) != state {
+                targets.iter().for_each(|target| self.probe(*target, state == State::Up));
             }
         }
     }
@@ -87,9 +87,9 @@ impl World {
         let before = std::mem::take(&mut self.health);
         self.now.mono = Duration::ZERO;
         self.health = HealthTable::new(&self.estate, self.now);
-        for target in (0..self.estate.targets.len()).map(TargetId::at) {
-            let known = before.target(target);
-            self.health.restore(&self.estate, target, known.state, known.since, self.now);
+        for judgement in (0..self.estate.judgements.len()).map(JudgementId::at) {
+            let known = before.judgement(judgement);
+            self.health.restore(&self.estate, judgement, known.state, known.since, self.now);
         }
         for memory in &mut self.memories {
             *memory = Memory { held: std::mem::take(&mut memory.held), last: std::mem::take(&mut memory.last), ..Memory::default() };

@@ -73,7 +73,7 @@ pub fn endpoint_view<'a>(facts: &Facts<'a>, service: Option<ServiceId>, endpoint
     EndpointView {
         state: effective.state(endpoint),
         observed: facts.health.endpoint(facts.estate, endpoint),
-        stale: facts.health.target_of(facts.estate, endpoint).is_some_and(|target| target.stale),
+        stale: facts.health.watched(facts.estate, endpoint).is_some_and(|health| health.stale),
         forced: effective.forced(endpoint),
         guarded: effective.is_kept(endpoint),
         drained: effective.drained(endpoint),

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::health::{Outcome, Phase, ProbeReport, Reason};
 use crate::metrics::ProbeMetrics;
-use crate::model::{Check, Estate, Header, HttpCheck, Monitor, MonitorId, Scheme, Secret, Target, TargetId, TcpCheck, Thresholds, TlsTerms};
+use crate::model::{Check, Estate, Header, HttpCheck, JudgementId, Monitor, MonitorId, Scheme, Secret, Target, TargetId, TcpCheck, Thresholds, TlsTerms};
 
 use super::attempt::attempt;
 use super::peers::{self, Authority, Peer, answering, answering_tls, endless, nobody, peer, response, silent};
@@ -517,7 +517,7 @@ fn estate(interval: Duration, timeout: Duration, targets: &[(&str, SocketAddr)])
         address: address.ip(),
         port: None,
         key: (*key).into(),
-        endpoints: vec![],
+        judgement: JudgementId::at(at),
     });
     Arc::new(Estate { monitors: monitors.collect(), targets: rows.collect(), ..Estate::default() })
 }

@@ -58,8 +58,11 @@ pub(in crate::admin) fn blind(core: &Core) -> Option<api::Blind> {
 pub(in crate::admin) fn sentinels(core: &Core) -> Vec<api::Sentinel> {
     let estate = core.estate();
     let sentinel = |sentinel: &Sentinel| {
-        let (target, health) = (estate.target(sentinel.target), core.health().target(sentinel.target));
-        let message = health.last_failed.as_ref().filter(|_| health.state == State::Down).and_then(|report| match &report.outcome {
+        let target = estate.judgement(sentinel.judgement).target;
+        let health = core.health().judgement(sentinel.judgement);
+        let last_failed = core.health().target(target).last_failed.as_ref();
+        let target = estate.target(target);
+        let message = last_failed.filter(|_| health.state == State::Down).and_then(|report| match &report.outcome {
             Outcome::Fail { message, .. } => Some(message.clone()),
             Outcome::Pass => None,
         });
@@ -122,11 +125,12 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
     let endpoint = estate.endpoint(id);
     let pool = estate.pool(endpoint.pool);
     let view = endpoint_view(&core.policy_facts(), None, id);
-    let (monitor, health) = match endpoint.watch {
-        Watch::Target(target) => (Some(estate.monitor(estate.target(target).monitor).name.clone()), Some(core.health().target(target))),
-        Watch::Always => (Some("always".to_string()), None),
-        Watch::Nothing => (None, None),
+    let monitor = match endpoint.watch {
+        Watch::Judgement(judgement) => Some(estate.monitor(estate.target(estate.judgement(judgement).target).monitor).name.clone()),
+        Watch::Always => Some("always".to_string()),
+        Watch::Nothing => None,
     };
+    let health = core.health().watched(estate, id);
     api::Endpoint {
         id: estate.endpoint_label(id),
         name: endpoint.name.to_string(),
@@ -144,8 +148,8 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         serving: names(board.serving.get(&id).into_iter().flatten()),
         overrides: core.overrides_on(id).iter().map(override_id).collect(),
         since: health.map(|health| health.since).and_then(known_time),
-        last_probe: health.and_then(|health| health.last.as_ref()).map(probe),
-        last_failed: health.and_then(|health| health.last_failed.as_ref()).map(probe),
+        last_probe: health.and_then(|health| health.last).map(probe),
+        last_failed: health.and_then(|health| health.last_failed).map(probe),
     }
 }
 
@@ -226,9 +230,8 @@ fn count(number: usize) -> u32 {
 pub(super) fn cause(core: &Core, pool: PoolId, family: Family) -> Option<api::Cause> {
     let estate = core.estate();
     let failed = |id: EndpointId| {
-        let Watch::Target(target) = estate.endpoint(id).watch else { return None };
-        let health = core.health().target(target);
-        match health.last_failed.as_ref().filter(|_| health.state != State::Up).map(|report| &report.outcome) {
+        let health = core.health().watched(estate, id)?;
+        match health.last_failed.filter(|_| health.state != State::Up).map(|report| &report.outcome) {
             Some(Outcome::Fail { reason, message }) => {
                 Some(api::Cause { endpoint: estate.endpoint_label(id), reason: reason.word().to_string(), message: message.clone() })
             }

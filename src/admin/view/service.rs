@@ -6,7 +6,7 @@ use crate::admin::api;
 use crate::control::{Core, History, Revision, ServiceView, Source};
 use crate::health::State;
 use crate::metrics::Metrics;
-use crate::model::{AllDown, Failback, Family, Now, PoolId, ServiceId, Timestamp, Watch, duration_text};
+use crate::model::{AllDown, Failback, Family, Now, PoolId, ServiceId, Timestamp, duration_text};
 use crate::policy::{self, Rung, endpoint_view, pool_view};
 
 use super::NAMES_SHOWN;
@@ -174,10 +174,7 @@ fn wall_of(mono: Duration, now: Now) -> Timestamp {
 /// Since when a pool is as it is: the latest change of an endpoint that is in that state.
 fn since(core: &Core, pool: PoolId, family: Family, state: State) -> Option<api::Time> {
     let estate = core.estate();
-    let changed = |id| match estate.endpoint(id).watch {
-        Watch::Target(target) => Some(core.health().target(target)).filter(|health| health.state == state).map(|health| health.since),
-        Watch::Always | Watch::Nothing => None,
-    };
+    let changed = |id| core.health().watched(estate, id).filter(|health| health.state == state).map(|health| health.since);
     estate.pool_family(pool, family).filter_map(changed).max().and_then(known_time)
 }
 

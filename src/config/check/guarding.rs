@@ -8,7 +8,7 @@ use crate::config::file::{Health, Sentinel as Table};
 use crate::config::problem::Sink;
 use crate::config::read::{At, Entry, Key, Named};
 use crate::config::target_key::{definition, target_key};
-use crate::model::{Check, Estate, GuardRules, MonitorId, Sentinel, Target, TargetId, duration_text};
+use crate::model::{Check, Estate, GuardRules, JudgementId, MonitorId, Sentinel, Target, TargetId, duration_text};
 
 use super::monitors::Monitors;
 use super::pools::never_answered;
@@ -29,8 +29,8 @@ pub(super) fn check(health: Health, sentinels: Named<Table>, monitors: &Monitors
         let monitor = monitor_of(&monitor, &span, &path, monitors, estate, sink);
         let address = address_of(&address, &span, &path, sink);
         if let (Some(monitor), Some(address)) = (monitor, address) {
-            let target = target(monitor, address, estate);
-            if let Some(twin) = estate.sentinels.iter().find(|sentinel| sentinel.target == target) {
+            let judgement = judgement(monitor, address, estate);
+            if let Some(twin) = estate.sentinels.iter().find(|sentinel| sentinel.judgement == judgement) {
                 sink.problem(
                     &span,
                     &path,
@@ -38,7 +38,7 @@ pub(super) fn check(health: Health, sentinels: Named<Table>, monitors: &Monitors
                     "give it another address or monitor: two that fail together are one",
                 );
             }
-            estate.sentinels.push(Sentinel { name: name.as_str().into(), target });
+            estate.sentinels.push(Sentinel { name: name.as_str().into(), judgement });
         }
     }
     if let Some(span) = spans.get(SENTINELS_MAX) {
@@ -103,14 +103,16 @@ fn address_of(key: &Key<IpAddr>, span: &Range<usize>, path: &str, sink: &mut Sin
     Some(*value)
 }
 
-/// The target that asks this, made if nobody asks it yet.
-fn target(monitor: MonitorId, address: IpAddr, estate: &mut Estate) -> TargetId {
-    let wanted = definition(estate.monitor(monitor));
-    let same = |target: &Target| target.address == address && definition(estate.monitor(target.monitor)) == wanted;
-    if let Some(found) = estate.targets.iter().position(same) {
-        return TargetId::at(found);
-    }
-    let key = target_key(estate.monitor(monitor), address, None);
-    estate.targets.push(Target { monitor, address, port: None, key: key.into(), endpoints: Vec::new() });
-    TargetId::at(estate.targets.len() - 1)
+/// What asks this and judges as the monitor says, made if nobody asks it yet.
+fn judgement(monitor: MonitorId, address: IpAddr, estate: &mut Estate) -> JudgementId {
+    let (wanted, thresholds) = (definition(estate.monitor(monitor)), estate.monitor(monitor).thresholds);
+    let same = |target: &Target| target.address == address && target.port.is_none() && definition(estate.monitor(target.monitor)) == wanted;
+    let target = match estate.targets.iter().position(same) {
+        Some(found) => TargetId::at(found),
+        None => {
+            let key = target_key(estate.monitor(monitor), address, None);
+            estate.add_target(monitor, (address, None), key.into(), thresholds)
+        }
+    };
+    estate.judge(target, thresholds)
 }

@@ -9,7 +9,7 @@ use crate::config::file::{Endpoint as EndpointWord, EndpointTable, Pool as Table
 use crate::config::problem::Sink;
 use crate::config::read::{At, Entry, Key, Named, Reach};
 use crate::config::target_key::{definition, target_key};
-use crate::model::{Check, Endpoint, EndpointId, Estate, Family, MonitorId, Pool, PoolId, Region, RegionId, Target, TargetId, Watch};
+use crate::model::{Check, Endpoint, EndpointId, Estate, Family, MonitorId, Pool, PoolId, Region, RegionId, TargetId, Watch};
 
 use super::monitors::Monitors;
 use super::policies::Policies;
@@ -223,16 +223,16 @@ impl Maker<'_> {
                 first
             }
         };
-        let id = *self.targets.entry((first, address, port)).or_insert_with(|| {
-            let id = TargetId::at(self.estate.targets.len());
+        let thresholds = self.estate.monitor(first).thresholds;
+        let target = *self.targets.entry((first, address, port)).or_insert_with(|| {
             let key = target_key(self.estate.monitor(first), address, port);
-            self.estate.targets.push(Target { monitor: first, address, port, key: key.into(), endpoints: Vec::new() });
-            id
+            self.estate.add_target(first, (address, port), key.into(), thresholds)
         });
-        if let Some(target) = self.estate.targets.get_mut(id.index()) {
-            target.endpoints.push(endpoint);
+        let judgement = self.estate.judge(target, thresholds);
+        if let Some(judgement) = self.estate.judgements.get_mut(judgement.index()) {
+            judgement.endpoints.push(endpoint);
         }
-        Watch::Target(id)
+        Watch::Judgement(judgement)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::{World, failover, traffic};
 use crate::control::{Change, OverrideTargetName, OverrideWord, UndoTo};
 use crate::health::State;
-use crate::model::{Family, ServiceId, TargetId, Watch};
+use crate::model::{Family, ServiceId, TargetId};
 use crate::policy::{Rung, Verdict};
 
 const ESTATE: &str = "pool prod: 10.0.0.1 10.0.0.2; pool dr: 10.1.0.1 2001:db8::1; pool far: 10.2.0.1; policy near: failover prod dr;
@@ -79,7 +79,7 @@ fn nevers(world: &World, what: &str) {
                     let own = overrides.iter().find(|kept| matches!(kept.record.target, OverrideTargetName::Endpoint(..)));
                     // What the guard keeps is seen as it was (SEMANTICS, 26 and 27).
                     let kept = world.core.guard().keeps(*endpoint);
-                    let down = !kept && matches!(of.watch, Watch::Target(target) if world.core.health().target(target).state == State::Down);
+                    let down = !kept && world.core.health().watched(world.core.estate(), *endpoint).is_some_and(|health| health.state == State::Down);
                     if leaf.rung != Rung::AllDown && !forced(OverrideWord::ForceUp) {
                         assert!(!down, "{what}: {} answers {}, which is down", view.service.name, of.address);
                     }

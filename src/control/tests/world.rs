@@ -9,7 +9,7 @@ use crate::control::{
 };
 use crate::health::State;
 use crate::health::testing::estate;
-use crate::model::{Family, Now, Secondary, ServiceId, TargetId, Timestamp};
+use crate::model::{Family, JudgementId, Now, Secondary, ServiceId, TargetId, Timestamp};
 use crate::policy::testing::report;
 use crate::snapshot::Snapshot;
 use crate::zone::{RecordSet, Zone};
@@ -203,9 +203,9 @@ impl World {
     pub(super) fn turn(&mut self, pool: &str, state: State) {
         let estate = self.core.estate().clone();
         let pool = estate.pool_named(pool).expect("a pool");
-        for (target, definition) in estate.targets.iter().enumerate() {
-            if definition.endpoints.iter().any(|endpoint| estate.endpoint(*endpoint).pool == pool) {
-                while self.core.health().target(TargetId::at(target)).state != state {
+        for target in 0..estate.targets.len() {
+            if estate.endpoints_of(TargetId::at(target)).any(|endpoint| estate.endpoint(endpoint).pool == pool) {
+                while self.core.health().judgement(JudgementId::at(target)).state != state {
                     self.probe(TargetId::at(target), state == State::Up);
                 }
             }
