@@ -1,6 +1,6 @@
-//! What probes found, per monitor and endpoint. Not the verdict: that is read from the core (`state`).
+//! What probes found, per monitor and endpoint; of endpoints beyond `metrics.endpoints_max` together, per monitor and region. Not the verdict: that is read from the core (`state`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::health::{Outcome, Phase, ProbeReport, Reason};
@@ -9,16 +9,20 @@ use crate::model::{EndpointId, Estate, Target, TargetId, Timestamp, Watch};
 use super::buckets::Buckets;
 use super::catalog;
 use super::series::{Series, flag};
+use super::tracked::{OTHERS, Tracked};
 
 const PROBE_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Label values: monitor, pool, endpoint, region. One row each, also over reloads.
-type Key = [Arc<str>; 4];
+/// Label values: monitor, region, pool, endpoint; no endpoint for those that are counted together. One row each, also over reloads.
+type Key = (Arc<str>, Arc<str>, Option<[Arc<str>; 2]>);
 
 /// Probe series of all endpoints that are probed.
 #[derive(Debug, Default)]
 pub struct Endpoints {
-    rows: BTreeMap<Key, Row>,
+    /// In the order of their keys.
+    rows: Vec<(Key, Row)>,
+    /// By endpoint, so that a probe looks nothing up: the place of its row. None, if it is not probed.
+    places: Vec<Option<u32>>,
 }
 
 #[derive(Debug)]
@@ -27,6 +31,7 @@ struct Row {
     /// In the order of [`Reason::ALL`].
     failures: [u64; Reason::ALL.len()],
     duration: Buckets,
+    /// Only of an endpoint's own row.
     last: Option<Last>,
 }
 
@@ -48,33 +53,38 @@ impl Default for Row {
     }
 }
 
-fn key(estate: &Estate, target: &Target, endpoint: EndpointId) -> Key {
-    let endpoint = estate.endpoint(endpoint);
+fn key(estate: &Estate, tracked: &Tracked, target: &Target, id: EndpointId) -> Key {
+    let endpoint = estate.endpoint(id);
     let pool = estate.pool(endpoint.pool);
-    let monitor = &estate.monitor(target.monitor).name;
-    [Arc::from(monitor.as_str()), pool.name.clone(), endpoint.name.clone(), estate.region(pool.region).name.clone()]
+    let own = tracked.has_endpoint(id).then(|| [pool.name.clone(), endpoint.name.clone()]);
+    (Arc::from(estate.monitor(target.monitor).name.as_str()), estate.region(pool.region).name.clone(), own)
 }
 
 impl Endpoints {
     /// Rows at 0 for what is new, none for what is gone.
-    pub fn configured(&mut self, estate: &Estate) {
-        let mut before = std::mem::take(&mut self.rows);
-        for (at, endpoint) in estate.endpoints.iter().enumerate() {
-            if let Watch::Target(target) = endpoint.watch {
-                let key = key(estate, estate.target(target), EndpointId::at(at));
-                let row = before.remove(&key).unwrap_or_default();
-                self.rows.insert(key, row);
-            }
-        }
+    pub fn configured(&mut self, estate: &Estate, tracked: &Tracked) {
+        let mut before: BTreeMap<Key, Row> = std::mem::take(&mut self.rows).into_iter().collect();
+        let keys: Vec<Option<Key>> = estate
+            .endpoints
+            .iter()
+            .enumerate()
+            .map(|(at, endpoint)| match endpoint.watch {
+                Watch::Target(target) => Some(key(estate, tracked, estate.target(target), EndpointId::at(at))),
+                Watch::Always | Watch::Nothing => None,
+            })
+            .collect();
+        let present: BTreeSet<&Key> = keys.iter().flatten().collect();
+        self.rows = present.into_iter().map(|key| (key.clone(), before.remove(key).unwrap_or_default())).collect();
+        let place = |key: &Key| self.rows.binary_search_by(|(row, _)| row.cmp(key)).ok().and_then(|at| u32::try_from(at).ok());
+        self.places = keys.iter().map(|key| key.as_ref().and_then(place)).collect();
     }
 
-    /// One probe: counts for each endpoint that its target stands for.
+    /// One probe: counts for each endpoint that its target stands for. `estate` is the one of the last [`Self::configured`].
     pub fn probed(&mut self, estate: &Estate, target: TargetId, report: &ProbeReport) {
-        let target = estate.target(target);
-        for endpoint in &target.endpoints {
-            // A probe may end after the reload that took its endpoint away; such a row must not come back.
-            if let Some(row) = self.rows.get_mut(&key(estate, target, *endpoint)) {
-                row.probed(report);
+        for endpoint in &estate.target(target).endpoints {
+            let place = self.places.get(endpoint.index()).copied().flatten();
+            if let Some(((_, _, own), row)) = place.and_then(|at| self.rows.get_mut(at as usize)) {
+                row.probed(report, own.is_some());
             }
         }
     }
@@ -88,7 +98,8 @@ impl Endpoints {
         let mut last_run = Series::new(catalog::PROBE_LAST_RUN);
         let mut certificate = Series::new(catalog::PROBE_CERTIFICATE);
         let mut warning = Series::new(catalog::PROBE_WARNING);
-        for ([monitor, pool, endpoint, region], row) in &self.rows {
+        for ((monitor, region, own), row) in &self.rows {
+            let [pool, endpoint]: [&str; 2] = own.as_ref().map_or([OTHERS; 2], |[pool, endpoint]| [pool, endpoint]);
             let labels: [&str; 4] = [monitor, pool, endpoint, region];
             let with = |word: &'static str| -> [&str; 5] { [monitor, pool, endpoint, region, word] };
             attempts.push(&with("pass"), row.passes as f64);
@@ -113,7 +124,7 @@ impl Endpoints {
 }
 
 impl Row {
-    fn probed(&mut self, report: &ProbeReport) {
+    fn probed(&mut self, report: &ProbeReport, own: bool) {
         let ProbeReport { outcome, at, took, phases, status: _, certificate_expires, warning } = report;
         match outcome {
             Outcome::Pass => self.passes += 1,
@@ -124,6 +135,9 @@ impl Row {
             }
         }
         self.duration.observe(*took);
+        if !own {
+            return;
+        }
         let seen_before = self.last.as_ref().and_then(|last| last.certificate);
         self.last = Some(Last {
             passed: *outcome == Outcome::Pass,
