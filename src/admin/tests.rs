@@ -166,7 +166,7 @@ impl Server {
                 _ => panic!("{PANIC}"),
             }),
         };
-        let metrics = MetricsSettings { listen: Some("127.0.0.1:0".parse().unwrap()), services_max: 1000 };
+        let metrics = MetricsSettings { listen: Some("127.0.0.1:0".parse().unwrap()), services_max: 1000, endpoints_max: 1000 };
         let admin = serve(&settings, &metrics, parts).await.unwrap();
         Self { admin, socket, skew, ready, reloads, folder }
     }
@@ -198,7 +198,7 @@ impl Server {
 }
 
 fn metrics() -> Arc<Metrics> {
-    Metrics::new("ns1", 1000, Timestamp(1))
+    Metrics::new("ns1", crate::metrics::SeriesMax { services: 1000, endpoints: 1000 }, Timestamp(1))
 }
 
 /// A SOA's RDATA with serial 7.
@@ -651,7 +651,7 @@ async fn listeners_that_were_left_are_taken_where_the_settings_are_the_same() {
         unix: sockets.unix.as_ref().map(|(path, descriptor)| (path.clone(), again(descriptor))),
     };
     let settings = |socket: PathBuf| AdminSettings { listen: server.tcp(), socket, tls: None, hosts: Vec::new() };
-    let metrics = MetricsSettings { listen: Some(server.admin.addresses()[1]), services_max: 1 };
+    let metrics = MetricsSettings { listen: Some(server.admin.addresses()[1]), services_max: 1, endpoints_max: 1 };
     let same = bind(&settings(server.socket.clone()), &metrics, left()).await.ok().unwrap();
     assert!(same.takes_socket());
     let moved = bind(&settings(server.folder.path().join("other.sock")), &metrics, left()).await.ok().unwrap();

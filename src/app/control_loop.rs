@@ -231,7 +231,7 @@ fn take(knock: Knock, works: bool, core: &mut Core, hands: &Hands, tickets: &mut
 fn outcome(probed: Probed, core: &mut Core, hands: &Hands, effects: &mut Effects) {
     let Probed { plan, target, report } = probed;
     if plan == core.plan() {
-        hands.metrics.probed(core.estate(), target, &report);
+        hands.metrics.probed(target, &report);
     }
     core.handle(hands.clock.now(), Event::Probed { plan, target, report }, effects);
 }

@@ -22,7 +22,7 @@ use crate::admin::{self, Admin, Parts, Reloader};
 use crate::config::Loaded;
 use crate::control::{self, Core, Legacy};
 use crate::dns::{self, Running};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, SeriesMax};
 use crate::model::{Estate, Settings};
 use crate::probe::{Probed, Prober};
 use crate::snapshot::{CellMap, Snapshot};
@@ -100,7 +100,8 @@ impl Daemon {
         let settings = loaded.settings.clone();
         let (store, stored, revision) = open_store(&settings, without_store).await?;
         let started = clock.now();
-        let metrics = Metrics::new(&settings.node.name, settings.metrics.services_max, started.wall);
+        let series_max = SeriesMax { services: settings.metrics.services_max, endpoints: settings.metrics.endpoints_max };
+        let metrics = Metrics::new(&settings.node.name, series_max, started.wall);
         metrics.reloaded(true, started.wall);
         metrics.watch_panics(Box::new(super::panics::count));
         let stale_after = settings.node.stale_after;

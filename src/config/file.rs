@@ -121,6 +121,7 @@ table! {
     Metrics {
         listen: MetricsListen,
         services_max: i64,
+        endpoints_max: i64,
     } later NONE
 }
 

@@ -155,6 +155,7 @@ fn every_problem_is_told_with_its_place() {
         ("[admin]\nhosts = ['https://x']\n".into(), 2, 10, "admin.hosts[0]", "not a host name"),
         ("[metrics]\nlisten = 'no'\n".into(), 2, 10, "metrics.listen", "not an address with a port"),
         ("[metrics]\nservices_max = 1.5\n".into(), 2, 16, "metrics.services_max", "expected a whole number, found a number"),
+        ("[metrics]\nendpoints_max = -1\n".into(), 2, 17, "metrics.endpoints_max", "-1 is out of range"),
         ("[health]\nwindow = '2h'\n".into(), 2, 10, "health.window", "longer than an hour"),
         ("[health]\nblind_share = 101\n".into(), 2, 15, "health.blind_share", "101 is out of range"),
         (monitor("tcp = 1\n[sentinel.x]\nmonitor = 'm'"), 3, 11, "sentinel.x", "`address` is missing"),

@@ -68,7 +68,13 @@ impl Changes {
             if matches!(endpoint.watch, Watch::Always | Watch::Nothing) {
                 continue;
             }
-            let labels = labels(estate, EndpointId::at(at));
+            let labels = match labels(estate, EndpointId::at(at)) {
+                own if tracked.has_endpoint(EndpointId::at(at)) => own,
+                [_, region, _] => among_others(region),
+            };
+            if self.verdicts.contains_key(&(labels.clone(), State::Up)) {
+                continue;
+            }
             for to in [State::Up, State::Down, State::Unknown] {
                 let key = (labels.clone(), to);
                 let count = verdicts.remove(&key).unwrap_or(0);
@@ -116,7 +122,10 @@ impl Changes {
     pub fn notice(&mut self, tracked: &Tracked, notice: &Notice) {
         let kind = match notice {
             Notice::Endpoint { endpoint: _, labels, state, message: _ } => {
-                if let Some(count) = self.verdicts.get_mut(&(labels.clone(), *state)) {
+                let [_, region, _] = labels;
+                let (own, others) = ((labels.clone(), *state), (among_others(region.clone()), *state));
+                let key = if self.verdicts.contains_key(&own) { own } else { others };
+                if let Some(count) = self.verdicts.get_mut(&key) {
                     *count += 1;
                 }
                 match state {
@@ -187,6 +196,11 @@ pub fn labels(estate: &Estate, endpoint: EndpointId) -> [Arc<str>; 3] {
     let endpoint = estate.endpoint(endpoint);
     let pool = estate.pool(endpoint.pool);
     [pool.name.clone(), estate.region(pool.region).name.clone(), endpoint.name.clone()]
+}
+
+/// Of the endpoints of a region that have no series of their own.
+fn among_others(region: Arc<str>) -> [Arc<str>; 3] {
+    [Arc::from(OTHERS), region, Arc::from(OTHERS)]
 }
 
 /// As in [`Notice::Failover`]: by name, joined by `+`.

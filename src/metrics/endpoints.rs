@@ -1,6 +1,6 @@
-//! What probes found, per monitor and endpoint. Not the verdict: that is read from the core (`state`).
+//! What probes found, per monitor and endpoint; of endpoints beyond `metrics.endpoints_max` together, per monitor and region. Not the verdict: that is read from the core (`state`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::health::{Outcome, Phase, ProbeReport, Reason};
@@ -9,16 +9,20 @@ use crate::model::{EndpointId, Estate, Target, TargetId, Timestamp};
 use super::buckets::Buckets;
 use super::catalog;
 use super::series::{Series, flag};
+use super::tracked::{OTHERS, Tracked};
 
 const PROBE_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Label values: monitor, pool, endpoint, region. One row each, also over reloads.
-type Key = [Arc<str>; 4];
+/// Label values: monitor, region, pool, endpoint; no endpoint for those that are counted together. One row each, also over reloads.
+type Key = (Arc<str>, Arc<str>, Option<[Arc<str>; 2]>);
 
 /// Probe series of all endpoints that are probed.
 #[derive(Debug, Default)]
 pub struct Endpoints {
-    rows: BTreeMap<Key, Row>,
+    /// In the order of their keys.
+    rows: Vec<(Key, Row)>,
+    /// By target, so that a probe looks nothing up: the places of its endpoints' rows.
+    places: Vec<Box<[u32]>>,
 }
 
 #[derive(Debug)]
@@ -27,6 +31,7 @@ struct Row {
     /// In the order of [`Reason::ALL`].
     failures: [u64; Reason::ALL.len()],
     duration: Buckets,
+    /// Only of an endpoint's own row.
     last: Option<Last>,
 }
 
@@ -48,32 +53,36 @@ impl Default for Row {
     }
 }
 
-fn key(estate: &Estate, target: &Target, endpoint: EndpointId) -> Key {
-    let endpoint = estate.endpoint(endpoint);
+fn key(estate: &Estate, tracked: &Tracked, target: &Target, id: EndpointId) -> Key {
+    let endpoint = estate.endpoint(id);
     let pool = estate.pool(endpoint.pool);
-    let monitor = &estate.monitor(target.monitor).name;
-    [Arc::from(monitor.as_str()), pool.name.clone(), endpoint.name.clone(), estate.region(pool.region).name.clone()]
+    let own = tracked.has_endpoint(id).then(|| [pool.name.clone(), endpoint.name.clone()]);
+    (Arc::from(estate.monitor(target.monitor).name.as_str()), estate.region(pool.region).name.clone(), own)
 }
 
 impl Endpoints {
     /// Rows at 0 for what is new, none for what is gone.
-    pub fn configured(&mut self, estate: &Estate) {
-        let mut before = std::mem::take(&mut self.rows);
-        for endpoint in (0..estate.endpoints.len()).map(EndpointId::at) {
-            for target in estate.targets_of(endpoint) {
-                let key = key(estate, estate.target(target), endpoint);
-                let row = before.remove(&key).unwrap_or_default();
-                self.rows.insert(key, row);
-            }
-        }
+    pub fn configured(&mut self, estate: &Estate, tracked: &Tracked) {
+        let mut before: BTreeMap<Key, Row> = std::mem::take(&mut self.rows).into_iter().collect();
+        let keys: Vec<Vec<Key>> = (0..estate.targets.len())
+            .map(TargetId::at)
+            .map(|target| {
+                // An endpoint may be judged twice by one target; it was probed once.
+                let endpoints: BTreeSet<EndpointId> = estate.endpoints_of(target).collect();
+                endpoints.into_iter().map(|endpoint| key(estate, tracked, estate.target(target), endpoint)).collect()
+            })
+            .collect();
+        let present: BTreeSet<&Key> = keys.iter().flatten().collect();
+        self.rows = present.into_iter().map(|key| (key.clone(), before.remove(key).unwrap_or_default())).collect();
+        let place = |key: &Key| self.rows.binary_search_by(|(row, _)| row.cmp(key)).ok().and_then(|at| u32::try_from(at).ok());
+        self.places = keys.iter().map(|keys| keys.iter().filter_map(place).collect()).collect();
     }
 
-    /// One probe: counts for each endpoint that its target stands for.
-    pub fn probed(&mut self, estate: &Estate, target: TargetId, report: &ProbeReport) {
-        for endpoint in estate.endpoints_of(target) {
-            // A probe may end after the reload that took its endpoint away; such a row must not come back.
-            if let Some(row) = self.rows.get_mut(&key(estate, estate.target(target), endpoint)) {
-                row.probed(report);
+    /// One probe: counts for each endpoint that its target stands for; `target` is of the estate of the last [`Self::configured`].
+    pub fn probed(&mut self, target: TargetId, report: &ProbeReport) {
+        for place in self.places.get(target.index()).into_iter().flatten() {
+            if let Some(((_, _, own), row)) = self.rows.get_mut(*place as usize) {
+                row.probed(report, own.is_some());
             }
         }
     }
@@ -87,7 +96,8 @@ impl Endpoints {
         let mut last_run = Series::new(catalog::PROBE_LAST_RUN);
         let mut certificate = Series::new(catalog::PROBE_CERTIFICATE);
         let mut warning = Series::new(catalog::PROBE_WARNING);
-        for ([monitor, pool, endpoint, region], row) in &self.rows {
+        for ((monitor, region, own), row) in &self.rows {
+            let [pool, endpoint]: [&str; 2] = own.as_ref().map_or([OTHERS; 2], |[pool, endpoint]| [pool, endpoint]);
             let labels: [&str; 4] = [monitor, pool, endpoint, region];
             let with = |word: &'static str| -> [&str; 5] { [monitor, pool, endpoint, region, word] };
             attempts.push(&with("pass"), row.passes as f64);
@@ -112,7 +122,7 @@ impl Endpoints {
 }
 
 impl Row {
-    fn probed(&mut self, report: &ProbeReport) {
+    fn probed(&mut self, report: &ProbeReport, own: bool) {
         let ProbeReport { outcome, at, took, phases, status: _, certificate_expires, warning } = report;
         match outcome {
             Outcome::Pass => self.passes += 1,
@@ -123,6 +133,9 @@ impl Row {
             }
         }
         self.duration.observe(*took);
+        if !own {
+            return;
+        }
         let seen_before = self.last.as_ref().and_then(|last| last.certificate);
         self.last = Some(Last {
             passed: *outcome == Outcome::Pass,

@@ -41,6 +41,7 @@ use crate::model::{Estate, Now, TargetId, Timestamp};
 use crate::snapshot::Snapshot;
 
 pub use probe::ProbeMetrics;
+pub use tracked::SeriesMax;
 pub use transfers::TransferMetrics;
 
 use answers::Answered;
@@ -59,7 +60,7 @@ type Watched<T> = OnceLock<Box<dyn Fn() -> T + Send + Sync>>;
 /// All metrics of this process. Every method may be called from any thread; locks are held for a moment and never while waiting.
 pub struct Metrics {
     node: String,
-    services_max: usize,
+    series_max: SeriesMax,
     started: Timestamp,
     probe: Arc<ProbeMetrics>,
     transfers: Arc<TransferMetrics>,
@@ -80,11 +81,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Metrics {
-    /// For the node of this name; `services_max` is the key of `[metrics]`.
-    pub fn new(node: &str, services_max: usize, started: Timestamp) -> Arc<Self> {
+    /// For the node of this name.
+    pub fn new(node: &str, series_max: SeriesMax, started: Timestamp) -> Arc<Self> {
         Arc::new(Self {
             node: node.to_string(),
-            services_max,
+            series_max,
             started,
             probe: Arc::default(),
             transfers: Arc::default(),
@@ -130,15 +131,15 @@ impl Metrics {
         self.transfers.clone()
     }
 
-    /// A probe of `target` ended.
-    pub fn probed(&self, estate: &Estate, target: TargetId, report: &ProbeReport) {
-        lock(&self.endpoints).probed(estate, target, report);
+    /// A probe of `target` ended; it is of the estate of the last [`configured`](Self::configured).
+    pub fn probed(&self, target: TargetId, report: &ProbeReport) {
+        lock(&self.endpoints).probed(target, report);
     }
 
     /// This is what exists now: rows at 0 for what is new, none for what is gone. Before the first probe of a new estate.
     pub fn configured(&self, estate: &Estate) {
-        let tracked = Arc::new(Tracked::new(estate, self.services_max));
-        lock(&self.endpoints).configured(estate);
+        let tracked = Arc::new(Tracked::new(estate, self.series_max));
+        lock(&self.endpoints).configured(estate, &tracked);
         self.transfers.configured(estate);
         lock(&self.changes).configured(estate, &tracked);
         *lock(&self.tracked) = tracked;

@@ -22,7 +22,7 @@ const STATES: [&str; 7] = ["up", "down", "unknown", "guarded", "drained", "force
 
 /// Everything that the core knows now.
 pub fn collect(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) {
-    let up = endpoints_and_pools(core, out);
+    let up = endpoints_and_pools(core, tracked, out);
     regions(core, &up, out);
     services(core, tracked, &up, out);
     out.push(Series::single(catalog::NODE_BLIND, flag(core.guard().blind().is_some())));
@@ -40,7 +40,7 @@ pub fn collect(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) {
 }
 
 /// Also tells which pools are up. A pool that nothing watches (a last resort) has no verdict, so it has no `_up` series and can't make its region look down.
-fn endpoints_and_pools(core: &Core, out: &mut Vec<Series>) -> HashMap<PoolId, bool> {
+fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) -> HashMap<PoolId, bool> {
     let (estate, facts) = (core.estate(), core.policy_facts());
     let mut endpoint_up = Series::new(catalog::ENDPOINT_UP);
     let mut endpoint_serving = Series::new(catalog::ENDPOINT_SERVING);
@@ -57,9 +57,12 @@ fn endpoints_and_pools(core: &Core, out: &mut Vec<Series>) -> HashMap<PoolId, bo
         let families = Family::ALL.map(|family| estate.pool_family(id, family).next().map(|_| policy::pool_view(&facts, None, id, family)));
         let mut up_endpoints = 0;
         for endpoint in &pool.endpoints {
-            let [pool, region, name] = &labels(estate, *endpoint);
             let view = policy::endpoint_view(&facts, None, *endpoint);
             up_endpoints += u32::from(view.state == State::Up);
+            if !tracked.has_endpoint(*endpoint) {
+                continue;
+            }
+            let [pool, region, name] = &labels(estate, *endpoint);
             // A drained endpoint still serves while the answers come from rung `drained`.
             let serving = view.serving && (view.drained.is_none() || in_answers.contains(endpoint));
             endpoint_serving.push(&[pool, region, name], flag(serving));

@@ -44,6 +44,10 @@ fn configuration(text: &str) -> Configuration {
 impl World {
     /// Nothing probed yet.
     fn fresh(text: &str, services_max: usize) -> Self {
+        Self::limited(text, services_max, 1000)
+    }
+
+    fn limited(text: &str, services_max: usize, endpoints_max: usize) -> Self {
         let now = Now { mono: Duration::ZERO, wall: Timestamp(1_800_000_000_000) };
         let start = Start {
             configuration: configuration(text),
@@ -54,7 +58,7 @@ impl World {
         };
         let core = Core::start(start, now);
         let snapshot = Arc::new(Snapshot::build(0, &[], &Estate::default(), Vec::new(), &mut crate::snapshot::CellMap::default()));
-        let metrics = Metrics::new("ns1", services_max, now.wall);
+        let metrics = Metrics::new("ns1", SeriesMax { services: services_max, endpoints: endpoints_max }, now.wall);
         let counters = Counters::new();
         metrics.register_worker(counters.clone());
         let mut world = Self { core, metrics, snapshot, worker: Cx::new(counters, Limiter::new(7), 7), now, revision: Revision(0) };
@@ -113,7 +117,7 @@ impl World {
         };
         let probing = self.metrics.probe();
         probing.started(Duration::from_millis(1));
-        self.metrics.probed(self.core.estate(), target, &report);
+        self.metrics.probed(target, &report);
         probing.finished();
         self.event(Event::Probed { plan: self.core.plan(), target, report });
     }
@@ -386,7 +390,28 @@ fn services_beyond_the_limit_share_one_label_and_totals_stay_totals() {
 fn a_service_that_asks_for_metrics_has_them_beyond_the_limit() {
     let mut estate = estate("pool prod: a=10.0.0.1\nservice one: failover prod\nservice two: failover prod\nservice three: failover prod");
     estate.services[2].metrics = true;
-    let tracked = Tracked::new(&estate, 1);
+    let tracked = Tracked::new(&estate, SeriesMax { services: 1, endpoints: 1000 });
     assert_eq!(tracked.names().iter().map(|name| &**name).collect::<Vec<_>>(), ["one", "three"]);
     assert!(tracked.others() && !tracked.has("two"), "it is counted under {}", tracked::OTHERS);
+}
+
+#[test]
+fn endpoints_beyond_the_limit_are_counted_together_and_totals_stay_totals() {
+    let mut world = World::limited(ORDERS, 1000, 1);
+    for _ in 0..2 {
+        (0..3).for_each(|target| world.probe(TargetId(target), target != 1));
+    }
+    let text = world.render();
+    text.is("windrose_probe_attempts_total{monitor=\"gateway\",pool=\"prod\",endpoint=\"a\",region=\"prod\",outcome=\"pass\"}", 2.0);
+    text.is("windrose_probe_attempts_total{monitor=\"gateway\",pool=\"_others\",endpoint=\"_others\",region=\"prod\",outcome=\"fail\"}", 2.0);
+    text.is("windrose_probe_attempts_total{monitor=\"gateway\",pool=\"_others\",endpoint=\"_others\",region=\"dr\",outcome=\"pass\"}", 2.0);
+    text.is("windrose_probe_failures_total{monitor=\"gateway\",pool=\"_others\",endpoint=\"_others\",region=\"prod\",reason=\"timeout\"}", 2.0);
+    text.is("windrose_endpoint_state_changes_total{pool=\"_others\",region=\"dr\",endpoint=\"_others\",to=\"up\"}", 1.0);
+    text.is("windrose_pool_up_endpoints{pool=\"dr\",region=\"dr\"}", 1.0);
+    text.lacks("endpoint=\"b\"");
+    assert_eq!(
+        text.value("windrose_probe_success{monitor=\"gateway\",pool=\"_others\",endpoint=\"_others\",region=\"dr\"}"),
+        None,
+        "a last probe is one endpoint's"
+    );
 }

@@ -66,6 +66,8 @@ pub struct MetricsSettings {
     pub listen: Option<SocketAddr>,
     /// Services with series of their own; beyond it those with `metrics = true`.
     pub services_max: usize,
+    /// Endpoints with series of their own; those beyond it are counted together.
+    pub endpoints_max: usize,
 }
 
 /// `[store]`

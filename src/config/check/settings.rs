@@ -26,9 +26,10 @@ pub(super) struct Tables {
 
 pub(super) fn check(tables: Tables, folder: &Path, sink: &mut Sink<'_>) -> Settings {
     let Tables { node, dns, admin, metrics, store } = tables;
-    let Metrics { listen, services_max } = metrics.or_default();
+    let Metrics { listen, services_max, endpoints_max } = metrics.or_default();
     let Store { path } = store.or_default();
     let services_max = number(&services_max, 0..=1_000_000, 1000, "metrics.services_max", sink);
+    let endpoints_max = number(&endpoints_max, 0..=1_000_000, 1000, "metrics.endpoints_max", sink);
     Settings {
         node: check_node(node.or_default(), sink),
         dns: check_dns(dns.or_default(), sink),
@@ -36,6 +37,7 @@ pub(super) fn check(tables: Tables, folder: &Path, sink: &mut Sink<'_>) -> Setti
         metrics: MetricsSettings {
             listen: listen.take().map_or(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9153))), |listen| listen.0),
             services_max: usize::try_from(services_max).unwrap_or(1000),
+            endpoints_max: usize::try_from(endpoints_max).unwrap_or(1000),
         },
         store: StoreSettings { path: folder.join(path.or("/var/lib/windrose".to_string())) },
     }
