@@ -24,8 +24,7 @@ fn set(file: &Path, offset: &str) {
     std::fs::rename(next, file).expect("same folder");
 }
 
-#[test]
-fn a_wall_clock_that_jumps_by_ten_days_flips_nothing_ends_nothing_early_and_bursts_nothing() {
+pub fn a_wall_clock_that_jumps_by_ten_days_flips_nothing_ends_nothing_early_and_bursts_nothing() {
     let Some(library) = library() else {
         println!("skipped: libfaketime is not installed (tests/run installs it)");
         return;
@@ -90,7 +89,12 @@ policy = {{ failover = ["prod", "dr"] }}
     let seen = steady.take();
     let flips = Flips::since(&node, before);
     let (asked, rounds) = (peers.asked(begin, Instant::now()), begin.elapsed().as_millis() as usize / 480 + 1);
-    let more = format!("; an override for {} s lasted {:.1} s; at most {} probes per target in {rounds} rounds", short.as_secs(), lasted.as_secs_f64(), asked.iter().max().copied().unwrap_or_default());
+    let more = format!(
+        "; an override for {} s lasted {:.1} s; at most {} probes per target in {rounds} rounds",
+        short.as_secs(),
+        lasted.as_secs_f64(),
+        asked.iter().max().copied().unwrap_or_default()
+    );
     measured("a wall clock that jumps by +10, -20, +10 and -10 days", flips, &seen, &more);
     assert_eq!(flips, Flips { verdicts: 0, failovers: 0 });
     assert_eq!((seen.lost, seen.wrong, seen.changes), (0, 0, 0));
@@ -101,7 +105,10 @@ policy = {{ failover = ["prod", "dr"] }}
 /// The node's wall clock, in Unix seconds: when its youngest probe ended.
 fn wall(node: &TestNode) -> i64 {
     let text = super::http::over_tcp(node.metrics, "GET", "/metrics", &[], "").expect("it answers").body;
-    let last = text.lines().filter(|line| line.starts_with("windrose_probe_last_run_timestamp_seconds{")).filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+    let last = text
+        .lines()
+        .filter(|line| line.starts_with("windrose_probe_last_run_timestamp_seconds{"))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
     // All targets run in the same clock; the one that is furthest behind has seen the jump, too.
     last.map(|seconds| seconds as i64).min_by_key(|seconds| *seconds).expect("probes ran")
 }

@@ -26,6 +26,22 @@ use super::node::TestNode;
 /// The service of every drill.
 const ORDERS: &str = "orders.api.example.com.";
 
+#[test]
+fn absence_and_a_wrong_clock_are_not_taken_for_the_silence_of_others() {
+    together(&[
+        ("stopped", stopped::a_process_that_was_stopped_flips_nothing_and_probes_each_target_at_most_once_within_the_next_interval),
+        ("starved", stopped::a_process_with_a_tenth_of_a_cpu_flips_nothing_and_tells_its_lag),
+        ("clock", clock::a_wall_clock_that_jumps_by_ten_days_flips_nothing_ends_nothing_early_and_bursts_nothing),
+    ]);
+}
+
+/// Runs drills side by side: they mostly wait. Says which ones failed.
+fn together(drills: &[(&str, fn())]) {
+    let running: Vec<_> = drills.iter().map(|(name, drill)| (*name, std::thread::spawn(*drill))).collect();
+    let failed: Vec<&str> = running.into_iter().filter_map(|(name, drill)| drill.join().is_err().then_some(name)).collect();
+    assert!(failed.is_empty(), "failed: {failed:?}");
+}
+
 /// Long runs take the times of the issue.
 fn long() -> bool {
     std::env::var("WINDROSE_LONG").is_ok_and(|value| !value.is_empty())
@@ -136,7 +152,9 @@ impl Flips {
 fn measured(drill: &str, flips: Flips, seen: &Seen, more: &str) {
     let Flips { verdicts, failovers } = flips;
     let Seen { asked, lost, wrong, changes, .. } = seen;
-    println!("measured: {drill}: {verdicts} verdicts changed, {failovers} failovers; {asked} queries: {lost} lost, {wrong} wrong, {changes} changes of answer{more}");
+    println!(
+        "measured: {drill}: {verdicts} verdicts changed, {failovers} failovers; {asked} queries: {lost} lost, {wrong} wrong, {changes} changes of answer{more}"
+    );
 }
 
 /// Waits without asking anybody anything.

@@ -48,10 +48,11 @@ impl Network {
         let number = (std::process::id() as u8).wrapping_mul(8).wrapping_add(of_process);
         let folder = tempfile::Builder::new().prefix("windrose-netns-").tempdir().expect("a folder");
         let mut network = Self { prefix: format!("wr{}x{of_process}", std::process::id()), number, folder, children: Vec::new() };
-        if let Err(why) = network.link() {
+        if let Err(why) = command(&format!("ip netns add {}", network.space("n"))) {
             println!("skipped: no network namespaces here ({why})");
             return None;
         }
+        network.link().expect("where there are namespaces, there are links");
         network.serve();
         Some(network)
     }
@@ -65,15 +66,15 @@ impl Network {
         let [node, router, prod, dr] = ["n", "r", "p", "d"].map(|name| self.space(name));
         let Self { prefix, number, .. } = self;
         for space in [&node, &router, &prod, &dr] {
-            command(&format!("ip netns add {space}"))?;
+            if space != &node {
+                command(&format!("ip netns add {space}"))?;
+            }
             command(&format!("ip -n {space} link set lo up"))?;
             // Addresses are there at once, and routers route.
-            for setting in ["ipv6.conf.all.accept_dad=0", "ipv6.conf.default.accept_dad=0", "ipv6.conf.all.forwarding=1", "ipv4.ip_forward=1"] {
-                command(&format!("ip netns exec {space} sh -c true"))?;
-                let path = format!("/proc/sys/net/{}", setting.replace('.', "/").split('=').next().unwrap_or_default());
-                let value = setting.rsplit('=').next().unwrap_or_default();
-                command(&format!("ip netns exec {space} tee {path} --output-error=exit")).or_else(|_| write_in(space, &path, value))?;
-                write_in(space, &path, value)?;
+            for (setting, value) in
+                [("ipv6/conf/all/accept_dad", 0), ("ipv6/conf/default/accept_dad", 0), ("ipv6/conf/all/forwarding", 1), ("ipv4/ip_forward", 1)]
+            {
+                set(space, setting, value)?;
             }
         }
         command(&format!("ip link add {prefix}c type veth peer name clients netns {node}"))?;
@@ -82,14 +83,14 @@ impl Network {
         command(&format!("ip -n {node} addr add 198.18.{number}.2/30 dev clients"))?;
         command(&format!("ip -n {node} link set clients up"))?;
         for (space, here, net) in [(&node, "uplink", 1), (&prod, "prod", 2), (&dr, "dr", 3)] {
-            command(&format!("ip -n {router} link add {here} type veth peer name up netns {space}"))?;
-            for (space, device, host) in [(&router, here, 254), (space, "up", 1)] {
+            command(&format!("ip -n {router} link add {here} type veth peer name wan netns {space}"))?;
+            for (space, device, host) in [(&router, here, 254), (space, "wan", 1)] {
                 command(&format!("ip -n {space} addr add 10.{number}.{net}.{host}/24 dev {device}"))?;
                 command(&format!("ip -n {space} -6 addr add fd00:{number}:{net}::{host}/64 dev {device} nodad"))?;
                 command(&format!("ip -n {space} link set {device} up"))?;
             }
-            command(&format!("ip -n {space} addr add 10.{number}.{net}.2/24 dev up"))?;
-            command(&format!("ip -n {space} -6 addr add fd00:{number}:{net}::2/64 dev up nodad"))?;
+            command(&format!("ip -n {space} addr add 10.{number}.{net}.2/24 dev wan"))?;
+            command(&format!("ip -n {space} -6 addr add fd00:{number}:{net}::2/64 dev wan nodad"))?;
             command(&format!("ip -n {space} route add default via 10.{number}.{net}.254"))?;
             command(&format!("ip -n {space} -6 route add default via fd00:{number}:{net}::254"))?;
         }
@@ -113,8 +114,6 @@ impl Network {
             self.children.push(child);
         }
         for name in ["r", "p", "d"] {
-            let listening = || command(&format!("ip netns exec {} sh -c exit", self.space(name))).ok();
-            wait_for("namespaces", PATIENCE, listening);
             let pid = self.folder.path().join(name).join("nginx.pid");
             wait_for("nginx", PATIENCE, || pid.exists().then_some(()));
         }
@@ -135,7 +134,7 @@ impl Network {
     pub fn node(&self, services: &str) -> TestNode {
         let mut node = TestNode::prepare("");
         let at = |port| SocketAddr::from(([198, 18, self.number, 2], port));
-        (node.dns, node.admin, node.metrics) = (at(5300), at(8053), at(9153));
+        (node.dns, node.metrics) = (at(5300), at(9153));
         node.configure(services);
         let program = node.path("windrose-in-namespace");
         std::fs::write(&program, format!("#!/bin/sh\nexec ip netns exec {} {} \"$@\"\n", self.space("n"), binary())).expect("writable");
@@ -148,14 +147,17 @@ impl Network {
 
     /// Rules on the router, in nft's words: a chain that every packet passes before it is routed. Replaces those before.
     pub fn hurt(&self, rules: &str) {
-        let text = format!("table inet drill\ndelete table inet drill\ntable inet drill {{\nchain all {{\ntype filter hook prerouting priority 0;\n{rules}\n}}\n}}\n");
-        let mut nft = Command::new("ip")
-            .args(["netns", "exec", &self.space("r"), "nft", "-f", "-"])
-            .stdin(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("nft starts");
-        nft.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads");
+        self.nft(&format!(
+            "table inet drill\ndelete table inet drill\ntable inet drill {{\nchain incoming {{\ntype filter hook prerouting priority 0;\n{rules}\n}}\n}}\n"
+        ));
+    }
+
+    /// Any other rules on the router.
+    pub fn nft(&self, text: &str) {
+        let mut nft = Command::new("ip").args(["netns", "exec", &self.space("r"), "nft", "-f", "-"]).stdin(Stdio::piped()).spawn().expect("nft starts");
+        let mut stdin = nft.stdin.take().expect("piped");
+        stdin.write_all(text.as_bytes()).and_then(|()| stdin.write_all(b"\n")).expect("it reads");
+        drop(stdin);
         assert!(nft.wait().expect("ours").success(), "nft refused\n{text}");
     }
 
@@ -165,10 +167,10 @@ impl Network {
     }
 }
 
-fn write_in(space: &str, path: &str, value: &str) -> Result<(), String> {
-    let script = format!("echo {value} > {path}");
+fn set(space: &str, setting: &str, value: u8) -> Result<(), String> {
+    let script = format!("echo {value} > /proc/sys/net/{setting}");
     let output = Command::new("ip").args(["netns", "exec", space, "sh", "-c", &script]).output().map_err(|error| error.to_string())?;
-    if output.status.success() { Ok(()) } else { Err(format!("{path}: {}", String::from_utf8_lossy(&output.stderr).trim())) }
+    if output.status.success() { Ok(()) } else { Err(format!("{setting}: {}", String::from_utf8_lossy(&output.stderr).trim())) }
 }
 
 fn nginx(folder: &Path) -> String {

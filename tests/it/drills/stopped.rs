@@ -59,8 +59,7 @@ impl Drop for Stopped {
     }
 }
 
-#[test]
-fn a_process_that_was_stopped_flips_nothing_and_probes_each_target_at_most_once_within_the_next_interval() {
+pub fn a_process_that_was_stopped_flips_nothing_and_probes_each_target_at_most_once_within_the_next_interval() {
     let (port, interval) = (free_port(), Duration::from_secs(1));
     let addresses = addresses(61);
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
@@ -96,8 +95,7 @@ fn a_process_that_was_stopped_flips_nothing_and_probes_each_target_at_most_once_
     assert!(seen.lost <= 1 && 30 < seen.asked, "but for the one that waited: {seen:?}");
 }
 
-#[test]
-fn a_process_with_a_tenth_of_a_cpu_flips_nothing_and_tells_its_lag() {
+pub fn a_process_with_a_tenth_of_a_cpu_flips_nothing_and_tells_its_lag() {
     let port = free_port();
     let addresses = addresses(62);
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
