@@ -163,7 +163,14 @@ mod tests {
         state
     }
 
+    /// A million in a long run.
+    fn sequences() -> ProptestConfig {
+        let long = std::env::var("WINDROSE_LONG").is_ok_and(|value| !value.is_empty());
+        ProptestConfig { cases: if long { 1_000_000 } else { 10_000 }, ..ProptestConfig::default() }
+    }
+
     proptest! {
+        #![proptest_config(sequences())]
         #[test]
         fn the_machine_agrees_with_the_rule_read_from_the_whole_history(
             outcomes in prop::collection::vec(prop::bool::weighted(0.6), 0..60),

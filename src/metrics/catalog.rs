@@ -72,6 +72,7 @@ catalog! {
     PROBE_LAG: Histogram "windrose_probe_schedule_lag_seconds" [] "How late probes started against their schedule.";
     PROBE_INFLIGHT: Gauge "windrose_probe_inflight" [] "Probes running now.";
     PROBE_SKIPPED: Counter "windrose_probe_skipped_total" [] "Probes left out because their turn came while they could not run.";
+    PROBE_VOID: Counter "windrose_probe_void_total" [] "Probes without an answer that are not counted, because this process did not run (stopped, or no CPU) for much of their time.";
 
     ENDPOINT_UP: Gauge "windrose_endpoint_up" ["pool" "region" "endpoint"] "Health verdict of an endpoint after thresholds: 1 up, 0 not. Overrides do not change it.";
     ENDPOINT_SERVING: Gauge "windrose_endpoint_serving" ["pool" "region" "endpoint"] "Whether the endpoint may be given in answers now (health, overrides and drains applied).";

@@ -1,4 +1,4 @@
-//! What the prober tells of itself: how late, how many at once, how many left out.
+//! What the prober tells of itself: how late, how many at once, how many left out or void.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -15,11 +15,12 @@ pub struct ProbeMetrics {
     lag: Buckets,
     inflight: AtomicI64,
     skipped: AtomicU64,
+    void: AtomicU64,
 }
 
 impl Default for ProbeMetrics {
     fn default() -> Self {
-        Self { lag: Buckets::new(LAG_SECONDS), inflight: AtomicI64::new(0), skipped: AtomicU64::new(0) }
+        Self { lag: Buckets::new(LAG_SECONDS), inflight: AtomicI64::new(0), skipped: AtomicU64::new(0), void: AtomicU64::new(0) }
     }
 }
 
@@ -40,11 +41,17 @@ impl ProbeMetrics {
         self.skipped.fetch_add(1, Relaxed);
     }
 
+    /// A probe failed in a way that says nothing of its peer, because this process did not run meanwhile.
+    pub fn void(&self) {
+        self.void.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn collect(&self, out: &mut Vec<Series>) {
         let mut lag = Series::new(catalog::PROBE_LAG);
         self.lag.write(&mut lag, &[]);
         out.push(lag);
         out.push(Series::single(catalog::PROBE_INFLIGHT, self.inflight.load(Relaxed) as f64));
         out.push(Series::single(catalog::PROBE_SKIPPED, self.skipped.load(Relaxed) as f64));
+        out.push(Series::single(catalog::PROBE_VOID, self.void.load(Relaxed) as f64));
     }
 }

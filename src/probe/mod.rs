@@ -5,7 +5,8 @@
 //!                 (one task)           one deadline, one future, nothing spawned below it
 //! ```
 //!
-//! `schedule` says when, `attempt` runs one probe under its deadline, `tcp`, `tls` (with `verify`), `http` (with `body` and `json`), `grpc` (over `h2`) and `dns` do the talking, `fail` finds the words.
+//! `schedule` says when, `attempt` runs one probe under its deadline, `tcp`, `tls` (with `verify`), `http` (with `body` and `json`), `grpc` (over `h2`) and `dns` do the talking, `fail` finds the words,
+//! and `pulse` knows whether we were there to listen.
 //! Never here: verdicts. A probe never decides health, never retries, never follows a redirect, and resolves no names.
 #![allow(clippy::disallowed_methods, reason = "an IO room: deadlines and schedules are kept against the clock here")]
 
@@ -18,6 +19,7 @@ mod grpc;
 mod h2;
 mod http;
 mod json;
+mod pulse;
 mod schedule;
 mod scheduler;
 mod tcp;

@@ -341,6 +341,50 @@ mod tests {
     }
 
     #[test]
+    fn whatever_happens_a_target_has_one_probe_in_flight_at_most_and_none_is_forgotten() {
+        for seed in 0..200_u64 {
+            let (mut dice, mut now, mut count) = (mix(seed), ms(0), 4);
+            let mut below = |sides: u64| {
+                dice = mix(dice.wrapping_add(0x9e37_79b9_7f4a_7c15));
+                dice % sides
+            };
+            let mut schedule = Schedule::default();
+            schedule.replan(targets(count), true, now);
+            let mut flying: Vec<bool> = vec![false; count];
+            let mut last: Vec<Duration> = vec![now; count];
+            for step in 0..300 {
+                // Now and then a stall, and a reload with another number of targets.
+                now += ms(if below(40) == 0 { 60_000 } else { below(2_000) });
+                if below(50) == 0 {
+                    count = 1 + below(8) as usize;
+                    schedule.replan(targets(count), false, now);
+                    flying.resize(count, false);
+                    last.resize(count, now);
+                }
+                while let Some(due) = schedule.take_due(now) {
+                    let at = due.target.index();
+                    if due.start.is_some() {
+                        assert!(!flying[at], "seed {seed}, step {step}: two probes of target {at}");
+                        flying[at] = true;
+                        last[at] = now;
+                    }
+                }
+                for at in 0..count {
+                    if flying[at] && below(3) == 0 {
+                        flying[at] = false;
+                        last[at] = now;
+                        schedule.finished(TargetId::at(at));
+                    }
+                }
+                for at in (0..count).filter(|at| !flying[*at]) {
+                    // A stall of six rounds, the round that is left out after it, and the jitter.
+                    assert!(now - last[at] <= ms(60_000) + 8 * INTERVAL, "seed {seed}, step {step}: target {at} is forgotten");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_changed_interval_under_the_same_key_takes_effect_at_once() {
         let mut schedule = Schedule::default();
         schedule.replan([(Arc::from("a"), Duration::from_secs(3_600))].into_iter(), false, ms(0));

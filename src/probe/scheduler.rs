@@ -18,6 +18,7 @@ use crate::model::{Estate, TargetId, TlsTerms, Verify};
 
 use super::Probed;
 use super::attempt::{attempt, wall_clock};
+use super::pulse::{Pulse, is_void};
 use super::schedule::Schedule;
 use super::tls::{Alpn, Session, Tls, Trust};
 
@@ -88,7 +89,10 @@ pub struct Scheduler {
     schedule: Schedule,
     /// By target of the plan; kept across plans with the target.
     sessions: Vec<Arc<Session>>,
-    probes: JoinSet<ProbeReport>,
+    /// How much of the time this process does not run.
+    pulse: Arc<Pulse>,
+    /// `None`: the probe is void.
+    probes: JoinSet<Option<ProbeReport>>,
     running: HashMap<Id, (TargetId, AbortHandle)>,
     /// Outcomes not handed over yet; together with `running` never more than `in_flight_max`.
     ended: VecDeque<(TargetId, ProbeReport)>,
@@ -103,6 +107,7 @@ impl Scheduler {
             metrics,
             in_flight_max,
             epoch: Instant::now(),
+            pulse: Arc::new(Pulse::start(Instant::now())),
             trust,
             tls: Vec::new(),
             tls_made: HashMap::new(),
@@ -119,6 +124,9 @@ impl Scheduler {
     pub async fn run(mut self) {
         let (wishes, outcomes) = (self.wishes.clone(), self.outcomes.clone());
         loop {
+            if !self.running.is_empty() {
+                self.pulse.beat(Instant::now());
+            }
             self.start_due();
             let next = self.schedule.next_due().filter(|_| self.has_room()).map(|due| self.epoch + due);
             tokio::select! {
@@ -141,6 +149,7 @@ impl Scheduler {
                 }
                 Some(joined) = self.probes.join_next_with_id() => self.joined(joined),
                 () = until(next), if next.is_some() => {}
+                () = until(Some(self.pulse.next())), if !self.running.is_empty() => {}
             }
         }
         for _ in &self.running {
@@ -170,9 +179,17 @@ impl Scheduler {
             let Some(tls) = self.tls.get(estate.target(due.target).monitor.index()).cloned() else { continue };
             let estate = estate.clone();
             let session = self.sessions.get(due.target.index()).cloned().unwrap_or_default();
+            if self.running.is_empty() {
+                self.pulse.resume(Instant::now());
+            }
+            let pulse = self.pulse.clone();
             let abort = self.probes.spawn(async move {
                 let target = estate.target(due.target);
-                attempt(estate.monitor(target.monitor), (target.address, target.port), &tls, &session).await
+                let monitor = estate.monitor(target.monitor);
+                let lost_before = pulse.lost(Instant::now());
+                let report = attempt(monitor, (target.address, target.port), &tls, &session).await;
+                let lost = pulse.lost(Instant::now()).saturating_sub(lost_before);
+                (!is_void(&report, monitor.timeout, lost)).then_some(report)
             });
             self.running.insert(abort.id(), (due.target, abort));
         }
@@ -234,15 +251,21 @@ impl Scheduler {
         }
     }
 
-    fn joined(&mut self, joined: Result<(Id, ProbeReport), JoinError>) {
+    fn joined(&mut self, joined: Result<(Id, Option<ProbeReport>), JoinError>) {
         let (id, report) = match joined {
             Ok((id, report)) => (id, report),
-            Err(failed) => (failed.id(), broken(&failed)),
+            Err(failed) => (failed.id(), Some(broken(&failed))),
         };
         // Probes of removed targets were struck off when they were aborted.
         if let Some((target, _)) = self.running.remove(&id) {
             self.metrics.finished();
-            self.ended.push_back((target, report));
+            match report {
+                Some(report) => self.ended.push_back((target, report)),
+                None => {
+                    self.metrics.void();
+                    self.schedule.finished(target);
+                }
+            }
         }
     }
 }
@@ -278,6 +301,25 @@ mod tests {
         assert_eq!(target, TargetId(7));
         assert!(matches!(report.outcome, Outcome::Fail { reason: Reason::Internal, .. }));
         assert!(scheduler.running.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_void_probe_is_no_outcome_and_its_target_is_probed_again() {
+        let (outcomes, _taken) = mpsc::channel(1);
+        let metrics = Arc::new(ProbeMetrics::default());
+        let mut scheduler = Scheduler::new(Arc::default(), outcomes, metrics, 1, None);
+        scheduler.schedule.replan([(Arc::from("a"), Duration::from_secs(10))].into_iter(), true, Duration::ZERO);
+        let start = |scheduler: &mut Scheduler| {
+            let at = scheduler.schedule.next_due().unwrap();
+            scheduler.schedule.take_due(at).unwrap().start
+        };
+        assert!(start(&mut scheduler).is_some());
+        let abort = scheduler.probes.spawn(async { None });
+        scheduler.running.insert(abort.id(), (TargetId(0), abort));
+        let joined = scheduler.probes.join_next_with_id().await.unwrap();
+        scheduler.joined(joined);
+        assert!(scheduler.ended.is_empty() && scheduler.running.is_empty());
+        assert!(start(&mut scheduler).is_some(), "not in flight any more");
     }
 
     #[tokio::test]

@@ -166,6 +166,8 @@ impl TestNode {
                 }
             });
         }
+        // Only the streams hold it now: their end is seen at once.
+        drop(line);
         self.child = Some(child);
         let mut seen = Vec::new();
         let deadline = Instant::now() + PATIENCE;
