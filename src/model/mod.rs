@@ -24,7 +24,7 @@ mod tls_terms;
 mod transfer;
 
 pub use answering::{AnswerSettings, CookieSecret, CookieSettings, RateLimit};
-pub use dns_check::{DnsCheck, Rcode};
+pub use dns_check::DnsCheck;
 pub use estate::{AllDown, Endpoint, Estate, Failback, Pool, Region, Resolver, Service, Target, Watch, did_you_mean};
 pub use guarding::{GuardRules, Sentinel};
 pub use http_check::{Header, HttpCheck, HttpVersion, Method, Pattern, Scheme};

@@ -12,7 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
 
 use crate::health::{Phase, Reason};
-use crate::model::{DnsCheck, Rcode};
+use crate::model::DnsCheck;
+use crate::wire::Rcode;
 
 use super::fail::Failure;
 use super::tcp::{self, Close, Way};

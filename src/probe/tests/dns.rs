@@ -6,8 +6,8 @@ use hickory_proto::rr::{RData, Record};
 use tokio::io::AsyncReadExt;
 use tokio::net::UdpSocket;
 
-use crate::model::{DnsCheck, Rcode};
-use crate::wire::Name;
+use crate::model::DnsCheck;
+use crate::wire::{Name, Rcode};
 
 use super::*;
 
