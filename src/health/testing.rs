@@ -164,7 +164,7 @@ impl Builder {
         let key = format!("gateway@{address}#0");
         let found = self.estate.targets.iter().position(|target| *target.key == *key);
         let at = found.unwrap_or_else(|| {
-            self.estate.targets.push(Target { monitor: MonitorId(0), address, port: None, key: key.into(), endpoints: Vec::new() });
+            self.estate.targets.push(Target { monitor: MonitorId(0), address: address.into(), port: None, key: key.into(), endpoints: Vec::new() });
             self.estate.targets.len() - 1
         });
         self.estate.targets[at].endpoints.extend(endpoint);

@@ -9,8 +9,8 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    Choice, EndpointId, Family, GuardRules, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, Sentinel, ServiceId,
-    TargetId,
+    Choice, EndpointId, Family, GuardRules, Host, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, ResolverRules, Secondary,
+    Sentinel, ServiceId, TargetId,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -38,6 +38,8 @@ pub struct Estate {
     pub guard: GuardRules,
     /// Targets that say only whether this node sees the network.
     pub sentinels: Vec<Sentinel>,
+    /// `[resolver]`
+    pub resolver: ResolverRules,
 }
 
 /// A place where gateways run: what operators drain.
@@ -95,8 +97,8 @@ pub enum Watch {
 pub struct Target {
     /// The check.
     pub monitor: MonitorId,
-    /// Where to: the endpoint's address, unless it has another one for probes.
-    pub address: IpAddr,
+    /// Where to: the endpoint's address, unless it has another one, or a host name, for probes.
+    pub address: Host,
     /// Port, if it is not the check's.
     pub port: Option<u16>,
     /// Identity across reloads and restarts: monitor name, address and a stable hash of what is asked, `gateway@192.0.2.10#9f3c…`.

@@ -18,6 +18,7 @@ use crate::model::{Estate, TargetId, TlsTerms, Verify};
 
 use super::Probed;
 use super::attempt::{attempt, wall_clock};
+use super::resolver::Resolver;
 use super::schedule::Schedule;
 use super::tls::{Alpn, Session, Tls, Trust};
 
@@ -75,6 +76,7 @@ pub struct Scheduler {
     wishes: Arc<Wishes>,
     outcomes: mpsc::Sender<Probed>,
     metrics: Arc<ProbeMetrics>,
+    resolver: Resolver,
     in_flight_max: usize,
     /// Zero of the schedule's time.
     epoch: Instant,
@@ -96,11 +98,19 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// `trust`: whom to trust if a monitor doesn't say; `None`: the system's trust store, read when it is first needed.
-    pub fn new(wishes: Arc<Wishes>, outcomes: mpsc::Sender<Probed>, metrics: Arc<ProbeMetrics>, in_flight_max: usize, trust: Option<Trust>) -> Self {
+    pub fn new(
+        wishes: Arc<Wishes>,
+        outcomes: mpsc::Sender<Probed>,
+        metrics: Arc<ProbeMetrics>,
+        resolver: Resolver,
+        in_flight_max: usize,
+        trust: Option<Trust>,
+    ) -> Self {
         Self {
             wishes,
             outcomes,
             metrics,
+            resolver,
             in_flight_max,
             epoch: Instant::now(),
             trust,
@@ -169,10 +179,10 @@ impl Scheduler {
             self.metrics.started(lag);
             let Some(tls) = self.tls.get(estate.target(due.target).monitor.index()).cloned() else { continue };
             let estate = estate.clone();
-            let session = self.sessions.get(due.target.index()).cloned().unwrap_or_default();
+            let (session, resolver) = (self.sessions.get(due.target.index()).cloned().unwrap_or_default(), self.resolver.clone());
             let abort = self.probes.spawn(async move {
                 let target = estate.target(due.target);
-                attempt(estate.monitor(target.monitor), (target.address, target.port), &tls, &session).await
+                attempt(estate.monitor(target.monitor), (&target.address, target.port), &tls, &session, &resolver).await
             });
             self.running.insert(abort.id(), (due.target, abort));
         }
@@ -182,6 +192,7 @@ impl Scheduler {
     async fn replan(&mut self, plan: Plan) {
         self.load_tls(&plan.estate).await;
         let Plan { estate, hurry, .. } = &plan;
+        self.resolver.plan(estate);
         let targets = estate.targets.iter().map(|target| (target.key.clone(), estate.monitor(target.monitor).interval));
         let moved = self.schedule.replan(targets, *hurry, self.epoch.elapsed());
         let to = |target: TargetId| moved.get(target.index()).copied().flatten();
@@ -259,7 +270,7 @@ fn broken(failed: &JoinError) -> ProbeReport {
         error!("a probe panicked; this is a bug in windrose");
     }
     let outcome = Outcome::Fail { reason: Reason::Internal, message: "this node could not probe: the probe broke off, which is a bug in windrose".to_string() };
-    ProbeReport { outcome, at: wall_clock(), took: Duration::ZERO, phases: vec![], status: None, certificate_expires: None, warning: None }
+    ProbeReport { outcome, at: wall_clock(), took: Duration::ZERO, phases: vec![], status: None, certificate_expires: None, warning: None, resolved: None }
 }
 
 #[cfg(test)]
@@ -269,7 +280,7 @@ mod tests {
     #[tokio::test]
     async fn a_probe_that_panics_is_an_outcome_like_any_other() {
         let (outcomes, _taken) = mpsc::channel(1);
-        let mut scheduler = Scheduler::new(Arc::default(), outcomes, Arc::default(), 1, None);
+        let mut scheduler = Scheduler::new(Arc::default(), outcomes, Arc::default(), Resolver::start(Arc::default()), 1, None);
         let abort = scheduler.probes.spawn(async { panic!("a bug, for the test") });
         scheduler.running.insert(abort.id(), (TargetId(7), abort));
         let joined = scheduler.probes.join_next_with_id().await.unwrap();

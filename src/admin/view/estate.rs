@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::admin::api;
 use crate::control::{Core, Override, OverrideTargetName, OverrideWord};
-use crate::health::{Outcome, ProbeReport, State};
+use crate::health::{Outcome, ProbeReport, Resolved, State};
 use crate::model::{EndpointId, Family, PoolId, RegionId, Sentinel, Timestamp, Watch};
 use crate::policy::{endpoint_view, pool_view};
 use crate::zone::Zone;
@@ -67,6 +67,7 @@ pub(in crate::admin) fn sentinels(core: &Core) -> Vec<api::Sentinel> {
             name: sentinel.name.to_string(),
             monitor: estate.monitor(target.monitor).name.clone(),
             address: target.address.to_string(),
+            resolved: health.last.as_ref().and_then(|report| report.resolved.as_deref()).map(resolved_to),
             state: health.state.into(),
             since: known_time(health.since),
             message,
@@ -133,6 +134,7 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         pool: pool.name.to_string(),
         region: estate.region(pool.region).name.to_string(),
         address: endpoint.address.to_string(),
+        connect: connect(core, id),
         weight: endpoint.weight,
         tier: endpoint.tier,
         monitor,
@@ -149,13 +151,22 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
     }
 }
 
+/// Where it is probed, if that is not its address alone.
+fn connect(core: &Core, id: EndpointId) -> Option<String> {
+    let (estate, endpoint) = (core.estate(), core.estate().endpoint(id));
+    let Watch::Target(target) = endpoint.watch else { return None };
+    let target = estate.target(target);
+    let elsewhere = target.port.is_some() || target.address.address() != Some(endpoint.address);
+    elsewhere.then(|| target.address.with_port(target.port))
+}
+
 /// `Timestamp(0)` stands for "not yet".
 pub(super) fn known_time(at: Timestamp) -> Option<api::Time> {
     (at != Timestamp::default()).then_some(api::Time(at))
 }
 
 fn probe(report: &ProbeReport) -> api::Probe {
-    let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning } = report;
+    let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning, resolved } = report;
     let (outcome, reason, message) = match outcome {
         Outcome::Pass => ("pass", None, None),
         Outcome::Fail { reason, message } => ("fail", Some(reason.word().to_string()), Some(message.clone())),
@@ -170,7 +181,12 @@ fn probe(report: &ProbeReport) -> api::Probe {
         status: *status,
         certificate_expires: certificate_expires.map(api::Time),
         warning: warning.clone(),
+        resolved: resolved.as_deref().map(resolved_to),
     }
+}
+
+fn resolved_to(Resolved { addresses, at }: &Resolved) -> api::Resolved {
+    api::Resolved { addresses: addresses.iter().map(ToString::to_string).collect(), at: (*at).into() }
 }
 
 /// With microseconds and no more.
