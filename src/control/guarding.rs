@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::health::{Blind, Delay, Guard, GuardEvent, State, Transition};
+use crate::health::{Blind, Delay, Guard, GuardEvent, Outcome, Reason, State, Transition};
 use crate::model::{Now, PoolId, RegionId, Watch, duration_text};
 
 use super::core::{Cause, Core};
@@ -120,7 +120,8 @@ impl Core {
         let (endpoints, regions) = blind.turned;
         let mass = || {
             let (share, window) = (estate.guard.blind_share, duration_text(estate.guard.window));
-            format!("{endpoints} endpoints in {regions} regions went down within {window}, at least {share} % of each region that was up")
+            let why = self.commonest_failure().map_or(String::new(), |why| format!(" ({why})"));
+            format!("{endpoints} endpoints in {regions} regions went down within {window}, at least {share} % of each region that was up{why}")
         };
         let sentinels = || match &estate.sentinels[..] {
             [only] => format!("its sentinel {} is down", only.name),
@@ -131,6 +132,31 @@ impl Core {
             (true, false) => sentinels(),
             (false, _) => mass(),
         }
+    }
+}
+
+impl Core {
+    /// What most endpoints that are down fail with, with one of their sentences: a mass that has one cause looks like one.
+    fn commonest_failure(&self) -> Option<String> {
+        let estate = &self.configuration.estate;
+        let mut failures = [(0_usize, None); Reason::ALL.len()];
+        for target in estate.endpoints.iter().filter_map(|endpoint| match endpoint.watch {
+            Watch::Target(target) => Some(self.health.target(target)),
+            Watch::Always | Watch::Nothing => None,
+        }) {
+            let Some(Outcome::Fail { reason, message }) = target.last_failed.as_ref().filter(|_| target.state == State::Down).map(|report| &report.outcome)
+            else {
+                continue;
+            };
+            if let Some((_, (count, first))) = Reason::ALL.iter().zip(&mut failures).find(|(known, _)| *known == reason) {
+                *count += 1;
+                first.get_or_insert((reason, message));
+            }
+        }
+        let all: usize = failures.iter().map(|(count, _)| count).sum();
+        let (count, found) = failures.into_iter().max_by_key(|(count, _)| *count)?;
+        let (reason, message) = found.filter(|_| all < 2 * count)?;
+        Some(format!("{count} of {all} by `{}`: {message}", reason.word()))
     }
 }
 

@@ -14,6 +14,7 @@ mod dns;
 mod fuzzed;
 mod gateway;
 mod guard;
+mod hostnames;
 mod http;
 mod mutated;
 mod node;
