@@ -159,6 +159,7 @@ fn pool(pool: &Pool, endpoints: &[&Endpoint], paint: Paint) -> String {
 fn endpoint(endpoint: &Endpoint, paint: Paint) -> String {
     let mut facts = Facts::new();
     facts.line("endpoint", endpoint.id.as_str()).line("address", endpoint.address.as_str()).line("region", endpoint.region.as_str());
+    facts.some("probed at", &probed_at(endpoint));
     facts.line("tier", endpoint.tier.to_string()).line("weight", endpoint.weight.to_string());
     facts.line("monitor", endpoint.monitor.as_deref().unwrap_or("none: nothing watches it"));
     facts.line("effective", state_cell(endpoint.state.effective)).line("observed", observed(endpoint));
@@ -174,7 +175,17 @@ fn endpoint(endpoint: &Endpoint, paint: Paint) -> String {
             facts.line(key, format!("{} at {}{}", probe_text(probe), clock(probe.at, Default::default()), phases(probe)));
         }
     }
+    facts.some("warning", endpoint.last_probe.as_ref().and_then(|probe| probe.warning.as_deref()).unwrap_or_default());
     facts.0.render(paint)
+}
+
+/// Where it is probed, and what a name there was resolved to.
+fn probed_at(endpoint: &Endpoint) -> String {
+    let connect = endpoint.connect.clone().unwrap_or_default();
+    match endpoint.last_probe.as_ref().and_then(|probe| probe.resolved.as_ref()) {
+        Some(resolved) => format!("{connect} ({}, resolved at {})", resolved.addresses.join(" "), clock(resolved.at, Default::default())),
+        None => connect,
+    }
 }
 
 fn observed(endpoint: &Endpoint) -> Cell {

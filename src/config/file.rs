@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use crate::model::Host;
+
 use super::problem::{Route, Sink};
-use super::read::{Failback, HeaderValue, Key, Named, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown};
+use super::read::{
+    Failback, HeaderValue, Key, NameServer, Named, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown,
+};
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
 macro_rules! table {
@@ -49,6 +53,7 @@ table! {
         metrics: Metrics,
         store: Store,
         health: Health,
+        resolver: Resolver,
         key: Named<TsigKeyTable>,
         zone: Named<Zone>,
         region: Named<Region>,
@@ -211,10 +216,19 @@ table! {
 }
 
 table! {
+    /// `[resolver]`
+    Resolver {
+        servers: OneOrMany<NameServer>,
+        timeout: Duration,
+        attempts: i64,
+    } later NONE
+}
+
+table! {
     /// `[sentinel.NAME]`
     Sentinel {
         monitor: String,
-        address: IpAddr,
+        address: Host,
     } later NONE
 }
 

@@ -5,7 +5,7 @@
 //!              └───────────────────────────┴──────────────────────┴─▶ Problems, all at once
 //! ```
 //!
-//! Reads files and nothing else. Never here: what operators have set (that is the store's), a configuration in force being changed (`control`).
+//! Reads files, and asks the system whether a resolver's address is its own. Never here: what operators have set (that is the store's), a configuration in force being changed (`control`).
 
 mod check;
 mod file;

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use crate::model::{PolicyForm, parse_duration};
+use crate::model::{Family, Host, PolicyForm, parse_duration};
+use crate::wire::Name;
 
 use super::problem::{Route, Sink};
 
@@ -285,16 +286,62 @@ impl Read for HeaderValue {
     }
 }
 
-/// An address, perhaps with a port: `10.0.0.1`, `10.0.0.1:9000`, `2001:db8::1`, `[2001:db8::1]:9000`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reach(pub IpAddr, pub Option<u16>);
+/// Where something is reached, perhaps with a port: `10.0.0.1`, `10.0.0.1:9000`, `2001:db8::1`, `[2001:db8::1]:9000`, `gw.internal.example:8443`.
+#[derive(Clone, Debug)]
+pub(super) struct Reach(pub Host, pub Option<u16>);
 
 impl Read for Reach {
     fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
-        let help = "write it like \"10.0.0.1\", \"10.0.0.1:9000\" or \"[2001:db8::1]:9000\"; host names don't belong here";
+        let help = "write it like \"10.0.0.1\", \"10.0.0.1:9000\", \"[2001:db8::1]:9000\" or \"gw.internal.example:8443\"";
         parsed(value, at, sink, help, |text| {
-            let with_port = text.parse::<SocketAddr>().ok().filter(|both| both.port() > 0).map(|both| Reach(both.ip(), Some(both.port())));
-            with_port.or_else(|| text.parse().ok().map(|address| Reach(address, None))).ok_or_else(|| "not an IP address, with or without a port".to_string())
+            if let Ok(address) = text.parse::<IpAddr>() {
+                return Ok(Reach(address.into(), None));
+            }
+            if let Some(both) = text.parse::<SocketAddr>().ok().filter(|both| both.port() > 0) {
+                return Ok(Reach(both.ip().into(), Some(both.port())));
+            }
+            match text.rsplit_once(':') {
+                None => host_name(text).map(|host| Reach(host, None)),
+                Some((name, port)) => {
+                    let port = port.parse().ok().filter(|port| 0 < *port).ok_or_else(|| format!("`{port}` is not a port"))?;
+                    host_name(name).map(|host| Reach(host, Some(port)))
+                }
+            }
+        })
+    }
+}
+
+/// An address or a host name without a port.
+impl Read for Host {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let help = "write it like \"192.0.2.10\", \"2001:db8::10\" or \"gw.internal.example\"; ports don't belong here";
+        parsed(value, at, sink, help, |text| text.parse::<IpAddr>().map(Host::Address).or_else(|_| host_name(text)))
+    }
+}
+
+/// A name that a resolver can be asked for; IPv4 first, unless somebody knows better. What ends like an address is a slip of the fingers.
+fn host_name(text: &str) -> Result<Host, String> {
+    let name = Name::parse(text).map_err(|why| format!("`{text}` {why}"))?;
+    let sound =
+        |label: &[u8]| label.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(octet)) && !label.starts_with(b"-") && !label.ends_with(b"-");
+    match name.labels().last() {
+        Some(last) if !last.iter().all(u8::is_ascii_digit) && name.labels().all(sound) => Ok(Host::Name(name, Family::V4)),
+        _ => Err("neither an IP address nor a host name".to_string()),
+    }
+}
+
+/// A server's address, on port 53 unless it says another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NameServer(pub SocketAddr);
+
+impl Read for NameServer {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        parsed(value, at, sink, "write it like \"192.0.2.53\", \"192.0.2.53:5353\" or \"[2001:db8::53]:5353\"", |text| {
+            let with_port = text.parse::<SocketAddr>().ok().filter(|both| 0 < both.port());
+            with_port
+                .or_else(|| text.parse().ok().map(|address| SocketAddr::new(address, 53)))
+                .map(NameServer)
+                .ok_or_else(|| "not an IP address, with or without a port".to_string())
         })
     }
 }

@@ -4,14 +4,18 @@
 //!
 //! The hash is written here, over a text written here: neither may change with a compiler or a library, because verdicts are stored under it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use crate::model::{Check, DnsCheck, GrpcCheck, Header, HttpCheck, HttpVersion, Method, Monitor, Scheme, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify};
+use crate::model::{
+    Check, DnsCheck, Family, GrpcCheck, Header, Host, HttpCheck, HttpVersion, Method, Monitor, Scheme, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify,
+};
 
-/// `gateway@192.0.2.10#9f3c52aa01b7d64e`, or `gateway@10.0.0.1:9000#…` if the endpoint has a port of its own for probes.
-pub(super) fn target_key(monitor: &Monitor, address: IpAddr, port: Option<u16>) -> String {
-    let reached = port.map_or_else(|| address.to_string(), |port| SocketAddr::new(address, port).to_string());
+/// `gateway@192.0.2.10#9f3c52aa01b7d64e`, or `gateway@10.0.0.1:9000#…` if the endpoint has a port of its own for probes. A host name counts, not what it
+/// resolves to: `gateway@gw.internal.example#…`, and `gateway@gw.internal.example/ipv6#…` where that family is asked for first.
+pub(super) fn target_key(monitor: &Monitor, host: &Host, port: Option<u16>) -> String {
+    let family = if matches!(host, Host::Name(_, Family::V6)) { "/ipv6" } else { "" };
+    let reached = host.with_port(port) + family;
     format!("{}@{reached}#{:016x}", monitor.name, fnv1a(question(&monitor.check).as_bytes()))
 }
 
@@ -140,16 +144,17 @@ mod tests {
             timeout: Duration::from_secs(3),
             thresholds: Thresholds::default(),
         };
-        let key = target_key(&monitor, "192.0.2.10".parse().unwrap(), None);
+        let host = Host::Address("192.0.2.10".parse().unwrap());
+        let key = target_key(&monitor, &host, None);
         assert_eq!(
             definition(&monitor),
             "http 8080 12:/healthcheck host=- sni=- headers=3:X-A:1:b, status=200-299, body=19:<status>ok</status> interval=10000000000 timeout=3000000000 3 5 5"
         );
         assert_eq!(key, format!("gateway@192.0.2.10#{:016x}", fnv1a(question(&monitor.check).as_bytes())));
         let tuned = Monitor { interval: Duration::from_secs(9), thresholds: Thresholds { down_after: 2, ..Thresholds::default() }, ..monitor.clone() };
-        assert_eq!(target_key(&tuned, "192.0.2.10".parse().unwrap(), None), key, "tuning keeps the verdict");
+        assert_eq!(target_key(&tuned, &host, None), key, "tuning keeps the verdict");
         assert_ne!(definition(&tuned), definition(&monitor), "but it is not the same monitor");
         let other = Monitor { check: Check::Tcp(TcpCheck::connect(8080)), ..monitor };
-        assert_ne!(target_key(&other, "192.0.2.10".parse().unwrap(), None), key);
+        assert_ne!(target_key(&other, &host, None), key);
     }
 }

@@ -1,6 +1,7 @@
 //! Configurations from text to meaning, as tables: every problem with its place, and what a good file comes to.
 
 mod monitors;
+mod resolver;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -201,13 +202,7 @@ fn every_problem_is_told_with_its_place() {
         (monitor("tcp = 1\nsource = ['192.0.2.1', '192.0.2.2']"), 3, 24, "monitor.m.source", "`192.0.2.2` is the second IPv4 address"),
         (monitor("tcp = 1\nsource = '::'"), 3, 10, "monitor.m.source", "`::` is no address of a host"),
         (monitor("always = 'up'\nsource = '192.0.2.1'"), 3, 10, "monitor.m.source", "`source` means nothing beside `always`"),
-        (
-            pool("monitor = 'm'\nendpoints = [{ address = '192.0.2.3', connect = 'gw:80' }]"),
-            after + 2,
-            49,
-            "pool.p.endpoints[0].connect",
-            "not an IP address, with or without a port",
-        ),
+        (pool("monitor = 'm'\nendpoints = [{ address = '192.0.2.3', connect = 'gw:0' }]"), after + 2, 49, "pool.p.endpoints[0].connect", "`0` is not a port"),
         (
             pool("monitor = 'm'\nendpoints = [{ address = '192.0.2.3', connect = '0.0.0.0:1' }]"),
             after + 2,

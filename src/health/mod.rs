@@ -15,7 +15,7 @@ mod verdict;
 pub(crate) mod testing;
 
 pub use guard::{Blind, Delay, Guard, GuardEvent, GuardNames};
-pub use outcome::{Outcome, Phase, ProbeReport, Reason};
+pub use outcome::{Outcome, Phase, ProbeReport, Reason, Resolved};
 pub use pools::{PoolObserved, pool_state};
 pub use table::{ByKey, EndpointHealth, HealthTable, JudgementHealth, Observed, TargetHealth, Transition, Turn};
 pub use verdict::State;

@@ -1,5 +1,7 @@
 //! What one probe found.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::Timestamp;
@@ -21,6 +23,8 @@ pub enum Outcome {
 /// Why a probe failed. Closed list: these are metric label values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
+    /// The host name has no address that we know of.
+    Resolve,
     /// The deadline passed.
     Timeout,
     /// The connection was refused.
@@ -43,12 +47,23 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in label order.
-    pub const ALL: [Reason; 9] =
-        [Reason::Timeout, Reason::Refused, Reason::Unreachable, Reason::Reset, Reason::Tls, Reason::Protocol, Reason::Status, Reason::Body, Reason::Internal];
+    pub const ALL: [Reason; 10] = [
+        Reason::Resolve,
+        Reason::Timeout,
+        Reason::Refused,
+        Reason::Unreachable,
+        Reason::Reset,
+        Reason::Tls,
+        Reason::Protocol,
+        Reason::Status,
+        Reason::Body,
+        Reason::Internal,
+    ];
 
     /// The label.
     pub fn word(self) -> &'static str {
         match self {
+            Reason::Resolve => "resolve",
             Reason::Timeout => "timeout",
             Reason::Refused => "refused",
             Reason::Unreachable => "unreachable",
@@ -65,6 +80,8 @@ impl Reason {
 /// A part of a probe, for timing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
+    /// Waiting for the addresses of a host name; entered only when none are known yet.
+    Resolve,
     /// TCP handshake.
     Connect,
     /// TLS handshake.
@@ -79,6 +96,7 @@ impl Phase {
     /// The label.
     pub fn word(self) -> &'static str {
         match self {
+            Phase::Resolve => "resolve",
             Phase::Connect => "connect",
             Phase::Tls => "tls",
             Phase::Request => "request",
@@ -102,6 +120,17 @@ pub struct ProbeReport {
     pub status: Option<u16>,
     /// When the first certificate of the chain expires, if TLS was spoken.
     pub certificate_expires: Option<Timestamp>,
-    /// What is not wrong yet and should be looked at, in one sentence: a certificate that ends soon.
+    /// What is not wrong yet and should be looked at, in one sentence: a certificate that ends soon, a host name that can't be resolved any more.
     pub warning: Option<String>,
+    /// How the target's host name was resolved, if it has one and it was.
+    pub resolved: Option<Arc<Resolved>>,
+}
+
+/// The addresses of a host name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// In the resolver's order; at least one.
+    pub addresses: Vec<IpAddr>,
+    /// When the resolver said so.
+    pub at: Timestamp,
 }

@@ -326,7 +326,16 @@ mod tests {
 
     fn report(passed: bool, now: Now) -> ProbeReport {
         let outcome = if passed { Outcome::Pass } else { Outcome::Fail { reason: Reason::Refused, message: "connection refused".into() } };
-        ProbeReport { outcome, at: now.wall, took: Duration::from_millis(1), phases: Vec::new(), status: None, certificate_expires: None, warning: None }
+        ProbeReport {
+            outcome,
+            at: now.wall,
+            took: Duration::from_millis(1),
+            phases: Vec::new(),
+            status: None,
+            certificate_expires: None,
+            warning: None,
+            resolved: None,
+        }
     }
 
     /// Feeds `+` and `-` to a target, one a second from `start`; returns the transitions as `U→D`, `confirmed`.

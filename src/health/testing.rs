@@ -163,7 +163,7 @@ impl Builder {
         }
         let key = format!("gateway@{address}#0");
         let found = self.estate.targets.iter().position(|target| *target.key == *key);
-        let target = found.map(TargetId::at).unwrap_or_else(|| self.estate.add_target(MonitorId(0), (address, None), key.into(), self.thresholds));
+        let target = found.map(TargetId::at).unwrap_or_else(|| self.estate.add_target(MonitorId(0), (address.into(), None), key.into(), self.thresholds));
         let judgement = self.estate.judge(target, self.thresholds);
         self.estate.judgements[judgement.index()].endpoints.extend(endpoint);
         judgement

@@ -74,6 +74,11 @@ catalog! {
     PROBE_SKIPPED: Counter "windrose_probe_skipped_total" [] "Probes left out because their turn came while they could not run.";
     PROBE_VOID: Counter "windrose_probe_void_total" [] "Probes without an answer that are not counted, because this process did not run (stopped, or no CPU) for much of their time.";
 
+    RESOLVER_LOOKUPS: Counter "windrose_resolver_lookups_total" ["outcome"] "Host names of targets that the resolver was asked for, by how that ended.";
+    RESOLVER_FAILURES: Counter "windrose_resolver_failures_total" ["reason"] "Host names that could not be resolved, by why.";
+    RESOLVER_AGE: Gauge "windrose_resolver_age_seconds" ["host" "family"] "Time since a target's host name was last resolved; it grows beyond the TTL when the last good addresses are used.";
+    RESOLVER_RESOLVED: Gauge "windrose_resolver_resolved" ["host" "family"] "Whether a target's host name was resolved the last time it was asked for: 1 yes, 0 no.";
+
     ENDPOINT_UP: Gauge "windrose_endpoint_up" ["pool" "region" "endpoint"] "Health verdict of an endpoint after thresholds: 1 up, 0 not. Overrides do not change it.";
     ENDPOINT_SERVING: Gauge "windrose_endpoint_serving" ["pool" "region" "endpoint"] "Whether the endpoint may be given in answers now (health, overrides and drains applied).";
     ENDPOINT_STATE: Gauge "windrose_endpoint_state" ["pool" "region" "endpoint" "state"] "State of an endpoint; 1 for the state it is in, 0 for the others.";

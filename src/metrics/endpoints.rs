@@ -123,7 +123,7 @@ impl Endpoints {
 
 impl Row {
     fn probed(&mut self, report: &ProbeReport, own: bool) {
-        let ProbeReport { outcome, at, took, phases, status: _, certificate_expires, warning } = report;
+        let ProbeReport { outcome, at, took, phases, status: _, certificate_expires, warning, resolved: _ } = report;
         match outcome {
             Outcome::Pass => self.passes += 1,
             Outcome::Fail { reason, message: _ } => {

@@ -22,6 +22,7 @@ mod dns;
 mod endpoints;
 mod probe;
 mod process;
+mod resolver;
 mod series;
 mod state;
 #[cfg(test)]
@@ -41,6 +42,7 @@ use crate::model::{Estate, Now, TargetId, Timestamp};
 use crate::snapshot::Snapshot;
 
 pub use probe::ProbeMetrics;
+pub use resolver::{ResolverMetrics, ResolverTrouble};
 pub use tracked::SeriesMax;
 pub use transfers::TransferMetrics;
 
@@ -197,7 +199,7 @@ impl Metrics {
         answers::collect(core, &tracked, &workers, &mut out);
         out.push(Series::single(catalog::DNS_TCP, self.tcp_connections.get().map_or(0.0, |read| read() as f64)));
         lock(&self.endpoints).collect(&mut out);
-        self.probe.collect(&mut out);
+        self.probe.collect(now.wall, &mut out);
         self.transfers.collect(&mut out);
         state::collect(core, &tracked, &mut out);
         {

@@ -114,6 +114,7 @@ impl World {
             status: None,
             certificate_expires: Some(Timestamp(1_900_000_000_000)),
             warning: None,
+            resolved: None,
         };
         let probing = self.metrics.probe();
         probing.started(Duration::from_millis(1));
@@ -205,6 +206,8 @@ fn lively() -> World {
     let mut estate = Estate::default();
     estate.secondaries.push(("example.com".parse().unwrap(), Arc::new([])));
     world.metrics.transfers().configured(&estate);
+    let gateway = crate::model::Host::Name("gw.internal.example".parse().unwrap(), crate::model::Family::V4);
+    world.metrics.probe().resolver.planned([(&gateway, (Some(world.now.wall), false))].into_iter());
     world
 }
 

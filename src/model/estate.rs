@@ -9,8 +9,8 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    Choice, EndpointId, Family, GuardRules, JudgementId, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, Sentinel,
-    ServiceId, TargetId, Thresholds,
+    Choice, EndpointId, Family, GuardRules, Host, JudgementId, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, ResolverRules,
+    Secondary, Sentinel, ServiceId, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -40,6 +40,8 @@ pub struct Estate {
     pub guard: GuardRules,
     /// Targets that say only whether this node sees the network.
     pub sentinels: Vec<Sentinel>,
+    /// `[resolver]`
+    pub resolver: ResolverRules,
 }
 
 /// A place where gateways run: what operators drain.
@@ -97,8 +99,8 @@ pub enum Watch {
 pub struct Target {
     /// The check.
     pub monitor: MonitorId,
-    /// Where to: the endpoint's address, unless it has another one for probes.
-    pub address: IpAddr,
+    /// Where to: the endpoint's address, unless it has another one, or a host name, for probes.
+    pub address: Host,
     /// Port, if it is not the check's.
     pub port: Option<u16>,
     /// Identity across reloads and restarts: monitor name, address and a stable hash of what is asked, `gateway@192.0.2.10#9f3c…`.
@@ -245,7 +247,7 @@ impl Estate {
     }
 
     /// A target that nobody probes yet, judged by these thresholds.
-    pub fn add_target(&mut self, monitor: MonitorId, (address, port): (IpAddr, Option<u16>), key: Arc<str>, thresholds: Thresholds) -> TargetId {
+    pub fn add_target(&mut self, monitor: MonitorId, (address, port): (Host, Option<u16>), key: Arc<str>, thresholds: Thresholds) -> TargetId {
         let (id, judgement) = (TargetId::at(self.targets.len()), JudgementId::at(self.judgements.len()));
         let judged = Judgement::key_of(&key, &thresholds, &self.monitor(monitor).thresholds);
         self.judgements.push(Judgement { target: id, thresholds, key: judged, endpoints: Vec::new(), next: None });

@@ -24,7 +24,16 @@ pub(crate) struct World {
 /// A probe's report with this outcome.
 pub(crate) fn report(passed: bool, now: Now) -> ProbeReport {
     let outcome = if passed { Outcome::Pass } else { Outcome::Fail { reason: Reason::Timeout, message: "no answer within 3s while connecting".into() } };
-    ProbeReport { outcome, at: now.wall, took: Duration::from_millis(5), phases: Vec::new(), status: None, certificate_expires: None, warning: None }
+    ProbeReport {
+        outcome,
+        at: now.wall,
+        took: Duration::from_millis(5),
+        phases: Vec::new(),
+        status: None,
+        certificate_expires: None,
+        warning: None,
+        resolved: None,
+    }
 }
 
 impl World {

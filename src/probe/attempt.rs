@@ -2,39 +2,51 @@
 //!
 //! Never here: when to probe, and what an outcome means for a verdict.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::time::timeout_at;
 
-use crate::health::{Outcome, ProbeReport};
-use crate::model::{Check, Monitor, Timestamp};
+use crate::health::{Outcome, ProbeReport, Reason};
+use crate::model::{Check, Host, Monitor, Timestamp, duration_text};
 
+use super::approach::{Approach, named};
 use super::fail::Failure;
+use super::resolver::Resolver;
 use super::tcp::{self, Way};
 use super::tls::{self, Session, Tls};
 use super::trace::Trace;
 use super::{dns, grpc, http};
 
-/// Probes `address` once, on the check's port unless another is given. Ends `monitor.timeout` after its start at the latest.
-pub async fn attempt(monitor: &Monitor, (address, port): (IpAddr, Option<u16>), tls: &Tls, session: &Arc<Session>) -> ProbeReport {
+/// Probes `host` once, on the check's port unless another is given. Ends `monitor.timeout` after its start at the latest.
+pub async fn attempt(monitor: &Monitor, (host, port): (&Host, Option<u16>), tls: &Tls, session: &Arc<Session>, resolver: &Resolver) -> ProbeReport {
     let mut trace = Trace::start();
-    let peer = SocketAddr::new(address, port.unwrap_or(monitor.check.port()));
-    let way = Way { peer, source: monitor.source.towards(address) };
     let deadline = trace.started() + monitor.timeout;
     let checked = timeout_at(deadline.into(), async {
-        match &monitor.check {
-            // Such endpoints have no target (`Watch::Always`); if one had, it would be as up as they are.
-            Check::Always => Ok(()),
-            Check::Tcp(check) => tcp::check(check, way, &mut trace).await,
-            Check::Tls(check) => tls::check(check, way, tls, session, &mut trace).await,
-            Check::Dns(check) => dns::check(check, way, &mut trace).await,
-            Check::Grpc(check) => grpc::check(check, way, tls, session, &mut trace).await,
-            Check::Http(check) => http::check(check, way, tls, session, &mut trace).await,
+        let mut approach = Approach::begin(monitor, (host, port), deadline, resolver, &mut trace).await?;
+        while let Some(way) = approach.next(&mut trace) {
+            match check(monitor, way, tls, session, &mut trace).await {
+                Ok(()) => {
+                    approach.passed(&mut trace);
+                    break;
+                }
+                Err(failure) => {
+                    if let Some(failure) = approach.failed(failure, &trace) {
+                        return Err(failure);
+                    }
+                }
+            }
         }
+        Ok(())
     })
     .await;
-    let outcome = match checked.unwrap_or_else(|_| Err(Failure::timeout(monitor.timeout, trace.phase(), peer))) {
+    let late = || match trace.peer {
+        Some(peer) => named(Failure::timeout(monitor.timeout, trace.phase(), peer), host, &trace),
+        None => {
+            let servers = resolver.servers_text();
+            Failure::new(Reason::Resolve, format!("{host} can't be resolved: no answer within {} from {servers}", duration_text(monitor.timeout)))
+        }
+    };
+    let outcome = match checked.unwrap_or_else(|_| Err(late())) {
         Ok(()) => Outcome::Pass,
         Err(Failure { reason, message }) => {
             // After anything odd the next handshake is a full one: the certificate is looked at again.
@@ -43,7 +55,25 @@ pub async fn attempt(monitor: &Monitor, (address, port): (IpAddr, Option<u16>), 
         }
     };
     let (took, phases) = trace.times();
-    ProbeReport { outcome, at: wall_clock(), took, phases, status: trace.status, certificate_expires: trace.certificate_expires, warning: trace.warning }
+    let Trace { status, certificate_expires, warning, resolver_warning, resolved, .. } = trace;
+    let warning = match (resolver_warning, warning) {
+        (Some(first), Some(second)) => Some(format!("{first}; {second}")),
+        (first, second) => first.or(second),
+    };
+    ProbeReport { outcome, at: wall_clock(), took, phases, status, certificate_expires, warning, resolved }
+}
+
+/// One address, all phases.
+async fn check(monitor: &Monitor, way: Way, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
+    match &monitor.check {
+        // Such endpoints have no target (`Watch::Always`); if one had, it would be as up as they are.
+        Check::Always => Ok(()),
+        Check::Tcp(check) => tcp::check(check, way, trace).await,
+        Check::Tls(check) => tls::check(check, way, tls, session, trace).await,
+        Check::Dns(check) => dns::check(check, way, trace).await,
+        Check::Grpc(check) => grpc::check(check, way, tls, session, trace).await,
+        Check::Http(check) => http::check(check, way, tls, session, trace).await,
+    }
 }
 
 /// The wall clock's now.

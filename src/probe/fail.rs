@@ -37,7 +37,7 @@ impl Failure {
     /// The deadline passed in this phase.
     pub fn timeout(timeout: Duration, phase: Phase, peer: SocketAddr) -> Self {
         let doing = match phase {
-            Phase::Connect => "while connecting to",
+            Phase::Resolve | Phase::Connect => "while connecting to",
             Phase::Tls => "during the TLS handshake with",
             Phase::Request => "while waiting for the response from",
             Phase::Body => "while reading the body from",
@@ -65,7 +65,7 @@ impl Failure {
             return failure;
         }
         let doing = match phase {
-            Phase::Connect => "while connecting",
+            Phase::Resolve | Phase::Connect => "while connecting",
             Phase::Tls => "during the TLS handshake",
             Phase::Request => "while waiting for the response",
             Phase::Body => "while reading the body",
@@ -84,7 +84,7 @@ impl Failure {
     /// The peer closed the connection in this phase.
     pub fn closed(phase: Phase, peer: SocketAddr) -> Self {
         let doing = match phase {
-            Phase::Connect => "while connecting",
+            Phase::Resolve | Phase::Connect => "while connecting",
             Phase::Tls => "during the TLS handshake",
             Phase::Request => "before a whole response came",
             Phase::Body => "before the whole body came",

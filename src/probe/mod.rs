@@ -5,11 +5,12 @@
 //!                 (one task)           one deadline, one future, nothing spawned below it
 //! ```
 //!
-//! `schedule` says when, `attempt` runs one probe under its deadline, `tcp`, `tls` (with `verify`), `http` (with `body` and `json`), `grpc` (over `h2`) and `dns` do the talking, `fail` finds the words,
+//! `schedule` says when, `attempt` runs one probe under its deadline, `approach` finds the address (host names by `resolver`), `tcp`, `tls` (with `verify`), `http` (with `body` and `json`), `grpc` (over `h2`) and `dns` do the talking, `fail` finds the words,
 //! and `pulse` knows whether we were there to listen.
-//! Never here: verdicts. A probe never decides health, never retries, never follows a redirect, and resolves no names.
+//! Never here: verdicts. A probe never decides health, never retries, and never follows a redirect.
 #![allow(clippy::disallowed_methods, reason = "an IO room: deadlines and schedules are kept against the clock here")]
 
+mod approach;
 mod attempt;
 mod body;
 mod dns;
@@ -20,6 +21,7 @@ mod h2;
 mod http;
 mod json;
 mod pulse;
+pub mod resolver;
 mod schedule;
 mod scheduler;
 mod tcp;
@@ -41,6 +43,7 @@ use crate::health::ProbeReport;
 use crate::metrics::ProbeMetrics;
 use crate::model::{Estate, TargetId};
 
+use self::resolver::Resolver;
 use self::scheduler::{Plan, Scheduler, Wishes};
 use self::tls::Trust;
 
@@ -62,6 +65,7 @@ pub struct Probed {
 #[derive(Debug)]
 pub struct Prober {
     wishes: Arc<Wishes>,
+    resolver: Resolver,
     task: JoinHandle<()>,
 }
 
@@ -74,8 +78,14 @@ impl Prober {
 
     fn start_with(outcomes: mpsc::Sender<Probed>, metrics: Arc<ProbeMetrics>, in_flight_max: usize, trust: Option<Trust>) -> Prober {
         let wishes = Arc::new(Wishes::default());
-        let scheduler = Scheduler::new(wishes.clone(), outcomes, metrics, in_flight_max, trust);
-        Prober { wishes, task: tokio::spawn(scheduler.run()) }
+        let resolver = Resolver::start(metrics.clone());
+        let scheduler = Scheduler::new(wishes.clone(), outcomes, metrics, resolver.clone(), in_flight_max, trust);
+        Prober { wishes, resolver, task: tokio::spawn(scheduler.run()) }
+    }
+
+    /// Resolves host names as probes do, from what they know.
+    pub fn resolver(&self) -> Resolver {
+        self.resolver.clone()
     }
 
     /// Probe these targets from now on, and no others. Targets known from the last plan keep their times and their probe in flight;

@@ -19,6 +19,7 @@ use crate::model::{Estate, TargetId, TlsTerms, Verify};
 use super::Probed;
 use super::attempt::{attempt, wall_clock};
 use super::pulse::{Pulse, is_void};
+use super::resolver::Resolver;
 use super::schedule::Schedule;
 use super::tls::{Alpn, Session, Tls, Trust};
 
@@ -76,6 +77,7 @@ pub struct Scheduler {
     wishes: Arc<Wishes>,
     outcomes: mpsc::Sender<Probed>,
     metrics: Arc<ProbeMetrics>,
+    resolver: Resolver,
     in_flight_max: usize,
     /// Zero of the schedule's time.
     epoch: Instant,
@@ -100,11 +102,19 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// `trust`: whom to trust if a monitor doesn't say; `None`: the system's trust store, read when it is first needed.
-    pub fn new(wishes: Arc<Wishes>, outcomes: mpsc::Sender<Probed>, metrics: Arc<ProbeMetrics>, in_flight_max: usize, trust: Option<Trust>) -> Self {
+    pub fn new(
+        wishes: Arc<Wishes>,
+        outcomes: mpsc::Sender<Probed>,
+        metrics: Arc<ProbeMetrics>,
+        resolver: Resolver,
+        in_flight_max: usize,
+        trust: Option<Trust>,
+    ) -> Self {
         Self {
             wishes,
             outcomes,
             metrics,
+            resolver,
             in_flight_max,
             epoch: Instant::now(),
             pulse: Arc::new(Pulse::start(Instant::now())),
@@ -178,7 +188,7 @@ impl Scheduler {
             self.metrics.started(lag);
             let Some(tls) = self.tls.get(estate.target(due.target).monitor.index()).cloned() else { continue };
             let estate = estate.clone();
-            let session = self.sessions.get(due.target.index()).cloned().unwrap_or_default();
+            let (session, resolver) = (self.sessions.get(due.target.index()).cloned().unwrap_or_default(), self.resolver.clone());
             if self.running.is_empty() {
                 self.pulse.resume(Instant::now());
             }
@@ -187,7 +197,7 @@ impl Scheduler {
                 let target = estate.target(due.target);
                 let monitor = estate.monitor(target.monitor);
                 let lost_before = pulse.lost(Instant::now());
-                let report = attempt(monitor, (target.address, target.port), &tls, &session).await;
+                let report = attempt(monitor, (&target.address, target.port), &tls, &session, &resolver).await;
                 let lost = pulse.lost(Instant::now()).saturating_sub(lost_before);
                 (!is_void(&report, monitor.timeout, lost)).then_some(report)
             });
@@ -199,6 +209,7 @@ impl Scheduler {
     async fn replan(&mut self, plan: Plan) {
         self.load_tls(&plan.estate).await;
         let Plan { estate, hurry, .. } = &plan;
+        self.resolver.plan(estate);
         let targets = estate.targets.iter().map(|target| (target.key.clone(), estate.monitor(target.monitor).interval));
         let moved = self.schedule.replan(targets, *hurry, self.epoch.elapsed());
         let to = |target: TargetId| moved.get(target.index()).copied().flatten();
@@ -282,7 +293,7 @@ fn broken(failed: &JoinError) -> ProbeReport {
         error!("a probe panicked; this is a bug in windrose");
     }
     let outcome = Outcome::Fail { reason: Reason::Internal, message: "this node could not probe: the probe broke off, which is a bug in windrose".to_string() };
-    ProbeReport { outcome, at: wall_clock(), took: Duration::ZERO, phases: vec![], status: None, certificate_expires: None, warning: None }
+    ProbeReport { outcome, at: wall_clock(), took: Duration::ZERO, phases: vec![], status: None, certificate_expires: None, warning: None, resolved: None }
 }
 
 #[cfg(test)]
@@ -292,7 +303,7 @@ mod tests {
     #[tokio::test]
     async fn a_probe_that_panics_is_an_outcome_like_any_other() {
         let (outcomes, _taken) = mpsc::channel(1);
-        let mut scheduler = Scheduler::new(Arc::default(), outcomes, Arc::default(), 1, None);
+        let mut scheduler = Scheduler::new(Arc::default(), outcomes, Arc::default(), Resolver::start(Arc::default()), 1, None);
         let abort = scheduler.probes.spawn(async { panic!("a bug, for the test") });
         scheduler.running.insert(abort.id(), (TargetId(7), abort));
         let joined = scheduler.probes.join_next_with_id().await.unwrap();
@@ -307,7 +318,7 @@ mod tests {
     async fn a_void_probe_is_no_outcome_and_its_target_is_probed_again() {
         let (outcomes, _taken) = mpsc::channel(1);
         let metrics = Arc::new(ProbeMetrics::default());
-        let mut scheduler = Scheduler::new(Arc::default(), outcomes, metrics, 1, None);
+        let mut scheduler = Scheduler::new(Arc::default(), outcomes, metrics, Resolver::start(Arc::default()), 1, None);
         scheduler.schedule.replan([(Arc::from("a"), Duration::from_secs(10))].into_iter(), true, Duration::ZERO);
         let start = |scheduler: &mut Scheduler| {
             let at = scheduler.schedule.next_due().unwrap();

@@ -1,12 +1,14 @@
 //! TCP: a connection is accepted, and perhaps a few words are exchanged. Also how every probe connects.
 //!
-//! Never here: name resolution. Probes go to the endpoint's address.
+//! Never here: name resolution (`approach`).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout_at;
 
 use crate::health::Phase;
 use crate::model::TcpCheck;
@@ -30,6 +32,8 @@ pub struct Way {
     pub peer: SocketAddr,
     /// Our own address; `None`: the system chooses.
     pub source: Option<IpAddr>,
+    /// The connection must stand by then; `None`: the probe's deadline is enough.
+    pub connect_by: Option<Instant>,
 }
 
 /// The text must be within so much of what the peer says.
@@ -68,10 +72,14 @@ pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 /// A connection.
 pub async fn connect(way: Way, close: Close, trace: &mut Trace) -> Result<TcpStream, Failure> {
     trace.enter(Phase::Connect);
-    dial(way, close).await.map_err(|error| Failure::connect(&error, way.peer))
+    let dialed = match way.connect_by {
+        None => dial(way, close).await,
+        Some(by) => timeout_at(by.into(), dial(way, close)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+    };
+    dialed.map_err(|error| Failure::connect(&error, way.peer))
 }
 
-async fn dial(Way { peer, source }: Way, close: Close) -> io::Result<TcpStream> {
+async fn dial(Way { peer, source, .. }: Way, close: Close) -> io::Result<TcpStream> {
     let socket = if peer.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_nodelay(true)?;
     if close == Close::Reset {

@@ -1,6 +1,6 @@
 //! Probes against good and bad peers on real sockets, and the prober as a whole.
 
-mod dns;
+pub mod dns;
 mod grpc;
 mod http;
 mod tcp;
@@ -19,10 +19,11 @@ use tokio::time::timeout;
 
 use crate::health::{Outcome, Phase, ProbeReport, Reason};
 use crate::metrics::ProbeMetrics;
-use crate::model::{Check, Estate, Header, HttpCheck, JudgementId, Monitor, MonitorId, Scheme, Secret, Target, TargetId, TcpCheck, Thresholds, TlsTerms};
+use crate::model::{Check, Estate, Header, Host, HttpCheck, JudgementId, Monitor, MonitorId, Scheme, Secret, Target, TargetId, TcpCheck, Thresholds, TlsTerms};
 
 use super::attempt::attempt;
 use super::peers::{self, Authority, Peer, answering, answering_tls, endless, nobody, peer, response, silent};
+use super::resolver::Resolver;
 use super::tls::{Alpn, Session, Tls, Trust};
 use super::{Probed, Prober};
 
@@ -58,7 +59,7 @@ async fn probe(monitor: &Monitor, address: IpAddr, trust: &Trust, session: &Arc<
 /// With the TLS of an earlier probe.
 async fn probe_over(monitor: &Monitor, address: IpAddr, tls: &Tls, session: &Arc<Session>) -> ProbeReport {
     let started = Instant::now();
-    let report = attempt(monitor, (address, None), tls, session).await;
+    let report = attempt(monitor, (&Host::Address(address), None), tls, session, &Resolver::start(Arc::default())).await;
     assert!(started.elapsed() <= monitor.timeout + SLACK, "deadline kept: {:?}", started.elapsed());
     assert!(report.took <= monitor.timeout + SLACK);
     let phases: Duration = report.phases.iter().map(|(_, took)| *took).sum();
@@ -514,7 +515,7 @@ fn estate(interval: Duration, timeout: Duration, targets: &[(&str, SocketAddr)])
     });
     let rows = targets.iter().enumerate().map(|(at, (key, address))| Target {
         monitor: MonitorId::at(at),
-        address: address.ip(),
+        address: address.ip().into(),
         port: None,
         key: (*key).into(),
         judgement: JudgementId::at(at),

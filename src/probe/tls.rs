@@ -343,7 +343,7 @@ fn failure(error: &std::io::Error, name: &str, peer: SocketAddr) -> Failure {
 /// TLS failed for another reason than the certificate.
 pub fn broken(cause: &rustls::Error, phase: Phase, peer: SocketAddr) -> Failure {
     let what = match phase {
-        Phase::Tls | Phase::Connect => "TLS handshake",
+        Phase::Tls | Phase::Connect | Phase::Resolve => "TLS handshake",
         Phase::Request | Phase::Body => "TLS connection",
     };
     let why = match cause {

@@ -1,8 +1,10 @@
 //! What happens during one probe, noted as it happens, so that a deadline that cuts it off still leaves a true report.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::health::Phase;
+use crate::health::{Phase, Resolved};
 use crate::model::Timestamp;
 
 /// The notes of one probe.
@@ -17,12 +19,27 @@ pub struct Trace {
     pub certificate_expires: Option<Timestamp>,
     /// What passes and should be looked at.
     pub warning: Option<String>,
+    /// The same about the target's host name.
+    pub resolver_warning: Option<String>,
+    /// What its host name was resolved to, if it has one.
+    pub resolved: Option<Arc<Resolved>>,
+    /// Who is being asked; `None`: that is not known yet.
+    pub peer: Option<SocketAddr>,
 }
 
 impl Trace {
     /// A probe begins now.
     pub fn start() -> Self {
-        Self { started: Instant::now(), entered: Vec::with_capacity(4), status: None, certificate_expires: None, warning: None }
+        Self {
+            started: Instant::now(),
+            entered: Vec::with_capacity(4),
+            status: None,
+            certificate_expires: None,
+            warning: None,
+            resolver_warning: None,
+            resolved: None,
+            peer: None,
+        }
     }
 
     /// When it began.

@@ -15,6 +15,7 @@ mod drills;
 mod fuzzed;
 mod gateway;
 mod guard;
+mod hostnames;
 mod http;
 mod mutated;
 mod node;

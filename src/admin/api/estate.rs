@@ -48,8 +48,11 @@ pub struct Sentinel {
     pub name: String,
     /// How it is probed.
     pub monitor: String,
-    /// Where to.
+    /// Where to: an address or a host name.
     pub address: String,
+    /// What a host name was resolved to for the last probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Resolved>,
     /// By probes.
     pub state: State,
     /// Since when.
@@ -103,6 +106,9 @@ pub struct Endpoint {
     pub region: String,
     /// What answers name.
     pub address: String,
+    /// Where it is probed, if that is not its address alone: `10.0.0.1:9000`, `gw.internal.example:8443`. What a name was resolved to: `last_probe.resolved`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<String>,
     /// Relative weight.
     pub weight: u32,
     /// 0 serves first.
@@ -150,7 +156,7 @@ pub struct Probe {
     pub at: Time,
     /// `pass` or `fail`.
     pub outcome: String,
-    /// Why it failed: `timeout`, `refused`, `unreachable`, `reset`, `tls`, `protocol`, `status`, `body`, `internal`.
+    /// Why it failed: `resolve`, `timeout`, `refused`, `unreachable`, `reset`, `tls`, `protocol`, `status`, `body`, `internal`.
     pub reason: Option<String>,
     /// One sentence: what was expected, what came.
     pub message: Option<String>,
@@ -162,15 +168,27 @@ pub struct Probe {
     pub status: Option<u16>,
     /// When the certificate expires, if TLS was spoken.
     pub certificate_expires: Option<Time>,
-    /// What is not wrong yet and should be looked at: a certificate that ends within `expires_within`.
+    /// What is not wrong yet and should be looked at: a certificate that ends within `expires_within`, a host name that can't be resolved any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// What the target's host name was resolved to, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Resolved>,
+}
+
+/// The addresses of a host name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// In the order in which they are tried.
+    pub addresses: Vec<String>,
+    /// When the resolver said so.
+    pub at: Time,
 }
 
 /// A part of a probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProbePhase {
-    /// `connect`, `tls`, `request`, `body`.
+    /// `resolve`, `connect`, `tls`, `request`, `body`.
     pub phase: String,
     /// Milliseconds.
     pub took_ms: f64,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::admin::api;
 use crate::control::{Core, Override, OverrideTargetName, OverrideWord};
-use crate::health::{Outcome, ProbeReport, State};
+use crate::health::{Outcome, ProbeReport, Resolved, State};
 use crate::model::{EndpointId, Family, PoolId, RegionId, Sentinel, Timestamp, Watch};
 use crate::policy::{endpoint_view, pool_view};
 use crate::zone::Zone;
@@ -60,8 +60,8 @@ pub(in crate::admin) fn sentinels(core: &Core) -> Vec<api::Sentinel> {
     let sentinel = |sentinel: &Sentinel| {
         let target = estate.judgement(sentinel.judgement).target;
         let health = core.health().judgement(sentinel.judgement);
-        let last_failed = core.health().target(target).last_failed.as_ref();
-        let target = estate.target(target);
+        let (found, target) = (core.health().target(target), estate.target(target));
+        let last_failed = found.last_failed.as_ref();
         let message = last_failed.filter(|_| health.state == State::Down).and_then(|report| match &report.outcome {
             Outcome::Fail { message, .. } => Some(message.clone()),
             Outcome::Pass => None,
@@ -70,6 +70,7 @@ pub(in crate::admin) fn sentinels(core: &Core) -> Vec<api::Sentinel> {
             name: sentinel.name.to_string(),
             monitor: estate.monitor(target.monitor).name.clone(),
             address: target.address.to_string(),
+            resolved: found.last.as_ref().and_then(|report| report.resolved.as_deref()).map(resolved_to),
             state: health.state.into(),
             since: known_time(health.since),
             message,
@@ -137,6 +138,7 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         pool: pool.name.to_string(),
         region: estate.region(pool.region).name.to_string(),
         address: endpoint.address.to_string(),
+        connect: connect(core, id),
         weight: endpoint.weight,
         tier: endpoint.tier,
         monitor,
@@ -153,13 +155,21 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
     }
 }
 
+/// Where it is probed, if that is not its address alone.
+fn connect(core: &Core, id: EndpointId) -> Option<String> {
+    let (estate, endpoint) = (core.estate(), core.estate().endpoint(id));
+    let target = estate.target(estate.targets_of(id).next()?);
+    let elsewhere = target.port.is_some() || target.address.address() != Some(endpoint.address);
+    elsewhere.then(|| target.address.with_port(target.port))
+}
+
 /// `Timestamp(0)` stands for "not yet".
 pub(super) fn known_time(at: Timestamp) -> Option<api::Time> {
     (at != Timestamp::default()).then_some(api::Time(at))
 }
 
 fn probe(report: &ProbeReport) -> api::Probe {
-    let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning } = report;
+    let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning, resolved } = report;
     let (outcome, reason, message) = match outcome {
         Outcome::Pass => ("pass", None, None),
         Outcome::Fail { reason, message } => ("fail", Some(reason.word().to_string()), Some(message.clone())),
@@ -174,7 +184,12 @@ fn probe(report: &ProbeReport) -> api::Probe {
         status: *status,
         certificate_expires: certificate_expires.map(api::Time),
         warning: warning.clone(),
+        resolved: resolved.as_deref().map(resolved_to),
     }
+}
+
+fn resolved_to(Resolved { addresses, at }: &Resolved) -> api::Resolved {
+    api::Resolved { addresses: addresses.iter().map(ToString::to_string).collect(), at: (*at).into() }
 }
 
 /// With microseconds and no more.

@@ -1,6 +1,5 @@
 //! `[health]` and `[sentinel.NAME]`: how this node guards against its own mistakes (SEMANTICS, 26 and 27).
 
-use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -8,10 +7,11 @@ use crate::config::file::{Health, Sentinel as Table};
 use crate::config::problem::Sink;
 use crate::config::read::{At, Entry, Key, Named};
 use crate::config::target_key::{definition, target_key};
-use crate::model::{Check, Estate, GuardRules, JudgementId, MonitorId, Sentinel, Target, TargetId, duration_text};
+use crate::model::{Check, Estate, GuardRules, Host, JudgementId, MonitorId, Sentinel, Target, TargetId, duration_text};
 
 use super::monitors::Monitors;
 use super::pools::never_answered;
+use super::resolver::HostNames;
 use super::{check_name, number};
 
 /// Longest window: a region is delayed for twice that.
@@ -20,16 +20,19 @@ const WINDOW_MAX: Duration = Duration::from_secs(3600);
 const SENTINELS_MAX: usize = 16;
 
 /// Call it when the targets of endpoints are known: a sentinel with the same monitor and address is one of them.
-pub(super) fn check(health: Health, sentinels: Named<Table>, monitors: &Monitors, estate: &mut Estate, sink: &mut Sink<'_>) {
+pub(super) fn check(health: Health, sentinels: Named<Table>, monitors: &Monitors, host_names: &mut HostNames, estate: &mut Estate, sink: &mut Sink<'_>) {
     estate.guard = rules(health, estate, sink);
     let spans: Vec<Range<usize>> = sentinels.0.iter().map(|entry| entry.span.clone()).collect();
     for Entry { name, span, value: Table { monitor, address } } in sentinels.0 {
         check_name(&name, &span, "sentinel", sink);
         let path = format!("sentinel.{name}");
         let monitor = monitor_of(&monitor, &span, &path, monitors, estate, sink);
-        let address = address_of(&address, &span, &path, sink);
-        if let (Some(monitor), Some(address)) = (monitor, address) {
-            let judgement = judgement(monitor, address, estate);
+        let host = address_of(&address, &span, &path, sink);
+        if let (Some(Host::Name(name, _)), Some(found)) = (&host, address.get()) {
+            host_names.push((name.clone(), found.span.clone(), format!("{path}.address")));
+        }
+        if let (Some(monitor), Some(host)) = (monitor, host) {
+            let judgement = judgement(monitor, host, estate);
             if let Some(twin) = estate.sentinels.iter().find(|sentinel| sentinel.judgement == judgement) {
                 sink.problem(
                     &span,
@@ -91,26 +94,26 @@ fn monitor_of(key: &Key<String>, span: &Range<usize>, path: &str, monitors: &Mon
     Some(id)
 }
 
-fn address_of(key: &Key<IpAddr>, span: &Range<usize>, path: &str, sink: &mut Sink<'_>) -> Option<IpAddr> {
+fn address_of(key: &Key<Host>, span: &Range<usize>, path: &str, sink: &mut Sink<'_>) -> Option<Host> {
     if key.is_absent() {
         sink.missing(span, path, "`address` is missing", "add address = \"192.0.2.1\": what this node reaches as long as it sees the network");
     }
     let At { value, span } = key.get()?;
-    if let Some(why) = never_answered(*value) {
+    if let Some(why) = value.address().and_then(never_answered) {
         sink.problem(span, format_args!("{path}.address"), format!("`{value}` {why}"), "write the address that probes connect to");
         return None;
     }
-    Some(*value)
+    Some(value.clone())
 }
 
 /// What asks this and judges as the monitor says, made if nobody asks it yet.
-fn judgement(monitor: MonitorId, address: IpAddr, estate: &mut Estate) -> JudgementId {
+fn judgement(monitor: MonitorId, address: Host, estate: &mut Estate) -> JudgementId {
     let (wanted, thresholds) = (definition(estate.monitor(monitor)), estate.monitor(monitor).thresholds);
     let same = |target: &Target| target.address == address && target.port.is_none() && definition(estate.monitor(target.monitor)) == wanted;
     let target = match estate.targets.iter().position(same) {
         Some(found) => TargetId::at(found),
         None => {
-            let key = target_key(estate.monitor(monitor), address, None);
+            let key = target_key(estate.monitor(monitor), &address, None);
             estate.add_target(monitor, (address, None), key.into(), thresholds)
         }
     };

@@ -9,10 +9,11 @@ use crate::config::file::{Endpoint as EndpointWord, EndpointTable, Pool as Table
 use crate::config::problem::Sink;
 use crate::config::read::{At, Entry, Key, Named, Reach};
 use crate::config::target_key::{definition, target_key};
-use crate::model::{Check, Endpoint, EndpointId, Estate, Family, MonitorId, Pool, PoolId, Region, RegionId, TargetId, Watch};
+use crate::model::{Check, Endpoint, EndpointId, Estate, Family, Host, MonitorId, Pool, PoolId, Region, RegionId, TargetId, Watch};
 
 use super::monitors::Monitors;
 use super::policies::Policies;
+use super::resolver::HostNames;
 use super::{check_name, number};
 
 /// Where pools stand, by name and by id.
@@ -23,6 +24,8 @@ pub(super) struct Pools {
     pub spans: Vec<Range<usize>>,
     /// Pools without the key `monitor`.
     unwatched: Vec<PoolId>,
+    /// Host names that probes connect to.
+    pub host_names: HostNames,
 }
 
 pub(super) fn check(regions: Named<RegionTable>, pools: Named<Table>, monitors: &Monitors, estate: &mut Estate, sink: &mut Sink<'_>) -> Pools {
@@ -70,7 +73,7 @@ struct Maker<'a> {
     estate: &'a mut Estate,
     regions: HashMap<String, RegionId>,
     declared: HashSet<String>,
-    targets: HashMap<(MonitorId, IpAddr, Option<u16>), TargetId>,
+    targets: HashMap<(MonitorId, Host, Option<u16>), TargetId>,
     /// The first monitor with the same definition: two names for one check are probed once.
     same_monitor: HashMap<MonitorId, MonitorId>,
     definitions: HashMap<String, MonitorId>,
@@ -179,7 +182,7 @@ impl Maker<'_> {
             } else {
                 addresses.insert(address, address_span);
             }
-            if let Some((found, why)) = connect.get().and_then(|found| Some((found, never_answered(found.value.0)?))) {
+            if let Some((found, why)) = connect.get().and_then(|found| Some((found, never_answered(found.value.0.address()?)?))) {
                 let message = format!("`{}` {why}", found.value.0);
                 sink.problem(&found.span, format_args!("{path}.connect"), message, "write the address that probes connect to");
             }
@@ -200,8 +203,11 @@ impl Maker<'_> {
                 }
             }
             let id = EndpointId::at(self.estate.endpoints.len());
-            let Reach(reached, port) = connect.get().map_or(Reach(address, None), |connect| connect.value);
-            let watch = self.watch(watch, (reached, port), id);
+            let Reach(reached, port) = connect.get().map_or_else(|| Reach(address.into(), None), |connect| connect.value.clone());
+            if let (Host::Name(name, _), Some(connect)) = (&reached, connect.get()) {
+                self.pools.host_names.push((name.clone(), connect.span.clone(), format!("{path}.connect")));
+            }
+            let watch = self.watch(watch, (reached.preferring(Family::of(address)), port), id);
             let narrow = |number: i64| u32::try_from(number).unwrap_or(0);
             self.estate.endpoints.push(Endpoint { name: label, pool, address, weight: narrow(weight), tier: narrow(tier), watch });
             ids.push(id);
@@ -210,7 +216,7 @@ impl Maker<'_> {
     }
 
     /// Endpoint × monitor, made once per definition and address, and port if it has its own.
-    fn watch(&mut self, monitor: Option<MonitorId>, (address, port): (IpAddr, Option<u16>), endpoint: EndpointId) -> Watch {
+    fn watch(&mut self, monitor: Option<MonitorId>, (address, port): (Host, Option<u16>), endpoint: EndpointId) -> Watch {
         let Some(monitor) = monitor else { return Watch::Nothing };
         if self.estate.monitor(monitor).check == Check::Always {
             return Watch::Always;
@@ -224,9 +230,9 @@ impl Maker<'_> {
             }
         };
         let thresholds = self.estate.monitor(first).thresholds;
-        let target = *self.targets.entry((first, address, port)).or_insert_with(|| {
+        let target = *self.targets.entry((first, address, port)).or_insert_with_key(|(_, address, _)| {
             let key = target_key(self.estate.monitor(first), address, port);
-            self.estate.add_target(first, (address, port), key.into(), thresholds)
+            self.estate.add_target(first, (address.clone(), port), key.into(), thresholds)
         });
         let judgement = self.estate.judge(target, thresholds);
         if let Some(judgement) = self.estate.judgements.get_mut(judgement.index()) {

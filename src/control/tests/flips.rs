@@ -1,7 +1,6 @@
 //! Random outcomes against the core: how often verdicts and answers may turn at most, checked against the rules read from the whole history.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::seeds::{Dice, long};
 use super::world::World;
@@ -21,14 +20,20 @@ struct History {
     flips: BTreeMap<usize, usize>,
 }
 
+/// The verdict on a target; in these estates each is judged in one way.
+fn state(world: &World, target: usize) -> State {
+    let judgement = world.core.estate().target(TargetId::at(target)).judgement;
+    world.core.health().judgement(judgement).state
+}
+
 impl History {
     /// One more outcome, taken in by the core: a verdict that changed must have had its reasons, and one that had them must have changed.
     fn probe(&mut self, world: &mut World, target: usize, passed: bool, what: &str) {
-        let before = world.core.health().target(TargetId::at(target)).state;
-        let others = |world: &World| (0..world.core.estate().targets.len()).map(|at| world.core.health().target(TargetId::at(at)).state).collect::<Vec<_>>();
+        let before = state(world, target);
+        let others = |world: &World| (0..world.core.estate().targets.len()).map(|at| state(world, at)).collect::<Vec<_>>();
         let mut all = others(world);
         world.probe(TargetId::at(target), passed);
-        let after = world.core.health().target(TargetId::at(target)).state;
+        let after = state(world, target);
         all[target] = after;
         assert_eq!(others(world), all, "{what}: an outcome is of one target alone");
         let thresholds = Thresholds::default();
@@ -113,16 +118,16 @@ fn verdicts_change_by_outcomes_alone_and_answers_by_verdicts_time_and_operators_
             match dice.below(12) {
                 0 => wellness[dice.below(targets as u64) as usize] = [0, 30, 50, 90, 100][dice.below(5) as usize],
                 1 => {
-                    let before: Vec<State> = (0..targets).map(|at| world.core.health().target(TargetId::at(at)).state).collect();
+                    let before: Vec<State> = (0..targets).map(|at| state(&world, at)).collect();
                     world.later(dice.below(30));
-                    let after: Vec<State> = (0..targets).map(|at| world.core.health().target(TargetId::at(at)).state).collect();
+                    let after: Vec<State> = (0..targets).map(|at| state(&world, at)).collect();
                     assert_eq!(before, after, "{what}: time alone changes no verdict");
                 }
                 2 => {
                     // A new process takes over: neither verdicts nor what was counted towards the next one is lost.
-                    let before = (answers(&world), world.core.health().target(TargetId(0)).state);
+                    let before = (answers(&world), state(&world, 0));
                     world = world.succeed(TWO);
-                    assert_eq!((answers(&world), world.core.health().target(TargetId(0)).state), before, "{what}");
+                    assert_eq!((answers(&world), state(&world, 0)), before, "{what}");
                 }
                 3 => {
                     let before = answers(&world);

@@ -222,7 +222,7 @@ proptest! {
         }
         // Pools with IPv4 addresses are judged by those for A.
         let before = world.decide("orders").families[Family::V4.index()].clone();
-        let v6: Vec<TargetId> = (0..world.estate.targets.len()).map(TargetId::at).filter(|target| world.estate.target(*target).address.is_ipv6()).collect();
+        let v6: Vec<TargetId> = (0..world.estate.targets.len()).map(TargetId::at).filter(|target| world.estate.target(*target).address.address().is_some_and(|address| address.is_ipv6())).collect();
         for (which, passed) in probes {
             world.probe(v6[which.index(v6.len())], passed);
             world.settle();
