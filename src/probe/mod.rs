@@ -99,6 +99,7 @@ impl Prober {
         self.wishes.stop();
         // It can only fail by having panicked, and then it is over, too.
         let _ = (&mut self.task).await;
+        self.resolver.stop().await;
     }
 }
 

@@ -119,3 +119,13 @@ fn every_problem_of_the_resolver_is_told() {
         assert_eq!(refused(&text("gw", &format!("[resolver]\n{rest}\n"))), why);
     }
 }
+
+#[test]
+fn what_the_page_about_host_names_shows_is_a_configuration() {
+    let page = include_str!("../../../docs/hostnames.md");
+    let block = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let loaded = good(block);
+    assert_eq!((loaded.estate.targets.len(), loaded.estate.resolver.servers.len()), (4, 2));
+    let default = ResolverRules::default();
+    assert_eq!((loaded.estate.resolver.timeout, loaded.estate.resolver.attempts), (default.timeout, default.attempts), "it shows the defaults");
+}

@@ -105,7 +105,7 @@ fn s27_a_mass_failure_freezes_decisions_until_sight_returns() {
     assert_eq!(world.answers("orders"), "prod 80, dr 20");
     assert_eq!(
         sentences(&world)[0],
-        "this node is blind: 6 endpoints in 2 regions went down within 1m, at least 60 % of each region that was up; decisions are frozen, answers go on"
+        "this node is blind: 6 endpoints in 2 regions went down within 1m, at least 60 % of each region that was up (6 of 6 by `timeout`: no answer within 3s while connecting); decisions are frozen, answers go on"
     );
     world.later(3600);
     assert_eq!(world.answers("orders"), "prod 80, dr 20", "however long");

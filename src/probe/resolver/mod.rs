@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::task::{Id, JoinHandle, JoinSet};
 use tokio::time::sleep_until;
 use tracing::{info, warn};
 
@@ -68,16 +68,24 @@ pub struct Unresolved {
 #[derive(Clone, Debug)]
 pub struct Resolver {
     shared: Arc<Shared>,
-    _task: Arc<Task>,
+    task: Arc<Task>,
 }
 
 /// Ends the task with the last handle.
 #[derive(Debug)]
-struct Task(AbortHandle);
+struct Task(Mutex<Option<JoinHandle<()>>>);
+
+impl Task {
+    fn take(&self) -> Option<JoinHandle<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(task) = self.take() {
+            task.abort();
+        }
     }
 }
 
@@ -86,6 +94,8 @@ struct Shared {
     names: Mutex<Names>,
     /// Something is due, or due earlier.
     changed: Notify,
+    /// End.
+    stop: Notify,
     metrics: Arc<ProbeMetrics>,
 }
 
@@ -103,9 +113,18 @@ struct Names {
 impl Resolver {
     /// Spawns the task on the current tokio runtime. Nothing is asked until there are a [`plan`](Self::plan) and names.
     pub fn start(metrics: Arc<ProbeMetrics>) -> Self {
-        let shared = Arc::new(Shared { names: Mutex::default(), changed: Notify::new(), metrics });
+        let shared = Arc::new(Shared { names: Mutex::default(), changed: Notify::new(), stop: Notify::new(), metrics });
         let task = tokio::spawn(keep_fresh(shared.clone()));
-        Self { shared, _task: Arc::new(Task(task.abort_handle())) }
+        Self { shared, task: Arc::new(Task(Mutex::new(Some(task)))) }
+    }
+
+    /// Ends all asking; returns when no task is left. Lookups that wait then wait for ever: call it when nobody is left who looks up.
+    pub async fn stop(&self) {
+        if let Some(task) = self.task.take() {
+            self.shared.stop.notify_one();
+            // It can only fail by having panicked, and then it is over, too.
+            let _ = task.await;
+        }
     }
 
     /// These servers from now on, and the names of this estate's targets are kept fresh. What is known stays known.
@@ -156,8 +175,8 @@ impl Resolver {
         }
     }
 
-    /// The addresses of a host name: what is kept, or else what the resolver says. Waits for at most `timeout × attempts` per server and family, and has no
-    /// deadline of its own beyond that.
+    /// The addresses of a host name: what is kept, or else what the resolver says. Waits for at most `timeout × attempts` per server and family; what is
+    /// shorter, and the end of the resolver, is the caller's deadline.
     pub async fn lookup(&self, host: &Host) -> Result<Found, Unresolved> {
         loop {
             if let Some(known) = self.known(host) {
@@ -257,7 +276,7 @@ fn part(host: &Host) -> u32 {
     u32::try_from(hash % 100).unwrap_or(0)
 }
 
-/// Asks for what is due, a bounded number at once.
+/// Asks for what is due, a bounded number at once, until it is told to stop.
 async fn keep_fresh(shared: Arc<Shared>) {
     let mut asked: JoinSet<Result<Answer, Unresolved>> = JoinSet::new();
     let mut hosts: HashMap<Id, Host> = HashMap::new();
@@ -270,6 +289,7 @@ async fn keep_fresh(shared: Arc<Shared>) {
         }
         let next = shared.next_due().filter(|_| asked.len() < ASKED_AT_ONCE_MAX);
         tokio::select! {
+            () = shared.stop.notified() => break,
             () = shared.changed.notified() => {}
             Some(joined) = asked.join_next_with_id() => {
                 let (id, answer) = match joined {
@@ -283,6 +303,7 @@ async fn keep_fresh(shared: Arc<Shared>) {
             () = until(next), if next.is_some() => {}
         }
     }
+    asked.shutdown().await;
 }
 
 async fn until(moment: Option<Instant>) {

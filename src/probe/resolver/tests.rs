@@ -206,9 +206,13 @@ async fn without_handles_nobody_is_asked_any_more() {
     let (server, _) = scripted(plain(&[[192, 0, 2, 7]])).await;
     let resolver = Resolver::start(Arc::default());
     resolver.plan(&estate(&[server.address], &[gw()]));
-    let task = resolver._task.0.clone();
+    let task = resolver.task.0.lock().unwrap().as_ref().unwrap().abort_handle();
     drop(resolver);
     until("the task's end", || task.is_finished()).await;
+    let resolver = Resolver::start(Arc::default());
+    let task = resolver.task.0.lock().unwrap().as_ref().unwrap().abort_handle();
+    timeout(AMPLE, resolver.stop()).await.unwrap();
+    assert!(task.is_finished());
 }
 
 // ---- probes -----------------------------------------------------------------------------------------
