@@ -1,7 +1,6 @@
 //! Random outcomes against the core: how often verdicts and answers may turn at most, checked against the rules read from the whole history.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::seeds::{Dice, long};
 use super::world::World;

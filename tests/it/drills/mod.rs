@@ -35,6 +35,14 @@ fn absence_and_a_wrong_clock_are_not_taken_for_the_silence_of_others() {
     ]);
 }
 
+#[test]
+fn certificates_and_authorities_that_fail_for_all_are_guarded_and_said_to_be_why() {
+    together(&[
+        ("expired", certificates::certificates_that_all_expire_at_once_are_a_mass_and_said_to_be_expired),
+        ("rubbish", certificates::rubbish_in_a_ca_file_is_refused_and_a_wrong_authority_leaves_answers_and_says_why),
+    ]);
+}
+
 /// Runs drills side by side: they mostly wait. Says which ones failed.
 fn together(drills: &[(&str, fn())]) {
     let running: Vec<_> = drills.iter().map(|(name, drill)| (*name, std::thread::spawn(*drill))).collect();
