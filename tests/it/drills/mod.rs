@@ -7,6 +7,7 @@ mod certificates;
 mod clock;
 mod netns;
 mod peer;
+mod real;
 mod stopped;
 mod uplink;
 
