@@ -7,6 +7,7 @@ mod certificates;
 mod clock;
 mod netns;
 mod peer;
+mod real;
 mod stopped;
 mod uplink;
 
@@ -32,6 +33,14 @@ fn absence_and_a_wrong_clock_are_not_taken_for_the_silence_of_others() {
         ("stopped", stopped::a_process_that_was_stopped_flips_nothing_and_probes_each_target_at_most_once_within_the_next_interval),
         ("starved", stopped::a_process_with_a_tenth_of_a_cpu_flips_nothing_and_tells_its_lag),
         ("clock", clock::a_wall_clock_that_jumps_by_ten_days_flips_nothing_ends_nothing_early_and_bursts_nothing),
+    ]);
+}
+
+#[test]
+fn certificates_and_authorities_that_fail_for_all_are_guarded_and_said_to_be_why() {
+    together(&[
+        ("expired", certificates::certificates_that_all_expire_at_once_are_a_mass_and_said_to_be_expired),
+        ("rubbish", certificates::rubbish_in_a_ca_file_is_refused_and_a_wrong_authority_leaves_answers_and_says_why),
     ]);
 }
 
