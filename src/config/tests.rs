@@ -527,7 +527,7 @@ fn an_address_is_probed_once_per_definition() {
         match endpoint.watch {
             Watch::Judgement(judgement) => assert!(estate.judgement(judgement).endpoints.iter().any(|id| id.index() == at)),
             Watch::Always => assert_eq!(&*estate.pool(endpoint.pool).name, "f"),
-            Watch::Nothing => panic!(),
+            Watch::Nothing | Watch::Combined(_) => panic!(),
         }
     }
 }
