@@ -580,4 +580,95 @@ mod tests {
         let Watch::Judgement(a) = a else { panic!("probed") };
         assert_eq!((carried.judgement(a).fails, carried.judgement(a).failing_since), (2, Some(Duration::from_secs(2))), "counters go on");
     }
+
+    #[test]
+    fn one_outcome_is_judged_by_everybody_with_a_judgement_of_the_target() {
+        let estate = estate("pool strict: 10.0.0.1 down_after=1\npool patient: 10.0.0.1 down_after=4");
+        assert_eq!((estate.targets.len(), estate.judgements.len()), (1, 2));
+        let mut table = HealthTable::new(&estate, at(0));
+        let states = |table: &HealthTable| [0, 1].map(|pool| table.pool(PoolId(pool), Family::V4).state);
+        assert_eq!(feed(&mut table, &estate, 0, "+", 1).len(), 2);
+        assert_eq!(feed(&mut table, &estate, 0, "-", 2), [(State::Up, State::Down, false)]);
+        assert_eq!(states(&table), [State::Down, State::Up]);
+        let observed = table.observe(&estate, TargetId(0), report(false, at(3)), at(3));
+        assert_eq!(observed, Observed::default(), "nothing changed");
+        feed(&mut table, &estate, 0, "--", 4);
+        assert_eq!(states(&table), [State::Down, State::Down]);
+        assert_eq!(table.judgement(JudgementId(1)).failing_since, Some(Duration::from_secs(2)));
+    }
+
+    const PORTAL: &str = "composite portal: all web database ~disk\npool prod: 10.0.0.1 monitor=portal";
+
+    #[test]
+    fn a_composite_follows_its_members_at_once_and_each_is_debounced_by_itself() {
+        let estate = estate(PORTAL);
+        let mut table = HealthTable::new(&estate, at(0));
+        let endpoint = EndpointId(0);
+        assert_eq!(table.endpoint(&estate, endpoint), State::Unknown);
+        feed(&mut table, &estate, 0, "+", 1);
+        assert_eq!(table.endpoint(&estate, endpoint), State::Unknown, "the database is not known");
+        feed(&mut table, &estate, 1, "+", 2);
+        assert_eq!((table.endpoint(&estate, endpoint), table.watched(&estate, endpoint).unwrap().since), (State::Up, Timestamp(2000)));
+        feed(&mut table, &estate, 2, "-", 3);
+        assert_eq!(table.endpoint(&estate, endpoint), State::Up, "a disk is only watched");
+        feed(&mut table, &estate, 1, "--", 4);
+        assert_eq!(table.endpoint(&estate, endpoint), State::Up);
+        let observed = table.observe(&estate, TargetId(1), report(false, at(6)), at(6));
+        assert_eq!(observed.turns, [Turn { endpoint, from: State::Up, to: State::Down }]);
+        let watched = table.watched(&estate, endpoint).unwrap();
+        assert_eq!((watched.state, watched.since, watched.failing_since), (State::Down, Timestamp(6000), Some(Duration::from_secs(4))));
+        assert_eq!((watched.failed_by, watched.last_failed.map(|report| report.at)), (Some("database"), Some(Timestamp(6000))));
+        assert_eq!(table.pool(PoolId(0), Family::V4).state, State::Down);
+        let members: Vec<(&str, State)> = table.members(&estate, endpoint).iter().map(|member| (member.monitor, member.state)).collect();
+        assert_eq!(members, [("web", State::Up), ("database", State::Down), ("disk", State::Down)]);
+    }
+
+    #[test]
+    fn a_composite_is_stale_while_it_stands_on_a_stale_member() {
+        let estate = estate("composite either: any a b\npool prod: 10.0.0.1 monitor=either");
+        let mut table = HealthTable::new(&estate, at(0));
+        table.restore(&estate, JudgementId(0), State::Up, Timestamp(-9000), at(0));
+        table.restore(&estate, JudgementId(1), State::Down, Timestamp(-5000), at(0));
+        let watched = |table: &HealthTable| table.watched(&estate, EndpointId(0)).map(|health| (health.state, health.stale, health.since)).unwrap();
+        assert_eq!(watched(&table), (State::Up, true, Timestamp(-5000)));
+        assert_eq!(table.pool(PoolId(0), Family::V4).up_since, None, "failback does not count it");
+        feed(&mut table, &estate, 1, "-", 1);
+        assert_eq!(watched(&table), (State::Up, true, Timestamp(-5000)), "up because of the other");
+        feed(&mut table, &estate, 0, "+", 2);
+        assert_eq!(watched(&table), (State::Up, false, Timestamp(-5000)));
+        assert_eq!(table.pool(PoolId(0), Family::V4).up_since, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn s16_a_reload_keeps_what_a_composite_is_and_since_when() {
+        let from = estate(PORTAL);
+        let mut table = HealthTable::new(&from, at(0));
+        (0..3).for_each(|target| drop(feed(&mut table, &from, target, "+", 1)));
+        feed(&mut table, &from, 1, "---", 10);
+        let to =
+            estate("pool more: 10.0.0.7\ncomposite portal: all web database\npool prod: 10.0.0.1 monitor=portal\npool web: 10.0.0.1 monitor=web down_after=9");
+        let carried = table.carried_over(&from, &to, at(100));
+        let prod = to.pool(to.pool_named("prod").unwrap()).endpoints[0];
+        let watched = carried.watched(&to, prod).unwrap();
+        assert_eq!((watched.state, watched.since, watched.failing_since), (State::Down, Timestamp(12000), Some(Duration::from_secs(10))));
+        let web = to.pool(to.pool_named("web").unwrap()).endpoints[0];
+        assert_eq!(carried.endpoint(&to, web), State::Up, "who changes thresholds starts from what is known of the target");
+    }
+
+    #[test]
+    fn a_pool_is_no_better_than_what_it_requires() {
+        let estate = estate("pool db: 10.9.0.1 2001:db8::1 10.9.0.3 min_up=1\npool portal: 10.0.0.1 requires=db:2");
+        let mut table = HealthTable::new(&estate, at(0));
+        let portal = |table: &HealthTable| table.pool(PoolId(1), Family::V4);
+        feed(&mut table, &estate, 3, "+", 1);
+        assert_eq!(portal(&table).state, State::Unknown);
+        feed(&mut table, &estate, 0, "+", 2);
+        feed(&mut table, &estate, 1, "+", 3);
+        assert_eq!(portal(&table), PoolObserved { state: State::Up, up_since: Some(Duration::from_secs(3)) }, "of any family");
+        feed(&mut table, &estate, 0, "---", 4);
+        assert_eq!(portal(&table).state, State::Unknown, "the third has no verdict yet");
+        feed(&mut table, &estate, 2, "-", 7);
+        assert_eq!(portal(&table), PoolObserved { state: State::Down, up_since: None });
+        assert_eq!(table.pool(PoolId(0), Family::V6).state, State::Up);
+    }
 }

@@ -21,8 +21,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AllDown, AnyMonitor, Check, Choice, Combined, CombinedId, Composite, CompositeId, Endpoint, EndpointId, Estate, Failback, JudgementId, Mark, Member, Monitor,
-    MonitorId, Need, PolicyForm, Pool, PoolId, Region, RegionId, Requirement, Sentinel, Service, Share, TargetId, Thresholds, Watch, parse_duration,
+    AllDown, AnyMonitor, Check, Choice, Combined, CombinedId, Composite, CompositeId, Endpoint, EndpointId, Estate, Failback, JudgementId, Mark, Member,
+    Monitor, MonitorId, Need, PolicyForm, Pool, PoolId, Region, RegionId, Requirement, Sentinel, Service, Share, TargetId, Thresholds, Watch, parse_duration,
 };
 use crate::wire::Name;
 

@@ -9,8 +9,8 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Family, GuardRules, Judgement, JudgementId, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, Sentinel,
-    ServiceId, TargetId, Thresholds,
+    Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Family, GuardRules, Judgement, JudgementId, Monitor, MonitorId, Names, Node, PolicyForm,
+    PoolId, RegionId, ResolveError, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.

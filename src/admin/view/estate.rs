@@ -115,7 +115,6 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
     }
 }
 
-
 /// Endpoints that are up, and all of them, both families.
 pub(super) fn up_of(core: &Core, pool: PoolId) -> (u32, u32) {
     let (facts, endpoints) = (core.policy_facts(), &core.estate().pool(pool).endpoints);

@@ -10,12 +10,13 @@ use crate::config::problem::Sink;
 use crate::config::read::{At, Entry, Key, Named, OneOrMany, Reach};
 use crate::config::target_key::{definition, target_key};
 use crate::model::{
-    AnyMonitor, Check, Combined, CombinedId, CompositeId, Endpoint, EndpointId, Estate, Family, JudgementId, MonitorId, Pool, PoolId, Region, RegionId, TargetId, Watch,
+    AnyMonitor, Check, Combined, CombinedId, CompositeId, Endpoint, EndpointId, Estate, Family, JudgementId, MonitorId, Pool, PoolId, Region, RegionId,
+    TargetId, Watch,
 };
 
 use super::monitors::{Monitors, OwnThresholds};
-use super::requires;
 use super::policies::Policies;
+use super::requires;
 use super::{check_name, number};
 
 /// Where pools stand, by name and by id.

@@ -59,7 +59,12 @@ fn one(name: &str, span: &Range<usize>, table: &Table, monitors: &Monitors, sink
         (Some("at_least"), Some(At { value, span })) => {
             for (absent, key) in [(value.n.is_absent(), "n"), (value.of.is_absent(), "of")] {
                 if absent {
-                    sink.missing(span, format_args!("{path}.at_least.{key}"), format!("`{key}` is missing"), "at_least = { n = 2, of = [\"a\", \"b\", \"c\"] }");
+                    sink.missing(
+                        span,
+                        format_args!("{path}.at_least.{key}"),
+                        format!("`{key}` is missing"),
+                        "at_least = { n = 2, of = [\"a\", \"b\", \"c\"] }",
+                    );
                 }
             }
             (Need::AtLeast(1), value.of.get(), format!("{path}.at_least.of"))
