@@ -26,6 +26,8 @@ fn a_composite_goes_through_a_restart_and_an_upgrade_by_its_members() {
     let mut world = world.succeed(PORTAL);
     assert_eq!(world.answers("orders"), "dr 100");
     (0..5).for_each(|_| world.probe(TargetId::at(1), true));
+    assert_eq!(world.answers("orders"), "dr 100", "the other member is not confirmed yet, and failback waits for it");
+    world.probe(TargetId::at(0), true);
     assert_eq!(world.answers("orders"), "prod 100");
 }
 

@@ -38,7 +38,7 @@ pub(super) fn check(tables: Vec<Entry<Table>>, monitors: &Monitors, estate: &mut
     }
     let Walk { sizes, endless, .. } = walk;
     for ((at, composite), span) in estate.composites.iter_mut().enumerate().zip(&spans) {
-        let size = sizes.get(&CompositeId::at(at)).copied().unwrap_or(0);
+        let size = sizes.get(&CompositeId::at(at)).map_or(0, |size| size.members);
         if MEMBERS_MAX < size {
             let message = format!("{size} members, those of its composites included: each is a probe of every endpoint");
             sink.problem(span, format_args!("monitor.{}", composite.name), message, format!("at most {MEMBERS_MAX}"));
@@ -139,38 +139,49 @@ struct Walk<'a> {
     composites: &'a [Composite],
     places: &'a [Vec<Range<usize>>],
     path: Vec<CompositeId>,
-    /// Simple members of those that were entered.
-    sizes: HashMap<CompositeId, usize>,
+    /// Of those that were entered.
+    sizes: HashMap<CompositeId, Size>,
     /// Those with a member that leads back, or too deep.
     endless: HashSet<CompositeId>,
 }
 
+#[derive(Clone, Copy, Default)]
+struct Size {
+    /// Simple members, those of its composites included.
+    members: usize,
+    /// Composites below each other, itself included.
+    depth: usize,
+}
+
 impl Walk<'_> {
-    /// Its size; each composite is walked once, so each circle is told once.
-    fn enter(&mut self, id: CompositeId, sink: &mut Sink<'_>) -> usize {
+    /// Each composite is walked once, so each circle is told once.
+    fn enter(&mut self, id: CompositeId, sink: &mut Sink<'_>) -> Size {
         if let Some(size) = self.sizes.get(&id) {
             return *size;
         }
-        self.sizes.insert(id, 0);
-        let (Some(composite), Some(places)) = (self.composites.get(id.index()), self.places.get(id.index())) else { return 0 };
+        let mut size = Size { members: 0, depth: 1 };
+        self.sizes.insert(id, size);
+        let (Some(composite), Some(places)) = (self.composites.get(id.index()), self.places.get(id.index())) else { return size };
         self.path.push(id);
-        let mut size = 0_usize;
         for (member, place) in composite.members.iter().zip(places) {
-            match member.monitor {
-                AnyMonitor::Simple(_) => size += 1,
-                AnyMonitor::Composite(next) if self.path.contains(&next) => {
-                    let from = self.path.iter().skip_while(|step| **step != next).chain([&next]);
-                    let names: Vec<&str> = from.filter_map(|id| self.composites.get(id.index())).map(|composite| &*composite.name).collect();
-                    let message = format!("a circle: {}", names.join(" → "));
-                    sink.problem(place, format_args!("monitor.{}", composite.name), message, "a composite can't listen to itself");
-                    self.endless.insert(id);
-                }
-                AnyMonitor::Composite(_) if DEPTH_MAX <= self.path.len() => {
-                    let message = format!("more than {DEPTH_MAX} composites below each other");
-                    sink.problem(place, format_args!("monitor.{}", composite.name), message, "name the simple monitors directly");
-                    self.endless.insert(id);
-                }
-                AnyMonitor::Composite(next) => size = size.saturating_add(self.enter(next, sink)),
+            let AnyMonitor::Composite(next) = member.monitor else {
+                size.members += 1;
+                continue;
+            };
+            let circle = self.path.contains(&next);
+            let below = if circle || DEPTH_MAX <= self.path.len() { Size { members: 0, depth: DEPTH_MAX } } else { self.enter(next, sink) };
+            if circle {
+                let from = self.path.iter().skip_while(|step| **step != next).chain([&next]);
+                let names: Vec<&str> = from.filter_map(|id| self.composites.get(id.index())).map(|composite| &*composite.name).collect();
+                let message = format!("a circle: {}", names.join(" → "));
+                sink.problem(place, format_args!("monitor.{}", composite.name), message, "a composite can't listen to itself");
+                self.endless.insert(id);
+            } else if DEPTH_MAX < below.depth + 1 {
+                let message = format!("more than {DEPTH_MAX} composites below each other");
+                sink.problem(place, format_args!("monitor.{}", composite.name), message, "name the simple monitors directly");
+                self.endless.insert(id);
+            } else {
+                size = Size { members: size.members.saturating_add(below.members), depth: size.depth.max(below.depth + 1) };
             }
         }
         self.path.pop();
