@@ -9,6 +9,7 @@ mod keys;
 mod monitors;
 mod policies;
 mod pools;
+mod requires;
 mod resolver;
 mod services;
 mod settings;
