@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::admin::api::{Endpoint, Pool, Probe, Region, Service, ServicePool, State};
+use crate::admin::api::{Endpoint, Member, Pool, Probe, Region, Service, ServicePool, State};
 
 use super::args::{DescribeArgs, Described};
 use super::change::policy_text;
@@ -10,7 +10,7 @@ use super::client::{Client, Got};
 use super::exit::{Exit, Failure};
 use super::get::probe_text;
 use super::report::Report;
-use super::table::{Cell, Grid, Paint, Tone, clock, health_cell, percent, state_cell};
+use super::table::{Cell, Grid, Paint, Tone, clock, health_cell, percent, region_cell, state_cell};
 
 /// Asks and tells.
 pub async fn run(client: &Client, args: &DescribeArgs, paint: Paint) -> Result<Report, Failure> {
@@ -121,7 +121,7 @@ const KEPT: &str = "down by probes, held as up: this node may be what is broken"
 
 fn region(region: &Region, paint: Paint) -> String {
     let mut facts = Facts::new();
-    facts.line("region", region.name.as_str()).line("health", health_cell(region.state, region.drained, false, region.up, region.of));
+    facts.line("region", region.name.as_str()).line("health", region_cell(region.state, region.drained, region.up, region.of));
     if let Some(guarded) = &region.guarded {
         facts.line("guarded", format!("{} (until {})", guarded.why, clock(guarded.until, Default::default())));
     }
@@ -133,6 +133,10 @@ fn pool(pool: &Pool, endpoints: &[&Endpoint], paint: Paint) -> String {
     let mut facts = Facts::new();
     facts.line("pool", pool.name.as_str()).line("region", pool.region.as_str());
     facts.line("health", health_cell(pool.state, pool.drained, false, pool.up, pool.of)).line("min_up", pool.min_up.to_string());
+    for required in &pool.requires {
+        facts.line("requires", format!("{} ({} of {} needed up: {})", required.pool, required.up, required.needed, required.state));
+    }
+    facts.some("lacks", pool.lacks.as_deref().unwrap_or_default()).some("required by", &pool.required_by.join(" "));
     facts.some("guarded", if pool.guarded { KEPT } else { "" });
     facts.some("min_active", &pool.min_active.map(|number| number.to_string()).unwrap_or_default());
     facts.some("services", &pool.services.join(" ")).some("waits for", &pool.held_by.join(" ")).some("overrides", &pool.overrides.join(" "));
@@ -174,7 +178,32 @@ fn endpoint(endpoint: &Endpoint, paint: Paint) -> String {
             facts.line(key, format!("{} at {}{}", probe_text(probe), clock(probe.at, Default::default()), phases(probe)));
         }
     }
-    facts.0.render(paint)
+    let mut out = facts.0.render(paint);
+    if !endpoint.members.is_empty() {
+        let mut grid = Grid::new(&["MEMBER", "MARK", "VERDICT", "SINCE", "LAST PROBE"]);
+        members(&endpoint.members, 0, &mut grid);
+        let _ = write!(out, "\n{}", grid.render(paint));
+    }
+    out
+}
+
+/// One line each, members of composites below theirs.
+fn members(list: &[Member], depth: usize, grid: &mut Grid) {
+    for member in list {
+        let probe = member.last_probe.as_ref();
+        let since = member.since.map(|since| clock(since, probe.map_or(since, |probe| probe.at))).unwrap_or_default();
+        let said = match (probe, member.members.is_empty()) {
+            (Some(probe), _) => probe_text(probe),
+            (None, true) => "–".to_string(),
+            (None, false) => String::new(),
+        };
+        let mut verdict = state_cell(member.state);
+        if member.stale {
+            verdict = Cell::toned(Tone::Warn, format!("{} (stale)", member.state));
+        }
+        grid.row(vec![format!("{}{}", "  ".repeat(depth), member.monitor).into(), member.mark.as_str().into(), verdict, since.into(), said.into()]);
+        members(&member.members, depth + 1, grid);
+    }
 }
 
 fn observed(endpoint: &Endpoint) -> Cell {

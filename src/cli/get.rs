@@ -13,7 +13,7 @@ use super::change::policy_text;
 use super::client::{Client, Got};
 use super::exit::Failure;
 use super::report::Report;
-use super::table::{Cell, Grid, Paint, Tone, clock, count, health_cell, state_cell, thousands};
+use super::table::{Cell, Grid, Paint, Tone, clock, count, health_cell, region_cell, state_cell, thousands};
 
 /// Longest wait for an upgrade: the server says before that why it was not made.
 const UPGRADE_MAX: Duration = Duration::from_secs(130);
@@ -60,7 +60,7 @@ fn services(services: &[Service], paint: Paint) -> String {
 fn regions(regions: &[Region], paint: Paint) -> String {
     let mut grid = Grid::new(&["REGION", "HEALTH", "POOLS", "SERVICES", "OVERRIDES"]);
     for region in regions {
-        let health = health_cell(region.state, region.drained, false, region.up, region.of);
+        let health = region_cell(region.state, region.drained, region.up, region.of);
         grid.row(vec![region.name.as_str().into(), health, region.pools.join(" ").into(), few(&region.services).into(), region.overrides.join(" ").into()]);
     }
     grid.render(paint)

@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Color, Table, presets};
 
-use crate::admin::api::{Span, State, Time};
+use crate::admin::api::{RegionState, Span, State, Time};
 
 /// Whether and how to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +142,18 @@ pub fn health_cell(state: State, drained: bool, stale: bool, up: u32, of: u32) -
         (State::Unknown, _) => (Tone::Dim, "? unknown"),
     };
     Cell::toned(tone, format!("{word} {up}/{of}{}", if stale { " (stale)" } else { "" }))
+}
+
+/// A region's, with how many endpoints are up; drained beats all but down.
+pub fn region_cell(state: RegionState, drained: bool, up: u32, of: u32) -> Cell {
+    let (tone, word) = match (state, drained) {
+        (RegionState::Down, _) => (Tone::Bad, "✖ down"),
+        (_, true) => (Tone::Warn, "⏸ drained"),
+        (RegionState::Degraded, _) => (Tone::Warn, "⚠ degraded"),
+        (RegionState::Up, _) => (Tone::Good, "✔ up"),
+        (RegionState::Unknown, _) => (Tone::Dim, "? unknown"),
+    };
+    Cell::toned(tone, format!("{word} {up}/{of}"))
 }
 
 /// Sign and word of a state.

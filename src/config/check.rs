@@ -9,6 +9,7 @@ mod keys;
 mod monitors;
 mod policies;
 mod pools;
+mod requires;
 mod services;
 mod settings;
 mod zones;

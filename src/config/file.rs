@@ -198,7 +198,34 @@ table! {
         down_after: i64,
         ok_after: i64,
         up_after: i64,
-    } later ["all", "any", "at_least", "exec", "icmp", "push"]
+        all: Vec<Key<Member>>,
+        any: Vec<Key<Member>>,
+        at_least: AtLeastTable,
+    } later ["exec", "icmp", "push"]
+}
+
+table! {
+    /// `{ n = 2, of = ["a", "b", "c"] }`
+    AtLeastTable {
+        n: i64,
+        of: Vec<Key<Member>>,
+    } later NONE
+}
+
+table! {
+    /// `{ monitor = "web", mark = "critical" }`
+    MemberTable {
+        monitor: String,
+        mark: String,
+    } later NONE
+}
+
+table! {
+    /// `{ pool = "prod-db", up = 2 }`
+    RequirementTable {
+        pool: String,
+        up: i64,
+    } later NONE
 }
 
 table! {
@@ -224,6 +251,10 @@ table! {
         monitor: String,
         min_up: i64,
         min_active: i64,
+        requires: OneOrMany<Requirement>,
+        down_after: i64,
+        ok_after: i64,
+        up_after: i64,
         endpoints: Vec<Key<Endpoint>>,
     } later NONE
 }
@@ -236,6 +267,9 @@ table! {
         connect: Reach,
         weight: i64,
         tier: i64,
+        down_after: i64,
+        ok_after: i64,
+        up_after: i64,
     } later NONE
 }
 
@@ -280,6 +314,38 @@ impl Read for Secondary {
             DeValue::Table(_) => SecondaryTable::read(value, at, sink).map(Secondary),
             _ => match Key::read(value, at, sink) {
                 Key::Is(address) => Some(Secondary(SecondaryTable { address: Key::Is(address), ..SecondaryTable::default() })),
+                Key::Absent | Key::Unreadable => None,
+            },
+        }
+    }
+}
+
+/// A monitor's name, or a table with one.
+#[derive(Clone, Debug)]
+pub(super) struct Member(pub MemberTable);
+
+impl Read for Member {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Table(_) => MemberTable::read(value, at, sink).map(Member),
+            _ => match Key::read(value, at, sink) {
+                Key::Is(monitor) => Some(Member(MemberTable { monitor: Key::Is(monitor), ..MemberTable::default() })),
+                Key::Absent | Key::Unreadable => None,
+            },
+        }
+    }
+}
+
+/// A pool's name, or a table with one.
+#[derive(Clone, Debug)]
+pub(super) struct Requirement(pub RequirementTable);
+
+impl Read for Requirement {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Table(_) => RequirementTable::read(value, at, sink).map(Requirement),
+            _ => match Key::read(value, at, sink) {
+                Key::Is(pool) => Some(Requirement(RequirementTable { pool: Key::Is(pool), ..RequirementTable::default() })),
                 Key::Absent | Key::Unreadable => None,
             },
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{AllDown, Check, Estate, Node, Service, duration_text};
+use crate::model::{AllDown, AnyMonitor, Check, Composite, Estate, Mark, Member, Need, Node, Service, duration_text};
 
 use super::Loaded;
 
@@ -21,6 +21,8 @@ pub struct Summary {
     pub record_sets: usize,
     /// In file order.
     pub monitors: Vec<MonitorSummary>,
+    /// Composite monitors, in file order.
+    pub composites: Vec<CompositeSummary>,
     /// In file order.
     pub services: Vec<ServiceSummary>,
     /// Regions, pools, endpoints.
@@ -48,6 +50,15 @@ pub struct MonitorSummary {
     pub targets: usize,
     /// All its targets together.
     pub probes_per_second: f64,
+}
+
+/// One composite monitor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompositeSummary {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `all of web, database (critical)`
+    pub listens_to: String,
 }
 
 /// One service.
@@ -96,6 +107,7 @@ pub fn summary(loaded: &Loaded) -> Summary {
     Summary {
         zones: loaded.zones.iter().map(|zone| zone.apex.to_string()).collect(),
         record_sets: loaded.zones.iter().map(|zone| zone.sets.len()).sum(),
+        composites: estate.composites.iter().map(|composite| composite_summary(estate, composite)).collect(),
         services: services.collect(),
         regions: estate.regions.len(),
         pools: estate.pools.len(),
@@ -106,6 +118,23 @@ pub fn summary(loaded: &Loaded) -> Summary {
         probes_per_second: monitors.iter().map(|monitor| monitor.probes_per_second).fold(0.0, std::ops::Add::add),
         monitors,
     }
+}
+
+fn composite_summary(estate: &Estate, composite: &Composite) -> CompositeSummary {
+    let member = |member: &Member| {
+        let name = match member.monitor {
+            AnyMonitor::Simple(id) => estate.monitor(id).name.as_str(),
+            AnyMonitor::Composite(id) => &estate.composite(id).name,
+        };
+        if member.mark == Mark::Voting { name.to_string() } else { format!("{name} ({})", member.mark.word()) }
+    };
+    let members: Vec<String> = composite.members.iter().map(member).collect();
+    let need = match composite.need {
+        Need::All => "all of".to_string(),
+        Need::Any => "any of".to_string(),
+        Need::AtLeast(number) => format!("at least {number} of"),
+    };
+    CompositeSummary { name: composite.name.clone(), listens_to: format!("{need} {}", members.join(", ")) }
 }
 
 fn service_summary(service: &Service, pools: usize, detection: Option<Duration>) -> ServiceSummary {
@@ -148,12 +177,15 @@ impl fmt::Display for Summary {
         writeln!(f, "{}, {}, {}", counted(self.regions, "region"), counted(self.pools, "pool"), counted(self.endpoints, "endpoint"))?;
         writeln!(f, "{}, {} served", counted(self.services.len(), "service"), counted(self.names, "name"))?;
         writeln!(f, "{} probed, {:.1} probes per second", counted(self.targets, "target"), self.probes_per_second)?;
-        if !self.monitors.is_empty() {
+        if !self.monitors.is_empty() || !self.composites.is_empty() {
             writeln!(f, "\nmonitor              targets  a failure is seen within")?;
         }
         for MonitorSummary { name, detection, targets, .. } in &self.monitors {
             let seen = detection.map_or("never probed: counts as up".to_string(), duration_text);
             writeln!(f, "{name:<20} {targets:>7}  {seen}")?;
+        }
+        for CompositeSummary { name, listens_to } in &self.composites {
+            writeln!(f, "{name:<20}       –  {listens_to}")?;
         }
         if !self.services.is_empty() {
             writeln!(f, "\nservice              pools  clients have moved within")?;

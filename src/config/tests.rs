@@ -1,5 +1,6 @@
 //! Configurations from text to meaning, as tables: every problem with its place, and what a good file comes to.
 
+mod composites;
 mod monitors;
 
 use std::fmt::Write as _;
@@ -125,7 +126,7 @@ fn every_problem_is_told_with_its_place() {
         ("[region.x]\nlocation = [1, 2]\n".into(), 2, 1, "region.x.location", "`location` is not supported yet"),
         ("[region.x]\ncapacity = 1\n".into(), 2, 1, "region.x.capacity", "`capacity` is not supported yet"),
         ("[network.x]\n".into(), 1, 2, "network", "`network` is not supported yet"),
-        (monitor("all = ['a', 'b']\nalways = 'up'"), 2, 1, "monitor.m.all", "`all` is not supported yet"),
+        (monitor("all = ['m']\nalways = 'up'"), 2, 7, "monitor.m.all", "a monitor is of one kind, not always and all"),
         (policy("{ geo = [] }"), after + 2, 12, "service.s.policy.geo", "`geo` is not supported yet"),
         (policy("{ nearest = ['a'] }"), after + 2, 12, "service.s.policy.nearest", "`nearest` is not supported yet"),
         (service("sticky = 24"), after + 3, 1, "service.s.sticky", "`sticky` is not supported yet"),
@@ -527,7 +528,7 @@ fn an_address_is_probed_once_per_definition() {
         match endpoint.watch {
             Watch::Judgement(judgement) => assert!(estate.judgement(judgement).endpoints.iter().any(|id| id.index() == at)),
             Watch::Always => assert_eq!(&*estate.pool(endpoint.pool).name, "f"),
-            Watch::Nothing => panic!(),
+            Watch::Nothing | Watch::Combined(_) => panic!(),
         }
     }
 }

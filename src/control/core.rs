@@ -250,11 +250,15 @@ impl Core {
         let estate = &self.configuration.estate;
         let of = estate.endpoint(endpoint);
         let pool = estate.pool(of.pool);
-        let last = self.health.watched(estate, endpoint).and_then(|health| health.last);
-        let message = match last.map(|report| &report.outcome) {
-            Some(crate::health::Outcome::Fail { message, .. }) => message.clone(),
-            Some(crate::health::Outcome::Pass) => "passes again".to_string(),
-            None => String::new(),
+        let watched = self.health.watched(estate, endpoint);
+        let (last, failed) = watched.map_or((None, None), |health| (health.last, health.last_failed));
+        let message = match (state, last, failed) {
+            (State::Down, _, Some(crate::health::ProbeReport { outcome: crate::health::Outcome::Fail { message, .. }, .. })) => {
+                watched.and_then(|health| health.failed_by).map_or(message.clone(), |monitor| format!("{monitor}: {message}"))
+            }
+            (State::Up, Some(_), _) => "passes again".to_string(),
+            (State::Unknown, Some(_), _) => "some of its monitors have no verdict".to_string(),
+            _ => String::new(),
         };
         Notice::Endpoint {
             endpoint: estate.endpoint_label(endpoint),
@@ -264,12 +268,17 @@ impl Core {
         }
     }
 
-    /// Every service that uses this pool must be decided again.
+    /// Every service that uses this pool, or one that requires it, must be decided again.
     pub(super) fn touch_pool(&mut self, pool: PoolId, cause: Cause) {
-        let users = self.users.get(pool.index()).cloned().unwrap_or_default();
-        for service in users {
+        for service in self.users_of(pool) {
             self.touch(service, cause);
         }
+    }
+
+    /// The services that a pool decides over: by its own answers, or by those of pools that require it.
+    fn users_of(&self, pool: PoolId) -> Vec<ServiceId> {
+        let pools = std::iter::once(&pool).chain(&self.configuration.estate.pool(pool).required_by);
+        pools.filter_map(|pool| self.users.get(pool.index())).flatten().copied().collect()
     }
 
     /// This service must be decided again.
@@ -364,8 +373,7 @@ impl Core {
         }
         let limited: Vec<ServiceId> = services.iter().filter_map(|name| estate.service_named(name)).collect();
         for pool in super::overrides::pools_of(&estate, target) {
-            let users = self.users.get(pool.index()).cloned().unwrap_or_default();
-            for service in users {
+            for service in self.users_of(pool) {
                 if services.is_empty() || limited.contains(&service) {
                     self.touch(service, cause);
                 }

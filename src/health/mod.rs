@@ -2,9 +2,10 @@
 //!
 //! Pure: the caller supplies outcomes in order and the time of each; nothing here knows sockets, overrides or policy.
 //!
-//! `verdict` is the state machine of one judgement (a target by somebody's thresholds), `pools` what a pool looks like from its endpoints, [`HealthTable`] holds both for a whole estate.
+//! `verdict` is the state machine of one judgement (a target by somebody's thresholds), `composite` makes one verdict of several, `pools` what a pool looks like from its endpoints, [`HealthTable`] holds both for a whole estate.
 //! [`Guard`] stands between them and policy: which verdicts must wait because we may be the broken ones.
 
+mod composite;
 mod guard;
 mod outcome;
 mod pools;
@@ -14,8 +15,9 @@ mod verdict;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use composite::MemberHealth;
 pub use guard::{Blind, Delay, Guard, GuardEvent, GuardNames};
 pub use outcome::{Outcome, Phase, ProbeReport, Reason};
-pub use pools::{PoolObserved, pool_state};
+pub use pools::{PoolObserved, pool_state, requirement_state, requirements_state};
 pub use table::{ByKey, EndpointHealth, HealthTable, JudgementHealth, Observed, TargetHealth, Transition, Turn};
 pub use verdict::State;

@@ -1,10 +1,11 @@
 //! The verdicts of all targets, and what endpoints and pools look like from them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::model::{EndpointId, Estate, Family, JudgementId, Now, PoolId, TargetId, Timestamp, Watch};
+use crate::model::{CombinedId, EndpointId, Estate, Family, JudgementId, Now, PoolId, TargetId, Timestamp, Watch};
 
+use super::composite::{self, MemberHealth};
 use super::pools::{self, PoolObserved};
 use super::verdict::Standing;
 use super::{Outcome, ProbeReport, State};
@@ -35,6 +36,18 @@ pub struct JudgementHealth {
     pub failing_since: Option<Duration>,
 }
 
+/// The verdict on an endpoint with a composite monitor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct CombinedHealth {
+    state: State,
+    /// It stands on a stale verdict: were those Unknown, it would be.
+    stale: bool,
+    /// When it last changed. After a restart: when the last of its members did, since nothing is stored of it.
+    since: Timestamp,
+    /// Of what took it Down; `None` while it is not.
+    failing_since: Option<Duration>,
+}
+
 /// What is known of an endpoint that is watched, by whatever watches it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EndpointHealth<'h> {
@@ -48,8 +61,10 @@ pub struct EndpointHealth<'h> {
     pub failing_since: Option<Duration>,
     /// The last probe of this run.
     pub last: Option<&'h ProbeReport>,
-    /// The last failed probe of this run.
+    /// The last failed probe of this run; of a composite's that has counting members Down: of one of those.
     pub last_failed: Option<&'h ProbeReport>,
+    /// Of a composite: the monitor that `last_failed` comes from.
+    pub failed_by: Option<&'h str>,
 }
 
 /// A verdict changed.
@@ -92,6 +107,7 @@ pub struct Observed {
 pub struct HealthTable {
     targets: Vec<TargetHealth>,
     judgements: Vec<JudgementHealth>,
+    combined: Vec<CombinedHealth>,
     pools: Vec<[PoolObserved; 2]>,
 }
 
@@ -102,8 +118,12 @@ impl HealthTable {
         let mut table = Self {
             targets: vec![TargetHealth::default(); estate.targets.len()],
             judgements: vec![unknown; estate.judgements.len()],
+            combined: vec![CombinedHealth::default(); estate.combined.len()],
             pools: vec![Default::default(); estate.pools.len()],
         };
+        for combined in (0..estate.combined.len()).map(CombinedId::at) {
+            table.recall(estate, combined);
+        }
         for pool in (0..estate.pools.len()).map(PoolId::at) {
             table.derive(estate, pool, now);
         }
@@ -127,6 +147,15 @@ impl HealthTable {
                 health.clone_from(known);
             }
         }
+        let known = self.combined_by_name(from);
+        for endpoint in (0..to.endpoints.len()).map(EndpointId::at) {
+            let Watch::Combined(id) = to.endpoint(endpoint).watch else { continue };
+            table.recall(to, id);
+            let known = known.get(&name_of(to, endpoint));
+            if let Some((combined, known)) = table.combined.get_mut(id.index()).zip(known).filter(|(combined, known)| combined.state == known.state) {
+                (combined.since, combined.failing_since) = (known.since, known.failing_since);
+            }
+        }
         let before: HashMap<&str, [PoolObserved; 2]> = from.pools.iter().map(|pool| &*pool.name).zip(self.pools.iter().copied()).collect();
         let derived = to.pools.iter().enumerate().map(|(at, pool)| {
             let before = before.get(&*pool.name).copied().unwrap_or_default();
@@ -146,7 +175,13 @@ impl HealthTable {
     pub fn inherit(&mut self, estate: &Estate, judgement: JudgementId, left: JudgementHealth, now: Now) {
         let Some(health) = self.judgements.get_mut(judgement.index()) else { return };
         *health = left;
-        self.derive_pools_of(estate, &estate.judgement(judgement).endpoints, now);
+        let endpoints = &estate.judgement(judgement).endpoints;
+        for endpoint in endpoints {
+            if let Watch::Combined(id) = estate.endpoint(*endpoint).watch {
+                self.recall(estate, id);
+            }
+        }
+        self.derive_pools_of(estate, endpoints, now);
     }
 
     /// Since when a predecessor has seen a pool up, per family: an unbroken Up keeps its clock.
@@ -167,7 +202,7 @@ impl HealthTable {
         health.last = Some(report);
         for judgement in estate.judgements_of(target) {
             if let Some(transition) = self.judge(estate, judgement, passed, now) {
-                observed.turns.extend(self.turns(estate, &transition));
+                self.turn(estate, &transition, now, &mut observed.turns);
                 self.derive_pools_of(estate, &estate.judgement(judgement).endpoints, now);
                 observed.transitions.push(transition);
             }
@@ -202,12 +237,59 @@ impl HealthTable {
     }
 
     /// The endpoints that a change of verdict turns.
-    fn turns(&mut self, estate: &Estate, transition: &Transition) -> Vec<Turn> {
-        let Transition { judgement, from, to, .. } = *transition;
-        if from == to {
-            return Vec::new();
+    fn turn(&mut self, estate: &Estate, transition: &Transition, now: Now, turns: &mut Vec<Turn>) {
+        let Transition { judgement, from, to, failing_since, confirmed: _ } = *transition;
+        for endpoint in &estate.judgement(judgement).endpoints {
+            let (from, to) = match estate.endpoint(*endpoint).watch {
+                Watch::Combined(id) => self.combine(estate, id, failing_since, now),
+                _ => (from, to),
+            };
+            if from != to {
+                turns.push(Turn { endpoint: *endpoint, from, to });
+            }
         }
-        estate.judgement(judgement).endpoints.iter().map(|endpoint| Turn { endpoint: *endpoint, from, to }).collect()
+    }
+
+    /// A member of a composite changed: before and after. `failing_since`: of the member.
+    fn combine(&mut self, estate: &Estate, id: CombinedId, failing_since: Option<Duration>, now: Now) -> (State, State) {
+        let (state, stale) = self.evaluate(estate, id);
+        let Some(combined) = self.combined.get_mut(id.index()) else { return (state, state) };
+        let before = combined.state;
+        combined.stale = stale;
+        if before != state {
+            let failing_since = if state == State::Down { failing_since } else { None };
+            *combined = CombinedHealth { state, stale, since: now.wall, failing_since };
+        }
+        (before, state)
+    }
+
+    /// A composite's verdict anew, where nobody saw how it came about: since its last member changed.
+    fn recall(&mut self, estate: &Estate, id: CombinedId) {
+        let (state, stale) = self.evaluate(estate, id);
+        let members = || estate.combined(id).judgements.iter().map(|judgement| self.judgement(*judgement));
+        let since = members().map(|member| member.since).max().unwrap_or_default();
+        let failing = members().filter(|member| member.state == State::Down).filter_map(|member| member.failing_since).max();
+        let failing_since = if state == State::Down { failing } else { None };
+        if let Some(combined) = self.combined.get_mut(id.index()) {
+            *combined = CombinedHealth { state, stale, since, failing_since };
+        }
+    }
+
+    /// State, and whether it stands on stale verdicts.
+    fn evaluate(&self, estate: &Estate, id: CombinedId) -> (State, bool) {
+        let combined = estate.combined(id);
+        let state = composite::evaluate(estate, combined, &|judgement| self.judgement(judgement).state);
+        let confirmed = |judgement| Some(self.judgement(judgement)).filter(|health| !health.stale).map_or(State::Unknown, |health| health.state);
+        (state, state != State::Unknown && composite::evaluate(estate, combined, &confirmed) != state)
+    }
+
+    fn combined_by_name<'e>(&'e self, estate: &'e Estate) -> HashMap<(&'e str, &'e str), &'e CombinedHealth> {
+        let endpoints = (0..estate.endpoints.len()).map(EndpointId::at);
+        let known = endpoints.filter_map(|id| match estate.endpoint(id).watch {
+            Watch::Combined(combined) => Some((name_of(estate, id), self.combined.get(combined.index())?)),
+            _ => None,
+        });
+        known.collect()
     }
 
     /// What probes of one target said.
@@ -223,14 +305,35 @@ impl HealthTable {
     }
 
     /// Of an endpoint; `None` if nothing probes it.
-    pub fn watched(&self, estate: &Estate, endpoint: EndpointId) -> Option<EndpointHealth<'_>> {
+    pub fn watched<'h>(&'h self, estate: &'h Estate, endpoint: EndpointId) -> Option<EndpointHealth<'h>> {
         match estate.endpoint(endpoint).watch {
             Watch::Judgement(id) => {
                 let JudgementHealth { state, stale, since, failing_since, fails: _, passes: _ } = *self.judgement(id);
                 let TargetHealth { last, last_failed } = self.target(estate.judgement(id).target);
-                Some(EndpointHealth { state, stale, since, failing_since, last: last.as_ref(), last_failed: last_failed.as_ref() })
+                Some(EndpointHealth { state, stale, since, failing_since, last: last.as_ref(), last_failed: last_failed.as_ref(), failed_by: None })
+            }
+            Watch::Combined(id) => {
+                let CombinedHealth { state, stale, since, failing_since } = *self.combined.get(id.index())?;
+                let reports = |choose: fn(&TargetHealth) -> Option<&ProbeReport>| estate.targets_of(endpoint).filter_map(move |id| choose(self.target(id)));
+                let last = reports(|target| target.last.as_ref()).max_by_key(|report| report.at);
+                let members = self.members(estate, endpoint);
+                let down = MemberHealth::counting(&members, State::Down);
+                let failed = down.into_iter().find_map(|member| Some((member.target?.last_failed.as_ref()?, member.monitor)));
+                let (last_failed, failed_by) = match failed {
+                    Some((report, monitor)) => (Some(report), Some(monitor)),
+                    None => (reports(|target| target.last_failed.as_ref()).max_by_key(|report| report.at), None),
+                };
+                Some(EndpointHealth { state, stale, since, failing_since, last, last_failed, failed_by })
             }
             Watch::Always | Watch::Nothing => None,
+        }
+    }
+
+    /// The members of an endpoint's composite monitor; none if it has another one.
+    pub fn members<'h>(&'h self, estate: &'h Estate, endpoint: EndpointId) -> Vec<MemberHealth<'h>> {
+        match estate.endpoint(endpoint).watch {
+            Watch::Combined(id) => composite::members(self, estate, estate.combined(id)),
+            Watch::Judgement(_) | Watch::Always | Watch::Nothing => Vec::new(),
         }
     }
 
@@ -239,6 +342,7 @@ impl HealthTable {
         match estate.endpoint(endpoint).watch {
             Watch::Always => State::Up,
             Watch::Judgement(judgement) => self.judgement(judgement).state,
+            Watch::Combined(combined) => self.combined.get(combined.index()).map_or(State::Unknown, |combined| combined.state),
             Watch::Nothing => State::Unknown,
         }
     }
@@ -248,6 +352,7 @@ impl HealthTable {
         match estate.endpoint(endpoint).watch {
             Watch::Always => true,
             Watch::Judgement(judgement) => self.judgement(judgement).state == State::Up && !self.judgement(judgement).stale,
+            Watch::Combined(combined) => self.combined.get(combined.index()).is_some_and(|combined| combined.state == State::Up && !combined.stale),
             Watch::Nothing => false,
         }
     }
@@ -270,8 +375,7 @@ impl HealthTable {
 
     /// Derives the pools that these endpoints stand in.
     fn derive_pools_of(&mut self, estate: &Estate, endpoints: &[EndpointId], now: Now) {
-        let pools: BTreeSet<PoolId> = endpoints.iter().map(|endpoint| estate.endpoint(*endpoint).pool).collect();
-        for pool in pools {
+        for pool in estate.pools_moved_by(endpoints.iter().copied()) {
             self.derive(estate, pool, now);
         }
     }
@@ -283,6 +387,12 @@ impl HealthTable {
             *slot = derived;
         }
     }
+}
+
+/// Pool and endpoint: an endpoint's name across reloads.
+fn name_of(estate: &Estate, id: EndpointId) -> (&str, &str) {
+    let endpoint = estate.endpoint(id);
+    (&estate.pool(endpoint.pool).name, &endpoint.name)
 }
 
 /// What was known by judgement keys: the judgement's own, else any on the same target.
@@ -469,5 +579,96 @@ mod tests {
         let a = to.endpoint(to.pool(to.pool_named("a").unwrap()).endpoints[0]).watch;
         let Watch::Judgement(a) = a else { panic!("probed") };
         assert_eq!((carried.judgement(a).fails, carried.judgement(a).failing_since), (2, Some(Duration::from_secs(2))), "counters go on");
+    }
+
+    #[test]
+    fn one_outcome_is_judged_by_everybody_with_a_judgement_of_the_target() {
+        let estate = estate("pool strict: 10.0.0.1 down_after=1\npool patient: 10.0.0.1 down_after=4");
+        assert_eq!((estate.targets.len(), estate.judgements.len()), (1, 2));
+        let mut table = HealthTable::new(&estate, at(0));
+        let states = |table: &HealthTable| [0, 1].map(|pool| table.pool(PoolId(pool), Family::V4).state);
+        assert_eq!(feed(&mut table, &estate, 0, "+", 1).len(), 2);
+        assert_eq!(feed(&mut table, &estate, 0, "-", 2), [(State::Up, State::Down, false)]);
+        assert_eq!(states(&table), [State::Down, State::Up]);
+        let observed = table.observe(&estate, TargetId(0), report(false, at(3)), at(3));
+        assert_eq!(observed, Observed::default(), "nothing changed");
+        feed(&mut table, &estate, 0, "--", 4);
+        assert_eq!(states(&table), [State::Down, State::Down]);
+        assert_eq!(table.judgement(JudgementId(1)).failing_since, Some(Duration::from_secs(2)));
+    }
+
+    const PORTAL: &str = "composite portal: all web database ~disk\npool prod: 10.0.0.1 monitor=portal";
+
+    #[test]
+    fn a_composite_follows_its_members_at_once_and_each_is_debounced_by_itself() {
+        let estate = estate(PORTAL);
+        let mut table = HealthTable::new(&estate, at(0));
+        let endpoint = EndpointId(0);
+        assert_eq!(table.endpoint(&estate, endpoint), State::Unknown);
+        feed(&mut table, &estate, 0, "+", 1);
+        assert_eq!(table.endpoint(&estate, endpoint), State::Unknown, "the database is not known");
+        feed(&mut table, &estate, 1, "+", 2);
+        assert_eq!((table.endpoint(&estate, endpoint), table.watched(&estate, endpoint).unwrap().since), (State::Up, Timestamp(2000)));
+        feed(&mut table, &estate, 2, "-", 3);
+        assert_eq!(table.endpoint(&estate, endpoint), State::Up, "a disk is only watched");
+        feed(&mut table, &estate, 1, "--", 4);
+        assert_eq!(table.endpoint(&estate, endpoint), State::Up);
+        let observed = table.observe(&estate, TargetId(1), report(false, at(6)), at(6));
+        assert_eq!(observed.turns, [Turn { endpoint, from: State::Up, to: State::Down }]);
+        let watched = table.watched(&estate, endpoint).unwrap();
+        assert_eq!((watched.state, watched.since, watched.failing_since), (State::Down, Timestamp(6000), Some(Duration::from_secs(4))));
+        assert_eq!((watched.failed_by, watched.last_failed.map(|report| report.at)), (Some("database"), Some(Timestamp(6000))));
+        assert_eq!(table.pool(PoolId(0), Family::V4).state, State::Down);
+        let members: Vec<(&str, State)> = table.members(&estate, endpoint).iter().map(|member| (member.monitor, member.state)).collect();
+        assert_eq!(members, [("web", State::Up), ("database", State::Down), ("disk", State::Down)]);
+    }
+
+    #[test]
+    fn a_composite_is_stale_while_it_stands_on_a_stale_member() {
+        let estate = estate("composite either: any a b\npool prod: 10.0.0.1 monitor=either");
+        let mut table = HealthTable::new(&estate, at(0));
+        table.restore(&estate, JudgementId(0), State::Up, Timestamp(-9000), at(0));
+        table.restore(&estate, JudgementId(1), State::Down, Timestamp(-5000), at(0));
+        let watched = |table: &HealthTable| table.watched(&estate, EndpointId(0)).map(|health| (health.state, health.stale, health.since)).unwrap();
+        assert_eq!(watched(&table), (State::Up, true, Timestamp(-5000)));
+        assert_eq!(table.pool(PoolId(0), Family::V4).up_since, None, "failback does not count it");
+        feed(&mut table, &estate, 1, "-", 1);
+        assert_eq!(watched(&table), (State::Up, true, Timestamp(-5000)), "up because of the other");
+        feed(&mut table, &estate, 0, "+", 2);
+        assert_eq!(watched(&table), (State::Up, false, Timestamp(-5000)));
+        assert_eq!(table.pool(PoolId(0), Family::V4).up_since, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn s16_a_reload_keeps_what_a_composite_is_and_since_when() {
+        let from = estate(PORTAL);
+        let mut table = HealthTable::new(&from, at(0));
+        (0..3).for_each(|target| drop(feed(&mut table, &from, target, "+", 1)));
+        feed(&mut table, &from, 1, "---", 10);
+        let to =
+            estate("pool more: 10.0.0.7\ncomposite portal: all web database\npool prod: 10.0.0.1 monitor=portal\npool web: 10.0.0.1 monitor=web down_after=9");
+        let carried = table.carried_over(&from, &to, at(100));
+        let prod = to.pool(to.pool_named("prod").unwrap()).endpoints[0];
+        let watched = carried.watched(&to, prod).unwrap();
+        assert_eq!((watched.state, watched.since, watched.failing_since), (State::Down, Timestamp(12000), Some(Duration::from_secs(10))));
+        let web = to.pool(to.pool_named("web").unwrap()).endpoints[0];
+        assert_eq!(carried.endpoint(&to, web), State::Up, "who changes thresholds starts from what is known of the target");
+    }
+
+    #[test]
+    fn a_pool_is_no_better_than_what_it_requires() {
+        let estate = estate("pool db: 10.9.0.1 2001:db8::1 10.9.0.3 min_up=1\npool portal: 10.0.0.1 requires=db:2");
+        let mut table = HealthTable::new(&estate, at(0));
+        let portal = |table: &HealthTable| table.pool(PoolId(1), Family::V4);
+        feed(&mut table, &estate, 3, "+", 1);
+        assert_eq!(portal(&table).state, State::Unknown);
+        feed(&mut table, &estate, 0, "+", 2);
+        feed(&mut table, &estate, 1, "+", 3);
+        assert_eq!(portal(&table), PoolObserved { state: State::Up, up_since: Some(Duration::from_secs(3)) }, "of any family");
+        feed(&mut table, &estate, 0, "---", 4);
+        assert_eq!(portal(&table).state, State::Unknown, "the third has no verdict yet");
+        feed(&mut table, &estate, 2, "-", 7);
+        assert_eq!(portal(&table), PoolObserved { state: State::Down, up_since: None });
+        assert_eq!(table.pool(PoolId(0), Family::V6).state, State::Up);
     }
 }

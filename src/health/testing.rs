@@ -7,6 +7,9 @@
 //! pool prod: 10.0.0.1 10.0.0.2 2001:db8::1
 //! pool dr: a=10.1.0.1 b=10.1.0.2@1 c=10.1.0.3*5 region=west min_up=2 min_active=2
 //! pool sorry: 10.9.0.1 monitor=none            (or monitor=always)
+//! pool portal: 10.2.0.1 requires=prod,dr:2 down_after=1
+//! composite both: all web !database ~disk
+//! pool pair: 10.3.0.1 monitor=both
 //! sentinel router: 192.0.2.1
 //! health window=30s blind_share=50
 //! policy europe: failover prod dr min_up=2
@@ -18,8 +21,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AllDown, Check, Choice, Endpoint, EndpointId, Estate, Failback, JudgementId, Monitor, MonitorId, PolicyForm, Pool, PoolId, Region, RegionId, Sentinel,
-    Service, Share, TargetId, Thresholds, Watch, parse_duration,
+    AllDown, AnyMonitor, Check, Choice, Combined, CombinedId, Composite, CompositeId, Endpoint, EndpointId, Estate, Failback, JudgementId, Mark, Member,
+    Monitor, MonitorId, Need, PolicyForm, Pool, PoolId, Region, RegionId, Requirement, Sentinel, Service, Share, TargetId, Thresholds, Watch, parse_duration,
 };
 use crate::wire::Name;
 
@@ -75,6 +78,7 @@ impl Builder {
         match text.split_once(' ').unwrap_or((text, "")) {
             ("thresholds", rest) => self.thresholds(rest),
             ("pool", rest) => self.pool(rest),
+            ("composite", rest) => self.composite(rest),
             ("sentinel", rest) => self.sentinel(rest),
             ("health", rest) => self.guard(rest),
             ("policy", rest) => {
@@ -101,25 +105,89 @@ impl Builder {
     fn pool(&mut self, text: &str) {
         let (name, rest) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
         let id = PoolId::at(self.estate.pools.len());
-        let (mut region, mut min_up, mut min_active, mut monitor, mut endpoints) = (name, 1, None, "probe", Vec::new());
+        let (mut region, mut min_up, mut min_active, mut monitor, mut endpoints) = (name, 1, None, "gateway", Vec::new());
+        let (mut requires, mut own) = (Vec::new(), self.thresholds);
         for word in rest.split_whitespace() {
             match word.split_once('=') {
                 Some(("region", name)) => region = name,
                 Some(("min_up", number)) => min_up = number.parse().expect("min_up"),
                 Some(("min_active", number)) => min_active = Some(number.parse().expect("min_active")),
                 Some(("monitor", word)) => monitor = word,
+                Some(("requires", list)) => requires = list.split(',').map(|word| self.requirement(word)).collect(),
+                Some(("down_after", number)) => own.down_after = number.parse().expect("down_after"),
+                Some(("up_after", number)) => own.up_after = number.parse().expect("up_after"),
                 Some((name, address)) => endpoints.push((Some(name), address)),
                 None => endpoints.push((None, word)),
             }
         }
-        let endpoints = endpoints.into_iter().map(|(name, word)| self.endpoint(id, name, word, monitor)).collect();
+        let endpoints = endpoints.into_iter().map(|(name, word)| self.endpoint(id, name, word, monitor, own)).collect();
         let region = self.region(region);
-        self.estate.pools.push(Pool { name: name.into(), region, endpoints, min_up, min_active });
+        self.estate.pools.push(Pool { name: name.into(), region, endpoints, min_up, min_active, requires, required_by: Vec::new() });
+        for below in self.below(id) {
+            self.estate.pools[below.index()].required_by.push(id);
+        }
+    }
+
+    /// `db` or `db:2`; the pool stands above.
+    fn requirement(&self, word: &str) -> Requirement {
+        let (name, up) = word.split_once(':').map_or((word, None), |(name, up)| (name, Some(up.parse().expect("up"))));
+        let pool = self.estate.pool_named(name).unwrap_or_else(|| panic!("no pool {name} above"));
+        Requirement { pool, up: up.unwrap_or(self.estate.pool(pool).min_up) }
+    }
+
+    fn below(&self, pool: PoolId) -> std::collections::BTreeSet<PoolId> {
+        let direct = self.estate.pool(pool).requires.iter().map(|requirement| requirement.pool);
+        direct.flat_map(|pool| self.below(pool).into_iter().chain([pool])).collect()
+    }
+
+    /// `composite portal: all web !db ~disk`, `composite two: 2 a b c`: simple members become monitors where they are not composites above.
+    fn composite(&mut self, text: &str) {
+        let (name, rest) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
+        let mut words = rest.split_whitespace();
+        let need = match words.next() {
+            Some("all") => Need::All,
+            Some("any") => Need::Any,
+            number => Need::AtLeast(number.and_then(|number| number.parse().ok()).expect("all, any or a number")),
+        };
+        let members = words.map(|word| {
+            let (mark, name) = match word.split_at(1) {
+                ("!", name) => (Mark::Critical, name),
+                ("~", name) => (Mark::Watch, name),
+                _ => (Mark::Voting, word),
+            };
+            let composite = self.estate.composites.iter().position(|known| *known.name == *name);
+            let monitor = composite.map(CompositeId::at).map_or_else(|| AnyMonitor::Simple(self.monitor(name)), AnyMonitor::Composite);
+            Member { monitor, mark }
+        });
+        let members = members.collect();
+        self.estate.composites.push(Composite { name: name.into(), need, members });
+    }
+
+    /// The first is `gateway`; others have a port of their own.
+    fn monitor(&mut self, name: &str) -> MonitorId {
+        let known = self.estate.monitors.iter().position(|monitor| monitor.name == name);
+        MonitorId::at(known.unwrap_or_else(|| {
+            let (interval, timeout) = (std::time::Duration::from_secs(10), std::time::Duration::from_secs(3));
+            let check = if name == "always" { Check::Always } else { Check::Tcp(crate::model::TcpCheck::connect(80 + self.estate.monitors.len() as u16)) };
+            self.estate.monitors.push(Monitor { name: name.to_string(), check, source: Default::default(), interval, timeout, thresholds: self.thresholds });
+            self.estate.monitors.len() - 1
+        }))
+    }
+
+    fn members(&mut self, composite: CompositeId, address: std::net::IpAddr, endpoint: EndpointId, own: Thresholds, found: &mut Vec<JudgementId>) {
+        for member in self.estate.composite(composite).members.clone() {
+            match member.monitor {
+                AnyMonitor::Simple(id) if self.estate.monitor(id).check == Check::Always => {}
+                AnyMonitor::Simple(id) => found.push(self.judgement(id, address, Some(endpoint), own)),
+                AnyMonitor::Composite(id) => self.members(id, address, endpoint, own, found),
+            }
+        }
     }
 
     fn sentinel(&mut self, text: &str) {
         let (name, address) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
-        let judgement = self.judgement(address.parse().expect("an address"), None);
+        let monitor = self.monitor("gateway");
+        let judgement = self.judgement(monitor, address.parse().expect("an address"), None, self.thresholds);
         self.estate.sentinels.push(Sentinel { name: name.into(), judgement });
     }
 
@@ -133,7 +201,7 @@ impl Builder {
         }
     }
 
-    fn endpoint(&mut self, pool: PoolId, name: Option<&str>, word: &str, monitor: &str) -> EndpointId {
+    fn endpoint(&mut self, pool: PoolId, name: Option<&str>, word: &str, monitor: &str, own: Thresholds) -> EndpointId {
         let (word, weight) = word.split_once('*').map_or((word, 1), |(word, weight)| (word, weight.parse().expect("weight")));
         let (address, tier) = word.split_once('@').map_or((word, 0), |(word, tier)| (word, tier.parse().expect("tier")));
         let id = EndpointId::at(self.estate.endpoints.len());
@@ -141,30 +209,30 @@ impl Builder {
         let watch = match monitor {
             "always" => Watch::Always,
             "none" => Watch::Nothing,
-            _ => Watch::Judgement(self.judgement(address, Some(id))),
+            _ => match self.estate.composites.iter().position(|known| *known.name == *monitor).map(CompositeId::at) {
+                Some(composite) => {
+                    let mut judgements = Vec::new();
+                    self.members(composite, address, id, own, &mut judgements);
+                    self.estate.combined.push(Combined { composite, judgements: judgements.into() });
+                    Watch::Combined(CombinedId::at(self.estate.combined.len() - 1))
+                }
+                None => {
+                    let monitor = self.monitor(monitor);
+                    Watch::Judgement(self.judgement(monitor, address, Some(id), own))
+                }
+            },
         };
         let name: Arc<str> = name.map_or_else(|| address.to_string().into(), Into::into);
         self.estate.endpoints.push(Endpoint { name, pool, address, weight, tier, watch });
         id
     }
 
-    /// One target per address, as in a real estate.
-    fn judgement(&mut self, address: std::net::IpAddr, endpoint: Option<EndpointId>) -> JudgementId {
-        if self.estate.monitors.is_empty() {
-            let (interval, timeout) = (std::time::Duration::from_secs(10), std::time::Duration::from_secs(3));
-            self.estate.monitors.push(Monitor {
-                name: "gateway".into(),
-                check: Check::Tcp(crate::model::TcpCheck::connect(80)),
-                source: Default::default(),
-                interval,
-                timeout,
-                thresholds: self.thresholds,
-            });
-        }
-        let key = format!("gateway@{address}#0");
+    /// One target per monitor and address, as in a real estate.
+    fn judgement(&mut self, monitor: MonitorId, address: std::net::IpAddr, endpoint: Option<EndpointId>, own: Thresholds) -> JudgementId {
+        let key = format!("{}@{address}#0", self.estate.monitor(monitor).name);
         let found = self.estate.targets.iter().position(|target| *target.key == *key);
-        let target = found.map(TargetId::at).unwrap_or_else(|| self.estate.add_target(MonitorId(0), (address, None), key.into(), self.thresholds));
-        let judgement = self.estate.judge(target, self.thresholds);
+        let target = found.map(TargetId::at).unwrap_or_else(|| self.estate.add_target(monitor, (address, None), key.into(), own));
+        let judgement = self.estate.judge(target, own);
         self.estate.judgements[judgement.index()].endpoints.extend(endpoint);
         judgement
     }

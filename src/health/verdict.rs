@@ -31,6 +31,15 @@ impl State {
     /// All of them, in label order.
     pub const ALL: [State; 3] = [State::Up, State::Down, State::Unknown];
 
+    /// The worse of two: Down, else Unknown, else Up.
+    pub fn and(self, other: State) -> State {
+        match (self, other) {
+            (State::Down, _) | (_, State::Down) => State::Down,
+            (State::Unknown, _) | (_, State::Unknown) => State::Unknown,
+            (State::Up, State::Up) => State::Up,
+        }
+    }
+
     /// The word in API, CLI and metrics.
     pub fn word(self) -> &'static str {
         match self {

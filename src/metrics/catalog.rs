@@ -82,6 +82,7 @@ catalog! {
     POOL_UP_ENDPOINTS: Gauge "windrose_pool_up_endpoints" ["pool" "region"] "Endpoints of a pool that are up.";
     POOL_UP: Gauge "windrose_pool_up" ["pool" "region"] "Whether a pool has at least min_up endpoints up.";
     REGION_UP: Gauge "windrose_region_up" ["region"] "Whether every pool of a region is up.";
+    REGION_STATE: Gauge "windrose_region_state" ["region" "state"] "Verdict of a region from its pools: 1 for the state it is in (up, degraded, down, unknown), 0 for the others.";
     REGION_GUARDED: Gauge "windrose_region_guarded" ["region"] "Whether the blast guard holds a region that is down in the answers.";
     REGION_DRAINED: Gauge "windrose_region_drained" ["region"] "Whether a region is drained by an override.";
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::control::{Core, OverrideTargetName, OverrideWord};
 use crate::health::State;
 use crate::model::{EndpointId, Estate, Family, PoolId, RegionId, ServiceId, Timestamp, Watch};
-use crate::policy::{self, EndpointView, OverrideKind, Rung, Verdict};
+use crate::policy::{self, EndpointView, OverrideKind, RegionState, Rung, Verdict};
 
 use super::answers::pools_of;
 use super::calls::STORE;
@@ -106,6 +106,7 @@ fn in_answers(core: &Core) -> HashSet<EndpointId> {
 fn regions(core: &Core, up: &HashMap<PoolId, bool>, out: &mut Vec<Series>) {
     let estate = core.estate();
     let mut region_up = Series::new(catalog::REGION_UP);
+    let mut region_state = Series::new(catalog::REGION_STATE);
     let mut region_guarded = Series::new(catalog::REGION_GUARDED);
     let mut region_drained = Series::new(catalog::REGION_DRAINED);
     // A drain for some services only leaves the region in use.
@@ -122,11 +123,15 @@ fn regions(core: &Core, up: &HashMap<PoolId, bool>, out: &mut Vec<Series>) {
         let pools: Vec<bool> = up.iter().filter(|(pool, _)| estate.pool(**pool).region == id).map(|(_, up)| *up).collect();
         if !pools.is_empty() {
             region_up.push(&[name], flag(pools.iter().all(|up| *up)));
+            let state = policy::region_state(&core.policy_facts(), id);
+            for one in RegionState::ALL {
+                region_state.push(&[name, one.word()], flag(one == state));
+            }
         }
         region_guarded.push(&[name], flag(core.guard().delay(id).is_some()));
         region_drained.push(&[name], flag(drained.contains(name)));
     }
-    out.extend([region_up, region_guarded, region_drained]);
+    out.extend([region_up, region_state, region_guarded, region_drained]);
 }
 
 fn services(core: &Core, tracked: &Tracked, up: &HashMap<PoolId, bool>, out: &mut Vec<Series>) {

@@ -1,6 +1,6 @@
 //! The estate: everything a configuration file says to exist.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    Choice, EndpointId, Family, GuardRules, JudgementId, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, Sentinel,
-    ServiceId, TargetId, Thresholds,
+    Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Family, GuardRules, Judgement, JudgementId, Monitor, MonitorId, Names, Node, PolicyForm,
+    PoolId, RegionId, ResolveError, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -24,10 +24,14 @@ pub struct Estate {
     pub endpoints: Vec<Endpoint>,
     /// Monitors, probed or not.
     pub monitors: Vec<Monitor>,
+    /// Composite monitors.
+    pub composites: Vec<Composite>,
     /// What is probed, once each.
     pub targets: Vec<Target>,
     /// What has a verdict: each target, once for each set of thresholds that somebody judges it by.
     pub judgements: Vec<Judgement>,
+    /// Endpoints with a composite monitor.
+    pub combined: Vec<Combined>,
     /// `[policy.NAME]` by name.
     pub policies: Vec<(Arc<str>, PolicyForm)>,
     /// Services.
@@ -62,6 +66,19 @@ pub struct Pool {
     pub min_up: u32,
     /// Endpoints that should serve; `None`: as many as the first tier has (SEMANTICS, 4).
     pub min_active: Option<u32>,
+    /// What it is no use without.
+    pub requires: Vec<Requirement>,
+    /// Pools that are no use without it, directly or through others.
+    pub required_by: Vec<PoolId>,
+}
+
+/// `requires = ["prod-db"]`: another pool, of whose endpoints, whatever their family, so many must be up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requirement {
+    /// Which.
+    pub pool: PoolId,
+    /// At least so many of its endpoints; at least 1.
+    pub up: u32,
 }
 
 /// One gateway address in a pool.
@@ -88,6 +105,8 @@ pub enum Watch {
     Always,
     /// It is probed, and this is the verdict.
     Judgement(JudgementId),
+    /// By several verdicts together.
+    Combined(CombinedId),
     /// Nothing watches it (a last-resort pool without a monitor): always Unknown, used by `when_all_down` alone.
     Nothing,
 }
@@ -105,37 +124,6 @@ pub struct Target {
     pub key: Arc<str>,
     /// Its first judgement; the others hang on it ([`Judgement::next`]).
     pub judgement: JudgementId,
-}
-
-/// Target × thresholds: what one probe means to those who judge by them. Probed once, judged as often as somebody wants it otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
-    /// What is probed.
-    pub target: TargetId,
-    /// How outcomes become the verdict.
-    pub thresholds: Thresholds,
-    /// Identity across reloads and restarts: the target's key, with the thresholds behind it if they are not the monitor's: `gateway@192.0.2.10#9f3c…~2/5/5`.
-    pub key: Arc<str>,
-    /// The endpoints that it has a say in, each once; a sentinel's may have none.
-    pub endpoints: Vec<EndpointId>,
-    /// The next judgement of the same target.
-    pub next: Option<JudgementId>,
-}
-
-impl Judgement {
-    /// The key of a judgement; the target's own if it judges as the monitor says.
-    pub fn key_of(target: &Arc<str>, thresholds: &Thresholds, monitor: &Thresholds) -> Arc<str> {
-        if thresholds == monitor {
-            return target.clone();
-        }
-        let Thresholds { down_after, ok_after, up_after } = thresholds;
-        format!("{target}~{down_after}/{ok_after}/{up_after}").into()
-    }
-
-    /// The target's key of a judgement's key. Who changes thresholds keeps the verdict: it is looked for under this where there is none of its own.
-    pub fn target_key(key: &str) -> &str {
-        key.split_once('~').map_or(key, |(target, _)| target)
-    }
 }
 
 /// Host names whose A and AAAA answers a policy computes.
@@ -212,6 +200,10 @@ impl Estate {
         target, targets, TargetId => Target);
     table!(/// The judgement with this id.
         judgement, judgements, JudgementId => Judgement);
+    table!(/// The composite monitor with this id.
+        composite, composites, CompositeId => Composite);
+    table!(/// The combined verdict with this id.
+        combined, combined, CombinedId => Combined);
     table!(/// The service with this id.
         service, services, ServiceId => Service);
 
@@ -225,17 +217,28 @@ impl Estate {
         self.judgements_of(target).flat_map(|id| self.judgement(id).endpoints.iter().copied())
     }
 
-    /// The targets that are probed for an endpoint.
+    /// The targets that are probed for an endpoint, each once.
     pub fn targets_of(&self, endpoint: EndpointId) -> impl Iterator<Item = TargetId> + '_ {
-        self.judgements_on(endpoint).iter().map(|id| self.judgement(*id).target)
+        let judgements = self.judgements_on(endpoint);
+        let first = |(at, id): &(usize, &JudgementId)| !judgements.iter().take(*at).any(|earlier| earlier == *id);
+        judgements.iter().enumerate().filter(first).map(|(_, id)| self.judgement(*id).target)
     }
 
-    /// The judgements that have a say in an endpoint.
+    /// The judgements that have a say in an endpoint; of a composite's in the order of its tree, where one may stand twice.
     pub fn judgements_on(&self, endpoint: EndpointId) -> &[JudgementId] {
         match &self.endpoint(endpoint).watch {
             Watch::Judgement(judgement) => std::slice::from_ref(judgement),
+            Watch::Combined(combined) => &self.combined(*combined).judgements,
             Watch::Always | Watch::Nothing => &[],
         }
+    }
+
+    /// The pools that these endpoints have a say in: their own, and those that require them.
+    pub fn pools_moved_by(&self, endpoints: impl IntoIterator<Item = EndpointId>) -> BTreeSet<PoolId> {
+        let mut pools: BTreeSet<PoolId> = endpoints.into_iter().map(|endpoint| self.endpoint(endpoint).pool).collect();
+        let more: Vec<PoolId> = pools.iter().flat_map(|pool| &self.pool(*pool).required_by).copied().collect();
+        pools.extend(more);
+        pools
     }
 
     /// Longest time from a failure to the verdict (SEMANTICS, 14): `down_after × interval + timeout`.

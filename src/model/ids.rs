@@ -45,6 +45,14 @@ id!(
     JudgementId
 );
 id!(
+    /// The definition of a composite monitor.
+    CompositeId
+);
+id!(
+    /// Endpoint × composite monitor.
+    CombinedId
+);
+id!(
     /// Host names whose answers a policy computes.
     ServiceId
 );

@@ -1,6 +1,6 @@
 //! Pools as policy sees them, and who of a pool answers (SEMANTICS, 3 to 5 and 7).
 
-use crate::health::{PoolObserved, State, pool_state};
+use crate::health::{PoolObserved, State, pool_state, requirements_state};
 use crate::model::{EndpointId, Family, Node, PoolId};
 
 use super::effective::Effective;
@@ -46,15 +46,18 @@ impl Judged {
             }
         }
         let min_up = facts.estate.pool(pool).min_up;
+        let required = requirements_state(facts.estate, pool, &|endpoint| effective.state(endpoint));
+        let hope = |endpoint| if effective.forced(endpoint).is_some() { effective.state(endpoint) } else { State::Up };
+        let required_hoped = requirements_state(facts.estate, pool, &hope);
         Self {
             pool,
             present,
-            state: all.state(min_up),
-            usable: undrained.state(min_up),
+            state: all.state(min_up).and(required),
+            usable: undrained.state(min_up).and(required),
             observed: facts.health.pool(pool, family),
             permitted,
             drained: permitted && drained,
-            forced_away: hoped.state(min_up) == State::Down,
+            forced_away: hoped.state(min_up).and(required_hoped) == State::Down,
         }
     }
 

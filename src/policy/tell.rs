@@ -2,12 +2,13 @@
 //!
 //! Never here: deciding. Everything that is told was found by the other files.
 
-use crate::health::{Outcome, State};
+use crate::health::{MemberHealth, Outcome, State};
 use crate::model::{AllDown, Choice, EndpointId, Estate, Failback, Family, Node, Now, PoolId, Service, Watch, duration_text};
 
 use super::effective::Effective;
 use super::hold::{self, Holds};
 use super::pool::{Judged, Pools};
+use super::requires;
 use super::view::node_name;
 use super::{Decision, FamilyDecision, Leaf, OverrideKind, Rung, Verdict};
 
@@ -135,7 +136,12 @@ fn pool_text(effective: &Effective<'_>, judged: &Judged, family: Family) -> Stri
     let more = remarks.len().saturating_sub(NAMED_MAX);
 
     let pool = estate.pool(judged.pool);
-    let mut text = format!("pool {} is {}: {up} of {} endpoints up", pool.name, judged.state.word(), endpoints.len());
+    let mut text = format!("pool {} is {}: ", pool.name, judged.state.word());
+    let required = requires::of(effective, judged.pool);
+    if let Some(lacking) = requires::lacking(&required) {
+        text += &format!("{}; ", lacking.text(estate));
+    }
+    text += &format!("{up} of {} endpoints up", endpoints.len());
     if 1 < pool.min_up {
         text += &format!(", {} needed", pool.min_up);
     }
@@ -171,8 +177,9 @@ fn endpoint_remark(effective: &Effective<'_>, endpoint: EndpointId) -> Option<St
         }
         None => match (observed, watched) {
             (State::Down, Some(health)) => {
+                let by = health.failed_by.map(|monitor| format!("{monitor}: ")).unwrap_or_default();
                 let failed = health.last_failed.and_then(|report| match &report.outcome {
-                    Outcome::Fail { reason, message } => Some(format!("{}: {message}", reason.word())),
+                    Outcome::Fail { reason, message } => Some(format!("{by}{}: {message}", reason.word())),
                     Outcome::Pass => None,
                 });
                 remarks.push(failed.unwrap_or_else(|| "as stored before the start".to_string()));
@@ -183,7 +190,7 @@ fn endpoint_remark(effective: &Effective<'_>, endpoint: EndpointId) -> Option<St
             }
             (State::Up, Some(health)) if health.stale => remarks.push("up as stored before the start, not confirmed yet".to_string()),
             (State::Unknown, _) if item.watch == Watch::Nothing => remarks.push("not watched".to_string()),
-            (State::Unknown, _) => remarks.push("no outcome yet".to_string()),
+            (State::Unknown, _) => remarks.push(unknown_text(facts, endpoint)),
             _ => {}
         },
     }
@@ -191,6 +198,13 @@ fn endpoint_remark(effective: &Effective<'_>, endpoint: EndpointId) -> Option<St
         remarks.push(format!("drained by {}", drain.id));
     }
     (!remarks.is_empty()).then(|| format!("{}: {}", item.name, remarks.join(", ")))
+}
+
+/// Why there is no verdict: of a composite, whose is missing.
+fn unknown_text(facts: &super::Facts<'_>, endpoint: EndpointId) -> String {
+    let members = facts.health.members(facts.estate, endpoint);
+    let missing: Vec<&str> = MemberHealth::counting(&members, State::Unknown).into_iter().map(|member| member.monitor).collect();
+    if missing.is_empty() { "no outcome yet".to_string() } else { format!("no outcome yet of {}", missing.join(", ")) }
 }
 
 /// Who keeps what is down.

@@ -7,6 +7,7 @@
 mod acceptance;
 mod api;
 mod architecture;
+mod composite;
 mod conformance;
 mod corpus;
 mod differential;

@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{State, Time};
+use super::{RegionState, State, Time};
 
 /// A place where gateways run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Region {
     /// Its name.
     pub name: String,
-    /// Up: every pool is up; Down: every pool is down; else unknown.
-    pub state: State,
+    /// From its pools.
+    pub state: RegionState,
     /// Its pools.
     pub pools: Vec<String>,
     /// Endpoints that are up.
@@ -86,8 +86,30 @@ pub struct Pool {
     pub overrides: Vec<String>,
     /// Services whose policy names it.
     pub services: Vec<String>,
+    /// Pools that it is no use without.
+    #[serde(default)]
+    pub requires: Vec<Required>,
+    /// Pools that are no use without it, directly or through others.
+    #[serde(default)]
+    pub required_by: Vec<String>,
+    /// What it requires and lacks, one sentence; `null`: nothing.
+    #[serde(default)]
+    pub lacks: Option<String>,
     /// Ids of its endpoints, `pool/name`, in file order.
     pub endpoints: Vec<String>,
+}
+
+/// One of the pools that a pool requires.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Required {
+    /// Its name.
+    pub pool: String,
+    /// So many of its endpoints must be up.
+    pub needed: u32,
+    /// So many are, whatever their family, by effective health.
+    pub up: u32,
+    /// Whether it has what is needed; the pool that requires it is no better than that.
+    pub state: State,
 }
 
 /// One gateway address in a pool.
@@ -109,6 +131,9 @@ pub struct Endpoint {
     pub tier: u32,
     /// The monitor that judges it; `null`: nothing watches it.
     pub monitor: Option<String>,
+    /// Of a composite monitor: its members as they stand, in file order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
     /// Observed, forced and effective health.
     pub state: EndpointState,
     /// Observed down, but seen as up, by the blast guard or because the node is blind.
@@ -130,6 +155,32 @@ pub struct Endpoint {
     pub last_probe: Option<Probe>,
     /// The last failed probe of this run.
     pub last_failed: Option<Probe>,
+}
+
+/// A member of a composite monitor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// The member's name.
+    pub monitor: String,
+    /// `critical`, `voting`, `watch`.
+    pub mark: String,
+    /// Its verdict.
+    pub state: State,
+    /// The verdict was loaded from the store and is not yet confirmed.
+    #[serde(default)]
+    pub stale: bool,
+    /// Since when the verdict is so.
+    #[serde(default)]
+    pub since: Option<Time>,
+    /// The last probe of this run.
+    #[serde(default)]
+    pub last_probe: Option<Probe>,
+    /// The last failed probe of this run.
+    #[serde(default)]
+    pub last_failed: Option<Probe>,
+    /// Of a composite: its own members.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
 }
 
 /// Three views of health.

@@ -35,7 +35,7 @@ mod service;
 mod units;
 
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
-pub use estate::{Endpoint, EndpointState, Guarded, Pool, Probe, ProbePhase, Region, Sentinel, Zone};
+pub use estate::{Endpoint, EndpointState, Guarded, Member, Pool, Probe, ProbePhase, Region, Required, Sentinel, Zone};
 pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};
@@ -44,7 +44,7 @@ pub use service::{
     AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, RevisionEntry, Service, ServicePool, ThreeShares, Traffic, TrafficPut, Undo, UndoHint,
     UndoTo,
 };
-pub use units::{Kind, List, Scope, Shares, Source, Span, State, Time, WriteQuery};
+pub use units::{Kind, List, RegionState, Scope, Shares, Source, Span, State, Time, WriteQuery};
 
 /// Where all paths begin, but for `/healthz`, `/readyz` and `/metrics`.
 pub const BASE: &str = "/api/v1";

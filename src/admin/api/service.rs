@@ -59,16 +59,16 @@ pub struct ServicePool {
     pub overrides: Vec<String>,
     /// Since when its state is so.
     pub since: Option<Time>,
-    /// Why it is not up, or would not be without the guard: the worst endpoint's last failed probe.
+    /// Why it is not up, or would not be without the guard: what it requires and lacks, or the worst endpoint's last failed probe.
     pub cause: Option<Cause>,
 }
 
 /// Why a pool is not up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
-    /// `pool/name`
+    /// `pool/name`: of the pool, or of one that it requires.
     pub endpoint: String,
-    /// The probe's reason: `timeout`, `refused`, …
+    /// The probe's reason: `timeout`, `refused`, …; `requires`: the pool lacks what it requires.
     pub reason: String,
     /// One sentence.
     pub message: String,

@@ -55,7 +55,10 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
     }
     for pool in pools.iter().filter(|pool| pool.state == api::State::Down && !pool.services.is_empty()) {
         let (name, up, of) = (&pool.name, pool.up, pool.of);
-        let text = format!("pool {name} is down: {up} of {of} endpoints up, {} needed", pool.min_up);
+        let text = match &pool.lacks {
+            Some(lacks) => format!("pool {name} is down: {lacks}"),
+            None => format!("pool {name} is down: {up} of {of} endpoints up, {} needed", pool.min_up),
+        };
         say("pool-down", "critical", format!("pool/{name}"), text, Some(format!("windrose describe pool {name}")));
     }
     for kept in core.overrides() {

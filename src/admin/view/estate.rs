@@ -6,29 +6,27 @@ use std::time::Duration;
 
 use crate::admin::api;
 use crate::control::{Core, Override, OverrideTargetName, OverrideWord};
-use crate::health::{Outcome, ProbeReport, State};
-use crate::model::{EndpointId, Family, PoolId, RegionId, Sentinel, Timestamp, Watch};
-use crate::policy::{endpoint_view, pool_view};
+use crate::health::{MemberHealth, Outcome, ProbeReport, State};
+use crate::model::{EndpointId, Family, PoolId, RegionId, Sentinel, ServiceId, Timestamp, Watch};
+use crate::policy::{Required, endpoint_view, lacking, pool_view, region_state, required};
 use crate::zone::Zone;
 
 use super::{Board, NAMES_SHOWN, names, shown_family};
+
+/// The reason of a [`api::Cause`] that is no probe's.
+pub(super) const REQUIRES: &str = "requires";
 
 /// One region.
 pub(in crate::admin) fn region(core: &Core, board: &Board, id: RegionId) -> api::Region {
     let estate = core.estate();
     let name = &estate.region(id).name;
     let pools: Vec<PoolId> = (0..estate.pools.len()).map(PoolId::at).filter(|pool| estate.pool(*pool).region == id).collect();
-    let states: Vec<State> = pools.iter().map(|pool| pool_state(core, *pool)).collect();
-    let state = match states.first() {
-        Some(first) if states.iter().all(|state| state == first) => *first,
-        _ => State::Unknown,
-    };
     let overrides: Vec<_> = core.overrides().into_iter().filter(|kept| matches!(&kept.record.target, OverrideTargetName::Region(of) if of == name)).collect();
     let services: BTreeSet<&Arc<str>> = pools.iter().filter_map(|pool| board.users.get(pool)).flatten().collect();
     let counts = pools.iter().map(|pool| up_of(core, *pool)).fold((0, 0), |(up, of), (more_up, more)| (up + more_up, of + more));
     api::Region {
         name: name.to_string(),
-        state: state.into(),
+        state: region_state(&core.policy_facts(), id).into(),
         pools: pools.iter().map(|pool| estate.pool(*pool).name.to_string()).collect(),
         up: counts.0,
         of: counts.1,
@@ -90,6 +88,13 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
         OverrideTargetName::Pool(name) => *name == pool.name,
         _ => false,
     };
+    let required = required(&core.policy_facts(), None, id);
+    let requirement = |required: &Required| api::Required {
+        pool: estate.pool(required.pool).name.to_string(),
+        needed: required.needed,
+        up: required.up,
+        state: required.state.into(),
+    };
     api::Pool {
         name: pool.name.to_string(),
         region: region.to_string(),
@@ -103,13 +108,11 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
         held_by: names(board.held.get(&id).into_iter().flatten()),
         overrides: core.overrides().iter().filter(|kept| acts(&kept.record.target)).map(override_id).collect(),
         services: names(board.users.get(&id).into_iter().flatten()),
+        requires: required.iter().map(requirement).collect(),
+        required_by: names(pool.required_by.iter().map(|pool| &estate.pool(*pool).name)),
+        lacks: lacking(&required).map(|lacking| lacking.text(estate)),
         endpoints: pool.endpoints.iter().map(|id| estate.endpoint_label(*id)).collect(),
     }
-}
-
-/// Effective state for all services.
-pub(super) fn pool_state(core: &Core, pool: PoolId) -> State {
-    pool_view(&core.policy_facts(), None, pool, shown_family(core.estate(), pool)).state
 }
 
 /// Endpoints that are up, and all of them, both families.
@@ -127,6 +130,7 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
     let view = endpoint_view(&core.policy_facts(), None, id);
     let monitor = match endpoint.watch {
         Watch::Judgement(judgement) => Some(estate.monitor(estate.target(estate.judgement(judgement).target).monitor).name.clone()),
+        Watch::Combined(combined) => Some(estate.composite(estate.combined(combined).composite).name.to_string()),
         Watch::Always => Some("always".to_string()),
         Watch::Nothing => None,
     };
@@ -140,6 +144,7 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         weight: endpoint.weight,
         tier: endpoint.tier,
         monitor,
+        members: core.health().members(estate, id).iter().map(member).collect(),
         state: api::EndpointState { observed: view.observed.into(), forced: view.forced.map(|_| view.state.into()), effective: view.state.into() },
         guarded: view.guarded,
         stale: view.stale,
@@ -150,6 +155,20 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         since: health.map(|health| health.since).and_then(known_time),
         last_probe: health.and_then(|health| health.last).map(probe),
         last_failed: health.and_then(|health| health.last_failed).map(probe),
+    }
+}
+
+fn member(member: &MemberHealth<'_>) -> api::Member {
+    let MemberHealth { monitor, mark, state, judgement, target, members } = member;
+    api::Member {
+        monitor: monitor.to_string(),
+        mark: mark.word().to_string(),
+        state: (*state).into(),
+        stale: judgement.is_some_and(|judgement| judgement.stale),
+        since: judgement.and_then(|judgement| known_time(judgement.since)),
+        last_probe: target.and_then(|target| target.last.as_ref()).map(probe),
+        last_failed: target.and_then(|target| target.last_failed.as_ref()).map(probe),
+        members: members.iter().map(self::member).collect(),
     }
 }
 
@@ -226,14 +245,22 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// A pool's endpoint with the worst news, if the pool is not up: the first that is down, with its last failed probe.
-pub(super) fn cause(core: &Core, pool: PoolId, family: Family) -> Option<api::Cause> {
+/// What a pool requires and lacks, as `service` sees it, else its endpoint with the worst news: the first that is not up, with its last failed probe.
+pub(super) fn cause(core: &Core, service: ServiceId, pool: PoolId, family: Family) -> Option<api::Cause> {
     let estate = core.estate();
+    let required = required(&core.policy_facts(), Some(service), pool);
+    if let Some(lacking) = lacking(&required) {
+        let of = &estate.pool(lacking.pool).endpoints;
+        let endpoint = of.iter().find(|id| endpoint_view(&core.policy_facts(), Some(service), **id).state != State::Up);
+        let endpoint = endpoint.map(|id| estate.endpoint_label(*id)).unwrap_or_default();
+        return Some(api::Cause { endpoint, reason: REQUIRES.to_string(), message: lacking.text(estate) });
+    }
     let failed = |id: EndpointId| {
         let health = core.health().watched(estate, id)?;
         match health.last_failed.filter(|_| health.state != State::Up).map(|report| &report.outcome) {
             Some(Outcome::Fail { reason, message }) => {
-                Some(api::Cause { endpoint: estate.endpoint_label(id), reason: reason.word().to_string(), message: message.clone() })
+                let message = health.failed_by.map_or_else(|| message.clone(), |monitor| format!("{monitor}: {message}"));
+                Some(api::Cause { endpoint: estate.endpoint_label(id), reason: reason.word().to_string(), message })
             }
             _ => None,
         }

@@ -11,7 +11,7 @@ use crate::policy::{self, Rung, endpoint_view, pool_view};
 
 use super::NAMES_SHOWN;
 use super::board::is_back;
-use super::estate::{cause, known_time, override_id};
+use super::estate::{REQUIRES, cause, known_time, override_id};
 
 /// How far back answered shares count.
 const ANSWERED_WINDOW: Duration = Duration::from_secs(300);
@@ -94,7 +94,11 @@ fn why_less(core: &Core, view: &ServiceView<'_>, pool: &api::ServicePool) -> Str
     let name = &pool.pool;
     match pool {
         _ if pool.state != api::State::Up => {
-            let cause = pool.cause.as_ref().map(|cause| format!(": {}: {}", cause.endpoint, cause.message)).unwrap_or_default();
+            let cause = pool.cause.as_ref().map(|cause| match cause.reason.as_str() {
+                REQUIRES => format!(": {}", cause.message),
+                _ => format!(": {}: {}", cause.endpoint, cause.message),
+            });
+            let cause = cause.unwrap_or_default();
             format!("{name} is {} ({} of {} endpoints up){cause}", pool.state, pool.up, pool.of)
         }
         _ if pool.drained => {
@@ -162,7 +166,7 @@ fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> ap
         rung: leaves.iter().find(|leaf| leaf.pools.contains(&id)).map(|leaf| leaf.rung.word().to_string()),
         overrides: overrides.into_iter().map(|(_, id)| id).collect(),
         since: since(core, id, family, seen.state),
-        cause: if seen.state == State::Up && !seen.guarded { None } else { cause(core, id, family) },
+        cause: if seen.state == State::Up && !seen.guarded { None } else { cause(core, view.id, id, family) },
     }
 }
 
@@ -175,7 +179,10 @@ fn wall_of(mono: Duration, now: Now) -> Timestamp {
 fn since(core: &Core, pool: PoolId, family: Family, state: State) -> Option<api::Time> {
     let estate = core.estate();
     let changed = |id| core.health().watched(estate, id).filter(|health| health.state == state).map(|health| health.since);
-    estate.pool_family(pool, family).filter_map(changed).max().and_then(known_time)
+    let own = estate.pool_family(pool, family).filter_map(changed).max();
+    // It may be so because of what it requires.
+    let requires = || estate.pool(pool).requires.iter().flat_map(|required| &estate.pool(required.pool).endpoints).filter_map(|id| changed(*id)).max();
+    own.or_else(requires).and_then(known_time)
 }
 
 /// A past change.

@@ -106,7 +106,15 @@ impl World {
         self.estate.pool_named(name).unwrap_or_else(|| {
             self.estate.regions.push(Region { name: name.into() });
             let region = RegionId::at(self.estate.regions.len() - 1);
-            self.estate.pools.push(Pool { name: name.into(), region, endpoints: Vec::new(), min_up: 1, min_active: None });
+            self.estate.pools.push(Pool {
+                name: name.into(),
+                region,
+                endpoints: Vec::new(),
+                min_up: 1,
+                min_active: None,
+                requires: Vec::new(),
+                required_by: Vec::new(),
+            });
             PoolId::at(self.estate.pools.len() - 1)
         })
     }

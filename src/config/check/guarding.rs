@@ -8,7 +8,7 @@ use crate::config::file::{Health, Sentinel as Table};
 use crate::config::problem::Sink;
 use crate::config::read::{At, Entry, Key, Named};
 use crate::config::target_key::{definition, target_key};
-use crate::model::{Check, Estate, GuardRules, JudgementId, MonitorId, Sentinel, Target, TargetId, duration_text};
+use crate::model::{AnyMonitor, Check, Estate, GuardRules, JudgementId, MonitorId, Sentinel, Target, TargetId, duration_text};
 
 use super::monitors::Monitors;
 use super::pools::never_answered;
@@ -82,6 +82,11 @@ fn monitor_of(key: &Key<String>, span: &Range<usize>, path: &str, monitors: &Mon
     let Some(id) = monitors.get(value).copied() else {
         let help = sink.suggestion(value, monitors.keys().map(String::as_str), format!("add [monitor.{value}]"));
         sink.problem(span, format_args!("{path}.monitor"), format!("no monitor is called `{value}`"), help);
+        return None;
+    };
+    let AnyMonitor::Simple(id) = id else {
+        let help = "name one of its members: a sentinel is a single target, and there may be several sentinels";
+        sink.problem(span, format_args!("{path}.monitor"), format!("`{value}` is a composite monitor"), help);
         return None;
     };
     if estate.monitor(id).check == Check::Always {

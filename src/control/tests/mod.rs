@@ -1,6 +1,7 @@
 //! The core at any moment: events in, effects out, a store and DNS imagined.
 
 mod changes;
+mod composite;
 mod guard;
 mod learned;
 mod legacy;

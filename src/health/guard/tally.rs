@@ -122,20 +122,23 @@ impl Tally {
     pub(super) fn observe(&mut self, estate: &Estate, health: &HealthTable, turns: &[Turn], now: Duration) -> Vec<(RegionId, State)> {
         let mut touched = BTreeSet::new();
         for Turn { endpoint, from, to } in turns {
-            let pool = estate.endpoint(*endpoint).pool;
-            let id = estate.pool(pool).region;
+            let id = estate.pool(estate.endpoint(*endpoint).pool).region;
             touched.insert(id);
-            let state = both_families(health, pool);
             let Some(region) = self.regions.get_mut(id.index()) else { continue };
             region.up = (region.up + usize::from(*to == State::Up)).saturating_sub(usize::from(*from == State::Up));
-            if let Some(before) = self.pools.get_mut(pool.index()).and_then(|slot| slot.replace(state)) {
-                region.count(before, false);
-                region.count(state, true);
-            }
             if (*from, *to) == (State::Up, State::Down) {
                 self.turn(*endpoint, id, now);
             } else {
                 self.forget_turn(*endpoint, id);
+            }
+        }
+        for pool in estate.pools_moved_by(turns.iter().map(|turn| turn.endpoint)) {
+            let (id, state) = (estate.pool(pool).region, both_families(health, pool));
+            touched.insert(id);
+            if let (Some(region), Some(Some(before))) = (self.regions.get_mut(id.index()), self.pools.get_mut(pool.index())) {
+                region.count(*before, false);
+                region.count(state, true);
+                *before = state;
             }
         }
         let mut moved = Vec::new();
