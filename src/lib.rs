@@ -32,6 +32,7 @@
 //! | what can happen | [`control::Event`] and [`control::Effect`]: the daemon's table of contents |
 //! | who decides, and how | [`policy::decide`] |
 //! | how a query is answered | [`answer::answer`]; signed ones and transfers: `answer/slow.rs` |
+//! | how outcomes become a verdict, and verdicts one | `health/verdict.rs`, `health/composite.rs`; for people: `docs/health.md` |
 //! | when a verdict must wait, because we may be the broken ones | [`health::Guard`] |
 //! | who owns what, and the order of starting and stopping | `app/daemon.rs` |
 //! | how another process takes over | `app/upgrade/mod.rs` |
