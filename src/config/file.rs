@@ -49,6 +49,7 @@ table! {
         metrics: Metrics,
         store: Store,
         health: Health,
+        probe: Probe,
         key: Named<TsigKeyTable>,
         zone: Named<Zone>,
         region: Named<Region>,
@@ -206,6 +207,13 @@ table! {
     Health {
         window: Duration,
         blind_share: i64,
+    } later NONE
+}
+
+table! {
+    /// `[probe]`
+    Probe {
+        allow: OneOrMany<String>,
     } later NONE
 }
 

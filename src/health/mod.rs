@@ -5,7 +5,10 @@
 //! `verdict` is the state machine of one target, `pools` what a pool looks like from its endpoints, [`HealthTable`] holds both for a whole estate.
 //! [`Guard`] stands between them and policy: which verdicts must wait because we may be the broken ones.
 
+mod detail;
+mod forecast;
 mod guard;
+mod history;
 mod outcome;
 mod pools;
 mod table;
@@ -14,7 +17,10 @@ mod verdict;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use detail::{BodyDetail, CertificateDetail, Examination, ProbeDetail, TlsDetail};
+pub use forecast::forecast;
 pub use guard::{Blind, Delay, Guard, GuardEvent, GuardNames};
+pub use history::{History, HistorySize, Moment, Past, Said};
 pub use outcome::{Outcome, Phase, ProbeReport, Reason};
 pub use pools::{PoolObserved, pool_state};
 pub use table::{HealthTable, TargetHealth, Transition};

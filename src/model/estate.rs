@@ -9,8 +9,8 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    Choice, EndpointId, Family, GuardRules, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, Sentinel, ServiceId,
-    TargetId,
+    Choice, EndpointId, Family, GuardRules, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, Secondary, Sentinel,
+    ServiceId, TargetId,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -38,6 +38,8 @@ pub struct Estate {
     pub guard: GuardRules,
     /// Targets that say only whether this node sees the network.
     pub sentinels: Vec<Sentinel>,
+    /// `[probe]`: where probes may go.
+    pub probing: Arc<ProbeRules>,
 }
 
 /// A place where gateways run: what operators drain.

@@ -11,26 +11,37 @@ use crate::health::{Outcome, ProbeReport};
 use crate::model::{Check, Monitor, Timestamp};
 
 use super::fail::Failure;
+use super::permit::Permit;
 use super::tcp::{self, Way};
 use super::tls::{self, Session, Tls};
 use super::trace::Trace;
 use super::{dns, grpc, http};
 
 /// Probes `address` once, on the check's port unless another is given. Ends `monitor.timeout` after its start at the latest.
-pub async fn attempt(monitor: &Monitor, (address, port): (IpAddr, Option<u16>), tls: &Tls, session: &Arc<Session>) -> ProbeReport {
-    let mut trace = Trace::start();
+pub async fn attempt(monitor: &Monitor, to: (IpAddr, Option<u16>), tls: &Tls, session: &Arc<Session>, permit: &Permit) -> ProbeReport {
+    run(monitor, to, (tls, session), permit, &mut Trace::start()).await
+}
+
+/// The same with notes of the caller's.
+pub(super) async fn run(
+    monitor: &Monitor,
+    (address, port): (IpAddr, Option<u16>),
+    (tls, session): (&Tls, &Arc<Session>),
+    permit: &Permit,
+    trace: &mut Trace,
+) -> ProbeReport {
     let peer = SocketAddr::new(address, port.unwrap_or(monitor.check.port()));
-    let way = Way { peer, source: monitor.source.towards(address) };
+    let way = Way { peer, source: monitor.source.towards(address), permit };
     let deadline = trace.started() + monitor.timeout;
     let checked = timeout_at(deadline.into(), async {
         match &monitor.check {
             // Such endpoints have no target (`Watch::Always`); if one had, it would be as up as they are.
             Check::Always => Ok(()),
-            Check::Tcp(check) => tcp::check(check, way, &mut trace).await,
-            Check::Tls(check) => tls::check(check, way, tls, session, &mut trace).await,
-            Check::Dns(check) => dns::check(check, way, &mut trace).await,
-            Check::Grpc(check) => grpc::check(check, way, tls, session, &mut trace).await,
-            Check::Http(check) => http::check(check, way, tls, session, &mut trace).await,
+            Check::Tcp(check) => tcp::check(check, way, trace).await,
+            Check::Tls(check) => tls::check(check, way, tls, session, trace).await,
+            Check::Dns(check) => dns::check(check, way, trace).await,
+            Check::Grpc(check) => grpc::check(check, way, tls, session, trace).await,
+            Check::Http(check) => http::check(check, way, tls, session, monitor.timeout, trace).await,
         }
     })
     .await;
@@ -43,7 +54,7 @@ pub async fn attempt(monitor: &Monitor, (address, port): (IpAddr, Option<u16>), 
         }
     };
     let (took, phases) = trace.times();
-    ProbeReport { outcome, at: wall_clock(), took, phases, status: trace.status, certificate_expires: trace.certificate_expires, warning: trace.warning }
+    ProbeReport { outcome, at: wall_clock(), took, phases, status: trace.status, certificate_expires: trace.certificate_expires, warning: trace.warning.take() }
 }
 
 /// The wall clock's now.

@@ -18,6 +18,7 @@ use crate::model::{Estate, TargetId, TlsTerms, Verify};
 
 use super::Probed;
 use super::attempt::{attempt, wall_clock};
+use super::permit::Permit;
 use super::schedule::Schedule;
 use super::tls::{Alpn, Session, Tls, Trust};
 
@@ -172,7 +173,7 @@ impl Scheduler {
             let session = self.sessions.get(due.target.index()).cloned().unwrap_or_default();
             let abort = self.probes.spawn(async move {
                 let target = estate.target(due.target);
-                attempt(estate.monitor(target.monitor), (target.address, target.port), &tls, &session).await
+                attempt(estate.monitor(target.monitor), (target.address, target.port), &tls, &session, &Permit(estate.probing.clone())).await
             });
             self.running.insert(abort.id(), (due.target, abort));
         }
