@@ -78,6 +78,8 @@ pub struct Core {
     pub(super) serving: Serving,
     pub(super) ignored_outcomes: u64,
     pub(super) serials: super::serials::Serials,
+    /// The last probes of each target; nothing is decided from them.
+    pub(super) probes: super::probes::Probes,
 }
 
 /// Spread the first round over at most a second?
@@ -168,6 +170,7 @@ impl Core {
             serving: Serving::Due,
             ignored_outcomes: 0,
             serials: super::serials::Serials::default(),
+            probes: super::probes::Probes::new(&configuration.estate),
             configuration,
         };
         let alive = stored.iter().find_map(|stored| if let Record::Alive(at) = stored.record { Some(at) } else { None });
@@ -183,6 +186,10 @@ impl Core {
                         verdicts += 1;
                     }
                     Some(_) => (),
+                    None => drop(core.commits.learned.forgotten.insert(key)),
+                },
+                (Key::Probes(key), Record::Probes(learned)) => match by_key.get(&key) {
+                    Some(target) => core.probes.restore(*target, &learned),
                     None => drop(core.commits.learned.forgotten.insert(key)),
                 },
                 (key, record) => core.remember(key, record, revision, now),
@@ -224,6 +231,7 @@ impl Core {
         if now.mono >= self.commits.alive_at + super::commits::ALIVE_EVERY {
             self.commits.learned.alive = true;
         }
+        self.probes.note(target, &report);
         let failing_since = self.health.target(target).failing_since;
         let Some(transition) = self.health.observe(&self.configuration.estate, target, report, now) else { return };
         let Transition { from, to, target: _, confirmed: _ } = transition;
