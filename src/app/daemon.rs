@@ -296,9 +296,23 @@ fn parts(
         dns: dns.clone(),
         metrics: metrics.clone(),
         reload: reload.clone(),
+        doctor: doctor(),
         upgrades: None,
         ready: Arc::new(ready),
     }
+}
+
+/// Probes for people, beside the scheduled ones.
+fn doctor() -> admin::doctor::Doctor {
+    let doctor = Arc::new(crate::probe::Doctor::default());
+    let examine: admin::doctor::Examiner = Arc::new(move |asked| {
+        let doctor = doctor.clone();
+        Box::pin(async move {
+            let admin::doctor::Asked { monitor, address, port, rules } = asked;
+            doctor.examine(&monitor, (address, port), rules).await.ok()
+        })
+    });
+    admin::doctor::Doctor { examine, monitor: Arc::new(crate::config::inline_monitor) }
 }
 
 fn sample_often(door: Door, metrics: Arc<Metrics>, mut stopping: watch::Receiver<bool>) {

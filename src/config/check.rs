@@ -63,6 +63,11 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     Meaning { settings, answers, estate, zones: zones.into_zones(), files }
 }
 
+/// The monitors of a text that is no configuration. Reads no file: keys that name some must have been refused before.
+pub(super) fn inline_monitor(file: File, estate: &mut Estate, sink: &mut Sink<'_>) {
+    monitors::check(file.monitor.or_default(), monitors::Context { folder: Path::new(""), files: &mut Vec::new() }, estate, sink);
+}
+
 impl<T: Default> Key<T> {
     fn or_default(self) -> T {
         self.take().unwrap_or_default()

@@ -191,9 +191,13 @@ mod tests {
         let size = HistorySize::of(100_000);
         assert_eq!((size, HistorySize::of(3)), (HistorySize { passes: 10, fails: 10 }, HistorySize { passes: 20, fails: 50 }));
         let mut history = History::default();
-        (0..100).for_each(|at| drop(history.note(&report(at, None), size)));
+        for at in 0..100 {
+            history.note(&report(at, None), size);
+        }
         assert_eq!(size_of::<History>() + history.octets(), 144);
-        (0..100).for_each(|at| drop(history.note(&report(at, Some("no answer within 3s while connecting to 192.0.2.10:8080")), size)));
+        for at in 0..100 {
+            history.note(&report(at, Some("no answer within 3s while connecting to 192.0.2.10:8080")), size);
+        }
         let total = size_of::<History>() + history.octets();
         assert!(total <= 512, "{total}");
     }
@@ -201,7 +205,9 @@ mod tests {
     #[test]
     fn what_is_restored_is_cut_to_size() {
         let mut history = History::default();
-        (0..40).for_each(|at| drop(history.note(&report(at, Some("refused")), HistorySize::of(1))));
+        for at in 0..40 {
+            history.note(&report(at, Some("refused")), HistorySize::of(1));
+        }
         let small = HistorySize { passes: 8, fails: 8 };
         let back = History::restored(history.passes(), history.fails().map(|(moment, said)| (moment, said.clone())), small);
         assert_eq!(back.fails().map(|(moment, _)| moment.at().0).collect::<Vec<_>>(), (32..40).collect::<Vec<_>>());

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::admin::api;
 use crate::control::{Core, Override, OverrideTargetName, OverrideWord};
-use crate::health::{Outcome, ProbeReport, State};
+use crate::health::{Outcome, State};
 use crate::model::{EndpointId, Family, PoolId, RegionId, Sentinel, Timestamp, Watch};
 use crate::policy::{endpoint_view, pool_view};
 use crate::zone::Zone;
@@ -144,38 +143,14 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         serving: names(board.serving.get(&id).into_iter().flatten()),
         overrides: core.overrides_on(id).iter().map(override_id).collect(),
         since: health.map(|health| health.since).and_then(known_time),
-        last_probe: health.and_then(|health| health.last.as_ref()).map(probe),
-        last_failed: health.and_then(|health| health.last_failed.as_ref()).map(probe),
+        last_probe: health.and_then(|health| health.last.as_ref()).map(api::Probe::from),
+        last_failed: health.and_then(|health| health.last_failed.as_ref()).map(api::Probe::from),
     }
 }
 
 /// `Timestamp(0)` stands for "not yet".
 pub(super) fn known_time(at: Timestamp) -> Option<api::Time> {
     (at != Timestamp::default()).then_some(api::Time(at))
-}
-
-fn probe(report: &ProbeReport) -> api::Probe {
-    let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning } = report;
-    let (outcome, reason, message) = match outcome {
-        Outcome::Pass => ("pass", None, None),
-        Outcome::Fail { reason, message } => ("fail", Some(reason.word().to_string()), Some(message.clone())),
-    };
-    api::Probe {
-        at: (*at).into(),
-        outcome: outcome.to_string(),
-        reason,
-        message,
-        took_ms: milliseconds(*took),
-        phases: phases.iter().map(|(phase, took)| api::ProbePhase { phase: phase.word().to_string(), took_ms: milliseconds(*took) }).collect(),
-        status: *status,
-        certificate_expires: certificate_expires.map(api::Time),
-        warning: warning.clone(),
-    }
-}
-
-/// With microseconds and no more.
-fn milliseconds(took: Duration) -> f64 {
-    (took.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// One override.
