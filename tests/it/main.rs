@@ -11,6 +11,7 @@ mod conformance;
 mod corpus;
 mod differential;
 mod dns;
+mod doctor;
 mod fuzzed;
 mod gateway;
 mod guard;
