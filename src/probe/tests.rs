@@ -1,6 +1,7 @@
 //! Probes against good and bad peers on real sockets, and the prober as a whole.
 
 mod dns;
+mod doctor;
 mod grpc;
 mod http;
 mod tcp;

@@ -299,8 +299,11 @@ fn a_monitors_secrets_go_elsewhere_for_an_admin_only_and_a_request_reads_no_file
     let asked = elsewhere.asked.load(Ordering::SeqCst);
     let refused = ask(elsewhere.address.to_string());
     assert_eq!((refused.status, elsewhere.asked.load(Ordering::SeqCst)), (403, asked), "{refused:?}");
-    for monitor in [json!({ "exec": ["/bin/true"] }), json!({ "tls": 443, "ca": "/etc/passwd" }), json!({ "url": "http://{address}/", "headers": { "X": { "file": "/etc/passwd" } } })]
-    {
+    for monitor in [
+        json!({ "exec": ["/bin/true"] }),
+        json!({ "tls": 443, "ca": "/etc/passwd" }),
+        json!({ "url": "http://{address}/", "headers": { "X": { "file": "/etc/passwd" } } }),
+    ] {
         let refused = post(&node, "/api/v1/probe", &json!({ "monitor": monitor, "address": elsewhere.address.to_string() }));
         assert!(refused.status == 400 && refused.body.contains("can't be given here"), "{refused:?}");
     }
