@@ -75,8 +75,13 @@ async fn a_refused_certificate_is_shown_and_a_full_handshake_is_made_each_time()
 #[tokio::test]
 async fn every_kind_asks_before_it_connects() {
     let peer: SocketAddr = "169.254.169.254:80".parse().unwrap();
-    let dns =
-        crate::model::DnsCheck { port: 53, name: "example.com".parse().unwrap(), record_type: (1, "A"), rcode: crate::model::Rcode::NoError, address: None };
+    let dns = crate::model::DnsCheck {
+        port: 53,
+        name: "example.com".parse().unwrap(),
+        record_type: (1, "A".to_string()),
+        rcode: crate::model::Rcode::NoError,
+        address: None,
+    };
     for check in [
         Check::Tcp(TcpCheck::connect(80)),
         Check::Http(HttpCheck::get(Scheme::Http, 80, "/")),
