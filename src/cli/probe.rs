@@ -214,6 +214,8 @@ fn one(examined: &Examined, paint: Paint, out: &mut String) {
                 lines.line(phase, &format!("{time:<10} {}", sent.first().map(String::as_str).unwrap_or_default()));
                 sent.iter().skip(1).for_each(|line| lines.line("", &format!("> {line}")));
             }
+            // Beside what it brought, below the status.
+            "body" => {}
             _ => lines.line(phase, &time),
         }
     }
@@ -223,7 +225,9 @@ fn one(examined: &Examined, paint: Paint, out: &mut String) {
     }
     if let Some(body) = body.as_ref().filter(|body| !body.is_empty()) {
         let read = body_read.unwrap_or(0);
-        lines.line("body", &format!("the first {} of {read} octets read", read.min(256)));
+        let took = probe.phases.iter().find(|phase| phase.phase == "body").map(|phase| format!("{:<10} ", format!("{:.1} ms", phase.took_ms)));
+        let took = took.unwrap_or_default();
+        lines.line("body", &format!("{took}the first {} of {read} octets read", read.min(256)));
         body.lines().for_each(|line| lines.line("", &format!("| {line}")));
     }
     for (at, expected) in expected.iter().enumerate() {
@@ -352,7 +356,7 @@ mod tests {
             "probes": [{
                 "monitor": "gateway", "address": "192.0.2.10:443", "source": "192.0.2.1:5555",
                 "probe": {"at": "2026-11-21T12:00:00Z", "outcome": "fail", "reason": "status", "message": "expected status 200-299, got 503", "took_ms": 14.26,
-                    "phases": [{"phase": "connect", "took_ms": 1.25}, {"phase": "tls", "took_ms": 8.0}, {"phase": "request", "took_ms": 4.0}],
+                    "phases": [{"phase": "connect", "took_ms": 1.25}, {"phase": "tls", "took_ms": 8.0}, {"phase": "request", "took_ms": 4.0}, {"phase": "body", "took_ms": 0.5}],
                     "status": 503, "certificate_expires": null},
                 "tls": {"name": "api.example.com", "protocol": "TLS 1.3", "cipher": "TLS13_AES_256_GCM_SHA384", "alpn": "http/1.1",
                     "chain": [{"subject": "gw", "issuer": "ca", "names": ["api.example.com"], "from": null, "until": "2026-12-01T12:00:00Z"}]},
@@ -373,7 +377,7 @@ prod/a  monitor gateway  192.0.2.10:443 from 192.0.2.1:5555  by node ns1
             > authorization: (hidden)
   status    HTTP/1.1 503 Service Unavailable
             < content-length: 4
-  body      the first 4 of 4 octets read
+  body      0.5 ms     the first 4 of 4 octets read
             | down
   expected  status 200-299
   got       expected status 200-299, got 503
