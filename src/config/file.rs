@@ -54,6 +54,7 @@ table! {
         store: Store,
         health: Health,
         resolver: Resolver,
+        probe: Probe,
         key: Named<TsigKeyTable>,
         zone: Named<Zone>,
         region: Named<Region>,
@@ -248,6 +249,13 @@ table! {
         servers: OneOrMany<NameServer>,
         timeout: Duration,
         attempts: i64,
+    } later NONE
+}
+
+table! {
+    /// `[probe]`
+    Probe {
+        allow: OneOrMany<String>,
     } later NONE
 }
 

@@ -125,7 +125,7 @@ impl Core {
             (Key::Token(id), Record::Token(record)) => drop(self.tokens.insert(id, record)),
             (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
-            (Key::Verdict(_) | Key::Alive, _) => (),
+            (Key::Verdict(_) | Key::Probes(_) | Key::Alive, _) => (),
             (key, _) => debug_assert!(false, "{key:?} holds a record of another kind"),
         }
     }
@@ -140,7 +140,7 @@ impl Core {
             Key::Override(id) => drop(self.overrides.kept.remove(id)),
             Key::Token(id) => drop(self.tokens.remove(id)),
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
-            Key::Verdict(_) | Key::Serial(_) | Key::Alive => (),
+            Key::Verdict(_) | Key::Probes(_) | Key::Serial(_) | Key::Alive => (),
         }
     }
 

@@ -19,6 +19,7 @@ mod judging;
 mod monitor;
 mod names;
 mod policy;
+mod probing;
 mod secret;
 mod settings;
 mod time;
@@ -38,6 +39,7 @@ pub use judging::{AnyMonitor, Combined, Composite, Judgement, Mark, Member, Need
 pub use monitor::{Check, GrpcCheck, Monitor, Sources, TcpCheck, Thresholds, TlsCheck};
 pub use names::Names;
 pub use policy::{Choice, Node, PolicyForm, ResolveError, Share};
+pub use probing::{Forbidden, Own, ProbeRules};
 pub use secret::Secret;
 pub use settings::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, TlsFiles};
 pub use time::{Now, Timestamp, duration_text, parse_duration};

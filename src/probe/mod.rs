@@ -7,19 +7,24 @@
 //!
 //! `schedule` says when, `attempt` runs one probe under its deadline, `approach` finds the address (host names by `resolver`), `tcp`, `tls` (with `verify`), `http` (with `body` and `json`), `grpc` (over `h2`) and `dns` do the talking, `fail` finds the words,
 //! and `pulse` knows whether we were there to listen.
+//! `permit` says where probes may go; `doctor` runs one for somebody who looks, and `trace` notes what is shown (with `certificate` and `expect`).
 //! Never here: verdicts. A probe never decides health, never retries, and never follows a redirect.
 #![allow(clippy::disallowed_methods, reason = "an IO room: deadlines and schedules are kept against the clock here")]
 
 mod approach;
 mod attempt;
 mod body;
+mod certificate;
 mod dns;
+mod doctor;
+mod expect;
 mod expiry;
 mod fail;
 mod grpc;
 mod h2;
 mod http;
 mod json;
+mod permit;
 mod pulse;
 pub mod resolver;
 mod schedule;
@@ -43,6 +48,8 @@ use crate::health::ProbeReport;
 use crate::metrics::ProbeMetrics;
 use crate::model::{Estate, TargetId};
 
+pub use self::doctor::{AT_ONCE_MAX, Busy, Doctor, EXAMINATION_MAX};
+pub use self::permit::Permit;
 use self::resolver::Resolver;
 use self::scheduler::{Plan, Scheduler, Wishes};
 use self::tls::Trust;

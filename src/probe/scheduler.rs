@@ -18,6 +18,7 @@ use crate::model::{Estate, TargetId, TlsTerms, Verify};
 
 use super::Probed;
 use super::attempt::{attempt, wall_clock};
+use super::permit::Permit;
 use super::pulse::{Pulse, is_void};
 use super::resolver::Resolver;
 use super::schedule::Schedule;
@@ -196,8 +197,9 @@ impl Scheduler {
             let abort = self.probes.spawn(async move {
                 let target = estate.target(due.target);
                 let monitor = estate.monitor(target.monitor);
+                let permit = Permit(estate.probing.clone());
                 let lost_before = pulse.lost(Instant::now());
-                let report = attempt(monitor, (&target.address, target.port), &tls, &session, &resolver).await;
+                let report = attempt(monitor, (&target.address, target.port), &tls, &session, &resolver, &permit).await;
                 let lost = pulse.lost(Instant::now()).saturating_sub(lost_before);
                 (!is_void(&report, monitor.timeout, lost)).then_some(report)
             });

@@ -1,6 +1,7 @@
 //! Probes against good and bad peers on real sockets, and the prober as a whole.
 
 pub mod dns;
+mod doctor;
 mod grpc;
 mod http;
 mod tcp;
@@ -25,7 +26,7 @@ use super::attempt::attempt;
 use super::peers::{self, Authority, Peer, answering, answering_tls, endless, nobody, peer, response, silent};
 use super::resolver::Resolver;
 use super::tls::{Alpn, Session, Tls, Trust};
-use super::{Probed, Prober};
+use super::{Permit, Probed, Prober};
 
 /// Long enough for any peer that answers, also on a busy machine.
 const AMPLE: Duration = Duration::from_secs(10);
@@ -59,7 +60,7 @@ async fn probe(monitor: &Monitor, address: IpAddr, trust: &Trust, session: &Arc<
 /// With the TLS of an earlier probe.
 async fn probe_over(monitor: &Monitor, address: IpAddr, tls: &Tls, session: &Arc<Session>) -> ProbeReport {
     let started = Instant::now();
-    let report = attempt(monitor, (&Host::Address(address), None), tls, session, &Resolver::start(Arc::default())).await;
+    let report = attempt(monitor, (&Host::Address(address), None), tls, session, &Resolver::start(Arc::default()), &Permit::default()).await;
     assert!(started.elapsed() <= monitor.timeout + SLACK, "deadline kept: {:?}", started.elapsed());
     assert!(report.took <= monitor.timeout + SLACK);
     let phases: Duration = report.phases.iter().map(|(_, took)| *took).sum();
