@@ -230,10 +230,16 @@ fn take(knock: Knock, works: bool, core: &mut Core, hands: &Hands, tickets: &mut
 
 fn outcome(probed: Probed, core: &mut Core, hands: &Hands, effects: &mut Effects) {
     let Probed { plan, target, report } = probed;
-    if plan == core.plan() {
-        hands.metrics.probed(core.estate(), target, &report);
+    let known = plan == core.plan() && target.index() < core.estate().targets.len();
+    if !known {
+        return core.handle(hands.clock.now(), Event::Probed { plan, target, report }, effects);
     }
+    hands.metrics.probed(core.estate(), target, &report);
+    let before = core.health().target(target).state;
     core.handle(hands.clock.now(), Event::Probed { plan, target, report }, effects);
+    if before != State::Unknown && before != core.health().target(target).state {
+        hands.prober.distrust(plan, target);
+    }
 }
 
 impl Finished {

@@ -23,13 +23,14 @@ pub async fn attempt(monitor: &Monitor, (address, port): (IpAddr, Option<u16>), 
     let way = Way { peer, source: monitor.source.towards(address) };
     let deadline = trace.started() + monitor.timeout;
     let checked = timeout_at(deadline.into(), async {
+        // The rare and large ones are boxed: the room of all is that of the largest.
         match &monitor.check {
             // Such endpoints have no target (`Watch::Always`); if one had, it would be as up as they are.
             Check::Always => Ok(()),
             Check::Tcp(check) => tcp::check(check, way, &mut trace).await,
-            Check::Tls(check) => tls::check(check, way, tls, session, &mut trace).await,
-            Check::Dns(check) => dns::check(check, way, &mut trace).await,
-            Check::Grpc(check) => grpc::check(check, way, tls, session, &mut trace).await,
+            Check::Tls(check) => Box::pin(tls::check(check, way, tls, session, &mut trace)).await,
+            Check::Dns(check) => Box::pin(dns::check(check, way, &mut trace)).await,
+            Check::Grpc(check) => Box::pin(grpc::check(check, way, tls, session, &mut trace)).await,
             Check::Http(check) => http::check(check, way, tls, session, &mut trace).await,
         }
     })
