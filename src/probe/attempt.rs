@@ -76,13 +76,14 @@ pub(super) async fn run(
 
 /// One address, all phases.
 async fn check(monitor: &Monitor, way: Way<'_>, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
+    // The rare and large ones are boxed: the room of all is that of the largest.
     match &monitor.check {
         // Such endpoints have no target (`Watch::Always`); if one had, it would be as up as they are.
         Check::Always => Ok(()),
         Check::Tcp(check) => tcp::check(check, way, trace).await,
-        Check::Tls(check) => tls::check(check, way, tls, session, trace).await,
-        Check::Dns(check) => dns::check(check, way, trace).await,
-        Check::Grpc(check) => grpc::check(check, way, tls, session, trace).await,
+        Check::Tls(check) => Box::pin(tls::check(check, way, tls, session, trace)).await,
+        Check::Dns(check) => Box::pin(dns::check(check, way, trace)).await,
+        Check::Grpc(check) => Box::pin(grpc::check(check, way, tls, session, trace)).await,
         Check::Http(check) => http::check(check, way, tls, session, monitor.timeout, trace).await,
     }
 }

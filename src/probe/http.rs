@@ -45,19 +45,23 @@ pub async fn check(check: &HttpCheck, way: Way<'_>, tls: &Tls, session: &Arc<Ses
     // Judged as soon as enough was read, a connection is of no more use, and at thousands of probes a second TIME_WAIT would eat ports.
     let peer = way.peer;
     let stream = tcp::connect(way, Close::Reset, trace).await?;
+    // Boxed: a probe that waits for a connection, perhaps with 30,000 others, doesn't carry the room for what would follow.
     match check.scheme {
-        Scheme::Http => exchange(stream, check, peer, timeout, trace).await,
+        Scheme::Http => Box::pin(exchange(stream, check, peer, timeout, trace)).await,
         Scheme::Https => {
-            let name = tls::server_name(&check.tls, check.host.as_deref(), peer.ip());
-            let stream = tls.connect(stream, Asked { terms: &check.tls, name, peer }, session, trace).await?;
-            let chosen = stream.get_ref().1.alpn_protocol();
-            match check.version {
-                HttpVersion::Two if chosen != Some(b"h2") => {
-                    Err(Failure::new(Reason::Protocol, format!("expected HTTP/2 from {peer}, but it does not choose a protocol (ALPN)")))
+            Box::pin(async move {
+                let name = tls::server_name(&check.tls, check.host.as_deref(), peer.ip());
+                let stream = tls.connect(stream, Asked { terms: &check.tls, name, peer }, session, trace).await?;
+                let chosen = stream.get_ref().1.alpn_protocol();
+                match check.version {
+                    HttpVersion::Two if chosen != Some(b"h2") => {
+                        Err(Failure::new(Reason::Protocol, format!("expected HTTP/2 from {peer}, but it does not choose a protocol (ALPN)")))
+                    }
+                    HttpVersion::Two | HttpVersion::Auto if chosen == Some(b"h2") => exchange_2(stream, check, peer, timeout, trace).await,
+                    _ => exchange(stream, check, peer, timeout, trace).await,
                 }
-                HttpVersion::Two | HttpVersion::Auto if chosen == Some(b"h2") => exchange_2(stream, check, peer, timeout, trace).await,
-                _ => exchange(stream, check, peer, timeout, trace).await,
-            }
+            })
+            .await
         }
     }
 }

@@ -590,6 +590,30 @@ async fn removed_targets_are_probed_no_more() {
 }
 
 #[tokio::test]
+async fn a_target_whose_verdict_changed_is_looked_at_with_a_full_handshake() {
+    let authority = Authority::new();
+    let config = Arc::new(Mutex::new(Arc::new(authority.issue(&["api.example.com"], 2090).server())));
+    let (peer, kinds) = answering_tls(config, response("200 OK", OK)).await;
+    let interval = Duration::from_millis(100);
+    let mut tls_estate = (*estate(interval, AMPLE, &[("a", peer.address)])).clone();
+    tls_estate.monitors[0].check = Check::Http(https_check(peer.address.port()));
+    let (sender, mut outcomes) = mpsc::channel(64);
+    let prober = Prober::start_with(sender, Arc::new(ProbeMetrics::default()), 64, Some(Trust::of(authority.roots())));
+    prober.plan(1, Arc::new(tls_estate), true);
+    for _ in 0..3 {
+        assert_pass(&next(&mut outcomes).await.report);
+    }
+    assert_eq!(*kinds.lock().unwrap().last().unwrap(), HandshakeKind::Resumed);
+    prober.distrust(0, TargetId(0));
+    assert_pass(&next(&mut outcomes).await.report);
+    assert_eq!(*kinds.lock().unwrap().last().unwrap(), HandshakeKind::Resumed, "a verdict of another plan says nothing");
+    prober.distrust(1, TargetId(0));
+    assert_pass(&next(&mut outcomes).await.report);
+    assert_ne!(*kinds.lock().unwrap().last().unwrap(), HandshakeKind::Resumed);
+    prober.stop().await;
+}
+
+#[tokio::test]
 async fn a_full_outcome_channel_slows_probing_and_loses_nothing() {
     let peer = answering(response("200 OK", "")).await;
     let (prober, mut outcomes) = prober(1, 64);
