@@ -44,7 +44,7 @@ fn estate() -> Estate {
     for (at, pool) in ["prod", "dr"].into_iter().enumerate() {
         estate.regions.push(Region { name: pool.into() });
         let endpoint = crate::model::EndpointId::at(at);
-        estate.pools.push(Pool { name: pool.into(), region: RegionId::at(at), endpoints: vec![endpoint], min_up: 1, min_active: None });
+        estate.pools.push(Pool { name: pool.into(), region: RegionId::at(at), endpoints: vec![endpoint], min_up: 1, min_active: None, degraded_factor: None });
         let address = format!("192.0.2.{}", at + 1);
         estate.endpoints.push(Endpoint {
             name: address.as_str().into(),

@@ -8,7 +8,9 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::problem::{Route, Sink};
-use super::read::{Failback, HeaderValue, Key, Named, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown};
+use super::read::{
+    Failback, HeaderValue, Key, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown,
+};
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
 macro_rules! table {
@@ -192,6 +194,11 @@ table! {
         key: String,
         expires_within: Duration,
         expiry_down: bool,
+        degraded: DegradedTable,
+        report: ReportTable,
+        busy: String,
+        busy_max: Duration,
+        redirects: i64,
         source: OneOrMany<IpAddr>,
         interval: Duration,
         timeout: Duration,
@@ -199,6 +206,28 @@ table! {
         ok_after: i64,
         up_after: i64,
     } later ["all", "any", "at_least", "exec", "icmp", "push"]
+}
+
+table! {
+    /// `degraded = { slower_than = "800ms", factor = 0.5 }`
+    DegradedTable {
+        slower_than: Duration,
+        body: String,
+        json: OneOrMany<String>,
+        status: OneOrMany<StatusRange>,
+        factor: Number,
+    } later NONE
+}
+
+table! {
+    /// `report = { header = "X-Load-Weight", min = 1, max = 100 }`
+    ReportTable {
+        header: String,
+        json: String,
+        kind: String,
+        min: Number,
+        max: Number,
+    } later NONE
 }
 
 table! {
@@ -224,6 +253,7 @@ table! {
         monitor: String,
         min_up: i64,
         min_active: i64,
+        degraded_factor: Number,
         endpoints: Vec<Key<Endpoint>>,
     } later NONE
 }

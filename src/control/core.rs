@@ -225,7 +225,10 @@ impl Core {
             self.commits.learned.alive = true;
         }
         let failing_since = self.health.target(target).failing_since;
-        let Some(transition) = self.health.observe(&self.configuration.estate, target, report, now) else { return };
+        let before = self.quality_of(target);
+        let transition = self.health.observe(&self.configuration.estate, target, report, now);
+        self.quality_observed(target, before, effects);
+        let Some(transition) = transition else { return };
         let Transition { from, to, target: _, confirmed: _ } = transition;
         if from == State::Unknown
             && let Serving::FirstRound { unknown, .. } = &mut self.serving
@@ -251,8 +254,8 @@ impl Core {
         let pool = estate.pool(of.pool);
         let message = match of.watch {
             Watch::Target(target) => match self.health.target(target).last.as_ref().map(|report| &report.outcome) {
-                Some(crate::health::Outcome::Fail { message, .. }) => message.clone(),
-                Some(crate::health::Outcome::Pass) => "passes again".to_string(),
+                Some(outcome @ crate::health::Outcome::Fail { .. }) => outcome.message().unwrap_or_default().to_string(),
+                Some(_) => "passes again".to_string(),
                 None => String::new(),
             },
             Watch::Always | Watch::Nothing => String::new(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::{Guard, GuardNames, State, TargetHealth};
+use crate::health::{Guard, GuardNames, Quality, State, TargetHealth};
 use crate::model::{Estate, Family, Now, PoolId, ServiceId, TargetId, Timestamp};
 use crate::policy::{Hold, Memory};
 
@@ -42,6 +42,9 @@ pub struct TargetLegacy {
     fails: u16,
     passes: u16,
     failing_since: Option<Duration>,
+    /// Of an older predecessor: nothing.
+    #[serde(default)]
+    quality: Quality,
 }
 
 /// A service's memory by pool names; `true` stands for IPv6.
@@ -56,18 +59,18 @@ pub struct MemoryLegacy {
 impl TargetLegacy {
     /// `None` while there is no verdict.
     fn of(health: &TargetHealth) -> Option<Self> {
-        let TargetHealth { state, stale, since, fails, passes, last: _, last_failed: _, failing_since } = health;
+        let TargetHealth { state, stale, since, fails, passes, last: _, last_failed: _, failing_since, quality } = health;
         let up = match state {
             State::Up => true,
             State::Down => false,
             State::Unknown => return None,
         };
-        Some(Self { up, stale: *stale, since: *since, fails: *fails, passes: *passes, failing_since: *failing_since })
+        Some(Self { up, stale: *stale, since: *since, fails: *fails, passes: *passes, failing_since: *failing_since, quality: quality.clone() })
     }
 
     fn health(&self) -> TargetHealth {
-        let Self { up, stale, since, fails, passes, failing_since } = self.clone();
-        TargetHealth { state: if up { State::Up } else { State::Down }, stale, since, fails, passes, failing_since, ..TargetHealth::default() }
+        let Self { up, stale, since, fails, passes, failing_since, quality } = self.clone();
+        TargetHealth { state: if up { State::Up } else { State::Down }, stale, since, fails, passes, failing_since, quality, ..TargetHealth::default() }
     }
 }
 

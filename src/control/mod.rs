@@ -15,6 +15,7 @@ mod overrides;
 mod plan;
 mod plan_overrides;
 mod plan_traffic;
+mod quality;
 mod read;
 mod record;
 mod reload;

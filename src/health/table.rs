@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::model::{EndpointId, Estate, Family, Now, PoolId, TargetId, Timestamp, Watch};
 
 use super::pools::{self, PoolObserved};
+use super::quality::{Counts, Quality};
 use super::verdict::Standing;
-use super::{Outcome, ProbeReport, State};
+use super::{ProbeReport, State};
 
 /// What is known of one target.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,6 +29,8 @@ pub struct TargetHealth {
     pub last_failed: Option<ProbeReport>,
     /// `mono` of the first fail of the present streak; for the failover duration. A streak ends when its fails are forgiven or the target is Up again.
     pub failing_since: Option<Duration>,
+    /// What is known beside Up and Down.
+    pub quality: Quality,
 }
 
 /// A verdict changed.
@@ -48,6 +51,8 @@ pub struct Transition {
 pub struct HealthTable {
     targets: Vec<TargetHealth>,
     pools: Vec<[PoolObserved; 2]>,
+    /// Targets that are degraded or told a weight. Nearly always none: then nobody need ask.
+    shaped: usize,
 }
 
 impl HealthTable {
@@ -55,7 +60,7 @@ impl HealthTable {
     pub fn new(estate: &Estate, now: Now) -> Self {
         let unknown = TargetHealth { since: now.wall, ..TargetHealth::default() };
         let targets = estate.targets.iter().map(|_| unknown.clone()).collect();
-        let mut table = Self { targets, pools: vec![Default::default(); estate.pools.len()] };
+        let mut table = Self { targets, pools: vec![Default::default(); estate.pools.len()], shaped: 0 };
         for pool in (0..estate.pools.len()).map(PoolId::at) {
             table.derive(estate, pool, now);
         }
@@ -72,6 +77,7 @@ impl HealthTable {
                 health.clone_from(known);
             }
         }
+        table.shaped = table.targets.iter().filter(|health| health.quality.is_shaped()).count();
         let before: HashMap<&str, [PoolObserved; 2]> = from.pools.iter().map(|pool| &*pool.name).zip(self.pools.iter().copied()).collect();
         let derived = to.pools.iter().enumerate().map(|(at, pool)| {
             let before = before.get(&*pool.name).copied().unwrap_or_default();
@@ -83,15 +89,13 @@ impl HealthTable {
 
     /// A stored verdict: holds at once, marked stale, counters at 0 (SEMANTICS, 13). Which ones are young enough is the caller's to say.
     pub fn restore(&mut self, estate: &Estate, target: TargetId, state: State, since: Timestamp, now: Now) {
-        let Some(health) = self.targets.get_mut(target.index()) else { return };
-        *health = TargetHealth { state, stale: state != State::Unknown, since, ..TargetHealth::default() };
+        self.replace(target, TargetHealth { state, stale: state != State::Unknown, since, ..TargetHealth::default() });
         self.derive_pools_of(estate, target, now);
     }
 
     /// What a predecessor knew of a target a moment ago, on the same clock: verdict, counters and marks go on.
     pub fn inherit(&mut self, estate: &Estate, target: TargetId, left: TargetHealth, now: Now) {
-        let Some(health) = self.targets.get_mut(target.index()) else { return };
-        *health = left;
+        self.replace(target, left);
         self.derive_pools_of(estate, target, now);
     }
 
@@ -104,11 +108,23 @@ impl HealthTable {
 
     /// One outcome into the verdict (SEMANTICS, 12). O(1) unless the verdict changes; then the pools of the target's endpoints are derived anew.
     /// `None`: neither the state nor the stale mark changed.
-    pub fn observe(&mut self, estate: &Estate, target: TargetId, report: ProbeReport, now: Now) -> Option<Transition> {
+    pub fn observe(&mut self, estate: &Estate, target: TargetId, mut report: ProbeReport, now: Now) -> Option<Transition> {
         let health = self.targets.get_mut(target.index())?;
-        let passed = report.outcome == Outcome::Pass;
+        let monitor = estate.monitor(estate.target(target).monitor);
+        let was_shaped = health.quality.is_shaped();
+        let counts = health.quality.observe(&mut report, monitor, &monitor.thresholds, now);
+        match (was_shaped, health.quality.is_shaped()) {
+            (false, true) => self.shaped += 1,
+            (true, false) => self.shaped -= 1,
+            _ => {}
+        }
+        if counts == Counts::Nothing {
+            health.last = Some(report);
+            return None;
+        }
+        let passed = counts != Counts::Fail;
         let before = Standing { state: health.state, fails: health.fails, passes: health.passes };
-        let after = before.after(passed, &estate.monitor(estate.target(target).monitor).thresholds);
+        let after = before.after(passed, &monitor.thresholds);
 
         health.failing_since = match after.state {
             State::Up if after.fails == 0 => None,
@@ -169,6 +185,26 @@ impl HealthTable {
         self.pools[pool.index()][family.index()]
     }
 
+    /// Some target is degraded or told a weight.
+    pub fn shapes_any(&self) -> bool {
+        0 < self.shaped
+    }
+
+    /// The same verdicts, with nothing known beside them.
+    #[cfg(test)]
+    pub(crate) fn sound(&self) -> Self {
+        let mut sound = self.clone();
+        sound.targets.iter_mut().for_each(|health| health.quality = Quality::default());
+        sound.shaped = 0;
+        sound
+    }
+
+    fn replace(&mut self, target: TargetId, by: TargetHealth) {
+        let Some(health) = self.targets.get_mut(target.index()) else { return };
+        self.shaped = self.shaped - usize::from(health.quality.is_shaped()) + usize::from(by.quality.is_shaped());
+        *health = by;
+    }
+
     /// Every target has an outcome or a stored verdict: the first round is over.
     pub fn complete(&self) -> bool {
         self.targets.iter().all(|target| target.state != State::Unknown)
@@ -198,8 +234,8 @@ impl HealthTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::Reason;
     use crate::health::testing::estate;
+    use crate::health::{Outcome, Reason};
 
     fn at(seconds: u64) -> Now {
         Now { mono: Duration::from_secs(seconds), wall: Timestamp(seconds as i64 * 1000) }
@@ -207,7 +243,7 @@ mod tests {
 
     fn report(passed: bool, now: Now) -> ProbeReport {
         let outcome = if passed { Outcome::Pass } else { Outcome::Fail { reason: Reason::Refused, message: "connection refused".into() } };
-        ProbeReport { outcome, at: now.wall, took: Duration::from_millis(1), phases: Vec::new(), status: None, certificate_expires: None, warning: None }
+        ProbeReport::new(outcome, now.wall, Duration::from_millis(1))
     }
 
     /// Feeds `+` and `-` to a target, one a second from `start`; returns the transitions as `U→D`, `confirmed`.

@@ -9,6 +9,7 @@
 //! pool sorry: 10.9.0.1 monitor=none            (or monitor=always)
 //! sentinel router: 192.0.2.1
 //! health window=30s blind_share=50
+//! outcomes factor=0.5 busy=ignore report=load min=0.1 max=8       (makes the monitor an HTTP one; before the first pool)
 //! policy europe: failover prod dr min_up=2
 //! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8
 //! ```
@@ -18,8 +19,9 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AllDown, Check, Choice, Endpoint, EndpointId, Estate, Failback, Monitor, MonitorId, PolicyForm, Pool, PoolId, Region, RegionId, Sentinel, Service, Share,
-    Target, TargetId, Thresholds, Watch, parse_duration,
+    AllDown, Busy, Check, Choice, DegradedRule, Endpoint, EndpointId, Estate, Factor, Failback, HttpCheck, HttpOutcomes, Monitor, MonitorId, PolicyForm, Pool,
+    PoolId, Region, RegionId, ReportKind, ReportPlace, ReportRule, Scheme, Sentinel, Service, Share, Target, TargetId, TcpCheck, Thresholds, Watch, Weight,
+    parse_duration,
 };
 use crate::wire::Name;
 
@@ -68,12 +70,14 @@ pub(crate) fn form(text: &str) -> PolicyForm {
 struct Builder {
     estate: Estate,
     thresholds: Thresholds,
+    outcomes: Option<HttpOutcomes>,
 }
 
 impl Builder {
     fn statement(&mut self, text: &str) {
         match text.split_once(' ').unwrap_or((text, "")) {
             ("thresholds", rest) => self.thresholds(rest),
+            ("outcomes", rest) => self.outcomes(rest),
             ("pool", rest) => self.pool(rest),
             ("sentinel", rest) => self.sentinel(rest),
             ("health", rest) => self.guard(rest),
@@ -98,23 +102,45 @@ impl Builder {
         }
     }
 
+    fn outcomes(&mut self, text: &str) {
+        let mut outcomes = HttpOutcomes::default();
+        let number = |text: &str| text.parse::<f64>().expect("a number");
+        let (mut report, mut min, mut max) = (None, Weight::LEAST, Weight::GREATEST);
+        for word in text.split_whitespace() {
+            match word.split_once('=').expect("key=value") {
+                ("factor", factor) => {
+                    outcomes.degraded = Some(DegradedRule { factor: Factor::new(number(factor)).expect("0.01 to 1"), ..DegradedRule::default() })
+                }
+                ("busy", word) => outcomes.busy = Busy::ALL.into_iter().find(|busy| busy.word() == word).expect("a rule"),
+                ("report", word) => report = ReportKind::ALL.into_iter().find(|kind| kind.word() == word),
+                ("min", weight) => min = Weight::new(number(weight)).expect("a weight"),
+                ("max", weight) => max = Weight::new(number(weight)).expect("a weight"),
+                _ => panic!("not an outcome: {word}"),
+            }
+        }
+        outcomes.report = report.map(|kind| ReportRule { place: ReportPlace::Header("X-Weight".to_string()), kind, min, max });
+        self.outcomes = Some(outcomes);
+    }
+
     fn pool(&mut self, text: &str) {
         let (name, rest) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
         let id = PoolId::at(self.estate.pools.len());
         let (mut region, mut min_up, mut min_active, mut monitor, mut endpoints) = (name, 1, None, "probe", Vec::new());
+        let mut degraded_factor = None;
         for word in rest.split_whitespace() {
             match word.split_once('=') {
                 Some(("region", name)) => region = name,
                 Some(("min_up", number)) => min_up = number.parse().expect("min_up"),
                 Some(("min_active", number)) => min_active = Some(number.parse().expect("min_active")),
                 Some(("monitor", word)) => monitor = word,
+                Some(("factor", number)) => degraded_factor = number.parse().ok().and_then(Factor::new),
                 Some((name, address)) => endpoints.push((Some(name), address)),
                 None => endpoints.push((None, word)),
             }
         }
         let endpoints = endpoints.into_iter().map(|(name, word)| self.endpoint(id, name, word, monitor)).collect();
         let region = self.region(region);
-        self.estate.pools.push(Pool { name: name.into(), region, endpoints, min_up, min_active });
+        self.estate.pools.push(Pool { name: name.into(), region, endpoints, min_up, min_active, degraded_factor });
     }
 
     fn sentinel(&mut self, text: &str) {
@@ -154,7 +180,10 @@ impl Builder {
             let (interval, timeout) = (std::time::Duration::from_secs(10), std::time::Duration::from_secs(3));
             self.estate.monitors.push(Monitor {
                 name: "gateway".into(),
-                check: Check::Tcp(crate::model::TcpCheck::connect(80)),
+                check: match self.outcomes.clone() {
+                    None => Check::Tcp(TcpCheck::connect(80)),
+                    Some(outcomes) => Check::Http(HttpCheck { outcomes: Box::new(outcomes), ..HttpCheck::get(Scheme::Http, 80, "/") }),
+                },
                 source: Default::default(),
                 interval,
                 timeout,

@@ -110,6 +110,7 @@ impl World {
             status: None,
             certificate_expires: Some(Timestamp(1_900_000_000_000)),
             warning: None,
+            reported: None,
         };
         let probing = self.metrics.probe();
         probing.started(Duration::from_millis(1));

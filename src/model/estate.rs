@@ -9,8 +9,8 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    Choice, EndpointId, Family, GuardRules, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, Sentinel, ServiceId,
-    TargetId,
+    Choice, EndpointId, Factor, Family, GuardRules, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, Sentinel,
+    ServiceId, TargetId,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -60,6 +60,8 @@ pub struct Pool {
     pub min_up: u32,
     /// Endpoints that should serve; `None`: as many as the first tier has (SEMANTICS, 4).
     pub min_active: Option<u32>,
+    /// What its degraded endpoints count; `None`: as their monitor says.
+    pub degraded_factor: Option<Factor>,
 }
 
 /// One gateway address in a pool.

@@ -151,6 +151,9 @@ fn pool_text(effective: &Effective<'_>, judged: &Judged, family: Family) -> Stri
     } else if judged.is_up_but_drained() {
         text += "; what is not drained of it is too little";
     }
+    if judged.factor < 1.0 {
+        text += &format!("; degraded: where shares are weighted it counts {} of its own", (judged.factor * 1000.0).round() / 1000.0);
+    }
     if !judged.present {
         text += &format!("; it has no {} address, so its share is answered with no data", family_word(family));
     }
@@ -173,7 +176,7 @@ fn endpoint_remark(effective: &Effective<'_>, endpoint: EndpointId) -> Option<St
             (State::Down, Some(target)) => {
                 let failed = target.last_failed.as_ref().and_then(|report| match &report.outcome {
                     Outcome::Fail { reason, message } => Some(format!("{}: {message}", reason.word())),
-                    Outcome::Pass => None,
+                    Outcome::Pass | Outcome::Degraded { .. } | Outcome::Busy { .. } => None,
                 });
                 remarks.push(failed.unwrap_or_else(|| "as stored before the start".to_string()));
                 remarks.push(format!("down since {}", target.since));
@@ -186,6 +189,15 @@ fn endpoint_remark(effective: &Effective<'_>, endpoint: EndpointId) -> Option<St
             (State::Unknown, _) => remarks.push("no outcome yet".to_string()),
             _ => {}
         },
+    }
+    if let (Some(factor), Some(target)) = (effective.degraded(endpoint), target) {
+        remarks.push(format!("degraded, counts {factor}: {}", target.quality.degraded_why.as_deref().unwrap_or_default()));
+    }
+    if let Some(busy) = target.and_then(|target| target.quality.busy) {
+        remarks.push(format!("busy since {}", busy.at));
+    }
+    if let Some(told) = facts.health.told_weight(facts.estate, endpoint) {
+        remarks.push(format!("weight {told} as it told, {} in the file", item.weight));
     }
     if let Some(drain) = effective.drained(endpoint).filter(|drain| matches!(drain.target, super::OverrideTarget::Endpoint(_))) {
         remarks.push(format!("drained by {}", drain.id));

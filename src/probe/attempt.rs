@@ -25,17 +25,17 @@ pub async fn attempt(monitor: &Monitor, (address, port): (IpAddr, Option<u16>), 
     let checked = timeout_at(deadline.into(), async {
         match &monitor.check {
             // Such endpoints have no target (`Watch::Always`); if one had, it would be as up as they are.
-            Check::Always => Ok(()),
-            Check::Tcp(check) => tcp::check(check, way, &mut trace).await,
-            Check::Tls(check) => tls::check(check, way, tls, session, &mut trace).await,
-            Check::Dns(check) => dns::check(check, way, &mut trace).await,
-            Check::Grpc(check) => grpc::check(check, way, tls, session, &mut trace).await,
+            Check::Always => Ok(Outcome::Pass),
+            Check::Tcp(check) => passed(tcp::check(check, way, &mut trace).await),
+            Check::Tls(check) => passed(tls::check(check, way, tls, session, &mut trace).await),
+            Check::Dns(check) => passed(dns::check(check, way, &mut trace).await),
+            Check::Grpc(check) => passed(grpc::check(check, way, tls, session, &mut trace).await),
             Check::Http(check) => http::check(check, way, tls, session, &mut trace).await,
         }
     })
     .await;
     let outcome = match checked.unwrap_or_else(|_| Err(Failure::timeout(monitor.timeout, trace.phase(), peer))) {
-        Ok(()) => Outcome::Pass,
+        Ok(outcome) => outcome,
         Err(Failure { reason, message }) => {
             // After anything odd the next handshake is a full one: the certificate is looked at again.
             session.forget();
@@ -43,7 +43,21 @@ pub async fn attempt(monitor: &Monitor, (address, port): (IpAddr, Option<u16>), 
         }
     };
     let (took, phases) = trace.times();
-    ProbeReport { outcome, at: wall_clock(), took, phases, status: trace.status, certificate_expires: trace.certificate_expires, warning: trace.warning }
+    ProbeReport {
+        outcome,
+        at: wall_clock(),
+        took,
+        phases,
+        status: trace.status,
+        certificate_expires: trace.certificate_expires,
+        warning: trace.warning,
+        reported: trace.reported,
+    }
+}
+
+/// Of checks that know nothing between.
+fn passed(checked: Result<(), Failure>) -> Result<Outcome, Failure> {
+    checked.map(|()| Outcome::Pass)
 }
 
 /// The wall clock's now.

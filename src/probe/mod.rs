@@ -5,8 +5,8 @@
 //!                 (one task)           one deadline, one future, nothing spawned below it
 //! ```
 //!
-//! `schedule` says when, `attempt` runs one probe under its deadline, `tcp`, `tls` (with `verify`), `http` (with `body` and `json`), `grpc` (over `h2`) and `dns` do the talking, `fail` finds the words.
-//! Never here: verdicts. A probe never decides health, never retries, never follows a redirect, and resolves no names.
+//! `schedule` says when, `attempt` runs one probe under its deadline, `tcp`, `tls` (with `verify`), `http` (with `hop`, `body`, `json` and `told`), `grpc` (over `h2`) and `dns` do the talking, `fail` finds the words.
+//! Never here: verdicts. A probe never decides health, never retries, follows no redirect unless asked, and resolves no names.
 #![allow(clippy::disallowed_methods, reason = "an IO room: deadlines and schedules are kept against the clock here")]
 
 mod attempt;
@@ -16,12 +16,14 @@ mod expiry;
 mod fail;
 mod grpc;
 mod h2;
+mod hop;
 mod http;
 mod json;
 mod schedule;
 mod scheduler;
 mod tcp;
 mod tls;
+mod told;
 mod trace;
 mod verify;
 

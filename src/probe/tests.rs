@@ -3,6 +3,7 @@
 mod dns;
 mod grpc;
 mod http;
+mod outcomes;
 mod tcp;
 mod tls;
 
@@ -78,7 +79,7 @@ async fn http_with(check: HttpCheck, address: SocketAddr, timeout: Duration) -> 
 fn assert_fail(report: &ProbeReport, expect_reason: Reason, expect: &str) {
     match &report.outcome {
         Outcome::Fail { reason, message } => assert_eq!((*reason, message.as_str()), (expect_reason, expect)),
-        Outcome::Pass => panic!("passed; expected {expect}"),
+        other => panic!("{}; expected {expect}", other.word()),
     }
 }
 

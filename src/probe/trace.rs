@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::health::Phase;
+use crate::health::{Phase, Reported};
 use crate::model::Timestamp;
 
 /// The notes of one probe.
@@ -17,12 +17,14 @@ pub struct Trace {
     pub certificate_expires: Option<Timestamp>,
     /// What passes and should be looked at.
     pub warning: Option<String>,
+    /// What the response told of its endpoint's weight.
+    pub reported: Option<Reported>,
 }
 
 impl Trace {
     /// A probe begins now.
     pub fn start() -> Self {
-        Self { started: Instant::now(), entered: Vec::with_capacity(4), status: None, certificate_expires: None, warning: None }
+        Self { started: Instant::now(), entered: Vec::with_capacity(4), status: None, certificate_expires: None, warning: None, reported: None }
     }
 
     /// When it began.

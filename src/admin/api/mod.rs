@@ -35,14 +35,14 @@ mod service;
 mod units;
 
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
-pub use estate::{Endpoint, EndpointState, Guarded, Pool, Probe, ProbePhase, Region, Sentinel, Zone};
+pub use estate::{Busy, Certificate, Degraded, Endpoint, EndpointState, Guarded, Pool, Probe, ProbePhase, Region, Sentinel, Zone};
 pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use problem::{Fault, Problem, ProblemKind};
 pub use service::{
-    AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, RevisionEntry, Service, ServicePool, ThreeShares, Traffic, TrafficPut, Undo, UndoHint,
-    UndoTo,
+    AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, PoolDegraded, RevisionEntry, Service, ServicePool, ThreeShares, Traffic, TrafficPut,
+    Undo, UndoHint, UndoTo,
 };
 pub use units::{Kind, List, Scope, Shares, Source, Span, State, Time, WriteQuery};
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::admin::api;
 use crate::control::{Core, Override, OverrideTargetName, OverrideWord};
-use crate::health::{Outcome, ProbeReport, State};
-use crate::model::{EndpointId, Family, PoolId, RegionId, Sentinel, Timestamp, Watch};
+use crate::health::{Outcome, ProbeReport, Reported, State, TargetHealth};
+use crate::model::{self, EndpointId, Family, PoolId, RegionId, Sentinel, Timestamp, Watch};
 use crate::policy::{endpoint_view, pool_view};
 use crate::zone::Zone;
 
@@ -59,10 +59,7 @@ pub(in crate::admin) fn sentinels(core: &Core) -> Vec<api::Sentinel> {
     let estate = core.estate();
     let sentinel = |sentinel: &Sentinel| {
         let (target, health) = (estate.target(sentinel.target), core.health().target(sentinel.target));
-        let message = health.last_failed.as_ref().filter(|_| health.state == State::Down).and_then(|report| match &report.outcome {
-            Outcome::Fail { message, .. } => Some(message.clone()),
-            Outcome::Pass => None,
-        });
+        let message = health.last_failed.as_ref().filter(|_| health.state == State::Down).and_then(|report| report.outcome.message().map(str::to_string));
         api::Sentinel {
             name: sentinel.name.to_string(),
             monitor: estate.monitor(target.monitor).name.clone(),
@@ -96,6 +93,7 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
         min_active: pool.min_active,
         up,
         of,
+        factor: (view.factor * 1000.0).round() / 1000.0,
         drained: view.drained,
         held_by: names(board.held.get(&id).into_iter().flatten()),
         overrides: core.overrides().iter().filter(|kept| acts(&kept.record.target)).map(override_id).collect(),
@@ -134,9 +132,19 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         region: estate.region(pool.region).name.to_string(),
         address: endpoint.address.to_string(),
         weight: endpoint.weight,
+        weight_reported: view.told.map(|told| told.as_f64()),
+        weight_effective: Some((view.weight * 1e6).round() / 1e6),
         tier: endpoint.tier,
         monitor,
         state: api::EndpointState { observed: view.observed.into(), forced: view.forced.map(|_| view.state.into()), effective: view.state.into() },
+        degraded: view.degraded.zip(health).and_then(|(factor, health)| {
+            let since = health.quality.degraded_since?.into();
+            Some(api::Degraded { since, factor: factor.as_f64(), why: health.quality.degraded_why.as_deref().unwrap_or_default().to_string() })
+        }),
+        busy: health.and_then(|health| busy(core, endpoint.watch, health)),
+        certificate: health
+            .and_then(|health| health.quality.certificate)
+            .map(|certificate| api::Certificate { expires: certificate.expires.into(), state: certificate.state.word().to_string() }),
         guarded: view.guarded,
         stale: view.stale,
         drained: view.drained.is_some(),
@@ -149,27 +157,33 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
     }
 }
 
+fn busy(core: &Core, watch: Watch, health: &TargetHealth) -> Option<api::Busy> {
+    let (since, Watch::Target(target)) = (health.quality.busy?, watch) else { return None };
+    let estate = core.estate();
+    let rule = estate.monitor(estate.target(target).monitor).check.outcomes().map(|outcomes| outcomes.busy)?;
+    let failed = health.last.as_ref().is_some_and(|report| matches!(report.outcome, Outcome::Fail { .. }));
+    Some(api::Busy { since: since.at.into(), counts: if failed { model::Busy::Fail } else { rule }.word().to_string() })
+}
+
 /// `Timestamp(0)` stands for "not yet".
 pub(super) fn known_time(at: Timestamp) -> Option<api::Time> {
     (at != Timestamp::default()).then_some(api::Time(at))
 }
 
 fn probe(report: &ProbeReport) -> api::Probe {
-    let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning } = report;
-    let (outcome, reason, message) = match outcome {
-        Outcome::Pass => ("pass", None, None),
-        Outcome::Fail { reason, message } => ("fail", Some(reason.word().to_string()), Some(message.clone())),
-    };
+    let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning, reported } = report;
+    let reason = if let Outcome::Fail { reason, .. } = outcome { Some(reason.word().to_string()) } else { None };
+    let untold = if let Some(Reported::Useless(why)) = reported { Some(why.clone()) } else { None };
     api::Probe {
         at: (*at).into(),
-        outcome: outcome.to_string(),
+        outcome: outcome.word().to_string(),
         reason,
-        message,
+        message: outcome.message().map(str::to_string),
         took_ms: milliseconds(*took),
         phases: phases.iter().map(|(phase, took)| api::ProbePhase { phase: phase.word().to_string(), took_ms: milliseconds(*took) }).collect(),
         status: *status,
         certificate_expires: certificate_expires.map(api::Time),
-        warning: warning.clone(),
+        warning: [warning.clone(), untold].into_iter().flatten().reduce(|first, second| format!("{first}; {second}")),
     }
 }
 

@@ -3,8 +3,11 @@
 mod dns;
 mod grpc;
 mod http;
+mod outcomes;
 mod tls;
 mod url;
+
+pub(super) use outcomes::factor_of;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -101,6 +104,11 @@ const KINDS: [(&str, &[&str]); 6] = [
             "key",
             "expires_within",
             "expiry_down",
+            "degraded",
+            "report",
+            "busy",
+            "busy_max",
+            "redirects",
         ],
     ),
     ("tcp", &["send", "expect"]),
@@ -153,6 +161,11 @@ fn written(table: &Table) -> Spans {
         key,
         expires_within,
         expiry_down,
+        degraded,
+        report,
+        busy,
+        busy_max,
+        redirects,
         source,
         interval,
         timeout,

@@ -11,7 +11,7 @@ use crate::config::read::{At, Entry, Key, Named, Reach};
 use crate::config::target_key::{definition, target_key};
 use crate::model::{Check, Endpoint, EndpointId, Estate, Family, MonitorId, Pool, PoolId, Region, RegionId, Target, TargetId, Watch};
 
-use super::monitors::Monitors;
+use super::monitors::{Monitors, factor_of};
 use super::policies::Policies;
 use super::{check_name, number};
 
@@ -89,7 +89,7 @@ impl Maker<'_> {
     }
 
     fn pool(&mut self, entry: Entry<Table>, sink: &mut Sink<'_>) {
-        let Entry { name, span, value: Table { region, monitor, min_up, min_active, endpoints } } = entry;
+        let Entry { name, span, value: Table { region, monitor, min_up, min_active, degraded_factor, endpoints } } = entry;
         check_name(&name, &span, "pool", sink);
         let path = format!("pool.{name}");
         let id = PoolId::at(self.estate.pools.len());
@@ -119,7 +119,8 @@ impl Maker<'_> {
         };
         let min_active = min_active.get().is_some().then(|| at_most(&min_active, "min_active"));
         let min_up_count = at_most(&min_up, "min_up");
-        let pool = Pool { name: name.as_str().into(), region, endpoints: ids, min_up: min_up_count, min_active };
+        let degraded_factor = degraded_factor.get().and_then(|found| factor_of(found, format_args!("{path}.degraded_factor"), sink));
+        let pool = Pool { name: name.as_str().into(), region, endpoints: ids, min_up: min_up_count, min_active, degraded_factor };
         self.family_warning(&pool, &min_up, &path, sink);
         self.pools.by_name.insert(pool.name.clone(), id);
         self.pools.spans.push(span);
