@@ -109,7 +109,7 @@ pub(super) async fn endpoint(State(app): State<App>, Path((pool, name)): Path<(S
         let address = place(&asked.address, asked.port, &asked.monitor);
         let monitor = asked.monitor.name.clone();
         let examination = (app.parts.doctor.examine)(asked).await.ok_or_else(busy)?;
-        let passed = examination.report.outcome == crate::health::Outcome::Pass;
+        let passed = examination.report.outcome.passed();
         let (what, of) = (label.clone(), key.clone());
         // The verdict as it is now, if the target still exists.
         let verdict = app.look(move |core, _| standing(core, &of, &what, passed)).await?;

@@ -52,6 +52,7 @@ fn estate() -> Estate {
             min_active: None,
             requires: Vec::new(),
             required_by: Vec::new(),
+            degraded_factor: None,
         });
         let address = format!("192.0.2.{}", at + 1);
         estate.endpoints.push(Endpoint {

@@ -326,6 +326,13 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
             State::Down => warn!(%endpoint, %pool, %region, "endpoint {endpoint} is down: {message}"),
             _ => info!(%endpoint, %pool, %region, "endpoint {endpoint} is {}", state.word()),
         },
+        Notice::Degraded { endpoint, labels: [pool, region, _], begins: true, message } => {
+            warn!(%endpoint, %pool, %region, "endpoint {endpoint} is up, but degraded: {message}");
+        }
+        Notice::Degraded { endpoint, labels: [pool, region, _], begins: false, message } => {
+            info!(%endpoint, %pool, %region, "endpoint {endpoint} is no longer degraded: {message}");
+        }
+        Notice::Certificate { text } => warn!("{text}"),
         Notice::Failover { services, from, to, trigger, took } => {
             let none = |regions: &str| if regions.is_empty() { "nobody".to_string() } else { regions.to_string() };
             let took = took.map(|took| format!(", {:.1} s after the first failed probe", took.as_secs_f64())).unwrap_or_default();

@@ -13,7 +13,7 @@ use super::change::policy_text;
 use super::client::{Client, Got};
 use super::exit::Failure;
 use super::report::Report;
-use super::table::{Cell, Grid, Paint, Tone, clock, count, health_cell, region_cell, state_cell, thousands};
+use super::table::{Cell, Grid, Paint, Tone, clock, count, endpoint_cell, health_cell, region_cell, state_cell, thousands};
 
 /// Longest wait for an upgrade: the server says before that why it was not made.
 const UPGRADE_MAX: Duration = Duration::from_secs(130);
@@ -85,7 +85,7 @@ fn endpoints(endpoints: &[Endpoint], paint: Paint) -> String {
     let mut grid = Grid::new(&["ENDPOINT", "ADDRESS", "HEALTH", "FORCED", "SINCE", "SERVES", "LAST PROBE"]);
     for endpoint in endpoints {
         let forced = endpoint.state.forced.map_or_else(Cell::default, state_cell);
-        let mut health = state_cell(endpoint.state.effective);
+        let mut health = endpoint_cell(endpoint);
         if endpoint.drained {
             health = Cell::toned(Tone::Warn, format!("⏸ drained ({})", endpoint.state.effective));
         }
@@ -138,7 +138,8 @@ pub fn probe_text(probe: &Probe) -> String {
     match (&probe.reason, &probe.message) {
         (Some(reason), Some(message)) => format!("✖ {reason}: {message} ({took})"),
         (Some(reason), None) => format!("✖ {reason} ({took})"),
-        (None, _) => match probe.status {
+        (None, Some(message)) => format!("~ {}: {message} ({took})", probe.outcome),
+        (None, None) => match probe.status {
             Some(status) => format!("✔ {status} in {took}"),
             None => format!("✔ {took}"),
         },

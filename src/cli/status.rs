@@ -111,6 +111,9 @@ fn pool_notes(pool: &ServicePool, service: &Service, overview: &Overview) -> Vec
         let cause = pool.cause.as_ref().map(|cause| format!(": {}", cause.message)).unwrap_or_default();
         notes.push(format!("guarded: down by probes, held as up{cause}"));
     }
+    if let Some(degraded) = &pool.degraded {
+        notes.push(format!("degraded, counts {}: {}", degraded.factor, degraded.why));
+    }
     match pool.state {
         State::Down => {
             let since = pool.since.map(|since| format!("for {}", age(since, overview.at)));

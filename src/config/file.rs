@@ -11,7 +11,7 @@ use crate::model::Host;
 
 use super::problem::{Route, Sink};
 use super::read::{
-    Failback, HeaderValue, Key, NameServer, Named, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown,
+    Failback, HeaderValue, Key, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
@@ -199,6 +199,11 @@ table! {
         key: String,
         expires_within: Duration,
         expiry_down: bool,
+        degraded: DegradedTable,
+        report: ReportTable,
+        busy: String,
+        busy_max: Duration,
+        redirects: i64,
         source: OneOrMany<IpAddr>,
         interval: Duration,
         timeout: Duration,
@@ -232,6 +237,28 @@ table! {
     RequirementTable {
         pool: String,
         up: i64,
+    } later NONE
+}
+
+table! {
+    /// `degraded = { slower_than = "800ms", factor = 0.5 }`
+    DegradedTable {
+        slower_than: Duration,
+        body: String,
+        json: OneOrMany<String>,
+        status: OneOrMany<StatusRange>,
+        factor: Number,
+    } later NONE
+}
+
+table! {
+    /// `report = { header = "X-Load-Weight", min = 1, max = 100 }`
+    ReportTable {
+        header: String,
+        json: String,
+        kind: String,
+        min: Number,
+        max: Number,
     } later NONE
 }
 
@@ -278,6 +305,7 @@ table! {
         down_after: i64,
         ok_after: i64,
         up_after: i64,
+        degraded_factor: Number,
         endpoints: Vec<Key<Endpoint>>,
     } later NONE
 }

@@ -204,6 +204,26 @@ impl Read for i64 {
     }
 }
 
+/// A number, whole or not; its range is the key's business.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number(pub f64);
+
+impl Read for Number {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Integer(_) => i64::read(value, at, sink).map(|whole| Number(whole as f64)),
+            DeValue::Float(float) => {
+                let number = float.as_str().parse::<f64>().ok().filter(|number| number.is_finite());
+                if number.is_none() {
+                    sink.problem(&value.span(), at, "not a number that can be used", "write it like 0.5");
+                }
+                number.map(Number)
+            }
+            _ => refuse(&value, at, sink, "a number", "write it like 0.5, without quotes"),
+        }
+    }
+}
+
 impl Read for IpAddr {
     fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
         parsed(value, at, sink, "write it like \"192.0.2.10\" or \"2001:db8::10\"; host names and ports don't belong here", |text| {

@@ -2,6 +2,7 @@
 
 mod composites;
 mod monitors;
+mod outcomes;
 mod resolver;
 
 use std::fmt::Write as _;

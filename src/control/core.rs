@@ -237,7 +237,9 @@ impl Core {
             self.commits.learned.alive = true;
         }
         self.probes.note(target, &report);
+        let before = self.quality_of(target);
         let observed = self.health.observe(&self.configuration.estate, target, report, now);
+        self.quality_observed(target, before, effects);
         if observed.transitions.is_empty() {
             return;
         }

@@ -146,6 +146,22 @@ pub enum Notice {
         /// The last probe's sentence.
         message: String,
     },
+    /// An endpoint became degraded, or is sound again. It stays up.
+    Degraded {
+        /// `pool/name`
+        endpoint: String,
+        /// Pool, region and endpoint names.
+        labels: [Arc<str>; 3],
+        /// It is degraded from now on.
+        begins: bool,
+        /// The last degraded probe's sentence.
+        message: String,
+    },
+    /// A certificate ends within the monitor's `expires_within`. Once per target and certificate.
+    Certificate {
+        /// One sentence.
+        text: String,
+    },
     /// The set of answered regions of services changed, of all of them alike.
     Failover {
         /// Which services; at least one.

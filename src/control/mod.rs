@@ -16,6 +16,7 @@ mod plan;
 mod plan_overrides;
 mod plan_traffic;
 mod probes;
+mod quality;
 mod read;
 mod record;
 mod reload;

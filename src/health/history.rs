@@ -159,7 +159,7 @@ mod tests {
     fn report(at: i64, said: Option<&str>) -> ProbeReport {
         let outcome = said.map_or(Outcome::Pass, |message| Outcome::Fail { reason: Reason::Refused, message: message.into() });
         let took = Duration::from_micros(1_234);
-        ProbeReport { outcome, at: Timestamp(at), took, phases: Vec::new(), status: None, certificate_expires: None, warning: None, resolved: None }
+        ProbeReport::new(outcome, Timestamp(at), took)
     }
 
     #[test]

@@ -19,10 +19,13 @@ use super::tracked::{OTHERS, Tracked};
 const FAILOVER_SECONDS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0];
 
 /// Kinds of event. Closed list: label values.
-const EVENTS: [&str; 15] = [
+const EVENTS: [&str; 18] = [
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
+    "endpoint.degraded",
+    "endpoint.sound",
+    "certificate.expiring",
     "service.failover",
     "traffic.changed",
     "traffic.unusable",
@@ -144,6 +147,9 @@ impl Changes {
                 *self.events.entry("service.failover").or_default() += services.len() as u64;
                 return;
             }
+            Notice::Degraded { begins: true, .. } => "endpoint.degraded",
+            Notice::Degraded { begins: false, .. } => "endpoint.sound",
+            Notice::Certificate { .. } => "certificate.expiring",
             Notice::Traffic { .. } => "traffic.changed",
             Notice::TrafficUnusable { .. } => "traffic.unusable",
             Notice::Override { .. } => "override.changed",

@@ -9,8 +9,8 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Family, GuardRules, Host, Judgement, JudgementId, Monitor, MonitorId, Names, Node,
-    PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
+    Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Family, GuardRules, Host, Judgement, JudgementId, Monitor, MonitorId, Names,
+    Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -74,6 +74,8 @@ pub struct Pool {
     pub requires: Vec<Requirement>,
     /// Pools that are no use without it, directly or through others.
     pub required_by: Vec<PoolId>,
+    /// What its degraded endpoints count; `None`: as their monitor says.
+    pub degraded_factor: Option<Factor>,
 }
 
 /// `requires = ["prod-db"]`: another pool, of whose endpoints, whatever their family, so many must be up.

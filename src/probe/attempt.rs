@@ -36,9 +36,9 @@ pub(super) async fn run(
         let mut approach = Approach::begin(monitor, (host, port), deadline, (resolver, permit), trace).await?;
         while let Some(way) = approach.next(trace) {
             match check(monitor, way, tls, session, trace).await {
-                Ok(()) => {
+                Ok(outcome) => {
                     approach.passed(trace);
-                    break;
+                    return Ok(outcome);
                 }
                 Err(failure) => {
                     if let Some(failure) = approach.failed(failure, trace) {
@@ -47,7 +47,8 @@ pub(super) async fn run(
                 }
             }
         }
-        Ok(())
+        // A name has at least one address, and the last way that fails says so above.
+        Err(Failure::new(Reason::Internal, format!("{host} has no address that could be probed")))
     })
     .await;
     let late = || match trace.peer {
@@ -58,7 +59,7 @@ pub(super) async fn run(
         }
     };
     let outcome = match checked.unwrap_or_else(|_| Err(late())) {
-        Ok(()) => Outcome::Pass,
+        Ok(outcome) => outcome,
         Err(Failure { reason, message }) => {
             // After anything odd the next handshake is a full one: the certificate is looked at again.
             session.forget();
@@ -71,21 +72,26 @@ pub(super) async fn run(
         (first, second) => first.or(second),
     };
     let (status, certificate_expires, resolved) = (trace.status, trace.certificate_expires, trace.resolved.take());
-    ProbeReport { outcome, at: wall_clock(), took, phases, status, certificate_expires, warning, resolved }
+    ProbeReport { outcome, at: wall_clock(), took, phases, status, certificate_expires, warning, resolved, reported: trace.reported.take() }
 }
 
 /// One address, all phases.
-async fn check(monitor: &Monitor, way: Way<'_>, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
+async fn check(monitor: &Monitor, way: Way<'_>, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<Outcome, Failure> {
     // The rare and large ones are boxed: the room of all is that of the largest.
     match &monitor.check {
         // Such endpoints have no target (`Watch::Always`); if one had, it would be as up as they are.
-        Check::Always => Ok(()),
-        Check::Tcp(check) => tcp::check(check, way, trace).await,
-        Check::Tls(check) => Box::pin(tls::check(check, way, tls, session, trace)).await,
-        Check::Dns(check) => Box::pin(dns::check(check, way, trace)).await,
-        Check::Grpc(check) => Box::pin(grpc::check(check, way, tls, session, trace)).await,
+        Check::Always => Ok(Outcome::Pass),
+        Check::Tcp(check) => passed(tcp::check(check, way, trace).await),
+        Check::Tls(check) => passed(Box::pin(tls::check(check, way, tls, session, trace)).await),
+        Check::Dns(check) => passed(Box::pin(dns::check(check, way, trace)).await),
+        Check::Grpc(check) => passed(Box::pin(grpc::check(check, way, tls, session, trace)).await),
         Check::Http(check) => http::check(check, way, tls, session, monitor.timeout, trace).await,
     }
+}
+
+/// Of checks that know nothing between.
+fn passed(checked: Result<(), Failure>) -> Result<Outcome, Failure> {
+    checked.map(|()| Outcome::Pass)
 }
 
 /// The wall clock's now.

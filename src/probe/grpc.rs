@@ -38,7 +38,7 @@ pub async fn check(check: &GrpcCheck, way: Way<'_>, tls: &Tls, session: &Arc<Ses
         None => call(stream, check, peer, trace).await,
         Some(terms) => {
             let name = tls::server_name(terms, check.host.as_deref(), peer.ip());
-            let stream = tls.connect(stream, Asked { terms, name, peer }, session, trace).await?;
+            let stream = tls.connect(stream, Asked { terms, name, peer, trusted: true }, session, trace).await?;
             call(stream, check, peer, trace).await
         }
     }

@@ -5,10 +5,10 @@
 //!                 (one task)           one deadline, one future, nothing spawned below it
 //! ```
 //!
-//! `schedule` says when, `attempt` runs one probe under its deadline, `approach` finds the address (host names by `resolver`), `tcp`, `tls` (with `verify`), `http` (with `body` and `json`), `grpc` (over `h2`) and `dns` do the talking, `fail` finds the words,
+//! `schedule` says when, `attempt` runs one probe under its deadline, `approach` finds the address (host names by `resolver`), `tcp`, `tls` (with `verify`), `http` (with `hop`, `body`, `json` and `told`), `grpc` (over `h2`) and `dns` do the talking, `fail` finds the words,
 //! and `pulse` knows whether we were there to listen.
 //! `permit` says where probes may go; `doctor` runs one for somebody who looks, and `trace` notes what is shown (with `certificate` and `expect`).
-//! Never here: verdicts. A probe never decides health, never retries, and never follows a redirect.
+//! Never here: verdicts. A probe never decides health, never retries, and follows no redirect unless asked.
 #![allow(clippy::disallowed_methods, reason = "an IO room: deadlines and schedules are kept against the clock here")]
 
 mod approach;
@@ -22,6 +22,7 @@ mod expiry;
 mod fail;
 mod grpc;
 mod h2;
+mod hop;
 mod http;
 mod json;
 mod permit;
@@ -31,6 +32,7 @@ mod schedule;
 mod scheduler;
 mod tcp;
 mod tls;
+mod told;
 mod trace;
 mod verify;
 

@@ -372,7 +372,7 @@ fn broken(failed: &JoinError) -> ProbeReport {
         error!("a probe panicked; this is a bug in windrose");
     }
     let outcome = Outcome::Fail { reason: Reason::Internal, message: "this node could not probe: the probe broke off, which is a bug in windrose".to_string() };
-    ProbeReport { outcome, at: wall_clock(), took: Duration::ZERO, phases: vec![], status: None, certificate_expires: None, warning: None, resolved: None }
+    ProbeReport::new(outcome, wall_clock(), Duration::ZERO)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod dns;
 mod doctor;
 mod grpc;
 mod http;
+mod outcomes;
 mod tcp;
 mod tls;
 
@@ -80,7 +81,7 @@ async fn http_with(check: HttpCheck, address: SocketAddr, timeout: Duration) -> 
 fn assert_fail(report: &ProbeReport, expect_reason: Reason, expect: &str) {
     match &report.outcome {
         Outcome::Fail { reason, message } => assert_eq!((*reason, message.as_str()), (expect_reason, expect)),
-        Outcome::Pass => panic!("passed; expected {expect}"),
+        other => panic!("{}; expected {expect}", other.word()),
     }
 }
 

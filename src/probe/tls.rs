@@ -10,10 +10,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue, WebPkiServerVerifier};
+use rustls::client::{ClientSessionStore, ResolvesClientCert, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{AlertDescription, CertificateError, ClientConfig, HandshakeKind, NamedGroup, RootCertStore};
+use rustls::sign::CertifiedKey;
+use rustls::{AlertDescription, CertificateError, ClientConfig, HandshakeKind, NamedGroup, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -121,6 +122,8 @@ pub struct Asked<'a> {
     pub name: String,
     /// Who is on the other side.
     pub peer: SocketAddr,
+    /// The client certificate may be shown.
+    pub trusted: bool,
 }
 
 impl Tls {
@@ -143,10 +146,13 @@ impl Tls {
     /// Shakes hands on `stream`; notes phase and expiry in `trace`.
     pub async fn connect(&self, stream: TcpStream, asked: Asked<'_>, session: &Arc<Session>, trace: &mut Trace) -> Result<TlsStream<TcpStream>, Failure> {
         trace.enter(Phase::Tls);
-        let Asked { terms, name, peer } = asked;
+        let Asked { terms, name, peer, trusted } = asked;
         let server = ServerName::try_from(name.clone())
             .map_err(|_| Failure::new(Reason::Internal, format!("this node could not probe: `{}` is not a server name", quotable(&name))))?;
         let mut config = self.config.clone().map_err(|why| Failure::new(Reason::Internal, format!("this node could not probe: {why}")))?;
+        if !trusted {
+            config.client_auth_cert_resolver = Arc::new(NoCertificate);
+        }
         session.begin();
         config.resumption = Resumption::store(session.clone());
         let stream = TlsConnector::from(Arc::new(config)).connect(server, stream).await.map_err(|error| {
@@ -179,12 +185,26 @@ impl Tls {
     }
 }
 
+/// For peers that a redirect led to.
+#[derive(Debug)]
+struct NoCertificate;
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
 /// Passes when the handshake does and the certificate is as the terms want it.
 pub async fn check(check: &TlsCheck, way: Way<'_>, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
     let peer = way.peer;
     let stream = tcp::connect(way, Close::Reset, trace).await?;
     let name = server_name(&check.tls, None, peer.ip());
-    let mut stream = tls.connect(stream, Asked { terms: &check.tls, name: name.clone(), peer }, session, trace).await?;
+    let mut stream = tls.connect(stream, Asked { terms: &check.tls, name: name.clone(), peer, trusted: true }, session, trace).await?;
     if check.tls.identity.is_none() {
         return Ok(());
     }

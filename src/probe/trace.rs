@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::health::{BodyDetail, Phase, ProbeDetail, Resolved};
+use crate::health::{BodyDetail, Phase, ProbeDetail, Reported, Resolved};
 use crate::model::Timestamp;
 
 use super::fail::harmless;
@@ -38,6 +38,8 @@ pub struct Trace {
     pub resolved: Option<Arc<Resolved>>,
     /// Who is being asked; `None`: that is not known yet.
     pub peer: Option<SocketAddr>,
+    /// What the response told of its endpoint's weight.
+    pub reported: Option<Reported>,
     /// `None`: nobody looks.
     detail: Option<Box<Detail>>,
 }
@@ -91,6 +93,7 @@ impl Trace {
             resolver_warning: None,
             resolved: None,
             peer: None,
+            reported: None,
             detail: None,
         }
     }

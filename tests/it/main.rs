@@ -22,6 +22,7 @@ mod http;
 mod mutated;
 mod node;
 mod oracle;
+mod outcomes;
 mod overload;
 mod peers;
 mod persistence;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::{BodyDetail, CertificateDetail, Examination, Outcome, Past, ProbeDetail, ProbeReport, Reason, TlsDetail};
+use crate::health::{BodyDetail, CertificateDetail, Examination, Outcome, Past, ProbeDetail, ProbeReport, Reason, Reported, TlsDetail};
 
 use super::Time;
 
@@ -13,7 +13,7 @@ use super::Time;
 pub struct Probe {
     /// When it ended.
     pub at: Time,
-    /// `pass` or `fail`.
+    /// `pass`, `degraded`, `busy` or `fail`.
     pub outcome: String,
     /// Why it failed: `resolve`, `timeout`, `refused`, `unreachable`, `reset`, `tls`, `protocol`, `status`, `body`, `internal`.
     pub reason: Option<String>,
@@ -27,7 +27,7 @@ pub struct Probe {
     pub status: Option<u16>,
     /// When the certificate expires, if TLS was spoken.
     pub certificate_expires: Option<Time>,
-    /// What is not wrong yet and should be looked at: a certificate that ends within `expires_within`, a host name that can't be resolved any more.
+    /// What is not wrong yet and should be looked at: a certificate that ends within `expires_within`, a host name that can't be resolved any more, a told weight that can't be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
     /// What the target's host name was resolved to, if it has one.
@@ -66,21 +66,19 @@ fn milliseconds(took: Duration) -> f64 {
 
 impl From<&ProbeReport> for Probe {
     fn from(report: &ProbeReport) -> Self {
-        let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning, resolved } = report;
-        let (outcome, reason, message) = match outcome {
-            Outcome::Pass => ("pass", None, None),
-            Outcome::Fail { reason, message } => ("fail", Some(reason.word().to_string()), Some(message.clone())),
-        };
+        let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning, resolved, reported } = report;
+        let reason = if let Outcome::Fail { reason, .. } = outcome { Some(reason.word().to_string()) } else { None };
+        let untold = if let Some(Reported::Useless(why)) = reported { Some(why.clone()) } else { None };
         Self {
             at: (*at).into(),
-            outcome: outcome.to_string(),
+            outcome: outcome.word().to_string(),
             reason,
-            message,
+            message: outcome.message().map(str::to_string),
             took_ms: milliseconds(*took),
             phases: phases.iter().map(|(phase, took)| ProbePhase { phase: phase.word().to_string(), took_ms: milliseconds(*took) }).collect(),
             status: *status,
             certificate_expires: certificate_expires.map(Time),
-            warning: warning.clone(),
+            warning: [warning.clone(), untold].into_iter().flatten().reduce(|first, second| format!("{first}; {second}")),
             resolved: resolved.as_deref().map(Resolved::from),
         }
     }
@@ -221,7 +219,7 @@ impl Examined {
         let Examination { report, detail } = examination;
         let ProbeDetail { peer, source, tls, sent, head, body, expected } = detail.clone();
         let got = match &report.outcome {
-            Outcome::Fail { message, .. } => message.clone(),
+            Outcome::Fail { message, .. } | Outcome::Degraded { message } | Outcome::Busy { message, .. } => message.clone(),
             Outcome::Pass => head.first().cloned().unwrap_or_else(|| "as expected".to_string()),
         };
         let (body, body_read) = body.map(|BodyDetail { text, read }| (text, read)).unzip();
@@ -339,16 +337,7 @@ mod tests {
             for phase in [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::Request, Phase::Body] {
                 let outcome = Outcome::Fail { reason, message: "what happened".into() };
                 let phases = vec![(phase, Duration::ZERO)];
-                let report = ProbeReport {
-                    outcome,
-                    at: Timestamp(1),
-                    took: Duration::ZERO,
-                    phases,
-                    status: None,
-                    certificate_expires: None,
-                    warning: None,
-                    resolved: None,
-                };
+                let report = ProbeReport { phases, ..ProbeReport::new(outcome, Timestamp(1), Duration::ZERO) };
                 let all = advice(&report, "[2001:db8::1]:443", None, Some("prod/a"));
                 assert!(all.len() >= 2 && all.last().is_some_and(|last| last == "windrose probes prod/a --failed"), "{reason:?} {phase:?}: {all:?}");
                 assert!(!all.join(" ").contains("2001:db8::1]") || all.join(" ").contains("[2001:db8::1]:443"), "{all:?}");

@@ -61,6 +61,18 @@ pub struct ServicePool {
     pub since: Option<Time>,
     /// Why it is not up, or would not be without the guard: what it requires and lacks, or the worst endpoint's last failed probe.
     pub cause: Option<Cause>,
+    /// It is up, but some of the endpoints that serve are degraded; `null`: they are sound.
+    #[serde(default)]
+    pub degraded: Option<PoolDegraded>,
+}
+
+/// A pool of whose serving endpoints some are degraded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PoolDegraded {
+    /// What it counts of its share in weighted policies: the mean over its serving endpoints.
+    pub factor: f64,
+    /// How many are degraded, and what the first of them said.
+    pub why: String,
 }
 
 /// Why a pool is not up.

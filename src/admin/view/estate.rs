@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::admin::api;
 use crate::control::{Core, Override, OverrideTargetName, OverrideWord};
 use crate::health::{MemberHealth, Outcome, State};
-use crate::model::{EndpointId, Family, PoolId, RegionId, Sentinel, ServiceId, Timestamp, Watch};
+use crate::model::{self, EndpointId, Family, PoolId, RegionId, Sentinel, ServiceId, TargetId, Timestamp, Watch};
 use crate::policy::{Required, endpoint_view, lacking, pool_view, region_state, required};
 use crate::zone::Zone;
 
@@ -59,10 +59,7 @@ pub(in crate::admin) fn sentinels(core: &Core) -> Vec<api::Sentinel> {
         let health = core.health().judgement(sentinel.judgement);
         let (found, target) = (core.health().target(target), estate.target(target));
         let last_failed = found.last_failed.as_ref();
-        let message = last_failed.filter(|_| health.state == State::Down).and_then(|report| match &report.outcome {
-            Outcome::Fail { message, .. } => Some(message.clone()),
-            Outcome::Pass => None,
-        });
+        let message = last_failed.filter(|_| health.state == State::Down).and_then(|report| report.outcome.message().map(str::to_string));
         api::Sentinel {
             name: sentinel.name.to_string(),
             monitor: estate.monitor(target.monitor).name.clone(),
@@ -104,6 +101,7 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
         min_active: pool.min_active,
         up,
         of,
+        factor: (view.factor * 1000.0).round() / 1000.0,
         drained: view.drained,
         held_by: names(board.held.get(&id).into_iter().flatten()),
         overrides: core.overrides().iter().filter(|kept| acts(&kept.record.target)).map(override_id).collect(),
@@ -135,6 +133,7 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         Watch::Nothing => None,
     };
     let health = core.health().watched(estate, id);
+    let quality = core.health().quality(estate, id);
     api::Endpoint {
         id: estate.endpoint_label(id),
         name: endpoint.name.to_string(),
@@ -143,10 +142,20 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         address: endpoint.address.to_string(),
         connect: connect(core, id),
         weight: endpoint.weight,
+        weight_reported: view.told.map(|told| told.as_f64()),
+        weight_effective: Some((view.weight * 1e6).round() / 1e6),
         tier: endpoint.tier,
         monitor,
         members: core.health().members(estate, id).iter().map(member).collect(),
         state: api::EndpointState { observed: view.observed.into(), forced: view.forced.map(|_| view.state.into()), effective: view.state.into() },
+        degraded: view.degraded.zip(quality).and_then(|(factor, (_, quality))| {
+            let since = quality.degraded_since?.into();
+            Some(api::Degraded { since, factor: factor.as_f64(), why: quality.degraded_why.as_deref().unwrap_or_default().to_string() })
+        }),
+        busy: quality.and_then(|(target, _)| busy(core, target)),
+        certificate: quality
+            .and_then(|(_, quality)| quality.certificate)
+            .map(|certificate| api::Certificate { expires: certificate.expires.into(), state: certificate.state.word().to_string() }),
         guarded: view.guarded,
         stale: view.stale,
         drained: view.drained.is_some(),
@@ -179,6 +188,15 @@ fn member(member: &MemberHealth<'_>) -> api::Member {
         last_failed: target.and_then(|target| target.last_failed.as_ref()).map(api::Probe::from),
         members: members.iter().map(self::member).collect(),
     }
+}
+
+fn busy(core: &Core, target: TargetId) -> Option<api::Busy> {
+    let health = core.health().target(target);
+    let since = health.quality.busy?;
+    let estate = core.estate();
+    let rule = estate.monitor(estate.target(target).monitor).check.outcomes().map(|outcomes| outcomes.busy)?;
+    let failed = health.last.as_ref().is_some_and(|report| matches!(report.outcome, Outcome::Fail { .. }));
+    Some(api::Busy { since: since.at.into(), counts: if failed { model::Busy::Fail } else { rule }.word().to_string() })
 }
 
 /// `Timestamp(0)` stands for "not yet".
