@@ -34,6 +34,7 @@ mod change;
 mod connections;
 pub mod doctor;
 mod etag;
+mod glass;
 mod listen;
 mod middleware;
 mod problem;

@@ -85,7 +85,7 @@ pub(super) async fn overview(State(app): State<App>) -> Found<api::Overview> {
             revision: overview.revision.0,
             generation: overview.generation,
             dns: parts.dns.get().into_iter().flatten().map(ToString::to_string).collect(),
-            queries_per_second: None,
+            queries_per_second: parts.metrics.queries_per_second(now),
             store: api::StoreStatus { up: overview.store.up, why: overview.store.why },
             blind: view::blind(core),
             sentinels: view::sentinels(core),
@@ -199,6 +199,27 @@ pub(super) async fn overrides(State(app): State<App>, Query(page): Query<Page>) 
     app.look(move |core, _| {
         let etag = etag::of_revision(core.overview().revision);
         ([(header::ETAG, etag)], Json(page.of(core, core.overrides().into_iter(), |kept| view::override_(&kept)))).into_response()
+    })
+    .await
+}
+
+pub(super) async fn guards(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::ServiceGuards>> {
+    app.look(move |core, _| Json(page.of(core, 0..core.estate().services.len(), |at| view::guards(core, ServiceId::at(at))))).await
+}
+
+pub(super) async fn gates(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Gate>> {
+    app.look(move |core, _| Json(page.of(core, core.gates().into_iter(), |gate| view::gate(&gate)))).await
+}
+
+pub(super) async fn confirmations(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Confirmation>> {
+    app.look(move |core, now| {
+        let show = |(id, actor, reason): (u64, &crate::control::Actor, &str)| api::Confirmation {
+            id: format!("c-{id}"),
+            by: actor.0.clone(),
+            reason: reason.to_string(),
+            at: now.wall.into(),
+        };
+        Json(page.of(core, core.confirmations(now).into_iter(), show))
     })
     .await
 }

@@ -10,7 +10,7 @@ use crate::control::Scope;
 
 use super::api::BASE;
 use super::problem::Refused;
-use super::{App, change, doctor, middleware, read, upgrade};
+use super::{App, change, doctor, glass, middleware, read, upgrade};
 
 /// The whole admin API.
 pub(super) fn router(app: App) -> Router {
@@ -30,6 +30,9 @@ pub(super) fn router(app: App) -> Router {
         .route("/endpoints/{pool}/{name}", get(read::endpoint))
         .route("/endpoints/{pool}/{name}/probes", get(doctor::past))
         .route("/overrides", get(read::overrides))
+        .route("/guards", get(read::guards))
+        .route("/gates", get(read::gates))
+        .route("/confirmations", get(read::confirmations))
         .route("/zones", get(read::zones))
         .route("/explain", get(read::explain))
         .route("/whoami", get(read::whoami))
@@ -44,11 +47,13 @@ pub(super) fn router(app: App) -> Router {
         .route("/overrides", post(change::begin_override))
         .route("/overrides/{id}", patch(change::extend_override))
         .route("/overrides/{id}", delete(change::end_override))
+        .route("/gates/{gate}", put(glass::gate))
         .route_layer(needs(Scope::Operate));
     let admin = Router::new()
         .route("/config/reload", post(change::reload))
         .route("/upgrade", post(upgrade::begin))
         .route("/handover", post(upgrade::hand_over))
+        .route("/confirmations/{id}", post(glass::confirm))
         .route("/tokens", get(read::tokens))
         .route("/tokens", post(change::create_token))
         .route("/tokens/{id}", delete(change::revoke_token))
@@ -76,13 +81,16 @@ fn around(routes: Router<App>, app: App) -> Router {
 }
 
 async fn nothing_here(request: Request) -> Refused {
-    const PLACES: [&str; 13] = [
+    const PLACES: [&str; 16] = [
         "/api/v1/overview",
         "/api/v1/services",
         "/api/v1/regions",
         "/api/v1/pools",
         "/api/v1/endpoints",
         "/api/v1/overrides",
+        "/api/v1/guards",
+        "/api/v1/gates",
+        "/api/v1/confirmations",
         "/api/v1/zones",
         "/api/v1/explain",
         "/api/v1/tokens",

@@ -346,6 +346,10 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         }
         Notice::Override { text, actor: Some(actor) } => info!(%actor, "override {text} by {actor}"),
         Notice::Override { text, actor: None } => info!("override {text} by itself"),
+        Notice::GuardRefused { guards, text, actor } => info!(%actor, guards = guards.join(","), "{text}, asked for by {actor}"),
+        Notice::GuardOverridden { guards, text, actor, reason } => warn!(%actor, %reason, guards = guards.join(","), "{text}, by {actor} ({reason})"),
+        Notice::Gate { gate, text, actor, .. } => info!(%gate, %actor, "{text} by {actor}"),
+        Notice::FailbackWaits { service, text } => warn!(%service, "{service}: a returned pool waits although its time is over: {text}"),
         Notice::Reloaded { text } => info!("{text}"),
         Notice::Guarded { region, begins: true, text } => warn!(%region, "{text}"),
         Notice::Guarded { region, begins: false, text } => info!(%region, "{text}"),

@@ -103,6 +103,7 @@ impl Daemon {
         let series_max = SeriesMax { services: settings.metrics.services_max, endpoints: settings.metrics.endpoints_max };
         let metrics = Metrics::new(&settings.node.name, series_max, started.wall);
         metrics.reloaded(true, started.wall);
+        metrics.begin(started);
         metrics.watch_panics(Box::new(super::panics::count));
         let stale_after = settings.node.stale_after;
         let start = control::Start { configuration: reload::configuration(loaded, Vec::new()), stored, revision, stale_after, without_store };

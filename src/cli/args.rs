@@ -159,6 +159,13 @@ pub enum Command {
     #[command(after_help = ex::EXTEND, display_order = 4)]
     Extend(ExtendArgs),
 
+    /// Switch a gate: a named switch that changes may need to be on
+    #[command(after_help = ex::GATE, display_order = 4)]
+    Gate(GateArgs),
+    /// Confirm, as a second person, a change that breaks the glass
+    #[command(after_help = ex::CONFIRM, display_order = 4)]
+    Confirm(ConfirmArgs),
+
     /// API tokens
     #[command(after_help = ex::TOKEN, display_order = 5)]
     Token(TokenArgs),
@@ -258,6 +265,12 @@ pub enum Listed {
     /// API tokens, without their secrets
     #[value(alias = "token")]
     Tokens,
+    /// What changes must keep, by service
+    #[value(alias = "guard")]
+    Guards,
+    /// Switches that changes may need to be on
+    #[value(alias = "gate")]
+    Gates,
     /// Zones that are served
     #[value(alias = "zone")]
     Zones,
@@ -340,6 +353,9 @@ pub struct Write {
     /// Say what would happen, change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Guards that need not hold, such as max_step,freeze: needs the scope admin and a reason, and is told to everybody
+    #[arg(long, value_name = "GUARD", value_delimiter = ',')]
+    pub break_glass: Vec<String>,
     /// Only if nobody has changed it since revision N (exit code 4)
     #[arg(long, value_name = "N")]
     pub if_revision: Option<u64>,
@@ -473,6 +489,38 @@ pub struct ExtendArgs {
     /// It ends when somebody ends it
     #[arg(long, conflicts_with = "lasts")]
     pub forever: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Changes that need it may be made
+    On,
+    /// They may not
+    Off,
+}
+
+/// `windrose gate`
+#[derive(Clone, Debug, Args)]
+pub struct GateArgs {
+    /// On or off
+    #[arg(value_enum)]
+    pub switch: Switch,
+    /// The gate
+    pub name: String,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
+/// `windrose confirm`
+#[derive(Clone, Debug, Args)]
+pub struct ConfirmArgs {
+    /// What the refusal named, such as c-7
+    pub id: String,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would become help text")]
     pub write: Write,

@@ -130,7 +130,9 @@ impl Client {
         if_match: Option<String>,
     ) -> Result<Got<T>, Failure> {
         let reason = body.is_none().then(|| write.reason.clone()).filter(|reason| !reason.is_empty());
-        let mut request = self.request(method, &api(path)).query(&WriteQuery { dry_run: write.dry_run, reason });
+        // A body says it itself.
+        let break_glass = (body.is_none() && !write.break_glass.is_empty()).then(|| write.break_glass.join(","));
+        let mut request = self.request(method, &api(path)).query(&WriteQuery { dry_run: write.dry_run, reason, break_glass });
         if let Some(body) = body {
             request = request.json(body);
         }

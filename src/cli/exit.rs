@@ -57,6 +57,7 @@ impl Exit {
             ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch | ProblemKind::NothingToProbe => {
                 Self::Refused
             }
+            ProblemKind::GuardRefused | ProblemKind::ConfirmationNeeded => Self::Refused,
             ProblemKind::RevisionMismatch => Self::Conflict,
             ProblemKind::NotFound | ProblemKind::MethodNotAllowed | ProblemKind::IfMatchRequired | ProblemKind::UpgradeFailed => Self::Failed,
             ProblemKind::Internal | ProblemKind::StoreUnavailable | ProblemKind::RateLimited => Self::Failed,
@@ -158,7 +159,9 @@ fn sentence(problem: &Problem) -> &str {
 /// Faults and hints of a problem.
 fn problem_lines(problem: &Problem, paint: Paint, out: &mut String) -> std::fmt::Result {
     for fault in &problem.errors {
-        let place = fault.place.as_deref().unwrap_or(&fault.pointer);
+        // A guard is known by its name.
+        let guard = problem.kind() == Some(ProblemKind::GuardRefused) || problem.confirmation.is_some();
+        let place = if guard { &fault.code } else { fault.place.as_deref().unwrap_or(&fault.pointer) };
         // One fault often says what the detail says; then only what to do is left to say.
         if problem.errors.len() == 1 && problem.detail.starts_with(&fault.message) {
             if !fault.hint.is_empty() {
@@ -213,6 +216,8 @@ mod tests {
                 ("policy-mismatch", 5),
                 ("upgrade-failed", 1),
                 ("nothing-to-probe", 5),
+                ("guard-refused", 5),
+                ("confirmation-needed", 5),
                 ("revision-mismatch", 4),
                 ("payload-too-large", 2),
                 ("invalid-config", 2),

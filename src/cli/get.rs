@@ -27,6 +27,8 @@ pub async fn run(client: &Client, kind: Listed, paint: Paint) -> Result<Report, 
         Listed::Endpoints => list(client, "endpoints", endpoints, paint).await,
         Listed::Overrides => list(client, "overrides", overrides, paint).await,
         Listed::Tokens => list(client, "tokens", super::token::table, paint).await,
+        Listed::Guards => list(client, "guards", super::guards::guards, paint).await,
+        Listed::Gates => list(client, "gates", super::guards::gates, paint).await,
         Listed::Zones => list(client, "zones", zones, paint).await,
     }
 }

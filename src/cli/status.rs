@@ -126,9 +126,11 @@ fn pool_notes(pool: &ServicePool, service: &Service, overview: &Overview) -> Vec
     }
     // Only what is up has returned; of a pool that is down, that it is down matters more.
     if pool.held && pool.state == State::Up {
-        let until = pool
-            .held_until
-            .map_or_else(|| format!(": windrose failback {} {}", service.name, pool.pool), |until| format!(" until {}", clock(until, overview.at)));
+        let until = match (&pool.waits, pool.held_until) {
+            (Some(why), _) => format!(": {why}"),
+            (None, Some(until)) => format!(" until {}", clock(until, overview.at)),
+            (None, None) => format!(": windrose failback {} {}", service.name, pool.pool),
+        };
         notes.push(format!("returned, waiting{until}"));
     }
     let share = |shares: &crate::admin::api::Shares| shares.get(&pool.pool).unwrap_or(0.0);

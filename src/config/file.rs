@@ -11,7 +11,8 @@ use crate::model::Host;
 
 use super::problem::{Route, Sink};
 use super::read::{
-    Failback, HeaderValue, Key, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown,
+    Capacity, Failback, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, Value,
+    WhenAllDown, table, unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
@@ -63,7 +64,10 @@ table! {
         pool: Named<Pool>,
         policy: Named<Policy>,
         service: Named<Service>,
-    } later ["network", "guard", "guards", "shift", "shifts", "webhook", "webhooks"]
+        guards: Guards,
+        gate: Named<Gate>,
+        freeze: Vec<Key<Freeze>>,
+    } later ["network", "shift", "shifts", "webhook", "webhooks"]
 }
 
 table! {
@@ -166,7 +170,10 @@ table! {
 
 table! {
     /// `[region.NAME]`
-    Region {} later ["location", "capacity"]
+    Region {
+        capacity: Capacity,
+        guards: Guards,
+    } later ["location"]
 }
 
 table! {
@@ -336,7 +343,40 @@ table! {
         failback: Failback,
         when_all_down: WhenAllDown,
         metrics: bool,
-    } later ["sticky", "guard", "guards", "shift", "shifts"]
+        guards: Guards,
+    } later ["sticky", "shift", "shifts"]
+}
+
+table! {
+    /// `[guards]`, `[service.NAME.guards]`, `[region.NAME.guards]`
+    Guards {
+        min_serving_regions: i64,
+        max_step: i64,
+        healthy_targets: bool,
+        capacity: bool,
+        require_reason: bool,
+        rate: i64,
+        gate: OneOrMany<String>,
+        break_glass_confirm: bool,
+    } later NONE
+}
+
+table! {
+    /// `[gate.NAME]`
+    Gate {
+        about: String,
+    } later NONE
+}
+
+table! {
+    /// `[[freeze]]`
+    Freeze {
+        from: Moment,
+        to: Moment,
+        services: OneOrMany<String>,
+        allow: OneOrMany<String>,
+        about: String,
+    } later NONE
 }
 
 /// An address, or a table with one.

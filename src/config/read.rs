@@ -273,6 +273,70 @@ impl<T: Read> Read for Vec<Key<T>> {
     }
 }
 
+/// What a region can carry, in per cent: of every service, or by service.
+#[derive(Clone, Debug)]
+pub(super) enum Capacity {
+    /// `60`
+    All(At<i64>),
+    /// `{ orders = 60 }`
+    ByService(Vec<Entry<At<i64>>>),
+}
+
+impl Read for Capacity {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let span = value.span();
+        if !matches!(value.get_ref(), DeValue::Table(_)) {
+            return i64::read(value, at, sink).map(|value| Capacity::All(At { value, span }));
+        }
+        let Named(entries) = Named::<i64>::read_with_spans(value, at, sink)?;
+        Some(Capacity::ByService(entries))
+    }
+}
+
+impl Named<i64> {
+    /// As [`Read::read`], with the place of each number.
+    fn read_with_spans(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Named<At<i64>>> {
+        let mut named = Vec::new();
+        for (name, value) in table(value, at, sink)? {
+            let (span, place) = (name.span(), value.span());
+            let name = name.into_inner().into_owned();
+            if let Some(value) = i64::read(value, &at.key(&name), sink) {
+                named.push(Entry { name, span, value: At { value, span: place } });
+            }
+        }
+        Some(Named(named))
+    }
+}
+
+/// A moment: once (`"2026-12-20T00:00:00Z"`, quoted or not) or every week (`"fri 16:00"`, UTC).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// Milliseconds since the epoch.
+    Once(i64),
+    /// Minutes since Monday 00:00 UTC.
+    Weekly(u32),
+}
+
+impl Read for Moment {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let help = "write it like \"2026-12-20T00:00:00Z\", or for every week like \"fri 16:00\" (UTC)";
+        let moment = |text: &str| {
+            let once = || {
+                let at = humantime::parse_rfc3339_weak(text.trim()).ok()?;
+                let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+                i64::try_from(since.as_millis()).ok().map(Moment::Once)
+            };
+            let weekly = || crate::model::parse_week_moment(text).map(Moment::Weekly);
+            once().or_else(weekly).ok_or_else(|| format!("`{text}` is not a moment"))
+        };
+        if let DeValue::Datetime(datetime) = value.get_ref() {
+            let (text, span) = (datetime.to_string(), value.span());
+            return moment(&text).map_err(|why| sink.problem(&span, at, why, help)).ok();
+        }
+        parsed(value, at, sink, help, moment)
+    }
+}
+
 /// A header's value: the text, or `{ file = "token" }`.
 #[derive(Clone, Debug)]
 pub(super) enum HeaderValue {

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{JudgementId, ServiceId, TargetId};
+use crate::model::{GuardKind, JudgementId, ServiceId, TargetId};
 use crate::wire::Name;
 
 use super::change::{Actor, Applied, Change};
@@ -23,7 +23,7 @@ pub(super) const RETRY: Duration = Duration::from_secs(1);
 pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(10);
 
 /// A change that waits for its turn.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub ticket: Ticket,
     pub actor: Actor,
@@ -31,13 +31,18 @@ pub(super) struct Waiting {
     pub change: Change,
     pub expect: Option<Revision>,
     pub expect_file: Option<u64>,
+    /// Guards that need not hold.
+    pub break_glass: Vec<GuardKind>,
+    /// A second person has said so, too.
+    pub confirmed: bool,
+    pub dry_run: bool,
 }
 
 /// The commit that the store is working on.
 #[derive(Debug)]
 pub(super) enum InFlight {
     /// An operator's.
-    Change { ticket: Ticket, ops: Vec<Op>, applied: Box<Applied>, notices: Vec<super::event::Notice> },
+    Change { ticket: Ticket, ops: Vec<Op>, applied: Box<Applied>, notices: Vec<super::event::Notice>, rated: Vec<Arc<str>> },
     /// Learned state; put back if it fails.
     Learned(Learned),
 }

@@ -7,7 +7,7 @@
 //!                                                             └─▶ Commit what was learned
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +18,11 @@ use crate::snapshot::{CellMap, Snapshot};
 
 use super::change::Applied;
 use super::commits::Commits;
+use super::confirm::Confirmations;
 use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
 use super::overrides::Overrides;
-use super::record::{History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
+use super::record::{GateRecord, History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
 use super::services::{Rules, ServiceState, Shares};
 use super::settle::Moved;
 use super::wakes::Wakes;
@@ -49,6 +50,13 @@ pub struct Core {
     pub(super) history: BTreeMap<Arc<str>, BTreeMap<u64, (Revision, History)>>,
     pub(super) overrides: Overrides,
     pub(super) tokens: BTreeMap<Arc<str>, TokenRecord>,
+    /// By gate name; gates that the file no longer has are kept.
+    pub(super) gates: BTreeMap<Arc<str>, (GateRecord, Revision)>,
+    /// The store's counter at [`Key::LastChange`].
+    pub(super) last_change: Option<Revision>,
+    /// By service name, for those whose changes are counted: when (`mono`) each change of late is an hour old.
+    pub(super) recent: BTreeMap<Arc<str>, VecDeque<Duration>>,
+    pub(super) confirmations: Confirmations,
     /// Memories of services that the present estate lacks.
     pub(super) spare_memories: BTreeMap<Arc<str>, Arc<LearnedMemory>>,
     pub(super) revision: Revision,
@@ -72,6 +80,8 @@ pub struct Core {
     pub(super) told_wake: Option<Duration>,
     /// Services whose regions the last publish has changed: to be told.
     pub(super) moved: Vec<Moved>,
+    /// Failbacks that guards have put off, to be told.
+    pub(super) waiting_told: Vec<(ServiceId, Arc<str>)>,
     /// Replies that wait for the next publish.
     pub(super) replies: Vec<(Ticket, Applied)>,
     /// DNS answers. Before that nothing counts as "was answering".
@@ -151,6 +161,10 @@ impl Core {
             history: BTreeMap::new(),
             overrides: Overrides::default(),
             tokens: BTreeMap::new(),
+            gates: BTreeMap::new(),
+            last_change: None,
+            recent: BTreeMap::new(),
+            confirmations: Confirmations::default(),
             spare_memories: BTreeMap::new(),
             revision,
             commits: Commits::default(),
@@ -165,6 +179,7 @@ impl Core {
             put_off: Dirty::default(),
             wakes: Wakes::default(),
             moved: Vec::new(),
+            waiting_told: Vec::new(),
             told_wake: None,
             replies: Vec::new(),
             serving: Serving::Due,
@@ -200,6 +215,7 @@ impl Core {
         let judged: HashSet<&str> = estate.judgements.iter().map(|judgement| &*judgement.key).collect();
         let forgotten = kept.iter().map(|(key, _)| key).filter(|key| !judged.contains(&***key)).cloned();
         core.commits.learned.forgotten.extend(forgotten);
+        core.recall_changes(now);
         core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);
@@ -216,9 +232,9 @@ impl Core {
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
         match event {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
-            Event::Change { ticket, actor, reason, change, expect, expect_file, dry_run } => {
-                let waiting = super::commits::Waiting { ticket, actor, reason, change, expect, expect_file };
-                self.wish(waiting, dry_run, now, effects);
+            Event::Change { ticket, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
+                let waiting = super::commits::Waiting { ticket, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
+                self.wish(waiting, now, effects);
             }
             Event::Reload { ticket, configuration } => self.reload(ticket, configuration, now, effects),
             Event::Committed { commit, revision } => self.committed(commit, revision, now, effects),
@@ -330,7 +346,7 @@ impl Core {
             let memory = self.spare_memories.remove(&service.name).map(|memory| super::memory::recall(&estate, &memory)).unwrap_or_default();
             let memory = self.shares.memory(memory);
             let slot = self.cells.service(&service.name);
-            self.services.push(ServiceState { rules, decided: None, memory, unusable, wake_at: None, slot });
+            self.services.push(ServiceState { rules, decided: None, memory, unusable, wake_at: None, waits: None, slot });
             self.index_users(id);
             self.touch(id, Cause::Config);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::health::ProbeReport;
-use crate::model::{AnswerSettings, Estate, TargetId};
+use crate::model::{AnswerSettings, Estate, GuardKind, TargetId};
 use crate::snapshot::Snapshot;
 use crate::zone::Zone;
 
@@ -54,6 +54,8 @@ pub enum Event {
         expect: Option<Revision>,
         /// `If-Match` of a service that follows the file: its policy's hash must be this, too.
         expect_file: Option<u64>,
+        /// Guards that need not hold. Whether the actor may is `admin`'s business.
+        break_glass: Vec<GuardKind>,
         /// Say what would happen, write nothing.
         dry_run: bool,
     },
@@ -86,6 +88,7 @@ pub enum Event {
 
 /// An order.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a handful in each step, each moved once")]
 pub enum Effect {
     /// The first round of probes is over, or its 5 s are, or stored verdicts made it needless: DNS may answer now (SEMANTICS, 13). Once.
     Serve,
@@ -194,6 +197,44 @@ pub enum Notice {
         text: String,
         /// Who; `None` when it ended by itself.
         actor: Option<String>,
+    },
+    /// Guards refused a change.
+    GuardRefused {
+        /// Their words, each once.
+        guards: Vec<String>,
+        /// One sentence.
+        text: String,
+        /// Who asked.
+        actor: String,
+    },
+    /// Guards were overridden.
+    GuardOverridden {
+        /// Their words, each once.
+        guards: Vec<String>,
+        /// One sentence.
+        text: String,
+        /// Who, and who confirmed it.
+        actor: String,
+        /// Why.
+        reason: String,
+    },
+    /// A gate was switched.
+    Gate {
+        /// Which.
+        gate: Arc<str>,
+        /// Changes that need it may be made from now on.
+        on: bool,
+        /// One sentence.
+        text: String,
+        /// Who.
+        actor: String,
+    },
+    /// A hold could end by its time, and guards put that off.
+    FailbackWaits {
+        /// Which service.
+        service: Arc<str>,
+        /// One sentence.
+        text: String,
     },
     /// A configuration was taken.
     Reloaded {

@@ -40,6 +40,8 @@ pub struct ServiceView<'a> {
     pub unusable: Option<&'a str>,
     /// The override that freezes it.
     pub frozen: Option<u64>,
+    /// Why guards put off the end of a hold whose time has come.
+    pub waits: Option<&'a str>,
 }
 
 /// An override as it stands.
@@ -148,6 +150,7 @@ impl Core {
             memory: &state.memory,
             unusable: state.unusable.as_deref(),
             frozen: self.overrides.frozen.get(&id).copied(),
+            waits: state.waits.as_deref(),
         }
     }
 
@@ -185,6 +188,10 @@ impl Core {
         let decision = policy::explain(view.service, view.policy, &self.facts(), view.memory, now, &mut |step| steps.push(step()));
         if let Some(id) = view.frozen {
             steps.push(Step { topic: "frozen", text: format!("override o-{id} freezes this service: it answers as decided before, whatever health says") });
+            return (view.decision.clone(), steps);
+        }
+        if let Some(why) = self.services.get(id.index()).and_then(|state| state.waits.as_deref()) {
+            steps.push(Step { topic: "guards", text: format!("its time is over, and guards put that off: {why}") });
             return (view.decision.clone(), steps);
         }
         if let Some(why) = self.blind_because() {

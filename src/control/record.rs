@@ -29,6 +29,10 @@ pub enum Key {
     Probes(Arc<str>),
     /// `memory/SERVICE`
     Memory(Arc<str>),
+    /// `gate/NAME`
+    Gate(Arc<str>),
+    /// `change`: raised by everything that guards look at, so that two changes weighed at once can't both be made (SEMANTICS, 19).
+    LastChange,
     /// `serial/ZONE`: the highest serial served (SEMANTICS, 23).
     Serial(Name),
     /// `alive`: the store's last sign of life (SEMANTICS, 13).
@@ -52,6 +56,10 @@ pub enum Record {
     Probes(Arc<LearnedProbes>),
     /// For [`Key::Memory`].
     Memory(Arc<LearnedMemory>),
+    /// For [`Key::Gate`].
+    Gate(GateRecord),
+    /// For [`Key::LastChange`].
+    LastChange(Timestamp),
     /// For [`Key::Serial`].
     Serial(u32),
     /// For [`Key::Alive`].
@@ -135,6 +143,8 @@ pub struct History {
     pub reason: String,
     /// When.
     pub at: Timestamp,
+    /// Guards that were overridden (`--break-glass`), by their words.
+    pub overridden: Vec<String>,
 }
 
 /// What kind of override, as people say it.
@@ -223,6 +233,21 @@ pub struct OverrideRecord {
     pub at: Timestamp,
     /// Until when; `None`: until somebody ends it.
     pub ends: Option<Timestamp>,
+    /// Guards that were overridden (`--break-glass`) when it was last changed, by their words.
+    pub overridden: Vec<String>,
+}
+
+/// A gate as it was switched last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GateRecord {
+    /// Changes that need it may be made.
+    pub on: bool,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What a token may do: `read < operate < admin`.

@@ -29,6 +29,8 @@ impl Core {
         messages.extend(next.needs_restart.iter().map(|key| format!("`{key}` changed and needs a restart; the old value stays until then")));
         let old = std::mem::replace(&mut self.configuration, next);
         self.configured_at = now.wall;
+        self.confirmations.forget_all();
+        self.waiting_told.clear();
         let estate = self.configuration.estate.clone();
         let guard = self.guard.names(&old.estate);
         self.health = self.health.carried_over(&old.estate, &estate, now);

@@ -106,6 +106,7 @@ catalog! {
     FAILOVERS: Counter "windrose_failovers_total" ["service" "from" "to" "trigger"] "Changes of the set of answered regions, by what caused them.";
     FAILOVER_DURATION: Histogram "windrose_failover_duration_seconds" ["service"] "Time from the first failed probe of an outage to the first answer without that region.";
     EVENTS: Counter "windrose_events_total" ["type"] "Events emitted.";
+    GUARD_REFUSALS: Counter "windrose_guard_refusals_total" ["guard"] "Changes that a guard refused; one that several refuse counts for each.";
     OVERRIDE_ACTIVE: Gauge "windrose_override_active" ["kind" "target"] "Overrides in force.";
     OVERRIDE_EXPIRY: Gauge "windrose_override_expiry_timestamp_seconds" ["kind" "target"] "Unix time at which an override ends; absent for one without an end.";
 

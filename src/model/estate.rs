@@ -9,8 +9,8 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Family, GuardRules, Host, Judgement, JudgementId, Monitor, MonitorId, Names,
-    Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
+    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Family, GuardRules, Host, Judgement, JudgementId, Monitor,
+    MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -48,6 +48,8 @@ pub struct Estate {
     pub resolver: ResolverRules,
     /// `[probe]`: where probes may go.
     pub probing: Arc<ProbeRules>,
+    /// What changes of traffic must keep.
+    pub rules: ChangeRules,
 }
 
 /// A place where gateways run: what operators drain.

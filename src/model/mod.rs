@@ -7,6 +7,7 @@
 //! Never here: health, traffic set by operators, sockets, clocks, file formats.
 
 mod answering;
+mod change_rules;
 mod dns_check;
 mod estate;
 mod guarding;
@@ -28,6 +29,7 @@ mod tls_terms;
 mod transfer;
 
 pub use answering::{AnswerSettings, CookieSecret, CookieSettings, RateLimit};
+pub use change_rules::{Capacity, ChangeKind, ChangeRules, FreezeTime, FreezeWindow, Gate, GuardKeys, GuardKind, Origin, parse_week_moment};
 pub use dns_check::DnsCheck;
 pub use estate::{AllDown, Endpoint, Estate, Failback, Pool, Region, Requirement, Resolver, Service, Target, Watch, did_you_mean};
 pub use guarding::{GuardRules, Sentinel};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{
-    History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, TokenRecord,
-    TrafficRecord,
+    GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope,
+    TokenRecord, TrafficRecord,
 };
 use crate::health::{Moment, Reason, Said, State};
 use crate::model::{Family, PolicyForm, Timestamp};
@@ -24,6 +24,8 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Verdict(target) => format!("verdict/{target}"),
         Key::Probes(target) => format!("probes/{target}"),
         Key::Memory(service) => format!("memory/{service}"),
+        Key::Gate(name) => format!("gate/{name}"),
+        Key::LastChange => "change".to_string(),
         Key::Serial(zone) => format!("serial/{zone}"),
         Key::Alive => "alive".to_string(),
     }
@@ -33,6 +35,9 @@ pub(super) fn key_text(key: &Key) -> String {
 pub(super) fn parse_key(text: &str) -> Option<Key> {
     if text == "alive" {
         return Some(Key::Alive);
+    }
+    if text == "change" {
+        return Some(Key::LastChange);
     }
     let (kind, rest) = text.split_once('/')?;
     match kind {
@@ -46,6 +51,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         "verdict" => Some(Key::Verdict(rest.into())),
         "probes" => Some(Key::Probes(rest.into())),
         "memory" => Some(Key::Memory(rest.into())),
+        "gate" => Some(Key::Gate(rest.into())),
         "serial" => rest.parse().ok().map(Key::Serial),
         _ => None,
     }
@@ -75,6 +81,8 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::Verdict(_), Record::Verdict(_))
             | (Key::Probes(_), Record::Probes(_))
             | (Key::Memory(_), Record::Memory(_))
+            | (Key::Gate(_), Record::Gate(_))
+            | (Key::LastChange, Record::LastChange(_))
             | (Key::Serial(_), Record::Serial(_))
             | (Key::Alive, Record::Alive(_))
     );
@@ -109,6 +117,8 @@ enum Form {
     Verdict(VerdictForm),
     Probes(ProbesForm),
     Memory(MemoryForm),
+    Gate(GateForm),
+    Change(Timestamp),
     Serial(u32),
     Alive(Timestamp),
 }
@@ -132,6 +142,8 @@ struct HistoryForm {
     actor: String,
     reason: String,
     at: Timestamp,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    overridden: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -144,6 +156,17 @@ struct OverrideForm {
     reason: String,
     at: Timestamp,
     ends: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    overridden: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GateForm {
+    on: bool,
+    actor: String,
+    reason: String,
+    at: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -200,9 +223,11 @@ impl From<&Record> for Form {
     fn from(record: &Record) -> Self {
         match record.clone() {
             Record::Traffic(TrafficRecord { form, sequence, actor, reason, at }) => Self::Traffic(TrafficForm { policy: form, sequence, actor, reason, at }),
-            Record::History(History { form, before, verb, actor, reason, at }) => Self::History(HistoryForm { policy: form, before, verb, actor, reason, at }),
-            Record::Override(OverrideRecord { kind, target, services, actor, reason, at, ends }) => {
-                Self::Override(OverrideForm { kind: kind.word().to_string(), target: target.to_string(), services, actor, reason, at, ends })
+            Record::History(History { form, before, verb, actor, reason, at, overridden }) => {
+                Self::History(HistoryForm { policy: form, before, verb, actor, reason, at, overridden })
+            }
+            Record::Override(OverrideRecord { kind, target, services, actor, reason, at, ends, overridden }) => {
+                Self::Override(OverrideForm { kind: kind.word().to_string(), target: target.to_string(), services, actor, reason, at, ends, overridden })
             }
             Record::Token(TokenRecord { name, hash, scope, at, ends }) => Self::Token(TokenForm { name, hash, scope: scope.word().to_string(), at, ends }),
             Record::Verdict(LearnedVerdict { state, since }) => Self::Verdict(VerdictForm { state: state.word().to_string(), since }),
@@ -220,6 +245,8 @@ impl From<&Record> for Form {
                 let held = held.into_iter().map(|(pool, family)| HoldForm { pool, family: family_number(family) }).collect();
                 Self::Memory(MemoryForm { held, last_ipv4, last_ipv6 })
             }
+            Record::Gate(GateRecord { on, actor, reason, at }) => Self::Gate(GateForm { on, actor, reason, at }),
+            Record::LastChange(at) => Self::Change(at),
             Record::Serial(serial) => Self::Serial(serial),
             Record::Alive(at) => Self::Alive(at),
         }
@@ -232,11 +259,13 @@ impl TryFrom<Form> for Record {
     fn try_from(form: Form) -> Result<Self, String> {
         Ok(match form {
             Form::Traffic(TrafficForm { policy, sequence, actor, reason, at }) => Self::Traffic(TrafficRecord { form: policy, sequence, actor, reason, at }),
-            Form::History(HistoryForm { policy, before, verb, actor, reason, at }) => Self::History(History { form: policy, before, verb, actor, reason, at }),
-            Form::Override(OverrideForm { kind, target, services, actor, reason, at, ends }) => {
+            Form::History(HistoryForm { policy, before, verb, actor, reason, at, overridden }) => {
+                Self::History(History { form: policy, before, verb, actor, reason, at, overridden })
+            }
+            Form::Override(OverrideForm { kind, target, services, actor, reason, at, ends, overridden }) => {
                 let kind = OverrideWord::parse(&kind).ok_or_else(|| format!("`{kind}` is not a kind of override"))?;
                 let target = OverrideTargetName::parse(&target).ok_or_else(|| format!("`{target}` is not an override's target"))?;
-                Self::Override(OverrideRecord { kind, target, services, actor, reason, at, ends })
+                Self::Override(OverrideRecord { kind, target, services, actor, reason, at, ends, overridden })
             }
             Form::Token(TokenForm { name, hash, scope, at, ends }) => {
                 let scope = Scope::parse(&scope).ok_or_else(|| format!("`{scope}` is not a scope"))?;
@@ -264,6 +293,8 @@ impl TryFrom<Form> for Record {
                 let held = held.into_iter().map(|HoldForm { pool, family }| Ok((pool, parse_family(family)?))).collect::<Result<_, String>>()?;
                 Self::Memory(Arc::new(LearnedMemory { held, last: [last_ipv4, last_ipv6] }))
             }
+            Form::Gate(GateForm { on, actor, reason, at }) => Self::Gate(GateRecord { on, actor, reason, at }),
+            Form::Change(at) => Self::LastChange(at),
             Form::Serial(serial) => Self::Serial(serial),
             Form::Alive(at) => Self::Alive(at),
         })
@@ -333,13 +364,13 @@ pub(super) mod tests {
         });
         let history =
             (name(), 1_u64..900, prop::option::of(form()), prop::option::of(form()), text(), at()).prop_map(|(service, sequence, form, before, actor, at)| {
-                let record = History { form, before, verb: "set".into(), actor, reason: String::new(), at };
+                let record = History { form, before, verb: "set".into(), actor, reason: String::new(), at, overridden: vec!["max_step".into()] };
                 (Key::History(service, sequence), Record::History(record))
             });
         let word = prop::sample::select(vec![OverrideWord::Drain, OverrideWord::ForceUp, OverrideWord::ForceDown, OverrideWord::Freeze]);
         let over = (any::<u64>(), word, target(), prop::collection::vec(name(), 0..3), text(), at(), prop::option::of(at())).prop_map(
             |(id, kind, target, services, actor, at, ends)| {
-                let record = OverrideRecord { kind, target, services, actor, reason: "why".into(), at, ends };
+                let record = OverrideRecord { kind, target, services, actor, reason: "why".into(), at, ends, overridden: Vec::new() };
                 (Key::Override(id), Record::Override(record))
             },
         );
@@ -365,10 +396,13 @@ pub(super) mod tests {
         let pools = || prop::collection::vec(name(), 0..3);
         let memory = (name(), prop::collection::vec((name(), family), 0..3), pools(), pools())
             .prop_map(|(service, held, v4, v6)| (Key::Memory(service), Record::Memory(Arc::new(LearnedMemory { held, last: [v4, v6] }))));
+        let gate = (name(), any::<bool>(), text(), text(), at())
+            .prop_map(|(name, on, actor, reason, at)| (Key::Gate(name), Record::Gate(GateRecord { on, actor, reason, at })));
+        let change = at().prop_map(|at| (Key::LastChange, Record::LastChange(at)));
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
         let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
         let serial = (zone, any::<u32>()).prop_map(|(zone, serial)| (Key::Serial(zone), Record::Serial(serial)));
-        prop_oneof![traffic, history, over, token, verdict, probes, memory, serial, alive]
+        prop_oneof![traffic, history, over, token, verdict, probes, memory, gate, change, serial, alive]
     }
 
     proptest! {

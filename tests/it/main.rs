@@ -17,6 +17,7 @@ mod drills;
 mod fuzzed;
 mod gateway;
 mod guard;
+mod guards;
 mod hostnames;
 mod http;
 mod mutated;

@@ -18,6 +18,9 @@
 //! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
+//! | `GET /guards` | | [`List`]`<`[`ServiceGuards`]`>` |
+//! | `GET /gates` · `PUT /gates/{gate}` | [`GatePut`] | [`List`]`<`[`Gate`]`>` · [`ChangeReply`] |
+//! | `GET /confirmations` · `POST /confirmations/{id}` | | [`List`]`<`[`Confirmation`]`>` · [`ChangeReply`] |
 //! | `GET /explain?name=&type=` | [`ExplainQuery`] | [`Explain`] |
 //! | `POST /config/reload` | | [`ReloadReply`] |
 //! | `POST /upgrade` · `/handover` (unix socket; RFC 9110 `Upgrade`) | | [`UpgradeReply`] · 101 |
@@ -30,6 +33,7 @@
 mod access;
 mod estate;
 mod explain;
+mod guards;
 mod override_;
 mod overview;
 mod probe;
@@ -40,6 +44,7 @@ mod units;
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
 pub use estate::{Busy, Certificate, Degraded, Endpoint, EndpointState, Guarded, Member, Pool, Region, Required, Sentinel, Zone};
 pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
+pub use guards::{Confirmation, EffectiveGuard, Gate, GatePut, GuardFinding, ServiceGuards, Taker};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhase, ProbePost, ProbesQuery, Resolved, TlsSeen};

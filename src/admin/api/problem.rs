@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::control::{self, RefusalKind};
+use crate::model::GuardKind;
 
 /// What problem types begin with (RFC 9457, section 3.1.1); the rest is the stable word.
 const TYPE_BASE: &str = "urn:windrose:problem:";
@@ -34,6 +35,9 @@ pub struct Problem {
     /// The revision of the resource as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
+    /// What a second person confirms, on `confirmation-needed`: `c-7`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<String>,
     /// The resource as it is, on `revision-mismatch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<serde_json::Value>,
@@ -55,12 +59,26 @@ pub struct Fault {
     /// What to do.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hint: String,
+    /// What would be, for guards with a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// What may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
 }
 
 impl From<control::Fault> for Fault {
     fn from(fault: control::Fault) -> Self {
         let control::Fault { pointer, code, message, hint } = fault;
-        Self { pointer, place: None, code: code.to_string(), message, hint }
+        Self { pointer, code: code.to_string(), message, hint, ..Self::default() }
+    }
+}
+
+impl From<control::GuardFinding> for Fault {
+    fn from(finding: control::GuardFinding) -> Self {
+        let control::GuardFinding { guard, ok: _, overridden: _, value, limit, services: _, message, way_on } = finding;
+        let pointer = if guard == GuardKind::RequireReason { "/reason".to_string() } else { String::new() };
+        Self { pointer, place: None, code: guard.word().to_string(), message, hint: way_on, value, limit }
     }
 }
 
@@ -89,6 +107,10 @@ pub enum ProblemKind {
     UpgradeFailed,
     /// 409: nothing probes it.
     NothingToProbe,
+    /// 409: guards stand in the way; each is listed.
+    GuardRefused,
+    /// 409: a second person must confirm it; `confirmation` says what.
+    ConfirmationNeeded,
     /// 412
     RevisionMismatch,
     /// 413
@@ -107,7 +129,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [ProblemKind; 18] = [
+    pub const ALL: [ProblemKind; 20] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -119,6 +141,8 @@ impl ProblemKind {
         Self::PolicyMismatch,
         Self::UpgradeFailed,
         Self::NothingToProbe,
+        Self::GuardRefused,
+        Self::ConfirmationNeeded,
         Self::RevisionMismatch,
         Self::PayloadTooLarge,
         Self::InvalidConfig,
@@ -143,6 +167,8 @@ impl ProblemKind {
             Self::UpgradeFailed => ("upgrade-failed", 409, "Not upgraded"),
             Self::NothingToProbe => ("nothing-to-probe", 409, "Not probed"),
             Self::RateLimited => ("rate-limited", 429, "Too many at once"),
+            Self::GuardRefused => ("guard-refused", 409, "Refused by guards"),
+            Self::ConfirmationNeeded => ("confirmation-needed", 409, "A second person must confirm it"),
             Self::RevisionMismatch => ("revision-mismatch", 412, "Changed by somebody else meanwhile"),
             Self::PayloadTooLarge => ("payload-too-large", 413, "Request is too large"),
             Self::InvalidConfig => ("invalid-config", 422, "The configuration has problems"),
@@ -172,6 +198,8 @@ impl From<RefusalKind> for ProblemKind {
             RefusalKind::NothingToUndo => Self::NothingToUndo,
             RefusalKind::OverrideExists => Self::OverrideExists,
             RefusalKind::PolicyMismatch => Self::PolicyMismatch,
+            RefusalKind::GuardRefused => Self::GuardRefused,
+            RefusalKind::ConfirmationNeeded => Self::ConfirmationNeeded,
             RefusalKind::RevisionMismatch => Self::RevisionMismatch,
             RefusalKind::StoreUnavailable => Self::StoreUnavailable,
         }
@@ -194,8 +222,10 @@ impl Problem {
 
 impl From<control::Refusal> for Problem {
     fn from(refusal: control::Refusal) -> Self {
-        let control::Refusal { kind, detail, faults, revision } = refusal;
-        Self { errors: faults.into_iter().map(Fault::from).collect(), revision: revision.map(|revision| revision.0), ..Self::new(kind.into(), detail) }
+        let control::Refusal { kind, detail, faults, revision, guards, confirmation } = refusal;
+        let errors = guards.into_iter().map(Fault::from).chain(faults.into_iter().map(Fault::from)).collect();
+        let (revision, confirmation) = (revision.map(|revision| revision.0), confirmation.map(|id| format!("c-{id}")));
+        Self { errors, revision, confirmation, ..Self::new(kind.into(), detail) }
     }
 }
 

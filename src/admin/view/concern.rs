@@ -50,7 +50,8 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
             say("traffic-unusable", "warning", format!("service/{name}"), text, Some(format!("windrose undo {name} --to file")));
         }
         for pool in service.pools.iter().filter(|pool| pool.held) {
-            let text = format!("{name}: {} has returned and waits for failback", pool.pool);
+            let why = pool.waits.as_ref().map(|why| format!(", its time is over but {why}")).unwrap_or_default();
+            let text = format!("{name}: {} has returned and waits for failback{why}", pool.pool);
             say("waiting-failback", "info", format!("service/{name}"), text, Some(format!("windrose failback {name} {}", pool.pool)));
         }
     }
@@ -88,6 +89,17 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
             let text = format!("{} is drained without an end, for {} now ({})", kept.record.target, duration_text(hours), override_id(&kept));
             say("drain-without-end", "warning", kept.record.target.to_string(), text, Some(format!("windrose get overrides {}", override_id(&kept))));
         }
+    }
+    for window in &core.estate().rules.freezes {
+        if let Some(until) = window.until(now.wall) {
+            let who = if window.services.is_empty() { "changes".to_string() } else { format!("changes of {}", window.services.join(", ")) };
+            let about = if window.about.is_empty() { String::new() } else { format!(" ({})", window.about) };
+            say("frozen", "info", "freeze".into(), format!("{who} are frozen until {}{about}", until.whole_seconds()), Some("windrose get guards".to_string()));
+        }
+    }
+    for (id, actor, reason) in core.confirmations(now) {
+        let text = format!("c-{id}: {} wants to break the glass ({reason}), and a second admin must confirm it", actor.0);
+        say("confirmation-waits", "warning", format!("confirmation/c-{id}"), text, Some(format!("windrose confirm c-{id} --dry-run")));
     }
     for key in overview.needs_restart {
         say("needs-restart", "info", "config".into(), format!("{key} changed in the file and waits for a restart"), None);

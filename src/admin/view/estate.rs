@@ -211,7 +211,7 @@ pub(in crate::admin) fn override_(kept: &Override<'_>) -> api::Override {
 
 /// An override's record; `matched`: its target exists.
 pub(in crate::admin) fn record(id: u64, record: &crate::control::OverrideRecord, matched: bool) -> api::Override {
-    let crate::control::OverrideRecord { kind, target, services, actor, reason, at, ends } = record;
+    let crate::control::OverrideRecord { kind, target, services, actor, reason, at, ends, overridden } = record;
     api::Override {
         id: format!("o-{id}"),
         kind: (*kind).into(),
@@ -222,6 +222,7 @@ pub(in crate::admin) fn record(id: u64, record: &crate::control::OverrideRecord,
         at: (*at).into(),
         ends: ends.map(api::Time),
         matched,
+        overridden: overridden.clone(),
     }
 }
 

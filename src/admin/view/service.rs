@@ -166,6 +166,7 @@ fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> ap
         drained: seen.drained,
         held,
         held_until: held.then(|| policy::hold_ends(seen.observed.up_since, view.service.failback).map(|end| wall_of(end, now).into())).flatten(),
+        waits: held.then(|| view.waits.map(str::to_string)).flatten(),
         rung: leaves.iter().find(|leaf| leaf.pools.contains(&id)).map(|leaf| leaf.rung.word().to_string()),
         overrides: overrides.into_iter().map(|(_, id)| id).collect(),
         since: since(core, id, family, seen.state),
@@ -205,7 +206,7 @@ fn since(core: &Core, pool: PoolId, family: Family, state: State) -> Option<api:
 
 /// A past change.
 pub(in crate::admin) fn revision((revision, history): (Revision, &History)) -> api::RevisionEntry {
-    let History { form, before, verb, actor, reason, at } = history;
+    let History { form, before, verb, actor, reason, at, overridden } = history;
     api::RevisionEntry {
         revision: revision.0,
         verb: verb.clone(),
@@ -214,5 +215,6 @@ pub(in crate::admin) fn revision((revision, history): (Revision, &History)) -> a
         by: actor.clone(),
         reason: reason.clone(),
         at: (*at).into(),
+        overridden: overridden.clone(),
     }
 }

@@ -44,7 +44,8 @@ pub(super) fn check(regions: Named<RegionTable>, pools: Named<Table>, monitors: 
         pools: Pools::default(),
         requires: Vec::new(),
     };
-    for Entry { name, span, value: RegionTable {} } in regions.0 {
+    // What else a region says is about changes: see `guards`.
+    for Entry { name, span, value: RegionTable { capacity: _, guards: _ } } in regions.0 {
         check_name(&name, &span, "region", sink);
         maker.region(&name);
         maker.declared.insert(name);

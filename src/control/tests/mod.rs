@@ -4,6 +4,7 @@ mod changes;
 mod composite;
 mod flips;
 mod guard;
+mod guards;
 mod learned;
 mod legacy;
 mod outcomes;
