@@ -3,12 +3,14 @@
 //! Over TCP a bearer token always, on loopback too: any page in a browser and any user of the host can reach loopback. Over the unix socket whoever
 //! can open it may operate; root and the daemon's own user are admin. Secrets are compared as hashes, in constant time, and reach no log.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderMap, Uri, header};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::control::{Actor, Core, Scope};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, glob_matches};
 
 use super::api::{Fault, ProblemKind};
 use super::door::Door;
@@ -38,6 +40,33 @@ pub(super) enum Peer {
 pub(super) struct Caller {
     pub actor: Actor,
     pub scope: Scope,
+    /// Globs of the services that it may change; empty: all of them, and the node.
+    pub limit: Vec<Arc<str>>,
+}
+
+impl Caller {
+    /// May change these services. One that it may not is named.
+    pub(super) fn may_touch<'a>(&self, services: impl IntoIterator<Item = &'a str>) -> Result<(), Refused> {
+        let outside = |name: &&str| !self.limit.is_empty() && !self.limit.iter().any(|glob| glob_matches(glob, name));
+        match services.into_iter().find(outside) {
+            None => Ok(()),
+            Some(service) => Err(self.outside(&format!("the service `{}`", service.escape_debug()))),
+        }
+    }
+
+    /// May change what is not one service's alone.
+    pub(super) fn may_touch_the_node(&self) -> Result<(), Refused> {
+        if self.limit.is_empty() { Ok(()) } else { Err(self.outside("the node as a whole")) }
+    }
+
+    fn outside(&self, what: &str) -> Refused {
+        let Actor(actor) = &self.actor;
+        let limit = self.limit.join(", ");
+        let mut refused = Refused::new(ProblemKind::Forbidden, format!("this changes {what}, and {actor} may change only: {limit}; nothing was changed"));
+        let hint = "use a token that is not limited, or one limited to services that include this".to_string();
+        refused.problem.errors.push(Fault { code: "service-limit".into(), message: format!("{what} is outside the token's limit"), hint, ..Fault::default() });
+        refused
+    }
 }
 
 /// Finds out who asks.
@@ -45,7 +74,7 @@ pub(super) async fn caller(peer: &Peer, headers: &HeaderMap, door: &Door) -> Res
     match peer {
         Peer::Socket { user, owner } => {
             let scope = if *owner { Scope::Admin } else { Scope::Operate };
-            Ok(Caller { actor: Actor(format!("socket:{user}")), scope })
+            Ok(Caller { actor: Actor(format!("socket:{user}")), scope, limit: Vec::new() })
         }
         Peer::Tcp => {
             let hash = hash_of(bearer(headers)?);
@@ -77,7 +106,7 @@ fn by_hash(core: &Core, hash: &str, now: Timestamp) -> Result<Caller, String> {
     if record.ends.is_some_and(|ends| ends <= now) {
         return Err(format!("the token `{}` has expired", record.name));
     }
-    Ok(Caller { actor: Actor(format!("token:{}", record.name)), scope: record.scope })
+    Ok(Caller { actor: Actor(format!("token:{}", record.name)), scope: record.scope, limit: record.services.clone() })
 }
 
 fn unauthorized(why: &str) -> Refused {

@@ -23,6 +23,8 @@ use super::{App, ReloadOutcome, view};
 const REASON_MAX: usize = 1_000;
 /// Longest name of a token.
 const TOKEN_NAME_MAX: usize = 64;
+/// Most globs of one token.
+const TOKEN_SERVICES_MAX: usize = 64;
 
 pub(super) async fn traffic(
     State(app): State<App>,
@@ -181,12 +183,17 @@ pub(super) async fn create_token(
     Query(query): Query<WriteQuery>,
     Body(body): Body<api::TokenPost>,
 ) -> Result<Response, Refused> {
-    let api::TokenPost { name, scope, expires_in } = body;
+    let api::TokenPost { name, scope, services, expires_in } = body;
     let mut faults: Vec<Fault> = too_short(expires_in).into_iter().collect();
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"._-".contains(&octet);
     if name.is_empty() || TOKEN_NAME_MAX < name.len() || !name.bytes().all(plain) {
         let message = format!("`{}` can't be a token's name", name.escape_debug());
         faults.push(fault("/name", message, "use 1 to 64 letters, digits, dots, hyphens and underscores"));
+    }
+    let glob = |name: &&String| name.is_empty() || TOKEN_NAME_MAX < name.len() || name.bytes().any(|octet| octet.is_ascii_control());
+    if TOKEN_SERVICES_MAX < services.len() || services.iter().any(|name| glob(&name)) {
+        let message = "a token is limited by 64 names at most, each of 1 to 64 characters".to_string();
+        faults.push(fault("/services", message, "name services, or several with a glob such as \"shop-*\""));
     }
     if !faults.is_empty() {
         return Err(Refused::invalid(faults));
@@ -195,7 +202,14 @@ pub(super) async fn create_token(
     let (id, secret) = (auth::random_id::<6>(), Secret::draw().map_err(no_chance)?);
     let at = app.look(|_, now| now.wall).await?;
     let ends = expires_in.map(|span| at.plus(span.0));
-    let record = TokenRecord { name: name.clone(), hash: secret.hash(), scope: scope.into(), at, ends };
+    let record = TokenRecord {
+        name: name.clone(),
+        hash: secret.hash(),
+        scope: scope.into(),
+        services: services.iter().map(|name| name.as_str().into()).collect(),
+        at,
+        ends,
+    };
     let dry_run = query.dry_run;
     let change = Change::Token { id: id.as_str().into(), record };
     let Actor(actor) = caller.actor.clone();
@@ -205,7 +219,7 @@ pub(super) async fn create_token(
     }
     let token = (!dry_run).then_some(secret.0);
     let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Json(api::TokenCreated { id, name, scope, token, ends: ends.map(api::Time) })).into_response())
+    Ok((status, Json(api::TokenCreated { id, name, scope, services, token, ends: ends.map(api::Time) })).into_response())
 }
 
 pub(super) async fn revoke_token(

@@ -90,7 +90,7 @@ pub(super) async fn tcp(address: SocketAddr, what: &'static str, left: &mut Vec<
 
 /// TLS for the admin listener, if it is set; refuses to go without beyond loopback.
 pub(super) fn tls(listen: SocketAddr, files: Option<&TlsFiles>) -> Result<Option<TlsAcceptor>, BindError> {
-    let Some(TlsFiles { cert, key }) = files else {
+    let Some(TlsFiles { cert, key, client_ca: _, subjects: _ }) = files else {
         return if listen.ip().to_canonical().is_loopback() { Ok(None) } else { Err(BindError::NeedsTls(listen)) };
     };
     let problem = |key: &'static str, path: &Path, why: String| BindError::Tls { key, path: path.into(), why };
@@ -149,7 +149,7 @@ mod tests {
     fn tls_problems_name_key_and_file_and_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let (cert, key) = (folder.path().join("a.crt"), folder.path().join("a.key"));
-        let files = TlsFiles { cert: cert.clone(), key: key.clone() };
+        let files = TlsFiles { cert: cert.clone(), key: key.clone(), client_ca: None, subjects: Vec::new() };
         let refused = |parts: &[&str]| {
             let told = tls("127.0.0.1:0".parse().unwrap(), Some(&files)).err().unwrap().to_string();
             assert!(parts.iter().all(|part| told.contains(part)), "{told}\nlacks one of {parts:?}");

@@ -17,6 +17,8 @@ use crate::model::{
 use crate::wire::Name;
 use crate::zone::{RecordSet, Zone};
 
+mod access;
+
 const SOON: Duration = Duration::from_secs(10);
 /// What `readyz` finds.
 const READY: u8 = 0;
@@ -563,7 +565,7 @@ async fn tls_serves_what_clear_text_would() {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_string()]).unwrap();
     let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     let server = Server::start_with(|settings, folder| {
-        let files = TlsFiles { cert: folder.join("a.crt"), key: folder.join("a.key") };
+        let files = TlsFiles { cert: folder.join("a.crt"), key: folder.join("a.key"), client_ca: None, subjects: Vec::new() };
         std::fs::write(&files.cert, cert).unwrap();
         std::fs::write(&files.key, key).unwrap();
         settings.tls = Some(files);

@@ -11,7 +11,8 @@ use crate::model::Host;
 
 use super::problem::{Route, Sink};
 use super::read::{
-    Failback, HeaderValue, Key, NameServer, Named, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown,
+    Failback, HeaderValue, Key, NameServer, Named, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, SubjectGrant, Value, WhenAllDown, table,
+    unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
@@ -118,6 +119,8 @@ table! {
     Tls {
         cert: String,
         key: String,
+        client_ca: String,
+        subjects: Named<SubjectGrant>,
     } later NONE
 }
 

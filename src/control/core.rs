@@ -49,6 +49,7 @@ pub struct Core {
     pub(super) history: BTreeMap<Arc<str>, BTreeMap<u64, (Revision, History)>>,
     pub(super) overrides: Overrides,
     pub(super) tokens: BTreeMap<Arc<str>, TokenRecord>,
+    pub(super) tokens_used: super::tokens::Used,
     /// Memories of services that the present estate lacks.
     pub(super) spare_memories: BTreeMap<Arc<str>, Arc<LearnedMemory>>,
     pub(super) revision: Revision,
@@ -149,6 +150,7 @@ impl Core {
             history: BTreeMap::new(),
             overrides: Overrides::default(),
             tokens: BTreeMap::new(),
+            tokens_used: super::tokens::Used::default(),
             spare_memories: BTreeMap::new(),
             revision,
             commits: Commits::default(),
@@ -214,6 +216,7 @@ impl Core {
             Event::Reload { ticket, configuration } => self.reload(ticket, configuration, now, effects),
             Event::Committed { commit, revision } => self.committed(commit, revision, now, effects),
             Event::CommitFailed { commit, why, conflict } => self.commit_failed(commit, why, conflict, now, effects),
+            Event::TokenUsed { id } => self.token_used(&id, now),
             Event::Tick => self.told_wake = None,
         }
     }

@@ -123,6 +123,7 @@ impl Core {
             }
             (Key::Override(id), Record::Override(record)) => self.overrides.keep(id, record, revision, now),
             (Key::Token(id), Record::Token(record)) => drop(self.tokens.insert(id, record)),
+            (Key::TokenUsed(id), Record::TokenUsed(at)) => self.tokens_used.remember(id, at),
             (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
             (Key::Verdict(_) | Key::Alive, _) => (),
@@ -139,6 +140,7 @@ impl Core {
             }
             Key::Override(id) => drop(self.overrides.kept.remove(id)),
             Key::Token(id) => drop(self.tokens.remove(id)),
+            Key::TokenUsed(id) => self.tokens_used.forget(id),
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
             Key::Verdict(_) | Key::Serial(_) | Key::Alive => (),
         }

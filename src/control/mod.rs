@@ -21,6 +21,7 @@ mod reload;
 mod serials;
 mod services;
 mod settle;
+mod tokens;
 mod wakes;
 
 #[cfg(test)]
@@ -32,7 +33,9 @@ pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
 pub use read::{Override, Overview, ServiceView, StoreHealth};
 pub use record::{
-    Expect, History, Key, LearnedMemory, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, Source, Stored,
-    TokenRecord, TrafficRecord,
+    Expect, History, Key, LearnedMemory, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Source, Stored, TokenRecord,
+    TrafficRecord,
 };
 pub use serials::Announced;
+
+pub use crate::model::Scope;

@@ -1,0 +1,93 @@
+//! Who may what: made from the table of routes, so that a new route is in here before anybody thinks of it.
+
+use super::*;
+use crate::admin::router::{ROUTES, Route, Touches};
+use crate::control::Scope;
+
+/// A path that exists, as far as the world of these tests has such a thing.
+fn path_of(route: &Route) -> String {
+    let mut path = format!("/api/v1{}", route.path);
+    let known = [("{service}", "orders"), ("{revision}", "1"), ("{region}", "prod"), ("{pool}", "prod"), ("{*name}", "192.0.2.1"), ("{id}", "o-77")];
+    for (parameter, value) in known {
+        path = path.replace(parameter, value);
+    }
+    while let (Some(begin), Some(end)) = (path.find('{'), path.find('}')) {
+        path.replace_range(begin..=end, "x");
+    }
+    path
+}
+
+/// What a token is refused with; `None`: it gets to the handler.
+fn documented(route: &Route, scope: Scope, limited_to_others: bool) -> Option<u16> {
+    let outside = limited_to_others && matches!(route.touches, Touches::Service | Touches::Node);
+    (scope < route.needs || outside).then_some(403)
+}
+
+impl Server {
+    /// A token of this scope that may change only `portal`.
+    async fn limited_token(&self, name: &str, scope: &str) -> String {
+        let body = json!({"name": name, "scope": scope, "services": ["portal"]}).to_string();
+        let response = self.over_socket("POST", "/api/v1/tokens", &[], &body).await;
+        assert_eq!(response.status, 201, "{}", response.body);
+        format!("Authorization: Bearer {}", response.json()["token"].as_str().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
+    let server = Server::start().await;
+    let scopes = [("read", Scope::Read), ("operate", Scope::Operate), ("admin", Scope::Admin)];
+    let mut tokens = Vec::new();
+    for (word, scope) in scopes {
+        tokens.push((server.token(word, word).await, scope, false));
+        tokens.push((server.limited_token(&format!("{word}-portal"), word).await, scope, true));
+    }
+    let short = server.over_socket("POST", "/api/v1/tokens", &[], r#"{"name": "short", "scope": "admin", "expires_in": "1h"}"#).await;
+    let expired = format!("Authorization: Bearer {}", short.json()["token"].as_str().unwrap());
+    let revoked = server.token("gone", "admin").await;
+    assert_eq!(server.over_socket("DELETE", "/api/v1/tokens/gone", &[], "").await.status, 200);
+    server.skew.store(3_600_000, Ordering::Relaxed);
+    assert!(ROUTES.len() > 25, "the table is the one that the router is made of");
+    for (at, route) in ROUTES.iter().enumerate() {
+        let (path, told) = (path_of(route), format!("{} {}", route.method, route.path));
+        // Each from an address of its own: failures slow an address down.
+        let strangers = [None, Some("Authorization: Bearer wr_00"), Some(expired.as_str()), Some(revoked.as_str())];
+        for (stranger, token) in strangers.into_iter().enumerate() {
+            let headers: Vec<&str> = token.into_iter().collect();
+            let response = server.from_address(at, stranger, route.method, &path, &headers).await;
+            assert_eq!(response.problem(), (401, "unauthorized".into()), "{told} with {token:?}");
+        }
+        for (token, scope, limited) in &tokens {
+            let response = server.over_tcp(route.method, &path, &[token], "{}").await;
+            let found = [401, 403, 429].contains(&response.status).then_some(response.status);
+            assert_eq!(found, documented(route, *scope, *limited), "{told} as {scope:?}, limited: {limited}: {}", response.body);
+            if found == Some(403) && *scope >= route.needs {
+                assert_eq!(response.json()["errors"][0]["code"], "service-limit", "{told}: {}", response.body);
+            }
+        }
+    }
+}
+
+impl Server {
+    /// From 127.1.0.0/16, one address for each question.
+    async fn from_address(&self, one: usize, two: usize, method: &str, path: &str, headers: &[&str]) -> Response {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 1, one as u8, two as u8 + 1], 0))).unwrap();
+        ask(socket.connect(self.tcp()).await.unwrap(), method, path, headers, "{}").await
+    }
+}
+
+#[test]
+fn what_changes_something_needs_more_than_looking() {
+    for route in ROUTES {
+        let told = format!("{} {}", route.method, route.path);
+        assert!(!route.mutating() || route.needs >= Scope::Operate, "{told} changes something with the scope {:?}", route.needs);
+        assert!(["PUT", "PATCH", "DELETE"].iter().all(|method| *method != route.method) || route.mutating(), "{told} says that it changes nothing");
+        assert!(route.method != "GET" || !route.mutating(), "{told}: looking changes nothing");
+        assert!(route.touches != Touches::Service || route.path.contains("{service}"), "{told} names no service");
+    }
+    let mut seen: Vec<_> = ROUTES.iter().map(|route| (route.method, route.path)).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), ROUTES.len(), "a route stands twice");
+}
