@@ -27,6 +27,9 @@ pub(super) const REQUEST_MAX: Duration = Duration::from_secs(10);
 /// The same for an upgrade, which checks a file twice and starts a process.
 pub(super) const UPGRADE_MAX: Duration = Duration::from_secs(120);
 
+/// The same for a probe run to be looked at, which has a deadline of its own.
+pub(super) const PROBE_MAX: Duration = Duration::from_secs(35);
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Outermost: gives the request an id, counts it, writes the problem's body.
@@ -78,8 +81,11 @@ pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
 
 /// No wait without a deadline.
 pub(super) async fn deadline(request: Request, next: Next) -> Response {
-    let upgrade = request.extensions().get::<MatchedPath>().is_some_and(|route| route.as_str().ends_with("/upgrade"));
-    let most = if upgrade { UPGRADE_MAX } else { REQUEST_MAX };
+    let most = match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
+        Some(route) if route.ends_with("/upgrade") => UPGRADE_MAX,
+        Some(route) if route.ends_with("/probe") => PROBE_MAX,
+        _ => REQUEST_MAX,
+    };
     tokio::time::timeout(most, next.run(request)).await.unwrap_or_else(|_| {
         let detail = format!("no reply within {} s; a change may still be made, so look before you repeat it", most.as_secs());
         Refused::new(ProblemKind::StoreUnavailable, detail).into_response()

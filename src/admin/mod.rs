@@ -32,6 +32,7 @@ mod auth;
 mod body;
 mod change;
 mod connections;
+pub mod doctor;
 mod etag;
 mod listen;
 mod middleware;
@@ -64,6 +65,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// `POST /config/reload`
     pub reload: Reloader,
+    /// `POST …/probe`
+    pub doctor: doctor::Doctor,
     /// `POST /upgrade`, `POST /handover`; `None`: this process can't be succeeded.
     pub upgrades: Option<upgrade::Upgrades>,
     /// `GET /readyz`: nothing, or why not, one sentence each.

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use crate::control::{Core, Revision};
-use crate::model::{Estate, Family, Now, PoolId, RegionId, ServiceId};
+use crate::model::{EndpointId, Estate, Family, Now, PoolId, RegionId, ServiceId};
 use crate::wire::Name;
 
 use super::api::{self, Fault, List, ProblemKind};
@@ -58,6 +58,13 @@ pub(super) fn service_named(estate: &Estate, name: &str) -> Result<ServiceId, Re
 
 fn pool_named(estate: &Estate, name: &str) -> Result<PoolId, Refused> {
     estate.pool_named(name).ok_or_else(|| Refused::not_found("pool", name, estate.pools.iter().map(|pool| &*pool.name)))
+}
+
+/// The endpoint `name` of `pool`, or a 404 with the nearest one.
+pub(super) fn endpoint_named(estate: &Estate, pool: &str, name: &str) -> Result<EndpointId, Refused> {
+    let pool = pool_named(estate, pool)?;
+    let names = estate.pool(pool).endpoints.iter().map(|id| &*estate.endpoint(*id).name);
+    estate.endpoint_named(pool, name).ok_or_else(|| Refused::not_found("endpoint", name, names))
 }
 
 pub(super) async fn overview(State(app): State<App>) -> Found<api::Overview> {
@@ -182,10 +189,7 @@ pub(super) async fn endpoints(State(app): State<App>, Query(page): Query<Page>) 
 
 pub(super) async fn endpoint(State(app): State<App>, Path((pool, name)): Path<(String, String)>) -> Found<api::Endpoint> {
     app.look(move |core, _| {
-        let estate = core.estate();
-        let pool = pool_named(estate, &pool)?;
-        let names = estate.pool(pool).endpoints.iter().map(|id| &*estate.endpoint(*id).name);
-        let id = estate.endpoint_named(pool, &name).ok_or_else(|| Refused::not_found("endpoint", &name, names))?;
+        let id = endpoint_named(core.estate(), &pool, &name)?;
         Ok(Json(view::endpoint(core, &Board::of(core), id)))
     })
     .await?

@@ -13,7 +13,7 @@ use crate::control::Scope::{self, Admin, Operate, Read};
 
 use super::api::BASE;
 use super::problem::Refused;
-use super::{App, change, middleware, read, upgrade};
+use super::{App, change, doctor, middleware, read, upgrade};
 
 use Touches::{Node, Nothing, Service, Services};
 
@@ -73,7 +73,10 @@ pub(super) const ROUTES: &[Route] = &[
     route!(GET, "/pools", Read, Nothing, read::pools),
     route!(GET, "/pools/{pool}", Read, Nothing, read::pool),
     route!(GET, "/endpoints", Read, Nothing, read::endpoints),
-    route!(GET, "/endpoints/{pool}/{*name}", Read, Nothing, read::endpoint),
+    route!(GET, "/endpoints/{pool}/{name}", Read, Nothing, read::endpoint),
+    route!(GET, "/endpoints/{pool}/{name}/probes", Read, Nothing, doctor::past),
+    route!(POST, "/endpoints/{pool}/{name}/probe", Operate, Nothing, doctor::endpoint),
+    route!(POST, "/probe", Operate, Nothing, doctor::anything),
     route!(GET, "/overrides", Read, Nothing, read::overrides),
     route!(POST, "/overrides", Operate, Services, change::begin_override),
     route!(PATCH, "/overrides/{id}", Operate, Services, change::extend_override),

@@ -230,10 +230,18 @@ fn take(knock: Knock, works: bool, core: &mut Core, hands: &Hands, tickets: &mut
 
 fn outcome(probed: Probed, core: &mut Core, hands: &Hands, effects: &mut Effects) {
     let Probed { plan, target, report } = probed;
-    if plan == core.plan() {
-        hands.metrics.probed(target, &report);
+    let known = plan == core.plan() && target.index() < core.estate().targets.len();
+    if !known {
+        return core.handle(hands.clock.now(), Event::Probed { plan, target, report }, effects);
     }
+    hands.metrics.probed(target, &report);
+    let verdicts = |core: &Core| core.estate().judgements_of(target).map(|id| core.health().judgement(id).state).collect::<Vec<_>>();
+    let before = verdicts(core);
     core.handle(hands.clock.now(), Event::Probed { plan, target, report }, effects);
+    let turned = before.into_iter().zip(verdicts(core)).any(|(before, now)| before != State::Unknown && before != now);
+    if turned {
+        hands.prober.distrust(plan, target);
+    }
 }
 
 impl Finished {

@@ -114,6 +114,12 @@ pub enum Command {
     /// Ask the server's DNS, once or a thousand times
     #[command(after_help = ex::QUERY, display_order = 2)]
     Query(QueryArgs),
+    /// Probe now, without effect, and show every step
+    #[command(after_help = ex::PROBE, display_order = 2)]
+    Probe(ProbeArgs),
+    /// The last probes of an endpoint
+    #[command(after_help = ex::PROBES, display_order = 2)]
+    Probes(ProbesArgs),
 
     /// Set the shares of a service's pools
     #[command(after_help = ex::SPLIT, display_order = 3)]
@@ -293,6 +299,36 @@ pub struct DescribeArgs {
 pub struct ServiceArgs {
     /// The service
     pub service: String,
+}
+
+/// `windrose probe`
+#[derive(Clone, Debug, Args)]
+pub struct ProbeArgs {
+    /// An endpoint (pool/name), or a URL: http, https, tcp, tls, grpc, grpcs or dns
+    #[arg(value_name = "ENDPOINT|URL")]
+    pub what: Option<String>,
+    /// Probe with this monitor of the server's
+    #[arg(long, value_name = "MONITOR")]
+    pub monitor: Option<String>,
+    /// Connect here instead: an address, perhaps with a port
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// A URL: probe from this machine, whether or not there is a server
+    #[arg(long)]
+    pub local: bool,
+}
+
+/// `windrose probes`
+#[derive(Clone, Debug, Args)]
+pub struct ProbesArgs {
+    /// The endpoint: pool/name
+    pub endpoint: String,
+    /// Only those that failed
+    #[arg(long)]
+    pub failed: bool,
+    /// Most lines
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub limit: usize,
 }
 
 /// Flags of writing commands.

@@ -145,6 +145,12 @@ impl Client {
         self.send(self.request(Method::POST, &api(path)).timeout(self.timeout.max(most))).await
     }
 
+    /// Posts `body`, if there is one, and waits longer than `--timeout`, if that is shorter.
+    pub async fn post_body_and_wait<T: DeserializeOwned>(&self, path: &[&str], body: Option<&impl Serialize>, most: Duration) -> Result<Got<T>, Failure> {
+        let request = self.request(Method::POST, &api(path)).timeout(self.timeout.max(most));
+        self.send(if let Some(body) = body { request.json(body) } else { request }).await
+    }
+
     /// `GET /readyz`, which says 503 when it is not.
     pub async fn ready(&self) -> Result<Got<crate::admin::api::Ready>, Failure> {
         let (status, bytes, _) = self.exchange(self.request(Method::GET, &["readyz"])).await?;

@@ -76,6 +76,24 @@ Examples:
   windrose explain orders.api.example.com
   windrose explain orders.api.example.com --type AAAA";
 
+pub(super) const PROBE: &str = "\
+Nothing is changed: the probe counts for no verdict, metric or history. Exit code 0: it passes; 3: it fails.
+A URL is probed by the server; without one, by this program, which says so.
+
+Examples:
+  windrose probe prod/192.0.2.10
+  windrose probe https://api.example.com/healthcheck
+  windrose probe https://api.example.com/healthcheck --address 192.0.2.10
+  windrose probe tcp://192.0.2.10:3306 --local
+  windrose probe --monitor gateway --address 192.0.2.99";
+
+pub(super) const PROBES: &str = "\
+Failed ones are kept apart, so that good ones don't push them out; they outlive a restart.
+
+Examples:
+  windrose probes prod/192.0.2.10
+  windrose probes prod/192.0.2.10 --failed --limit 10";
+
 pub(super) const QUERY: &str = "\
 Examples:
   windrose query orders.api.example.com

@@ -5,7 +5,7 @@
 //! | 0 | done |
 //! | 1 | failed |
 //! | 2 | usage, or an invalid configuration |
-//! | 3 | condition not met (`status --exit-code`, `health`, `query --exit-code`) |
+//! | 3 | condition not met (`status --exit-code`, `health`, `query --exit-code`, a `probe` that fails) |
 //! | 4 | revision conflict |
 //! | 5 | refused by a guard, or because the target is not up |
 //! | 6 | server not reachable |
@@ -54,10 +54,12 @@ impl Exit {
         match kind {
             ProblemKind::InvalidRequest | ProblemKind::PayloadTooLarge | ProblemKind::InvalidConfig => Self::Usage,
             ProblemKind::Unauthorized | ProblemKind::Forbidden => Self::NotAllowed,
-            ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch => Self::Refused,
+            ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch | ProblemKind::NothingToProbe => {
+                Self::Refused
+            }
             ProblemKind::RevisionMismatch => Self::Conflict,
             ProblemKind::NotFound | ProblemKind::MethodNotAllowed | ProblemKind::IfMatchRequired | ProblemKind::UpgradeFailed => Self::Failed,
-            ProblemKind::Internal | ProblemKind::StoreUnavailable => Self::Failed,
+            ProblemKind::Internal | ProblemKind::StoreUnavailable | ProblemKind::RateLimited => Self::Failed,
         }
     }
 }
@@ -210,10 +212,12 @@ mod tests {
                 ("override-exists", 5),
                 ("policy-mismatch", 5),
                 ("upgrade-failed", 1),
+                ("nothing-to-probe", 5),
                 ("revision-mismatch", 4),
                 ("payload-too-large", 2),
                 ("invalid-config", 2),
                 ("if-match-required", 1),
+                ("rate-limited", 1),
                 ("internal", 1),
                 ("store-unavailable", 1),
             ]

@@ -18,6 +18,7 @@ pub mod exit;
 mod explain;
 mod get;
 mod overrides;
+mod probe;
 mod query;
 mod reach;
 mod report;
@@ -114,6 +115,8 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::History(args) => traffic::history(&client()?, &args.service, paint).await,
         Command::Explain(args) => explain::run(&client()?, args, paint).await,
         Command::Query(args) => query::run(client(), args, global.timeout, paint).await,
+        Command::Probe(args) => probe::run(global, args, paint, env).await,
+        Command::Probes(args) => probe::past(&client()?, args, paint).await,
 
         Command::Split(args) => traffic::split(&client()?, args, paint).await,
         Command::Failover(args) => traffic::failover(&client()?, args, paint).await,
@@ -142,7 +145,9 @@ fn is_writing(command: &Command) -> bool {
         Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Reload | Command::Upgrade => true,
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Get(_) => false,
-        Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami => false,
+        Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
+            false
+        }
     }
 }
 

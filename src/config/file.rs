@@ -55,6 +55,7 @@ table! {
         store: Store,
         health: Health,
         resolver: Resolver,
+        probe: Probe,
         key: Named<TsigKeyTable>,
         zone: Named<Zone>,
         region: Named<Region>,
@@ -251,6 +252,13 @@ table! {
         servers: OneOrMany<NameServer>,
         timeout: Duration,
         attempts: i64,
+    } later NONE
+}
+
+table! {
+    /// `[probe]`
+    Probe {
+        allow: OneOrMany<String>,
     } later NONE
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{JudgementId, ServiceId};
+use crate::model::{JudgementId, ServiceId, TargetId};
 use crate::wire::Name;
 
 use super::change::{Actor, Applied, Change};
@@ -47,11 +47,13 @@ pub(super) enum InFlight {
 pub(super) struct Learned {
     /// Verdicts to write.
     pub verdicts: BTreeSet<JudgementId>,
+    /// Targets whose last probes are to be written.
+    pub probes: BTreeSet<TargetId>,
     /// Memories to write, in any order, perhaps twice.
     pub memories: Vec<ServiceId>,
     /// Overrides that ended by themselves.
     pub ended: BTreeSet<u64>,
-    /// Keys of verdicts that a reload removed.
+    /// Keys of verdicts and of targets' probes that a reload removed.
     pub forgotten: BTreeSet<Arc<str>>,
     /// Zones whose serial is to be kept.
     pub serials: BTreeSet<Name>,
@@ -63,15 +65,16 @@ pub(super) struct Learned {
 
 impl Learned {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { verdicts, memories, ended, forgotten, serials, used: _, alive } = self;
-        verdicts.is_empty() && memories.is_empty() && ended.is_empty() && forgotten.is_empty() && serials.is_empty() && !alive
+        let Self { verdicts, probes, memories, ended, forgotten, serials, used: _, alive } = self;
+        verdicts.is_empty() && probes.is_empty() && memories.is_empty() && ended.is_empty() && forgotten.is_empty() && serials.is_empty() && !alive
     }
 
     /// Puts a failed batch back; what was learned since stays.
     pub(super) fn put_back(&mut self, failed: Learned) {
-        let Learned { verdicts, memories, ended, forgotten, serials, used, alive } = failed;
+        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, alive } = failed;
         self.used.extend(used);
         self.verdicts.extend(verdicts);
+        self.probes.extend(probes);
         self.memories.extend(memories);
         self.ended.extend(ended);
         self.forgotten.extend(forgotten);

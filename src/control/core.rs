@@ -7,7 +7,7 @@
 //!                                                             └─▶ Commit what was learned
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +79,8 @@ pub struct Core {
     pub(super) serving: Serving,
     pub(super) ignored_outcomes: u64,
     pub(super) serials: super::serials::Serials,
+    /// The last probes of each target; nothing is decided from them.
+    pub(super) probes: super::probes::Probes,
 }
 
 /// Spread the first round over at most a second?
@@ -170,15 +172,22 @@ impl Core {
             serving: Serving::Due,
             ignored_outcomes: 0,
             serials: super::serials::Serials::default(),
+            probes: super::probes::Probes::new(&configuration.estate),
             configuration,
         };
         let alive = stored.iter().find_map(|stored| if let Record::Alive(at) = stored.record { Some(at) } else { None });
         let usable = alive.is_some_and(|alive| now.wall.since(alive) <= stale_after);
         let mut verdicts = 0;
         let mut kept: Vec<(Arc<str>, LearnedVerdict)> = Vec::new();
+        let targets: HashMap<Arc<str>, TargetId> =
+            core.configuration.estate.targets.iter().enumerate().map(|(at, target)| (target.key.clone(), TargetId::at(at))).collect();
         for Stored { key, record, revision } in stored {
             match (key, record) {
                 (Key::Verdict(key), Record::Verdict(verdict)) => kept.push((key, verdict)),
+                (Key::Probes(key), Record::Probes(learned)) => match targets.get(&key) {
+                    Some(target) => core.probes.restore(*target, &learned),
+                    None => drop(core.commits.learned.forgotten.insert(key)),
+                },
                 (key, record) => core.remember(key, record, revision, now),
             }
         }
@@ -230,6 +239,7 @@ impl Core {
         if now.mono >= self.commits.alive_at + super::commits::ALIVE_EVERY {
             self.commits.learned.alive = true;
         }
+        self.probes.note(target, &report);
         let observed = self.health.observe(&self.configuration.estate, target, report, now);
         if observed.transitions.is_empty() {
             return;

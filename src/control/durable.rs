@@ -126,7 +126,7 @@ impl Core {
             (Key::TokenUsed(id), Record::TokenUsed(at)) => self.tokens_used.remember(id, at),
             (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
-            (Key::Verdict(_) | Key::Alive, _) => (),
+            (Key::Verdict(_) | Key::Probes(_) | Key::Alive, _) => (),
             (key, _) => debug_assert!(false, "{key:?} holds a record of another kind"),
         }
     }
@@ -142,7 +142,7 @@ impl Core {
             Key::Token(id) => drop(self.tokens.remove(id)),
             Key::TokenUsed(id) => self.tokens_used.forget(id),
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
-            Key::Verdict(_) | Key::Serial(_) | Key::Alive => (),
+            Key::Verdict(_) | Key::Probes(_) | Key::Serial(_) | Key::Alive => (),
         }
     }
 

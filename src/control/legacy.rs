@@ -15,6 +15,7 @@ use crate::model::{Estate, Family, JudgementId, Now, PoolId, ServiceId, Timestam
 use crate::policy::{Hold, Memory};
 
 use super::core::{Core, Hurry, Serving};
+use super::probes::ProbesLegacy;
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Legacy {
     /// Delays and blindness.
     #[serde(default)]
     pub guard: GuardNames,
+    /// The last probes, by target key.
+    #[serde(default)]
+    pub probes: Vec<(Arc<str>, ProbesLegacy)>,
 }
 
 /// A verdict with its counters.
@@ -104,7 +108,7 @@ impl Core {
         let memories = estate.services.iter().zip(&self.services).filter(|(_, state)| *state.memory != Memory::default());
         let memories = memories.map(|(service, state)| (service.name.clone(), MemoryLegacy::of(estate, &state.memory)));
         let (targets, pools, memories) = (targets.collect(), pools.collect(), memories.collect());
-        Legacy { mono: now.mono, targets, pools, memories, guard: self.guard.names(estate) }
+        Legacy { mono: now.mono, targets, pools, memories, guard: self.guard.names(estate), probes: self.probes.legacy(estate) }
     }
 
     /// Goes on from what a predecessor left. Call between [`Core::start`] and the first [`Core::settle`]; `now.mono` must go on from `legacy.mono`.
@@ -120,6 +124,7 @@ impl Core {
             }
             self.health.inherit(&estate, id, left, now);
         }
+        self.probes.inherit(&legacy.probes, &estate);
         let clocks: HashMap<&str, [Option<Duration>; 2]> = legacy.pools.iter().map(|(name, up_since)| (&**name, *up_since)).collect();
         for (at, pool) in estate.pools.iter().enumerate() {
             if let Some(up_since) = clocks.get(&*pool.name) {

@@ -15,6 +15,7 @@ mod overrides;
 mod plan;
 mod plan_overrides;
 mod plan_traffic;
+mod probes;
 mod read;
 mod record;
 mod reload;
@@ -31,10 +32,11 @@ pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, Undo
 pub use core::{Core, Start};
 pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
+pub use probes::ProbesLegacy;
 pub use read::{Override, Overview, ServiceView, StoreHealth};
 pub use record::{
-    Expect, History, Key, LearnedMemory, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Source, Stored, TokenRecord,
-    TrafficRecord,
+    Expect, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Source,
+    Stored, TokenRecord, TrafficRecord,
 };
 pub use serials::Announced;
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::health::State;
+use crate::health::{History as ProbeHistory, HistorySize, Moment, Said, State};
 use crate::model::{Family, PolicyForm, Scope, Timestamp};
 use crate::wire::Name;
 
@@ -27,6 +27,8 @@ pub enum Key {
     TokenUsed(Arc<str>),
     /// `verdict/TARGET-KEY`
     Verdict(Arc<str>),
+    /// `probes/TARGET-KEY`
+    Probes(Arc<str>),
     /// `memory/SERVICE`
     Memory(Arc<str>),
     /// `serial/ZONE`: the highest serial served (SEMANTICS, 23).
@@ -50,6 +52,8 @@ pub enum Record {
     TokenUsed(Timestamp),
     /// For [`Key::Verdict`].
     Verdict(LearnedVerdict),
+    /// For [`Key::Probes`].
+    Probes(Arc<LearnedProbes>),
     /// For [`Key::Memory`].
     Memory(Arc<LearnedMemory>),
     /// For [`Key::Serial`].
@@ -249,6 +253,38 @@ pub struct LearnedVerdict {
     pub state: State,
     /// When it became so.
     pub since: Timestamp,
+}
+
+/// A target's last probes (`health::History`); equal sentences stand once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LearnedProbes {
+    /// Oldest first.
+    pub passes: Vec<Moment>,
+    /// Oldest first, with the place of what they said in `said`.
+    pub fails: Vec<(Moment, usize)>,
+    /// What fails said.
+    pub said: Vec<Arc<Said>>,
+}
+
+impl LearnedProbes {
+    /// What is worth keeping of a target's probes.
+    pub fn of(history: &ProbeHistory) -> Self {
+        let mut learned = Self { passes: history.passes().collect(), ..Self::default() };
+        for (moment, said) in history.fails() {
+            let place = learned.said.iter().position(|known| known == said).unwrap_or_else(|| {
+                learned.said.push(said.clone());
+                learned.said.len() - 1
+            });
+            learned.fails.push((moment, place));
+        }
+        learned
+    }
+
+    /// The other way.
+    pub fn history(&self, size: HistorySize) -> ProbeHistory {
+        let fails = self.fails.iter().filter_map(|(moment, place)| Some((*moment, self.said.get(*place)?.clone())));
+        ProbeHistory::restored(self.passes.iter().copied(), fails, size)
+    }
 }
 
 /// A service's [`Memory`](crate::policy::Memory) by pool names.

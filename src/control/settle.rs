@@ -257,6 +257,7 @@ impl Core {
             return;
         }
         let mut batch = std::mem::take(&mut self.commits.learned);
+        batch.probes.extend(self.probes.take_due(now));
         batch.memories.sort_unstable();
         batch.memories.dedup();
         let ops = self.learned_ops(&batch, now);
@@ -268,7 +269,7 @@ impl Core {
 
     fn learned_ops(&self, batch: &Learned, now: Now) -> Vec<Op> {
         let estate = &self.configuration.estate;
-        let Learned { verdicts, memories, ended, forgotten, serials, used, alive: _ } = batch;
+        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, alive: _ } = batch;
         let mut ops = vec![Op::Put(Key::Alive, Record::Alive(now.wall))];
         for judgement in verdicts {
             let health = self.health.judgement(*judgement);
@@ -276,6 +277,9 @@ impl Core {
                 Key::Verdict(estate.judgement(*judgement).key.clone()),
                 Record::Verdict(LearnedVerdict { state: health.state, since: health.since }),
             ));
+        }
+        for target in probes {
+            ops.push(Op::Put(Key::Probes(estate.target(*target).key.clone()), Record::Probes(self.learned_probes(*target))));
         }
         let mut remembered: HashMap<*const Memory, Arc<LearnedMemory>> = HashMap::new();
         for service in memories {
@@ -287,7 +291,7 @@ impl Core {
         ops.extend(serials.iter().filter_map(|zone| Some(Op::Put(Key::Serial(zone.clone()), Record::Serial(self.serials.to_store(zone)?)))));
         ops.extend(self.tokens_used.ops(used));
         ops.extend(ended.iter().map(|id| Op::Delete(Key::Override(*id))));
-        ops.extend(forgotten.iter().map(|key| Op::Delete(Key::Verdict(key.clone()))));
+        ops.extend(forgotten.iter().flat_map(|key| [Op::Delete(Key::Verdict(key.clone())), Op::Delete(Key::Probes(key.clone()))]));
         ops
     }
 

@@ -6,7 +6,10 @@
 //! [`Guard`] stands between them and policy: which verdicts must wait because we may be the broken ones.
 
 mod composite;
+mod detail;
+mod forecast;
 mod guard;
+mod history;
 mod outcome;
 mod pools;
 mod table;
@@ -16,7 +19,10 @@ mod verdict;
 pub(crate) mod testing;
 
 pub use composite::MemberHealth;
+pub use detail::{BodyDetail, CertificateDetail, Examination, ProbeDetail, TlsDetail};
+pub use forecast::forecast;
 pub use guard::{Blind, Delay, Guard, GuardEvent, GuardNames};
+pub use history::{History, HistorySize, Moment, Past, Said};
 pub use outcome::{Outcome, Phase, ProbeReport, Reason, Resolved};
 pub use pools::{PoolObserved, pool_state, requirement_state, requirements_state};
 pub use table::{ByKey, EndpointHealth, HealthTable, JudgementHealth, Observed, TargetHealth, Transition, Turn};

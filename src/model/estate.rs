@@ -10,7 +10,7 @@ use crate::wire::tsig::TsigKey;
 
 use super::{
     Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Family, GuardRules, Host, Judgement, JudgementId, Monitor, MonitorId, Names, Node,
-    PolicyForm, PoolId, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
+    PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -46,6 +46,8 @@ pub struct Estate {
     pub sentinels: Vec<Sentinel>,
     /// `[resolver]`
     pub resolver: ResolverRules,
+    /// `[probe]`: where probes may go.
+    pub probing: Arc<ProbeRules>,
 }
 
 /// A place where gateways run: what operators drain.

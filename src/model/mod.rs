@@ -20,6 +20,7 @@ mod judging;
 mod monitor;
 mod names;
 mod policy;
+mod probing;
 mod scope;
 mod secret;
 mod settings;
@@ -41,6 +42,7 @@ pub use judging::{AnyMonitor, Combined, Composite, Judgement, Mark, Member, Need
 pub use monitor::{Check, GrpcCheck, Monitor, Sources, TcpCheck, Thresholds, TlsCheck};
 pub use names::Names;
 pub use policy::{Choice, Node, PolicyForm, ResolveError, Share};
+pub use probing::{Forbidden, Own, ProbeRules};
 pub use scope::Scope;
 pub use secret::Secret;
 pub use settings::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, Subject, TlsFiles};

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -18,6 +19,7 @@ use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::timeout_at;
 
 use crate::health::{Phase, Reason};
 use crate::model::{Header, HttpCheck, HttpVersion, Scheme};
@@ -27,7 +29,7 @@ use super::fail::{Failure, QUOTE_CHARS_MAX, quotable};
 use super::h2::Exchange;
 use super::tcp::{self, Close, Way};
 use super::tls::{self, Asked, Session, Tls};
-use super::trace::Trace;
+use super::trace::{Detail, Trace};
 
 /// Status line and headers together; also the largest piece read at once, which bounds the memory of a probe.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -39,40 +41,69 @@ pub const HEAD_LIMITS: &str = "32 KiB or 100 headers";
 pub const AGENT: &str = concat!("windrose/", env!("CARGO_PKG_VERSION"));
 
 /// Passes when the response's status is in `check.status` and its body is as expected.
-pub async fn check(check: &HttpCheck, way: Way, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
+pub async fn check(check: &HttpCheck, way: Way<'_>, tls: &Tls, session: &Arc<Session>, timeout: Duration, trace: &mut Trace) -> Result<(), Failure> {
     // Judged as soon as enough was read, a connection is of no more use, and at thousands of probes a second TIME_WAIT would eat ports.
     let peer = way.peer;
     let stream = tcp::connect(way, Close::Reset, trace).await?;
+    // Boxed: a probe that waits for a connection, perhaps with 30,000 others, doesn't carry the room for what would follow.
     match check.scheme {
-        Scheme::Http => exchange(stream, check, peer, trace).await,
+        Scheme::Http => Box::pin(exchange(stream, check, peer, timeout, trace)).await,
         Scheme::Https => {
-            let name = tls::server_name(&check.tls, check.host.as_deref(), peer.ip());
-            let stream = tls.connect(stream, Asked { terms: &check.tls, name, peer }, session, trace).await?;
-            let chosen = stream.get_ref().1.alpn_protocol();
-            match check.version {
-                HttpVersion::Two if chosen != Some(b"h2") => {
-                    Err(Failure::new(Reason::Protocol, format!("expected HTTP/2 from {peer}, but it does not choose a protocol (ALPN)")))
+            Box::pin(async move {
+                let name = tls::server_name(&check.tls, check.host.as_deref(), peer.ip());
+                let stream = tls.connect(stream, Asked { terms: &check.tls, name, peer }, session, trace).await?;
+                let chosen = stream.get_ref().1.alpn_protocol();
+                match check.version {
+                    HttpVersion::Two if chosen != Some(b"h2") => {
+                        Err(Failure::new(Reason::Protocol, format!("expected HTTP/2 from {peer}, but it does not choose a protocol (ALPN)")))
+                    }
+                    HttpVersion::Two | HttpVersion::Auto if chosen == Some(b"h2") => exchange_2(stream, check, peer, timeout, trace).await,
+                    _ => exchange(stream, check, peer, timeout, trace).await,
                 }
-                HttpVersion::Two | HttpVersion::Auto if chosen == Some(b"h2") => exchange_2(stream, check, peer, trace).await,
-                _ => exchange(stream, check, peer, trace).await,
-            }
+            })
+            .await
         }
     }
 }
 
 /// The same over HTTP/2.
-async fn exchange_2<S: AsyncRead + AsyncWrite + Unpin>(stream: S, check: &HttpCheck, peer: SocketAddr, trace: &mut Trace) -> Result<(), Failure> {
+async fn exchange_2<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    check: &HttpCheck,
+    peer: SocketAddr,
+    timeout: Duration,
+    trace: &mut Trace,
+) -> Result<(), Failure> {
     trace.enter(Phase::Request);
-    let mut exchange = Exchange::begin(stream, request_2(check, peer)?, Bytes::new(), peer).await?;
+    let request = request_2(check, peer)?;
+    trace.detail(|detail| note_request(request.method(), request.uri(), request.version(), request.headers(), detail));
+    let mut exchange = Exchange::begin(stream, request, Bytes::new(), peer).await?;
     let (head, mut body) = exchange.response().await?.into_parts();
     trace.status = Some(head.status.as_u16());
-    judge_status(check, head.status, &head.headers)?;
-    let Some(mut judge) = Judge::new(check) else { return Ok(()) };
+    trace.detail(|detail| note_head(head.version, head.status, &head.headers, detail));
+    let judged = judge_status(check, head.status, &head.headers);
+    let (Ok(()), Some(mut judge)) = (&judged, Judge::new(check)) else {
+        if let Some(until) = trace.peek_until(timeout) {
+            trace.enter(Phase::Body);
+            let _only_for_show = timeout_at(until.into(), async {
+                while trace.wants_more()
+                    && let Ok(Some(data)) = exchange.data(&mut body).await
+                {
+                    trace.detail(|detail| detail.body(&data));
+                }
+            })
+            .await;
+        }
+        return judged;
+    };
     trace.enter(Phase::Body);
     while judge.wants_more() {
         match exchange.data(&mut body).await? {
             None => return judge.end(false),
-            Some(data) => judge.read(&data),
+            Some(data) => {
+                trace.detail(|detail| detail.body(&data));
+                judge.read(&data);
+            }
         }
     }
     judge.end(!body.is_end_stream())
@@ -90,9 +121,16 @@ fn request_2(check: &HttpCheck, peer: SocketAddr) -> Result<Request<()>, Failure
     Ok(Request::from_parts(head, ()))
 }
 
-async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: S, check: &HttpCheck, peer: SocketAddr, trace: &mut Trace) -> Result<(), Failure> {
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    check: &HttpCheck,
+    peer: SocketAddr,
+    timeout: Duration,
+    trace: &mut Trace,
+) -> Result<(), Failure> {
     trace.enter(Phase::Request);
     let request = request(check, peer)?;
+    trace.detail(|detail| note_request(request.method(), request.uri(), request.version(), request.headers(), detail));
     let io = TokioIo::new(Overheard { stream, head: [0; HEARD_BYTES], heard: 0 });
     let shaken = Builder::new().max_buf_size(HEAD_BYTES_MAX).max_header_size(HEAD_BYTES_MAX).handshake(io).await;
     let (mut sender, connection) = shaken.map_err(|error| Failure::http(&error, Phase::Request, peer, &[]))?;
@@ -107,10 +145,24 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: S, check: &HttpChec
     };
     let status = response.status();
     trace.status = Some(status.as_u16());
-    judge_status(check, status, response.headers())?;
-    match Judge::new(check) {
-        Some(judge) => judge_body(response, judge, &mut connection, peer, trace).await,
-        None => Ok(()),
+    trace.detail(|detail| note_head(response.version(), status, response.headers(), detail));
+    match (judge_status(check, status, response.headers()), Judge::new(check)) {
+        (Ok(()), Some(judge)) => judge_body(response, judge, &mut connection, peer, trace).await,
+        (judged, _) => {
+            if let Some(until) = trace.peek_until(timeout) {
+                trace.enter(Phase::Body);
+                let mut body = response.into_body();
+                let _only_for_show = timeout_at(until.into(), async {
+                    while trace.wants_more()
+                        && let Some(Ok(frame)) = connection.drive(body.frame()).await
+                    {
+                        trace.detail(|detail| detail.body(&frame.into_data().unwrap_or_default()));
+                    }
+                })
+                .await;
+            }
+            judged
+        }
     }
 }
 
@@ -143,6 +195,35 @@ fn request(check: &HttpCheck, peer: SocketAddr) -> Result<Request<Empty<Bytes>>,
     Ok(request)
 }
 
+/// Headers whose values are shown; others may hold secrets.
+const PLAIN: [&str; 9] = ["host", "user-agent", "accept", "accept-encoding", "accept-language", "connection", "content-type", "te", "cache-control"];
+/// Parts of names of response headers that hold secrets.
+const SECRET: [&str; 6] = ["cookie", "token", "secret", "auth", "api-key", "session"];
+
+/// Whether a request header's value may be shown.
+pub fn is_plain(name: &str) -> bool {
+    PLAIN.iter().any(|plain| plain.eq_ignore_ascii_case(name))
+}
+
+/// For who looks: the request, without the values of headers that may be secret.
+pub fn note_request(method: &hyper::Method, uri: &hyper::Uri, version: Version, headers: &HeaderMap, detail: &mut Detail) {
+    detail.sent(&format!("{method} {} {version:?}", uri.path_and_query().map_or("/", |path| path.as_str())));
+    for (name, value) in headers {
+        let value = if is_plain(name.as_str()) { String::from_utf8_lossy(value.as_bytes()) } else { "(hidden)".into() };
+        detail.sent(&format!("{name}: {value}"));
+    }
+}
+
+/// For who looks: status and headers.
+pub fn note_head(version: Version, status: StatusCode, headers: &HeaderMap, detail: &mut Detail) {
+    detail.head(format!("{version:?} {status}").trim_end_matches(" <unknown status code>"));
+    for (name, value) in headers {
+        let hidden = SECRET.iter().any(|part| name.as_str().contains(part));
+        let value = if hidden { "(hidden)".into() } else { String::from_utf8_lossy(value.as_bytes()) };
+        detail.head(&format!("{name}: {value}"));
+    }
+}
+
 fn judge_status(check: &HttpCheck, status: StatusCode, headers: &HeaderMap) -> Result<(), Failure> {
     if check.status.iter().any(|range| range.contains(&status.as_u16())) {
         return Ok(());
@@ -165,7 +246,11 @@ async fn judge_body<S: AsyncRead + AsyncWrite + Unpin>(
         match connection.drive(body.frame()).await {
             None => return judge.end(false),
             Some(Err(error)) => return Err(Failure::http(&error, Phase::Body, peer, &[])),
-            Some(Ok(frame)) => judge.read(&frame.into_data().unwrap_or_default()),
+            Some(Ok(frame)) => {
+                let data = frame.into_data().unwrap_or_default();
+                trace.detail(|detail| detail.body(&data));
+                judge.read(&data);
+            }
         }
     }
     judge.end(!body.is_end_stream())

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{
-    History, Key, LearnedMemory, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, TokenRecord, TrafficRecord,
+    History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, TokenRecord,
+    TrafficRecord,
 };
-use crate::health::State;
+use crate::health::{Moment, Reason, Said, State};
 use crate::model::{Family, PolicyForm, Timestamp};
 
 /// The text of a key; numbers are padded so that text order is number order.
@@ -22,6 +23,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Token(id) => format!("token/{id}"),
         Key::TokenUsed(id) => format!("token-used/{id}"),
         Key::Verdict(target) => format!("verdict/{target}"),
+        Key::Probes(target) => format!("probes/{target}"),
         Key::Memory(service) => format!("memory/{service}"),
         Key::Serial(zone) => format!("serial/{zone}"),
         Key::Alive => "alive".to_string(),
@@ -44,6 +46,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         "token" => Some(Key::Token(rest.into())),
         "token-used" => Some(Key::TokenUsed(rest.into())),
         "verdict" => Some(Key::Verdict(rest.into())),
+        "probes" => Some(Key::Probes(rest.into())),
         "memory" => Some(Key::Memory(rest.into())),
         "serial" => rest.parse().ok().map(Key::Serial),
         _ => None,
@@ -73,6 +76,7 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::Token(_), Record::Token(_))
             | (Key::TokenUsed(_), Record::TokenUsed(_))
             | (Key::Verdict(_), Record::Verdict(_))
+            | (Key::Probes(_), Record::Probes(_))
             | (Key::Memory(_), Record::Memory(_))
             | (Key::Serial(_), Record::Serial(_))
             | (Key::Alive, Record::Alive(_))
@@ -107,6 +111,7 @@ enum Form {
     Token(TokenForm),
     TokenUsed(Timestamp),
     Verdict(VerdictForm),
+    Probes(ProbesForm),
     Memory(MemoryForm),
     Serial(u32),
     Alive(Timestamp),
@@ -165,6 +170,24 @@ struct VerdictForm {
     since: Timestamp,
 }
 
+/// Moments are packed as in memory (`health::Moment`).
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProbesForm {
+    passes: Vec<u64>,
+    fails: Vec<(u64, usize)>,
+    said: Vec<SaidForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SaidForm {
+    reason: String,
+    message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MemoryForm {
@@ -193,6 +216,15 @@ impl From<&Record> for Form {
             }
             Record::TokenUsed(at) => Self::TokenUsed(at),
             Record::Verdict(LearnedVerdict { state, since }) => Self::Verdict(VerdictForm { state: state.word().to_string(), since }),
+            Record::Probes(probes) => {
+                let LearnedProbes { passes, fails, said } = Arc::unwrap_or_clone(probes);
+                let said = said.iter().map(|said| SaidForm { reason: said.reason.word().to_string(), message: said.message.to_string(), status: said.status });
+                Self::Probes(ProbesForm {
+                    passes: passes.into_iter().map(|moment| moment.0).collect(),
+                    fails: fails.into_iter().map(|(moment, place)| (moment.0, place)).collect(),
+                    said: said.collect(),
+                })
+            }
             Record::Memory(memory) => {
                 let LearnedMemory { held, last: [last_ipv4, last_ipv6] } = Arc::unwrap_or_clone(memory);
                 let held = held.into_iter().map(|(pool, family)| HoldForm { pool, family: family_number(family) }).collect();
@@ -227,6 +259,17 @@ impl TryFrom<Form> for Record {
                     .find(|known| known.word() == state)
                     .ok_or_else(|| format!("`{state}` is not a state"))?;
                 Self::Verdict(LearnedVerdict { state, since })
+            }
+            Form::Probes(ProbesForm { passes, fails, said }) => {
+                // A reason of another release is no reason to refuse a store.
+                let known = |word: &str| Reason::ALL.into_iter().find(|reason| reason.word() == word).unwrap_or(Reason::Internal);
+                let said =
+                    said.into_iter().map(|SaidForm { reason, message, status }| Arc::new(Said { reason: known(&reason), message: message.into(), status }));
+                Self::Probes(Arc::new(LearnedProbes {
+                    passes: passes.into_iter().map(Moment).collect(),
+                    fails: fails.into_iter().map(|(moment, place)| (Moment(moment), place)).collect(),
+                    said: said.collect(),
+                }))
             }
             Form::Memory(MemoryForm { held, last_ipv4, last_ipv6 }) => {
                 let held = held.into_iter().map(|HoldForm { pool, family }| Ok((pool, parse_family(family)?))).collect::<Result<_, String>>()?;
@@ -318,6 +361,19 @@ pub(super) mod tests {
         let used = (name(), at()).prop_map(|(id, at)| (Key::TokenUsed(id), Record::TokenUsed(at)));
         let state = prop::sample::select(vec![State::Up, State::Down, State::Unknown]);
         let verdict = (name(), state, at()).prop_map(|(key, state, since)| (Key::Verdict(key), Record::Verdict(LearnedVerdict { state, since })));
+        let reason = prop::sample::select(Reason::ALL.to_vec());
+        let said = prop::collection::vec((reason, text(), prop::option::of(any::<u16>())), 0..3);
+        let probes = (name(), prop::collection::vec(any::<u64>(), 0..4), prop::collection::vec((any::<u64>(), 0_usize..3), 0..4), said).prop_map(
+            |(key, passes, fails, said)| {
+                let said = said.into_iter().map(|(reason, message, status)| Arc::new(Said { reason, message: message.into(), status }));
+                let record = LearnedProbes {
+                    passes: passes.into_iter().map(Moment).collect(),
+                    fails: fails.into_iter().map(|(moment, place)| (Moment(moment), place)).collect(),
+                    said: said.collect(),
+                };
+                (Key::Probes(key), Record::Probes(Arc::new(record)))
+            },
+        );
         let family = prop::sample::select(Family::ALL.to_vec());
         let pools = || prop::collection::vec(name(), 0..3);
         let memory = (name(), prop::collection::vec((name(), family), 0..3), pools(), pools())
@@ -325,7 +381,7 @@ pub(super) mod tests {
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
         let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
         let serial = (zone, any::<u32>()).prop_map(|(zone, serial)| (Key::Serial(zone), Record::Serial(serial)));
-        prop_oneof![traffic, history, over, token, used, verdict, memory, serial, alive]
+        prop_oneof![traffic, history, over, token, used, verdict, probes, memory, serial, alive]
     }
 
     proptest! {

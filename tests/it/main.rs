@@ -12,6 +12,7 @@ mod conformance;
 mod corpus;
 mod differential;
 mod dns;
+mod doctor;
 mod drills;
 mod fuzzed;
 mod gateway;

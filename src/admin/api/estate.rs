@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RegionState, State, Time};
+use super::{Probe, RegionState, Resolved, State, Time};
 
 /// A place where gateways run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -198,51 +198,6 @@ pub struct EndpointState {
     pub forced: Option<State>,
     /// What policy sees.
     pub effective: State,
-}
-
-/// One probe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Probe {
-    /// When it ended.
-    pub at: Time,
-    /// `pass` or `fail`.
-    pub outcome: String,
-    /// Why it failed: `resolve`, `timeout`, `refused`, `unreachable`, `reset`, `tls`, `protocol`, `status`, `body`, `internal`.
-    pub reason: Option<String>,
-    /// One sentence: what was expected, what came.
-    pub message: Option<String>,
-    /// From start to end, milliseconds.
-    pub took_ms: f64,
-    /// Each phase that was entered, in order.
-    pub phases: Vec<ProbePhase>,
-    /// HTTP status code, if one came.
-    pub status: Option<u16>,
-    /// When the certificate expires, if TLS was spoken.
-    pub certificate_expires: Option<Time>,
-    /// What is not wrong yet and should be looked at: a certificate that ends within `expires_within`, a host name that can't be resolved any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warning: Option<String>,
-    /// What the target's host name was resolved to, if it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resolved: Option<Resolved>,
-}
-
-/// The addresses of a host name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resolved {
-    /// In the order in which they are tried.
-    pub addresses: Vec<String>,
-    /// When the resolver said so.
-    pub at: Time,
-}
-
-/// A part of a probe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ProbePhase {
-    /// `resolve`, `connect`, `tls`, `request`, `body`.
-    pub phase: String,
-    /// Milliseconds.
-    pub took_ms: f64,
 }
 
 /// A zone that is served.

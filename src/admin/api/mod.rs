@@ -13,6 +13,8 @@
 //! | `GET /regions` · `/regions/{region}` | | [`List`]`<`[`Region`]`>` · [`Region`] |
 //! | `GET /pools` · `/pools/{pool}` | | [`List`]`<`[`Pool`]`>` · [`Pool`] |
 //! | `GET /endpoints` · `/endpoints/{pool}/{name}` | | [`List`]`<`[`Endpoint`]`>` · [`Endpoint`] |
+//! | `GET /endpoints/{pool}/{name}/probes?outcome=fail&limit=50` | [`ProbesQuery`] | [`List`]`<`[`PastProbe`]`>` |
+//! | `POST /endpoints/{pool}/{name}/probe` · `POST /probe` | none · [`ProbePost`] | [`ProbeNow`] |
 //! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
@@ -30,15 +32,17 @@ mod estate;
 mod explain;
 mod override_;
 mod overview;
+mod probe;
 mod problem;
 mod service;
 mod units;
 
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
-pub use estate::{Endpoint, EndpointState, Guarded, Member, Pool, Probe, ProbePhase, Region, Required, Resolved, Sentinel, Zone};
+pub use estate::{Endpoint, EndpointState, Guarded, Member, Pool, Region, Required, Sentinel, Zone};
 pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};
+pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhase, ProbePost, ProbesQuery, Resolved, TlsSeen};
 pub use problem::{Fault, Problem, ProblemKind};
 pub use service::{
     AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, RevisionEntry, Service, ServicePool, ThreeShares, Traffic, TrafficPut, Undo, UndoHint,

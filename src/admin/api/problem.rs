@@ -87,6 +87,8 @@ pub enum ProblemKind {
     PolicyMismatch,
     /// 409: no new process has taken over; the old one serves on.
     UpgradeFailed,
+    /// 409: nothing probes it.
+    NothingToProbe,
     /// 412
     RevisionMismatch,
     /// 413
@@ -95,6 +97,8 @@ pub enum ProblemKind {
     InvalidConfig,
     /// 428
     IfMatchRequired,
+    /// 429: too many at once; try again.
+    RateLimited,
     /// 500: a bug.
     Internal,
     /// 503: the store can't write, too many changes wait, or the server is stopping.
@@ -103,7 +107,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [ProblemKind; 16] = [
+    pub const ALL: [ProblemKind; 18] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -114,10 +118,12 @@ impl ProblemKind {
         Self::OverrideExists,
         Self::PolicyMismatch,
         Self::UpgradeFailed,
+        Self::NothingToProbe,
         Self::RevisionMismatch,
         Self::PayloadTooLarge,
         Self::InvalidConfig,
         Self::IfMatchRequired,
+        Self::RateLimited,
         Self::Internal,
         Self::StoreUnavailable,
     ];
@@ -135,6 +141,8 @@ impl ProblemKind {
             Self::OverrideExists => ("override-exists", 409, "An override is there already"),
             Self::PolicyMismatch => ("policy-mismatch", 409, "The policy has another form"),
             Self::UpgradeFailed => ("upgrade-failed", 409, "Not upgraded"),
+            Self::NothingToProbe => ("nothing-to-probe", 409, "Not probed"),
+            Self::RateLimited => ("rate-limited", 429, "Too many at once"),
             Self::RevisionMismatch => ("revision-mismatch", 412, "Changed by somebody else meanwhile"),
             Self::PayloadTooLarge => ("payload-too-large", 413, "Request is too large"),
             Self::InvalidConfig => ("invalid-config", 422, "The configuration has problems"),

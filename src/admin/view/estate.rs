@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::admin::api;
 use crate::control::{Core, Override, OverrideTargetName, OverrideWord};
-use crate::health::{MemberHealth, Outcome, ProbeReport, Resolved, State};
+use crate::health::{MemberHealth, Outcome, State};
 use crate::model::{EndpointId, Family, PoolId, RegionId, Sentinel, ServiceId, Timestamp, Watch};
 use crate::policy::{Required, endpoint_view, lacking, pool_view, region_state, required};
 use crate::zone::Zone;
@@ -68,7 +67,7 @@ pub(in crate::admin) fn sentinels(core: &Core) -> Vec<api::Sentinel> {
             name: sentinel.name.to_string(),
             monitor: estate.monitor(target.monitor).name.clone(),
             address: target.address.to_string(),
-            resolved: found.last.as_ref().and_then(|report| report.resolved.as_deref()).map(resolved_to),
+            resolved: found.last.as_ref().and_then(|report| report.resolved.as_deref()).map(api::Resolved::from),
             state: health.state.into(),
             since: known_time(health.since),
             message,
@@ -155,8 +154,8 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         serving: names(board.serving.get(&id).into_iter().flatten()),
         overrides: core.overrides_on(id).iter().map(override_id).collect(),
         since: health.map(|health| health.since).and_then(known_time),
-        last_probe: health.and_then(|health| health.last).map(probe),
-        last_failed: health.and_then(|health| health.last_failed).map(probe),
+        last_probe: health.and_then(|health| health.last).map(api::Probe::from),
+        last_failed: health.and_then(|health| health.last_failed).map(api::Probe::from),
     }
 }
 
@@ -176,8 +175,8 @@ fn member(member: &MemberHealth<'_>) -> api::Member {
         state: (*state).into(),
         stale: judgement.is_some_and(|judgement| judgement.stale),
         since: judgement.and_then(|judgement| known_time(judgement.since)),
-        last_probe: target.and_then(|target| target.last.as_ref()).map(probe),
-        last_failed: target.and_then(|target| target.last_failed.as_ref()).map(probe),
+        last_probe: target.and_then(|target| target.last.as_ref()).map(api::Probe::from),
+        last_failed: target.and_then(|target| target.last_failed.as_ref()).map(api::Probe::from),
         members: members.iter().map(self::member).collect(),
     }
 }
@@ -185,35 +184,6 @@ fn member(member: &MemberHealth<'_>) -> api::Member {
 /// `Timestamp(0)` stands for "not yet".
 pub(super) fn known_time(at: Timestamp) -> Option<api::Time> {
     (at != Timestamp::default()).then_some(api::Time(at))
-}
-
-fn probe(report: &ProbeReport) -> api::Probe {
-    let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning, resolved } = report;
-    let (outcome, reason, message) = match outcome {
-        Outcome::Pass => ("pass", None, None),
-        Outcome::Fail { reason, message } => ("fail", Some(reason.word().to_string()), Some(message.clone())),
-    };
-    api::Probe {
-        at: (*at).into(),
-        outcome: outcome.to_string(),
-        reason,
-        message,
-        took_ms: milliseconds(*took),
-        phases: phases.iter().map(|(phase, took)| api::ProbePhase { phase: phase.word().to_string(), took_ms: milliseconds(*took) }).collect(),
-        status: *status,
-        certificate_expires: certificate_expires.map(api::Time),
-        warning: warning.clone(),
-        resolved: resolved.as_deref().map(resolved_to),
-    }
-}
-
-fn resolved_to(Resolved { addresses, at }: &Resolved) -> api::Resolved {
-    api::Resolved { addresses: addresses.iter().map(ToString::to_string).collect(), at: (*at).into() }
-}
-
-/// With microseconds and no more.
-fn milliseconds(took: Duration) -> f64 {
-    (took.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// One override.
