@@ -107,6 +107,7 @@ pub(super) async fn begin_override(
     faults.extend(too_short(expires_in));
     let (Some(target), true) = (named, faults.is_empty()) else { return Err(Refused::invalid(faults)) };
     let services = if everybody { Vec::new() } else { services };
+    let services = limited_services(&app, &caller, &target, services).await?;
     let change = Change::Override { kind: kind.into(), target, services, lasts: expires_in.map(|span| span.0) };
     on_override(app, caller, None, change, reason, etag::if_match(&headers)?.unwrap_or_default(), query).await
 }
@@ -124,6 +125,7 @@ pub(super) async fn extend_override(
     if let Some(fault) = too_short(expires_in) {
         return Err(Refused::invalid(vec![fault]));
     }
+    may_touch_override(&app, &caller, number).await?;
     let change = Change::Extend { id: number, lasts: expires_in.map(|span| span.0) };
     on_override(app, caller, Some(number), change, reason, etag::if_match(&headers)?.unwrap_or_default(), query).await
 }
@@ -136,6 +138,7 @@ pub(super) async fn end_override(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let number = override_number(&id)?;
+    may_touch_override(&app, &caller, number).await?;
     let expect = etag::if_match(&headers)?.unwrap_or_default();
     on_override(app, caller, Some(number), Change::EndOverride { id: number }, String::new(), expect, query).await
 }
@@ -235,6 +238,38 @@ pub(super) async fn revoke_token(
         info!(actor, token.id = id, "token `{id}` was revoked by {actor}");
     }
     Ok(Json(reply(&app, applied, None, None)).into_response())
+}
+
+/// For a caller that is limited: every service that the override would act on is inside, and it acts on these for ever, whatever the file adds.
+async fn limited_services(app: &App, caller: &Caller, target: &OverrideTargetName, services: Vec<String>) -> Result<Vec<String>, Refused> {
+    if caller.limit.is_empty() {
+        return Ok(services);
+    }
+    let (about, named) = (target.clone(), services.iter().map(|name| name.as_str().into()).collect::<Vec<_>>());
+    let acted_on = app.look(move |core, _| core.services_under(&about, &named)).await?;
+    caller.may_touch(acted_on.iter().map(|name| &**name))?;
+    match target {
+        OverrideTargetName::Service(_) => Ok(services),
+        // Nobody uses it yet: whom it would act on is not known.
+        _ if acted_on.is_empty() => caller.may_touch_the_node().map(|()| services),
+        _ => Ok(acted_on.iter().map(ToString::to_string).collect()),
+    }
+}
+
+/// The same for an override that is there. One that isn't is the core's to refuse.
+async fn may_touch_override(app: &App, caller: &Caller, number: u64) -> Result<(), Refused> {
+    if caller.limit.is_empty() {
+        return Ok(());
+    }
+    let acted_on = app.look(move |core, _| {
+        let kept = core.overrides().into_iter().find(|kept| kept.id == number)?;
+        Some(core.services_under(&kept.record.target, &kept.record.services))
+    });
+    match acted_on.await? {
+        None => Ok(()),
+        Some(acted_on) if acted_on.is_empty() => caller.may_touch_the_node(),
+        Some(acted_on) => caller.may_touch(acted_on.iter().map(|name| &**name)),
+    }
 }
 
 /// What can take a change back.

@@ -18,6 +18,7 @@ use crate::control::Actor;
 use super::App;
 use super::api::{Problem, ProblemKind};
 use super::auth::{self, Caller, Peer};
+use super::origin;
 use super::problem::Refused;
 use super::router::{Route, Touches};
 
@@ -92,13 +93,16 @@ pub(super) async fn deadline(request: Request, next: Next) -> Response {
     })
 }
 
-/// `Host` is one of ours (TCP alone), and the caller is known.
+/// `Host` is one of ours and `Origin` no other's (TCP alone), and the caller is known.
 pub(super) async fn who(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Refused> {
-    let peer = request.extensions().get::<Peer>().cloned().unwrap_or(Peer::Tcp);
-    if peer == Peer::Tcp {
-        auth::check_host(request.uri(), request.headers(), &app.hosts)?;
+    let Some(peer) = request.extensions().get::<Peer>().cloned() else {
+        return Err(Refused::new(ProblemKind::Internal, "nobody knows where this request came from"));
+    };
+    if peer.is_tcp() {
+        origin::check_host(request.uri(), request.headers(), &app.hosts)?;
+        origin::check_origin(request.method(), request.uri(), request.headers())?;
     }
-    let caller = auth::caller(&peer, request.headers(), &app.parts.door).await?;
+    let caller = auth::caller(&peer, request.headers(), &app).await?;
     let actor = caller.actor.clone();
     request.extensions_mut().insert(caller);
     let mut response = next.run(request).await;

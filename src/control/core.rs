@@ -289,7 +289,7 @@ impl Core {
     }
 
     /// The services that a pool decides over: by its own answers, or by those of pools that require it.
-    fn users_of(&self, pool: PoolId) -> Vec<ServiceId> {
+    pub(super) fn users_of(&self, pool: PoolId) -> Vec<ServiceId> {
         let pools = std::iter::once(&pool).chain(&self.configuration.estate.pool(pool).required_by);
         pools.filter_map(|pool| self.users.get(pool.index())).flatten().copied().collect()
     }

@@ -35,8 +35,8 @@ pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
 pub use probes::ProbesLegacy;
 pub use read::{Override, Overview, ServiceView, StoreHealth};
 pub use record::{
-    Expect, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Source,
-    Stored, TokenRecord, TrafficRecord,
+    Expect, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Source, Stored,
+    TokenRecord, TrafficRecord,
 };
 pub use serials::Announced;
 

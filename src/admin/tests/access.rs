@@ -70,7 +70,7 @@ async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
 
 impl Server {
     /// From 127.1.0.0/16, one address for each question.
-    async fn from_address(&self, one: usize, two: usize, method: &str, path: &str, headers: &[&str]) -> Response {
+    pub(super) async fn from_address(&self, one: usize, two: usize, method: &str, path: &str, headers: &[&str]) -> Response {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 1, one as u8, two as u8 + 1], 0))).unwrap();
         ask(socket.connect(self.tcp()).await.unwrap(), method, path, headers, "{}").await
@@ -90,4 +90,91 @@ fn what_changes_something_needs_more_than_looking() {
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), ROUTES.len(), "a route stands twice");
+}
+
+#[tokio::test]
+async fn an_override_may_act_only_on_services_inside_the_limit() {
+    let server = Server::start().await;
+    let token = server.limited_token("portal", "operate").await;
+    let post = async |body: Value| server.over_tcp("POST", "/api/v1/overrides", &[&token], &body.to_string()).await;
+    let outside = |response: &Response, service: &str| {
+        assert_eq!(response.problem(), (403, "forbidden".into()), "{}", response.body);
+        assert!(response.json()["detail"].as_str().unwrap().contains(&format!("`{service}`")), "names the service: {}", response.body);
+    };
+    for target in [json!({"region": "prod"}), json!({"pool": "prod"}), json!({"endpoint": "prod/192.0.2.1"})] {
+        outside(&post(json!({"kind": "drain", "target": target})).await, "orders");
+        outside(&post(json!({"kind": "drain", "target": target, "services": ["portal", "orders"]})).await, "orders");
+    }
+    outside(&post(json!({"kind": "freeze", "target": {"service": "orders"}})).await, "orders");
+    assert_eq!(server.get("/api/v1/overrides").await["items"], json!([]));
+    let drained = post(json!({"kind": "drain", "target": {"region": "prod"}, "services": ["portal"], "expires_in": "1h"})).await;
+    assert_eq!(drained.status, 201, "{}", drained.body);
+    assert_eq!(server.get(TRAFFIC).await["shares"]["effective"], json!({"prod": 80, "dr": 20}), "orders answers as before");
+    assert_eq!(post(json!({"kind": "freeze", "target": {"service": "portal"}})).await.status, 201);
+
+    let all = server.over_socket("POST", "/api/v1/overrides", &[], r#"{"kind": "drain", "target": {"pool": "dr"}}"#).await;
+    let (own, others) = (drained.json()["override"]["id"].clone(), all.json()["override"]["id"].clone());
+    let path = |id: &Value| format!("/api/v1/overrides/{}", id.as_str().unwrap());
+    outside(&server.over_tcp("DELETE", &path(&others), &[&token], "").await, "orders");
+    outside(&server.over_tcp("PATCH", &path(&others), &[&token], r#"{"expires_in": "1h"}"#).await, "orders");
+    assert_eq!(server.over_tcp("PATCH", &path(&own), &[&token], r#"{"expires_in": "2h"}"#).await.status, 200);
+    assert_eq!(server.over_tcp("DELETE", &path(&own), &[&token], "").await.status, 200);
+    let me = server.over_tcp("GET", "/api/v1/whoami", &[&token], "").await.json();
+    assert_eq!(me, json!({"actor": "token:portal", "scope": "operate", "services": ["portal"]}));
+    assert_eq!(server.over_tcp("GET", TRAFFIC, &[&token], "").await.status, 200, "looking is not limited");
+}
+
+#[tokio::test]
+async fn a_tokens_last_use_is_shown_to_the_minute() {
+    let server = Server::start().await;
+    let token = server.token("ci", "read").await;
+    let used = async || server.get("/api/v1/tokens").await["items"][0]["last_used"].clone();
+    assert_eq!(used().await, Value::Null);
+    server.over_tcp("GET", TRAFFIC, &[&token], "").await;
+    let first = used().await;
+    assert!(first.is_string(), "{first}");
+    server.skew.store(59_000, Ordering::Relaxed);
+    server.over_tcp("GET", TRAFFIC, &[&token], "").await;
+    assert_eq!(used().await, first, "not every request is told to the core");
+    server.skew.store(61_000, Ordering::Relaxed);
+    server.over_tcp("GET", TRAFFIC, &[&token], "").await;
+    assert_ne!(used().await, first);
+}
+
+#[tokio::test]
+async fn who_guesses_is_slowed_down_and_nobody_else() {
+    let server = Server::start().await;
+    let token = server.token("ci", "read").await;
+    let other = server.token("other", "read").await;
+    assert_eq!(server.over_tcp("GET", TRAFFIC, &[&token], "").await.status, 200);
+    for _ in 0..5 {
+        assert_eq!(server.over_tcp("GET", TRAFFIC, &["Authorization: Bearer wr_guess"], "").await.status, 401);
+    }
+    let slowed = server.over_tcp("GET", TRAFFIC, &["Authorization: Bearer wr_guess"], "").await;
+    assert_eq!(slowed.problem(), (429, "rate-limited".into()));
+    assert!(slowed.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+    assert_eq!(server.over_tcp("GET", TRAFFIC, &[&other], "").await.status, 429, "whether a guess is right is not told");
+    assert_eq!(server.over_tcp("GET", TRAFFIC, &[&token], "").await.status, 200, "who was right from here before still is");
+    assert_eq!(server.from_address(9, 9, "GET", TRAFFIC, &[&other]).await.status, 200, "other addresses don't wait");
+    assert_eq!(server.get("/api/v1/whoami").await["scope"], "admin", "nor does the socket");
+    assert_eq!(server.over_tcp("GET", "/healthz", &["Authorization: Bearer wr_guess"], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_changes_nothing_even_with_a_token() {
+    let server = Server::start().await;
+    let token = server.token("ci", "admin").await;
+    let reload = async |headers: &[&str]| {
+        let mut all = vec![token.as_str(), "Host: localhost:8090"];
+        all.extend(headers);
+        server.over_tcp("POST", "/api/v1/config/reload", &all, "").await
+    };
+    for foreign in ["Origin: http://evil.example.org", "Origin: null", "Origin: http://localhost:9999", "Sec-Fetch-Site: cross-site"] {
+        let response = reload(&[foreign]).await;
+        assert_eq!((response.problem().0, &response.json()["errors"][0]["code"]), (403, &json!("origin")), "{foreign}");
+    }
+    assert_eq!(reload(&["Origin: http://localhost:8090", "Sec-Fetch-Site: same-origin"]).await.status, 200);
+    assert_eq!(reload(&[]).await.status, 200);
+    let rebound = server.over_tcp("GET", TRAFFIC, &[&token, "Host: rebound.evil.example.org:8090"], "").await;
+    assert_eq!((rebound.problem().0, &rebound.json()["errors"][0]["code"]), (403, &json!("host")));
 }
