@@ -67,6 +67,11 @@ impl Door {
         self.knocks.send(Knock::Event(event)).await.map_err(|_| Closed)
     }
 
+    /// Hands in a fact that may be lost: if the queue is full, it is.
+    pub fn mention(&self, event: Event) {
+        let _ = self.knocks.try_send(Knock::Event(event));
+    }
+
     /// Lends the core to `look` and returns what it found. If `look` panics, it does so here, in the task that asked; the core goes on.
     pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Core, Now) -> T + Send + 'static) -> Result<T, Closed> {
         let (found, wait) = oneshot::channel();

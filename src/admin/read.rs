@@ -258,15 +258,24 @@ pub(super) async fn tokens(State(app): State<App>, Query(page): Query<Page>) -> 
     app.look(move |core, _| {
         let all: Vec<_> = core.tokens().collect();
         Json(page.of(core, all.into_iter(), |(id, record)| {
-            let crate::control::TokenRecord { name, hash: _, scope, at, ends } = record;
-            api::Token { id: id.to_string(), name: name.clone(), scope: (*scope).into(), at: (*at).into(), ends: ends.map(api::Time) }
+            let crate::control::TokenRecord { name, hash: _, scope, services, at, ends } = record;
+            api::Token {
+                id: id.to_string(),
+                name: name.clone(),
+                scope: (*scope).into(),
+                services: services.iter().map(ToString::to_string).collect(),
+                at: (*at).into(),
+                ends: ends.map(api::Time),
+                last_used: core.token_last_used(id).map(api::Time),
+            }
         }))
     })
     .await
 }
 
 pub(super) async fn whoami(Extension(caller): Extension<Caller>) -> Json<api::Whoami> {
-    Json(api::Whoami { actor: caller.actor.0, scope: caller.scope.into() })
+    let services = caller.limit.iter().map(ToString::to_string).collect();
+    Json(api::Whoami { actor: caller.actor.0, scope: caller.scope.into(), services })
 }
 
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused> {

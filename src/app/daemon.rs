@@ -138,11 +138,15 @@ impl Daemon {
         let control = control_thread(core, Queues { knocks, outcomes, stop: stopping.clone(), orders }, hands)?;
 
         let serving = Arc::new(AtomicBool::new(false));
-        let reloader = reload::reloader(path, settings.clone(), door.clone(), metrics.clone(), clock);
+        let tls = Arc::new(OnceLock::new());
+        let reloader = reload::reloader(path, settings.clone(), door.clone(), metrics.clone(), clock, tls.clone());
         let dns_known = Arc::new(OnceLock::new());
         let upgrades = program.map(|program| upgrades(program, settings.admin.socket.clone(), &giver));
         let parts = Parts { upgrades, ..parts(&settings, &door, &metrics, &reloader, (&serving, &dns_known), clock, doctor) };
         let api = admin::bind(&settings.admin, &settings.metrics, left.admin).await.map_err(|error| error.to_string())?;
+        if let Some(certificates) = api.certificates() {
+            let _ = tls.set(certificates);
+        }
         let (mut admin, mut waiting) = match before {
             None => (Some(api.serve(parts)), None),
             Some(_) => (None, Some((api, parts))),

@@ -577,8 +577,11 @@ pub enum TokenCommand {
         /// What it may do
         #[arg(long, value_parser = parse_scope, default_value = "operate", value_name = "read|operate|admin")]
         scope: Scope,
+        /// Services that it may change, by name or glob; all, and the node, by default
+        #[arg(long = "service", value_name = "NAME|GLOB")]
+        services: Vec<String>,
         /// How long it works, such as 90d; until revoked by default
-        #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+        #[arg(long = "expires", alias = "for", value_name = "TIME", value_parser = parse_duration)]
         lasts: Option<Duration>,
     },
     /// List tokens

@@ -52,7 +52,7 @@ impl Exit {
             };
         };
         match kind {
-            ProblemKind::InvalidRequest | ProblemKind::PayloadTooLarge | ProblemKind::InvalidConfig => Self::Usage,
+            ProblemKind::InvalidRequest | ProblemKind::PayloadTooLarge | ProblemKind::InvalidConfig | ProblemKind::KeyReused => Self::Usage,
             ProblemKind::Unauthorized | ProblemKind::Forbidden => Self::NotAllowed,
             ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch | ProblemKind::NothingToProbe => {
                 Self::Refused
@@ -60,7 +60,7 @@ impl Exit {
             ProblemKind::GuardRefused | ProblemKind::ConfirmationNeeded => Self::Refused,
             ProblemKind::RevisionMismatch => Self::Conflict,
             ProblemKind::NotFound | ProblemKind::MethodNotAllowed | ProblemKind::IfMatchRequired | ProblemKind::UpgradeFailed => Self::Failed,
-            ProblemKind::Internal | ProblemKind::StoreUnavailable | ProblemKind::RateLimited => Self::Failed,
+            ProblemKind::Internal | ProblemKind::StoreUnavailable | ProblemKind::RateLimited | ProblemKind::RequestInProgress => Self::Failed,
         }
     }
 }

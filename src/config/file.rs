@@ -11,8 +11,8 @@ use crate::model::Host;
 
 use super::problem::{Route, Sink};
 use super::read::{
-    Capacity, Failback, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, Value,
-    WhenAllDown, table, unknown,
+    Capacity, Failback, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, SubjectGrant,
+    Value, WhenAllDown, table, unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
@@ -123,6 +123,8 @@ table! {
     Tls {
         cert: String,
         key: String,
+        client_ca: String,
+        subjects: Named<SubjectGrant>,
     } later NONE
 }
 

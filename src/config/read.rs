@@ -63,6 +63,14 @@ impl<T> Key<T> {
         }
     }
 
+    /// The value and where it stands.
+    pub fn take_at(self) -> Option<At<T>> {
+        match self {
+            Key::Is(at) => Some(at),
+            Key::Absent | Key::Unreadable => None,
+        }
+    }
+
     /// The value, or the default.
     pub fn or(self, default: T) -> T {
         self.take().unwrap_or(default)
@@ -469,6 +477,51 @@ impl Read for PortOrYes {
             DeValue::Boolean(yes) => Some(PortOrYes::Yes(*yes)),
             _ => i64::read(value, at, sink).map(PortOrYes::Port),
         }
+    }
+}
+
+/// What a client's certificate may: `"operate"`, or `{ scope = "operate", services = ["shop-*"] }`.
+#[derive(Clone, Debug)]
+pub(super) struct SubjectGrant {
+    pub scope: crate::model::Scope,
+    pub services: Vec<String>,
+}
+
+impl Read for SubjectGrant {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let help = "write \"read\", \"operate\" or \"admin\", or { scope = \"operate\", services = [\"shop-*\"] }";
+        let scope_of = |value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>| {
+            parsed(value, at, sink, help, |text| crate::model::Scope::parse(text).ok_or_else(|| format!("`{text}` is not a scope")))
+        };
+        if !matches!(value.get_ref(), DeValue::Table(_)) {
+            return scope_of(value, at, sink).map(|scope| SubjectGrant { scope, services: Vec::new() });
+        }
+        let span = value.span();
+        let (mut scope, mut services) = (None, Vec::new());
+        let before = sink.problem_count();
+        for (key, value) in table(value, at, sink)? {
+            match key.get_ref().as_ref() {
+                "scope" => scope = scope_of(value, &at.key("scope"), sink),
+                "services" => {
+                    let listed = OneOrMany::<String>::read(value, &at.key("services"), sink)?;
+                    services = listed.0.iter().filter_map(|name| name.get()).map(|name| name.value.clone()).collect();
+                    if services.is_empty() {
+                        // An empty list would mean every service, which nobody writes so.
+                        sink.problem(
+                            &key.span(),
+                            at.key("services"),
+                            "names no service",
+                            "name them, such as [\"shop-*\"], or leave the key out: all services",
+                        );
+                    }
+                }
+                other => unknown(&key.span(), &at.key(other), other, &["scope", "services"], &[], sink),
+            }
+        }
+        if scope.is_none() && sink.problem_count() == before {
+            sink.problem(&span, at, "`scope` is missing", help);
+        }
+        Some(SubjectGrant { scope: scope?, services })
     }
 }
 

@@ -62,18 +62,22 @@ pub(super) struct Learned {
     pub forgotten: BTreeSet<Arc<str>>,
     /// Zones whose serial is to be kept.
     pub serials: BTreeSet<Name>,
+    /// Tokens that were used. Nobody waits for it: it goes with the next batch that is due for another reason.
+    pub used: BTreeSet<Arc<str>>,
     /// A sign of life is due.
     pub alive: bool,
 }
 
 impl Learned {
     pub(super) fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let Self { verdicts, probes, memories, ended, forgotten, serials, used: _, alive } = self;
+        verdicts.is_empty() && probes.is_empty() && memories.is_empty() && ended.is_empty() && forgotten.is_empty() && serials.is_empty() && !alive
     }
 
     /// Puts a failed batch back; what was learned since stays.
     pub(super) fn put_back(&mut self, failed: Learned) {
-        let Learned { verdicts, probes, memories, ended, forgotten, serials, alive } = failed;
+        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, alive } = failed;
+        self.used.extend(used);
         self.verdicts.extend(verdicts);
         self.probes.extend(probes);
         self.memories.extend(memories);

@@ -57,6 +57,7 @@ pub struct Core {
     /// By service name, for those whose changes are counted: when (`mono`) each change of late is an hour old.
     pub(super) recent: BTreeMap<Arc<str>, VecDeque<Duration>>,
     pub(super) confirmations: Confirmations,
+    pub(super) tokens_used: super::tokens::Used,
     /// Memories of services that the present estate lacks.
     pub(super) spare_memories: BTreeMap<Arc<str>, Arc<LearnedMemory>>,
     pub(super) revision: Revision,
@@ -165,6 +166,7 @@ impl Core {
             last_change: None,
             recent: BTreeMap::new(),
             confirmations: Confirmations::default(),
+            tokens_used: super::tokens::Used::default(),
             spare_memories: BTreeMap::new(),
             revision,
             commits: Commits::default(),
@@ -239,6 +241,7 @@ impl Core {
             Event::Reload { ticket, configuration } => self.reload(ticket, configuration, now, effects),
             Event::Committed { commit, revision } => self.committed(commit, revision, now, effects),
             Event::CommitFailed { commit, why, conflict } => self.commit_failed(commit, why, conflict, now, effects),
+            Event::TokenUsed { id } => self.token_used(&id, now),
             Event::Tick => self.told_wake = None,
         }
     }
@@ -304,7 +307,7 @@ impl Core {
     }
 
     /// The services that a pool decides over: by its own answers, or by those of pools that require it.
-    fn users_of(&self, pool: PoolId) -> Vec<ServiceId> {
+    pub(super) fn users_of(&self, pool: PoolId) -> Vec<ServiceId> {
         let pools = std::iter::once(&pool).chain(&self.configuration.estate.pool(pool).required_by);
         pools.filter_map(|pool| self.users.get(pool.index())).flatten().copied().collect()
     }

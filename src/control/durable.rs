@@ -124,6 +124,7 @@ impl Core {
             }
             (Key::Override(id), Record::Override(record)) => self.overrides.keep(id, record, revision, now),
             (Key::Token(id), Record::Token(record)) => drop(self.tokens.insert(id, record)),
+            (Key::TokenUsed(id), Record::TokenUsed(at)) => self.tokens_used.remember(id, at),
             (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
             (Key::Gate(name), Record::Gate(record)) => self.gate_switched(name, record, revision),
@@ -142,6 +143,7 @@ impl Core {
             }
             Key::Override(id) => drop(self.overrides.kept.remove(id)),
             Key::Token(id) => drop(self.tokens.remove(id)),
+            Key::TokenUsed(id) => self.tokens_used.forget(id),
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
             Key::Gate(name) => drop(self.gates.remove(name)),
             Key::LastChange => self.last_change = None,

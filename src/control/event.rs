@@ -66,6 +66,11 @@ pub enum Event {
         /// What exists now.
         configuration: Configuration,
     },
+    /// A token was used; told once a minute at most.
+    TokenUsed {
+        /// Its id.
+        id: Arc<str>,
+    },
     /// A commit is durable.
     Committed {
         /// Which.

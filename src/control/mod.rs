@@ -28,6 +28,7 @@ mod reload;
 mod serials;
 mod services;
 mod settle;
+mod tokens;
 mod wakes;
 
 #[cfg(test)]
@@ -43,6 +44,8 @@ pub use probes::ProbesLegacy;
 pub use read::{Override, Overview, ServiceView, StoreHealth};
 pub use record::{
     Expect, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
-    Scope, Source, Stored, TokenRecord, TrafficRecord,
+    Source, Stored, TokenRecord, TrafficRecord,
 };
 pub use serials::Announced;
+
+pub use crate::model::Scope;

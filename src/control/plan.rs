@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::model::{Family, Node, Now, ServiceId, did_you_mean};
 use crate::policy::Memory;
 
-use super::change::{Applied, Change, Fault, Refusal, RefusalKind};
+use super::change::{Applied, Change, Refusal, RefusalKind};
 use super::commits::{InFlight, WAITING_MAX, Waiting};
 use super::core::{Core, StoreState};
 use super::event::{Effect, Effects, Notice};
 use super::guards::Act;
 use super::plan_overrides::{ending, until};
-use super::record::{Expect, Key, Op, OverrideRecord, Record, Source, TokenRecord};
+use super::record::{Expect, Key, Op, OverrideRecord, Source};
 
 /// A checked wish, ready to be committed.
 pub(super) struct Plan {
@@ -132,11 +132,7 @@ impl Core {
             Change::Gate { name, on } => self.switch_gate(name, *on, waiting, now),
             Change::Confirm { .. } => Err(Refusal::new(RefusalKind::InvalidRequest, "a confirmation can't be confirmed")),
             Change::Token { id, record } => self.keep_token(id, record, now),
-            Change::RevokeToken { id } => {
-                let found = self.tokens.iter().find(|(key, record)| ***key == **id || record.name == *id).map(|(key, _)| key.clone());
-                let key = found.ok_or_else(|| Refusal::new(RefusalKind::NotFound, format!("there is no token `{id}`; see `windrose token list`")))?;
-                Ok(self.plan_of(vec![Op::Delete(Key::Token(key))], now))
-            }
+            Change::RevokeToken { id } => self.revoke_token(id, now),
         }
     }
 
@@ -173,16 +169,6 @@ impl Core {
         }
         let detail = format!("the store is at revision {}; nothing was changed, look and decide again", self.revision.0);
         Err(Refusal { revision: Some(self.revision), ..Refusal::new(RefusalKind::RevisionMismatch, detail) })
-    }
-
-    fn keep_token(&self, id: &Arc<str>, record: &TokenRecord, now: Now) -> Result<Plan, Refusal> {
-        if self.tokens.values().any(|known| known.name == record.name) {
-            let detail = format!("there is a token called `{}` already; revoke it first or choose another name", record.name);
-            let fault =
-                Fault { pointer: "/name".to_string(), code: "name-taken", message: detail.clone(), hint: format!("windrose token revoke {}", record.name) };
-            return Err(Refusal { faults: vec![fault], ..Refusal::new(RefusalKind::InvalidRequest, detail) });
-        }
-        Ok(self.plan_of(vec![Op::Put(Key::Token(id.clone()), Record::Token(record.clone()))], now))
     }
 
     pub(super) fn service_memory(&self, service: ServiceId) -> Memory {

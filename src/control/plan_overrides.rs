@@ -110,6 +110,22 @@ impl Core {
         }
     }
 
+    /// The services that an override of `target` acts on, by name: `services` if it is limited to some, else all that use it.
+    pub fn services_under(&self, target: &OverrideTargetName, services: &[Arc<str>]) -> Vec<Arc<str>> {
+        let estate = &self.configuration.estate;
+        if let OverrideTargetName::Service(name) = target {
+            return vec![name.clone()];
+        }
+        if !services.is_empty() {
+            return services.to_vec();
+        }
+        let pools = super::overrides::pools_of(estate, target);
+        let mut users: Vec<ServiceId> = pools.into_iter().flat_map(|pool| self.users_of(pool)).collect();
+        users.sort_unstable();
+        users.dedup();
+        users.into_iter().map(|service| estate.service(service).name.clone()).collect()
+    }
+
     /// `record`: as it will be; `None`: ended.
     pub(super) fn override_plan(&self, id: u64, record: Option<OverrideRecord>, act: Act, text: String, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
         let key = Key::Override(id);

@@ -11,7 +11,7 @@ use crate::snapshot::CellMap;
 use crate::zone::Zone;
 
 use super::core::{Core, StoreState};
-use super::record::{History, OverrideRecord, OverrideTargetName, Revision, Source, TokenRecord, TrafficRecord};
+use super::record::{History, OverrideRecord, OverrideTargetName, Revision, Source, TrafficRecord};
 
 /// A service as it stands: what explain, status and metrics read.
 #[derive(Debug)]
@@ -224,11 +224,6 @@ impl Core {
     /// Past changes of a service's traffic, newest first: the store's counter then, and the change.
     pub fn history(&self, service: &str) -> Vec<(Revision, &History)> {
         self.history.get(service).into_iter().flat_map(|entries| entries.values().rev()).map(|(revision, history)| (*revision, history)).collect()
-    }
-
-    /// Tokens by id.
-    pub fn tokens(&self) -> impl Iterator<Item = (&Arc<str>, &TokenRecord)> {
-        self.tokens.iter()
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::health::{History as ProbeHistory, HistorySize, Moment, Said, State};
-use crate::model::{Family, PolicyForm, Timestamp};
+use crate::model::{Family, PolicyForm, Scope, Timestamp};
 use crate::wire::Name;
 
 /// The store's counter. Operators' commits raise it, learned ones (verdicts, memory) don't.
@@ -23,6 +23,8 @@ pub enum Key {
     Override(u64),
     /// `token/ID`
     Token(Arc<str>),
+    /// `token-used/ID`: when a token was last used, to a minute.
+    TokenUsed(Arc<str>),
     /// `verdict/TARGET-KEY`
     Verdict(Arc<str>),
     /// `probes/TARGET-KEY`
@@ -50,6 +52,8 @@ pub enum Record {
     Override(OverrideRecord),
     /// For [`Key::Token`].
     Token(TokenRecord),
+    /// For [`Key::TokenUsed`].
+    TokenUsed(Timestamp),
     /// For [`Key::Verdict`].
     Verdict(LearnedVerdict),
     /// For [`Key::Probes`].
@@ -250,33 +254,6 @@ pub struct GateRecord {
     pub at: Timestamp,
 }
 
-/// What a token may do: `read < operate < admin`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// Look.
-    Read,
-    /// Move traffic, override.
-    Operate,
-    /// Tokens, reload.
-    Admin,
-}
-
-impl Scope {
-    /// The word in API, CLI and the store.
-    pub fn word(self) -> &'static str {
-        match self {
-            Scope::Read => "read",
-            Scope::Operate => "operate",
-            Scope::Admin => "admin",
-        }
-    }
-
-    /// The other way.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Scope::Read, Scope::Operate, Scope::Admin].into_iter().find(|scope| scope.word() == word)
-    }
-}
-
 /// An API token; the secret itself is never kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenRecord {
@@ -286,6 +263,8 @@ pub struct TokenRecord {
     pub hash: String,
     /// What it may do.
     pub scope: Scope,
+    /// Globs of the services that it may change; empty: all, and the node.
+    pub services: Vec<Arc<str>>,
     /// When it was made.
     pub at: Timestamp,
     /// When it stops working.

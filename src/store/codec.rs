@@ -21,6 +21,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::History(service, sequence) => format!("history/{service}/{sequence:020}"),
         Key::Override(id) => format!("override/{id:020}"),
         Key::Token(id) => format!("token/{id}"),
+        Key::TokenUsed(id) => format!("token-used/{id}"),
         Key::Verdict(target) => format!("verdict/{target}"),
         Key::Probes(target) => format!("probes/{target}"),
         Key::Memory(service) => format!("memory/{service}"),
@@ -48,6 +49,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         }
         "override" => Some(Key::Override(parse_number(rest)?)),
         "token" => Some(Key::Token(rest.into())),
+        "token-used" => Some(Key::TokenUsed(rest.into())),
         "verdict" => Some(Key::Verdict(rest.into())),
         "probes" => Some(Key::Probes(rest.into())),
         "memory" => Some(Key::Memory(rest.into())),
@@ -78,6 +80,7 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::History(..), Record::History(_))
             | (Key::Override(_), Record::Override(_))
             | (Key::Token(_), Record::Token(_))
+            | (Key::TokenUsed(_), Record::TokenUsed(_))
             | (Key::Verdict(_), Record::Verdict(_))
             | (Key::Probes(_), Record::Probes(_))
             | (Key::Memory(_), Record::Memory(_))
@@ -114,6 +117,7 @@ enum Form {
     History(HistoryForm),
     Override(OverrideForm),
     Token(TokenForm),
+    TokenUsed(Timestamp),
     Verdict(VerdictForm),
     Probes(ProbesForm),
     Memory(MemoryForm),
@@ -175,6 +179,9 @@ struct TokenForm {
     name: String,
     hash: String,
     scope: String,
+    /// Left out where there is no limit: as releases before the limit wrote it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    services: Vec<Arc<str>>,
     at: Timestamp,
     ends: Option<Timestamp>,
 }
@@ -229,7 +236,10 @@ impl From<&Record> for Form {
             Record::Override(OverrideRecord { kind, target, services, actor, reason, at, ends, overridden }) => {
                 Self::Override(OverrideForm { kind: kind.word().to_string(), target: target.to_string(), services, actor, reason, at, ends, overridden })
             }
-            Record::Token(TokenRecord { name, hash, scope, at, ends }) => Self::Token(TokenForm { name, hash, scope: scope.word().to_string(), at, ends }),
+            Record::Token(TokenRecord { name, hash, scope, services, at, ends }) => {
+                Self::Token(TokenForm { name, hash, scope: scope.word().to_string(), services, at, ends })
+            }
+            Record::TokenUsed(at) => Self::TokenUsed(at),
             Record::Verdict(LearnedVerdict { state, since }) => Self::Verdict(VerdictForm { state: state.word().to_string(), since }),
             Record::Probes(probes) => {
                 let LearnedProbes { passes, fails, said } = Arc::unwrap_or_clone(probes);
@@ -267,9 +277,10 @@ impl TryFrom<Form> for Record {
                 let target = OverrideTargetName::parse(&target).ok_or_else(|| format!("`{target}` is not an override's target"))?;
                 Self::Override(OverrideRecord { kind, target, services, actor, reason, at, ends, overridden })
             }
-            Form::Token(TokenForm { name, hash, scope, at, ends }) => {
+            Form::TokenUsed(at) => Self::TokenUsed(at),
+            Form::Token(TokenForm { name, hash, scope, services, at, ends }) => {
                 let scope = Scope::parse(&scope).ok_or_else(|| format!("`{scope}` is not a scope"))?;
-                Self::Token(TokenRecord { name, hash, scope, at, ends })
+                Self::Token(TokenRecord { name, hash, scope, services, at, ends })
             }
             Form::Verdict(VerdictForm { state, since }) => {
                 let state = [State::Up, State::Down, State::Unknown]
@@ -375,8 +386,10 @@ pub(super) mod tests {
             },
         );
         let scope = prop::sample::select(vec![Scope::Read, Scope::Operate, Scope::Admin]);
-        let token = (name(), text(), text(), scope, at(), prop::option::of(at()))
-            .prop_map(|(id, name, hash, scope, at, ends)| (Key::Token(id), Record::Token(TokenRecord { name, hash, scope, at, ends })));
+        let limit = prop::collection::vec(name(), 0..3);
+        let token = (name(), text(), text(), scope, limit, at(), prop::option::of(at()))
+            .prop_map(|(id, name, hash, scope, services, at, ends)| (Key::Token(id), Record::Token(TokenRecord { name, hash, scope, services, at, ends })));
+        let used = (name(), at()).prop_map(|(id, at)| (Key::TokenUsed(id), Record::TokenUsed(at)));
         let state = prop::sample::select(vec![State::Up, State::Down, State::Unknown]);
         let verdict = (name(), state, at()).prop_map(|(key, state, since)| (Key::Verdict(key), Record::Verdict(LearnedVerdict { state, since })));
         let reason = prop::sample::select(Reason::ALL.to_vec());
@@ -402,7 +415,7 @@ pub(super) mod tests {
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
         let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
         let serial = (zone, any::<u32>()).prop_map(|(zone, serial)| (Key::Serial(zone), Record::Serial(serial)));
-        prop_oneof![traffic, history, over, token, verdict, probes, memory, gate, change, serial, alive]
+        prop_oneof![traffic, history, over, token, used, verdict, probes, memory, gate, change, serial, alive]
     }
 
     proptest! {

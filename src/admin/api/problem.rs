@@ -121,6 +121,10 @@ pub enum ProblemKind {
     IfMatchRequired,
     /// 429: too many at once; try again.
     RateLimited,
+    /// 409: a request with this `Idempotency-Key` is under way.
+    RequestInProgress,
+    /// 422: the `Idempotency-Key` belongs to another request.
+    KeyReused,
     /// 500: a bug.
     Internal,
     /// 503: the store can't write, too many changes wait, or the server is stopping.
@@ -129,7 +133,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [ProblemKind; 20] = [
+    pub const ALL: [ProblemKind; 22] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -148,6 +152,8 @@ impl ProblemKind {
         Self::InvalidConfig,
         Self::IfMatchRequired,
         Self::RateLimited,
+        Self::RequestInProgress,
+        Self::KeyReused,
         Self::Internal,
         Self::StoreUnavailable,
     ];
@@ -173,6 +179,8 @@ impl ProblemKind {
             Self::PayloadTooLarge => ("payload-too-large", 413, "Request is too large"),
             Self::InvalidConfig => ("invalid-config", 422, "The configuration has problems"),
             Self::IfMatchRequired => ("if-match-required", 428, "If-Match is required"),
+            Self::RequestInProgress => ("request-in-progress", 409, "The same request is under way"),
+            Self::KeyReused => ("key-reused", 422, "The Idempotency-Key belongs to another request"),
             Self::Internal => ("internal", 500, "Internal error"),
             Self::StoreUnavailable => ("store-unavailable", 503, "The store can't be written"),
         }
