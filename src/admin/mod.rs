@@ -36,6 +36,7 @@ mod etag;
 mod listen;
 mod middleware;
 mod problem;
+mod push;
 mod read;
 mod router;
 mod unix;

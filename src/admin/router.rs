@@ -10,7 +10,7 @@ use crate::control::Scope;
 
 use super::api::BASE;
 use super::problem::Refused;
-use super::{App, change, middleware, read, upgrade};
+use super::{App, change, middleware, push, read, upgrade};
 
 /// The whole admin API.
 pub(super) fn router(app: App) -> Router {
@@ -27,7 +27,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/pools", get(read::pools))
         .route("/pools/{pool}", get(read::pool))
         .route("/endpoints", get(read::endpoints))
-        .route("/endpoints/{pool}/{*name}", get(read::endpoint))
+        .route("/endpoints/{pool}/{name}", get(read::endpoint))
         .route("/overrides", get(read::overrides))
         .route("/zones", get(read::zones))
         .route("/explain", get(read::explain))
@@ -38,6 +38,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/services/{service}/failover", post(change::failover))
         .route("/services/{service}/failback", post(change::failback))
         .route("/services/{service}/undo", post(change::undo))
+        .route("/endpoints/{pool}/{name}/push", post(push::push))
         .route("/overrides", post(change::begin_override))
         .route("/overrides/{id}", patch(change::extend_override))
         .route("/overrides/{id}", delete(change::end_override))

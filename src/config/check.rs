@@ -9,6 +9,7 @@ mod keys;
 mod monitors;
 mod policies;
 mod pools;
+mod probing;
 mod services;
 mod settings;
 mod zones;
@@ -37,7 +38,7 @@ pub(super) struct Meaning {
 
 /// Checks everything; relative paths are relative to `folder`.
 pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
-    let File { schema, node, dns, admin, metrics, store, health, key, zone, region, monitor, sentinel, pool, policy, service } = file;
+    let File { schema, node, dns, admin, metrics, store, health, probe, key, zone, region, monitor, sentinel, pool, policy, service } = file;
     if schema.is_absent() {
         sink.missing(&(0..0), "schema", "`schema` is missing", "add schema = 1 above the first [header]: it says of which format this file is");
     }
@@ -51,7 +52,8 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     let keys = keys::check(key.or_default(), folder, &mut estate, &mut files, sink);
     let zones = zones::check(zone.or_default(), folder, &keys, &mut files, sink);
     estate.secondaries = zones.secondaries().to_vec();
-    let monitors = monitors::check(monitor.or_default(), monitors::Context { folder, files: &mut files }, &mut estate, sink);
+    let exec = probing::check(probe.or_default(), sink);
+    let monitors = monitors::check(monitor.or_default(), monitors::Context { folder, files: &mut files, exec }, &mut estate, sink);
     let pools = pools::check(region.or_default(), pool.or_default(), &monitors, &mut estate, sink);
     guarding::check(health.or_default(), sentinel.or_default(), &monitors, &mut estate, sink);
     let policies = policies::check(policy.or_default(), &pools, &mut estate, sink);

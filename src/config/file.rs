@@ -49,6 +49,7 @@ table! {
         metrics: Metrics,
         store: Store,
         health: Health,
+        probe: Probe,
         key: Named<TsigKeyTable>,
         zone: Named<Zone>,
         region: Named<Region>,
@@ -170,6 +171,9 @@ table! {
         tls: PortOrYes,
         dns: String,
         grpc: String,
+        icmp: bool,
+        exec: Vec<Key<String>>,
+        push: bool,
         always: String,
         port: i64,
         rcode: String,
@@ -192,13 +196,18 @@ table! {
         key: String,
         expires_within: Duration,
         expiry_down: bool,
+        exit: String,
+        warning: String,
+        ttl: Duration,
+        ttl_max: Duration,
+        silence: String,
         source: OneOrMany<IpAddr>,
         interval: Duration,
         timeout: Duration,
         down_after: i64,
         ok_after: i64,
         up_after: i64,
-    } later ["all", "any", "at_least", "exec", "icmp", "push"]
+    } later ["all", "any", "at_least"]
 }
 
 table! {
@@ -206,6 +215,24 @@ table! {
     Health {
         window: Duration,
         blind_share: i64,
+    } later NONE
+}
+
+table! {
+    /// `[probe]`
+    Probe {
+        exec: Exec,
+    } later NONE
+}
+
+table! {
+    /// `exec = { user = "nobody", folders = ["/usr/lib/nagios/plugins"] }`
+    Exec {
+        user: String,
+        folders: OneOrMany<String>,
+        running_max: i64,
+        processes_max: i64,
+        memory_mib_max: i64,
     } later NONE
 }
 

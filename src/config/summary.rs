@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{AllDown, Check, Estate, Node, Service, Watch, duration_text};
+use crate::model::{AllDown, Check, Estate, Monitor, Node, Service, Watch, duration_text};
 
 use super::Loaded;
 
@@ -44,6 +44,8 @@ pub struct MonitorSummary {
     pub name: String,
     /// Longest time from a failure to the verdict (SEMANTICS, 14); `None`: never probed.
     pub detection: Option<Duration>,
+    /// An outside system tells; silence counts after at most this.
+    pub told: Option<Duration>,
     /// Targets probed by it.
     pub targets: usize,
     /// All its targets together.
@@ -82,9 +84,10 @@ pub fn summary(loaded: &Loaded) -> Summary {
         .zip(per_monitor)
         .map(|(monitor, targets)| MonitorSummary {
             name: monitor.name.clone(),
-            detection: (monitor.check != Check::Always).then(|| monitor.detection()),
+            detection: monitor.check.is_probed().then(|| monitor.detection()),
+            told: if let Check::Push(check) = &monitor.check { Some(check.ttl_max) } else { None },
             targets,
-            probes_per_second: targets as f64 / monitor.interval.as_secs_f64(),
+            probes_per_second: if monitor.check.is_probed() { targets as f64 / monitor.interval.as_secs_f64() } else { 0.0 },
         })
         .collect();
     // Services with equal forms share one tree: each is walked once.
@@ -100,7 +103,7 @@ pub fn summary(loaded: &Loaded) -> Summary {
         regions: estate.regions.len(),
         pools: estate.pools.len(),
         endpoints: estate.endpoints.len(),
-        targets: estate.targets.len(),
+        targets: estate.probed(),
         names: estate.services.iter().map(|service| service.names.len()).sum(),
         // From 0.0: the sum of nothing is -0.0.
         probes_per_second: monitors.iter().map(|monitor| monitor.probes_per_second).fold(0.0, std::ops::Add::add),
@@ -127,7 +130,7 @@ fn tree(estate: &Estate, node: &Node) -> (usize, Option<Duration>) {
         pools.insert(pool);
     });
     let watched = pools.iter().flat_map(|pool| &estate.pool(*pool).endpoints).filter_map(|endpoint| match estate.endpoint(*endpoint).watch {
-        Watch::Target(target) => Some(estate.monitor(estate.target(target).monitor).detection()),
+        Watch::Target(target) => Some(estate.monitor(estate.target(target).monitor)).filter(|monitor| monitor.check.is_probed()).map(Monitor::detection),
         Watch::Always | Watch::Nothing => None,
     });
     let slowest = watched.max();
@@ -154,8 +157,12 @@ impl fmt::Display for Summary {
         if !self.monitors.is_empty() {
             writeln!(f, "\nmonitor              targets  a failure is seen within")?;
         }
-        for MonitorSummary { name, detection, targets, .. } in &self.monitors {
-            let seen = detection.map_or("never probed: counts as up".to_string(), duration_text);
+        for MonitorSummary { name, detection, told, targets, .. } in &self.monitors {
+            let seen = match (detection, told) {
+                (Some(detection), _) => duration_text(*detection),
+                (None, Some(told)) => format!("told from outside; silence counts after {} at most", duration_text(*told)),
+                (None, None) => "never probed: counts as up".to_string(),
+            };
             writeln!(f, "{name:<20} {targets:>7}  {seen}")?;
         }
         if !self.services.is_empty() {

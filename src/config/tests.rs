@@ -1,5 +1,6 @@
 //! Configurations from text to meaning, as tables: every problem with its place, and what a good file comes to.
 
+mod kinds;
 mod monitors;
 
 use std::fmt::Write as _;

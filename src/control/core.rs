@@ -21,6 +21,7 @@ use super::commits::Commits;
 use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
 use super::overrides::Overrides;
+use super::pushes::Pushes;
 use super::record::{History, Key, LearnedMemory, Record, Revision, Stored, TokenRecord, TrafficRecord};
 use super::services::{Rules, ServiceState, Shares};
 use super::settle::Moved;
@@ -69,6 +70,8 @@ pub struct Core {
     pub(super) put_off: Dirty,
     /// Moments at which a service must be decided again by itself.
     pub(super) wakes: Wakes,
+    /// What outside systems have told.
+    pub(super) pushes: Pushes,
     pub(super) told_wake: Option<Duration>,
     /// Services whose regions the last publish has changed: to be told.
     pub(super) moved: Vec<Moved>,
@@ -162,6 +165,7 @@ impl Core {
             dirty: Dirty::default(),
             put_off: Dirty::default(),
             wakes: Wakes::default(),
+            pushes: Pushes::new(&configuration.estate, now),
             moved: Vec::new(),
             told_wake: None,
             replies: Vec::new(),
@@ -180,7 +184,8 @@ impl Core {
                 (Key::Verdict(key), Record::Verdict(verdict)) => match by_key.get(&key) {
                     Some(target) if usable => {
                         core.health.restore(&core.configuration.estate, *target, verdict.state, verdict.since, now);
-                        verdicts += 1;
+                        // What is told has no round: it makes nobody's first one needless.
+                        verdicts += usize::from(core.configuration.estate.is_probed(*target));
                     }
                     Some(_) => (),
                     None => drop(core.commits.learned.forgotten.insert(key)),
@@ -191,7 +196,7 @@ impl Core {
         core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);
-        let probed = core.configuration.estate.targets.len();
+        let probed = core.configuration.estate.probed();
         let hurry = probed > 0 && verdicts == 0;
         if hurry {
             core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: probed };
@@ -204,6 +209,7 @@ impl Core {
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
         match event {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
+            Event::Push { ticket, push } => self.pushed(ticket, push, now, effects),
             Event::Change { ticket, actor, reason, change, expect, expect_file, dry_run } => {
                 let waiting = super::commits::Waiting { ticket, actor, reason, change, expect, expect_file };
                 self.wish(waiting, dry_run, now, effects);
@@ -221,17 +227,27 @@ impl Core {
             self.ignored_outcomes += 1;
             return;
         }
-        if now.mono >= self.commits.alive_at + super::commits::ALIVE_EVERY {
-            self.commits.learned.alive = true;
-        }
+        self.sign_of_life(now);
         let failing_since = self.health.target(target).failing_since;
         let Some(transition) = self.health.observe(&self.configuration.estate, target, report, now) else { return };
-        let Transition { from, to, target: _, confirmed: _ } = transition;
-        if from == State::Unknown
+        if transition.from == State::Unknown
             && let Serving::FirstRound { unknown, .. } = &mut self.serving
         {
             *unknown = unknown.saturating_sub(1);
         }
+        self.judged(&transition, failing_since, now, effects);
+    }
+
+    /// Outcomes come: stored verdicts are young (SEMANTICS, 13).
+    pub(super) fn sign_of_life(&mut self, now: Now) {
+        if now.mono >= self.commits.alive_at + super::commits::ALIVE_EVERY {
+            self.commits.learned.alive = true;
+        }
+    }
+
+    /// A verdict changed, or was confirmed. `failing_since`: of its target, before.
+    pub(super) fn judged(&mut self, transition: &Transition, failing_since: Option<Duration>, now: Now, effects: &mut Effects) {
+        let Transition { from, to, target, confirmed: _ } = *transition;
         self.commits.learned.verdicts.insert(target);
         let failing_since = if to == State::Down { self.health.target(target).failing_since.or(failing_since) } else { None };
         let estate = self.configuration.estate.clone();
@@ -242,7 +258,7 @@ impl Core {
                 effects.push(Effect::Tell(self.endpoint_notice(*endpoint, to)));
             }
         }
-        self.guard_observes(&transition, now, effects);
+        self.guard_observes(transition, now, effects);
     }
 
     fn endpoint_notice(&self, endpoint: crate::model::EndpointId, state: State) -> Notice {

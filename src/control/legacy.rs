@@ -30,6 +30,9 @@ pub struct Legacy {
     /// Delays and blindness.
     #[serde(default)]
     pub guard: GuardNames,
+    /// What was told, and until when it holds.
+    #[serde(default)]
+    pub pushes: Vec<super::pushes::PushLegacy>,
 }
 
 /// A target's verdict with its counters.
@@ -104,7 +107,7 @@ impl Core {
         let memories = estate.services.iter().zip(&self.services).filter(|(_, state)| *state.memory != Memory::default());
         let memories = memories.map(|(service, state)| (service.name.clone(), MemoryLegacy::of(estate, &state.memory)));
         let (targets, pools, memories) = (targets.collect(), pools.collect(), memories.collect());
-        Legacy { mono: now.mono, targets, pools, memories, guard: self.guard.names(estate) }
+        Legacy { mono: now.mono, targets, pools, memories, guard: self.guard.names(estate), pushes: self.pushes.legacy(estate) }
     }
 
     /// Goes on from what a predecessor left. Call between [`Core::start`] and the first [`Core::settle`]; `now.mono` must go on from `legacy.mono`.
@@ -120,6 +123,7 @@ impl Core {
             }
             self.health.inherit(&estate, id, left, now);
         }
+        self.pushes.inherit(&legacy.pushes, &estate);
         let clocks: HashMap<&str, [Option<Duration>; 2]> = legacy.pools.iter().map(|(name, up_since)| (&**name, *up_since)).collect();
         for (at, pool) in estate.pools.iter().enumerate() {
             if let Some(up_since) = clocks.get(&*pool.name) {

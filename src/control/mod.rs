@@ -15,6 +15,7 @@ mod overrides;
 mod plan;
 mod plan_overrides;
 mod plan_traffic;
+mod pushes;
 mod read;
 mod record;
 mod reload;
@@ -30,6 +31,7 @@ pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, Undo
 pub use core::{Core, Start};
 pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
+pub use pushes::{Push, PushLegacy, Told};
 pub use read::{Override, Overview, ServiceView, StoreHealth};
 pub use record::{
     Expect, History, Key, LearnedMemory, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, Source, Stored,

@@ -7,7 +7,7 @@ use crate::model::{EndpointId, Estate, Family, Now, PoolId, TargetId, Timestamp,
 
 use super::pools::{self, PoolObserved};
 use super::verdict::Standing;
-use super::{Outcome, ProbeReport, State};
+use super::{Outcome, ProbeReport, Reason, State};
 
 /// What is known of one target.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -106,6 +106,12 @@ impl HealthTable {
     /// `None`: neither the state nor the stale mark changed.
     pub fn observe(&mut self, estate: &Estate, target: TargetId, report: ProbeReport, now: Now) -> Option<Transition> {
         let health = self.targets.get_mut(target.index())?;
+        // What this node could not do says nothing of the target: shown, not counted.
+        if matches!(report.outcome, Outcome::Fail { reason: Reason::Internal, .. }) {
+            health.last_failed = Some(report.clone());
+            health.last = Some(report);
+            return None;
+        }
         let passed = report.outcome == Outcome::Pass;
         let before = Standing { state: health.state, fails: health.fails, passes: health.passes };
         let after = before.after(passed, &estate.monitor(estate.target(target).monitor).thresholds);
@@ -133,6 +139,24 @@ impl HealthTable {
         }
         self.derive_pools_of(estate, target, now);
         Some(Transition { target, from: before.state, to: after.state, confirmed })
+    }
+
+    /// What was told of a target no longer holds (`push`): from now on it is `silent`, whatever the thresholds; `report` says why in words.
+    pub fn fall_silent(&mut self, estate: &Estate, target: TargetId, silent: State, report: ProbeReport, now: Now) -> Option<Transition> {
+        let health = self.targets.get_mut(target.index())?;
+        let (before, was_stale) = (health.state, health.stale);
+        health.failing_since = if silent == State::Down { health.failing_since.or(Some(now.mono)) } else { None };
+        if before != silent {
+            health.since = now.wall;
+        }
+        (health.state, health.stale, health.fails, health.passes) = (silent, false, 0, 0);
+        health.last_failed = Some(report.clone());
+        health.last = Some(report);
+        if before == silent && !was_stale {
+            return None;
+        }
+        self.derive_pools_of(estate, target, now);
+        Some(Transition { target, from: before, to: silent, confirmed: was_stale })
     }
 
     /// Of one target.
@@ -257,6 +281,41 @@ mod tests {
         assert_eq!(feed(&mut table, &estate, 1, "++-", 3), [(State::Down, State::Down, true)]);
         assert_eq!(table.target(TargetId(1)).since, Timestamp(-6000), "it did not change now");
         assert_eq!(table.unconfirmed(), 0);
+    }
+
+    #[test]
+    fn what_this_node_could_not_try_is_shown_and_moves_nothing() {
+        let (estate, mut table) = one();
+        let outcome = Outcome::Fail { reason: Reason::Internal, message: "this node could not probe".into() };
+        let internal = |now| ProbeReport { outcome: outcome.clone(), ..report(false, now) };
+        assert_eq!(table.observe(&estate, TargetId(0), internal(at(1)), at(1)), None);
+        assert_eq!(table.target(TargetId(0)).state, State::Unknown);
+        feed(&mut table, &estate, 0, "+", 2);
+        for second in 3..20 {
+            assert_eq!(table.observe(&estate, TargetId(0), internal(at(second)), at(second)), None);
+        }
+        let health = table.target(TargetId(0));
+        assert_eq!((health.state, health.fails, health.failing_since), (State::Up, 0, None));
+        assert_eq!(health.last.as_ref().map(|last| &last.outcome), Some(&outcome), "people see why");
+        assert_eq!(feed(&mut table, &estate, 0, "---", 20), [(State::Up, State::Down, false)]);
+        table.observe(&estate, TargetId(0), internal(at(30)), at(30));
+        assert_eq!(table.target(TargetId(0)).state, State::Down);
+    }
+
+    #[test]
+    fn silence_is_a_verdict_without_thresholds_and_clears_the_mark() {
+        let (estate, mut table) = one();
+        table.restore(&estate, TargetId(0), State::Up, Timestamp(-5000), at(0));
+        let silence = table.fall_silent(&estate, TargetId(0), State::Unknown, report(false, at(5)), at(5));
+        assert_eq!(silence, Some(Transition { target: TargetId(0), from: State::Up, to: State::Unknown, confirmed: true }));
+        assert_eq!(table.pool(PoolId(0), Family::V4).state, State::Unknown);
+        assert!(!table.target(TargetId(0)).stale);
+        assert_eq!(table.fall_silent(&estate, TargetId(0), State::Unknown, report(false, at(6)), at(6)), None);
+        assert_eq!(feed(&mut table, &estate, 0, "-", 7), [(State::Unknown, State::Down, false)]);
+        feed(&mut table, &estate, 1, "+", 8);
+        let silence = table.fall_silent(&estate, TargetId(1), State::Down, report(false, at(9)), at(9));
+        assert_eq!(silence.map(|silence| (silence.from, silence.to)), Some((State::Up, State::Down)));
+        assert_eq!(table.target(TargetId(1)).failing_since, Some(Duration::from_secs(9)));
     }
 
     #[test]

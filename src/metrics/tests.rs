@@ -79,6 +79,7 @@ impl World {
                     Effect::Publish(snapshot) => self.snapshot = snapshot,
                     Effect::Probe { estate, .. } => self.metrics.configured(&estate),
                     Effect::Tell(notice) => self.metrics.notice(&notice),
+                    Effect::Heard { estate, target, report } => self.metrics.probed(&estate, target, &report),
                     Effect::Commit { commit, learned, .. } => {
                         self.revision.0 += u64::from(!learned);
                         self.metrics.store_operation(if learned { "learn" } else { "put" }, true, Duration::from_millis(2));

@@ -5,19 +5,24 @@
 //!                 (one task)           one deadline, one future, nothing spawned below it
 //! ```
 //!
-//! `schedule` says when, `attempt` runs one probe under its deadline, `tcp`, `tls` (with `verify`), `http` (with `body` and `json`), `grpc` (over `h2`) and `dns` do the talking, `fail` finds the words.
+//! `schedule` says when, `attempt` runs one probe under its deadline, `tcp`, `tls` (with `verify`), `http` (with `body` and `json`), `grpc` (over `h2`), `dns`, `icmp` and `exec` (by `launch`) do the talking, `fail` finds the words.
 //! Never here: verdicts. A probe never decides health, never retries, never follows a redirect, and resolves no names.
 #![allow(clippy::disallowed_methods, reason = "an IO room: deadlines and schedules are kept against the clock here")]
 
 mod attempt;
 mod body;
 mod dns;
+mod exec;
 mod expiry;
 mod fail;
 mod grpc;
 mod h2;
 mod http;
+mod icmp;
 mod json;
+#[cfg_attr(test, allow(dead_code, reason = "in unit tests this executable can't become a program"))]
+mod launch;
+mod recverr;
 mod schedule;
 mod scheduler;
 mod tcp;
@@ -39,6 +44,7 @@ use crate::health::ProbeReport;
 use crate::metrics::ProbeMetrics;
 use crate::model::{Estate, TargetId};
 
+pub use self::launch::launched;
 use self::scheduler::{Plan, Scheduler, Wishes};
 use self::tls::Trust;
 

@@ -17,7 +17,7 @@ use crate::metrics::ProbeMetrics;
 use crate::model::{Estate, TargetId, TlsTerms, Verify};
 
 use super::Probed;
-use super::attempt::{attempt, wall_clock};
+use super::attempt::{attempt_target, wall_clock};
 use super::schedule::Schedule;
 use super::tls::{Alpn, Session, Tls, Trust};
 
@@ -162,6 +162,11 @@ impl Scheduler {
         let now = self.now();
         while self.has_room() {
             let Some(due) = self.schedule.take_due(now) else { break };
+            // An outside system tells how those are (`push`).
+            if !estate.monitor(estate.target(due.target).monitor).check.is_probed() {
+                self.schedule.finished(due.target);
+                continue;
+            }
             for _ in 0..due.skipped {
                 self.metrics.skipped();
             }
@@ -170,10 +175,7 @@ impl Scheduler {
             let Some(tls) = self.tls.get(estate.target(due.target).monitor.index()).cloned() else { continue };
             let estate = estate.clone();
             let session = self.sessions.get(due.target.index()).cloned().unwrap_or_default();
-            let abort = self.probes.spawn(async move {
-                let target = estate.target(due.target);
-                attempt(estate.monitor(target.monitor), (target.address, target.port), &tls, &session).await
-            });
+            let abort = self.probes.spawn(async move { attempt_target(&estate, estate.target(due.target), &tls, &session).await });
             self.running.insert(abort.id(), (due.target, abort));
         }
     }

@@ -1,8 +1,10 @@
 //! Probes against good and bad peers on real sockets, and the prober as a whole.
 
 mod dns;
+mod exec;
 mod grpc;
 mod http;
+mod icmp;
 mod tcp;
 mod tls;
 

@@ -13,6 +13,7 @@
 //! | `GET /regions` · `/regions/{region}` | | [`List`]`<`[`Region`]`>` · [`Region`] |
 //! | `GET /pools` · `/pools/{pool}` | | [`List`]`<`[`Pool`]`>` · [`Pool`] |
 //! | `GET /endpoints` · `/endpoints/{pool}/{name}` | | [`List`]`<`[`Endpoint`]`>` · [`Endpoint`] |
+//! | `POST /endpoints/{pool}/{name}/push` | [`PushPost`] | [`PushReply`] |
 //! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
@@ -23,7 +24,7 @@
 //! | `GET /whoami` | | [`Whoami`] |
 //! | `GET /healthz` · `GET /readyz` (not below [`BASE`]) | | [`Alive`] · [`Ready`] |
 //!
-//! Every writing request takes [`WriteQuery`] in its query string and `If-Match` with the `ETag` that was seen. Everything that is refused is a [`Problem`].
+//! Every writing request but a push takes [`WriteQuery`] in its query string and `If-Match` with the `ETag` that was seen. Everything that is refused is a [`Problem`].
 
 mod access;
 mod estate;
@@ -31,6 +32,7 @@ mod explain;
 mod override_;
 mod overview;
 mod problem;
+mod push;
 mod service;
 mod units;
 
@@ -40,6 +42,7 @@ pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainSt
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use problem::{Fault, Problem, ProblemKind};
+pub use push::{PushPost, PushReply, Told};
 pub use service::{
     AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, RevisionEntry, Service, ServicePool, ThreeShares, Traffic, TrafficPut, Undo, UndoHint,
     UndoTo,

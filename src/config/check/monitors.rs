@@ -1,8 +1,11 @@
 //! `[monitor.NAME]`: what is tried, how often, and how many outcomes make a verdict.
 
 mod dns;
+mod exec;
 mod grpc;
 mod http;
+mod icmp;
+mod push;
 mod tls;
 mod url;
 
@@ -17,6 +20,7 @@ use crate::config::problem::Sink;
 use crate::config::read::{Entry, Key, Named};
 use crate::model::{Check, Estate, Monitor, MonitorId, Sources, TcpCheck, Thresholds, TlsCheck, duration_text};
 
+use super::probing::Exec;
 use super::{check_name, number};
 
 /// Shortest time between two probes of a target.
@@ -35,6 +39,8 @@ pub(super) type Monitors = HashMap<String, MonitorId>;
 pub(super) struct Context<'a> {
     pub folder: &'a Path,
     pub files: &'a mut Vec<PathBuf>,
+    /// What `exec` monitors may do.
+    pub exec: Exec,
 }
 
 pub(super) fn check(tables: Named<Table>, mut cx: Context<'_>, estate: &mut Estate, sink: &mut Sink<'_>) -> Monitors {
@@ -59,7 +65,7 @@ fn monitor(entry: Entry<Table>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Mo
     let interval_written = interval.get().is_some();
     let timeout_span = timeout.get().map(|found| found.span.clone()).or(interval.get().map(|found| found.span.clone()));
     let (interval, timeout) = (interval.or(Duration::from_secs(10)), timeout.or(Duration::from_secs(3)));
-    if let Some(span) = timeout_span.filter(|_| check != Check::Always) {
+    if let Some(span) = timeout_span.filter(|_| check.is_probed()) {
         if timeout.is_zero() {
             sink.problem(&span, format_args!("{path}.timeout"), "a probe needs time", "\"3s\" by default");
         } else if timeout >= interval {
@@ -68,7 +74,9 @@ fn monitor(entry: Entry<Table>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Mo
             sink.problem(&span, format_args!("{path}.timeout"), message, "one probe ends before the next begins: shorten the timeout or lengthen the interval");
         }
     }
-    let default = Thresholds::default();
+    // What is told is believed: whoever tells has looked as often as it takes.
+    let told = matches!(check, Check::Push(_));
+    let default = if told { Thresholds { down_after: 1, ok_after: 1, up_after: 1 } } else { Thresholds::default() };
     let mut count = |key: &Key<i64>, default: u16, name: &str| {
         u16::try_from(number(key, 1..=1000, i64::from(default), format_args!("{path}.{name}"), sink)).unwrap_or(default)
     };
@@ -77,11 +85,13 @@ fn monitor(entry: Entry<Table>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Mo
         ok_after: count(&ok_after, default.ok_after, "ok_after"),
         up_after: count(&up_after, default.up_after, "up_after"),
     };
+    // Nothing is due for what is told.
+    let (interval, timeout) = if told { (INTERVAL_MAX, Duration::ZERO) } else { (interval, timeout) };
     Monitor { name, check, source, interval, timeout, thresholds }
 }
 
 /// The kinds, by the key that makes them, with the keys that mean something beside it. Timing means something beside all that probe.
-const KINDS: [(&str, &[&str]); 6] = [
+const KINDS: [(&str, &[&str]); 9] = [
     (
         "url",
         &[
@@ -108,11 +118,17 @@ const KINDS: [(&str, &[&str]); 6] = [
     ("grpc", &["port", "tls", "host", "sni", "verify", "ca", "cert", "key", "expires_within", "expiry_down"]),
     ("tls", &["sni", "verify", "ca", "cert", "key", "expires_within", "expiry_down"]),
     ("dns", &["port", "rcode", "address"]),
+    ("icmp", &[]),
+    ("exec", &["port", "exit", "warning"]),
+    ("push", &["ttl", "ttl_max", "silence"]),
     ("always", &[]),
 ];
 
-/// Keys that mean something beside every kind but `always`: where from, and when.
+/// Keys that mean something beside every kind but those of [`NO_TIMING`]: where from, and when.
 const TIMING: [&str; 6] = ["source", "interval", "timeout", "down_after", "ok_after", "up_after"];
+
+/// Of [`TIMING`], what means nothing beside a kind.
+const NO_TIMING: [(&str, &[&str]); 3] = [("always", &TIMING), ("push", &["source", "interval", "timeout"]), ("exec", &["source"])];
 
 type Spans = Vec<(&'static str, Option<Range<usize>>)>;
 
@@ -131,6 +147,9 @@ fn written(table: &Table) -> Spans {
         tls,
         dns,
         grpc,
+        icmp,
+        exec,
+        push,
         always,
         port,
         rcode,
@@ -153,6 +172,11 @@ fn written(table: &Table) -> Spans {
         key,
         expires_within,
         expiry_down,
+        exit,
+        warning,
+        ttl,
+        ttl_max,
+        silence,
         source,
         interval,
         timeout,
@@ -171,7 +195,7 @@ fn what(table: &Table, span: &Range<usize>, path: &str, cx: &mut Context<'_>, si
     let given: Vec<_> = written.iter().filter(|(key, _)| kind_of(key)).collect();
     match given[..] {
         [] => {
-            let help = "add url = \"http://{address}:8080/healthcheck\", tcp = 3306, tls = 443, dns = \"www.example.com A\", grpc = \"orders.v1.Orders\" or always = \"up\"";
+            let help = "add url = \"http://{address}:8080/healthcheck\", tcp = 3306, tls = 443, dns = \"www.example.com A\", grpc = \"orders.v1.Orders\", icmp = true, exec = [\"/usr/lib/nagios/plugins/check_http\"], push = true or always = \"up\"";
             sink.missing(span, path, "nothing to check", help);
         }
         [(first, _), (second, at), ..] => {
@@ -183,7 +207,7 @@ fn what(table: &Table, span: &Range<usize>, path: &str, cx: &mut Context<'_>, si
     let Some((kind, _)) = given.first() else { return Check::Tcp(TcpCheck::connect(80)) };
     let beside = KINDS.iter().find(|(known, _)| known == kind).map_or(&[][..], |(_, beside)| beside);
     let meaningless = written.iter().filter(|(key, _)| match TIMING.contains(key) {
-        true => *kind == "always",
+        true => NO_TIMING.iter().any(|(of, keys)| of == kind && keys.contains(key)),
         false => !beside.contains(key) && !given.iter().any(|(kind, _)| kind == key),
     });
     if given.len() == 1 {
@@ -199,6 +223,9 @@ fn what(table: &Table, span: &Range<usize>, path: &str, cx: &mut Context<'_>, si
         "tcp" => Check::Tcp(tcp(table, path, sink)),
         "tls" => Check::Tls(TlsCheck { port: tls::port(table, path, sink), tls: tls::handshake(table, span, path, cx, sink) }),
         "dns" => Check::Dns(dns::dns(table, path, sink)),
+        "icmp" => icmp::icmp(table, path, sink),
+        "exec" => Check::Exec(exec::exec(table, path, cx, sink)),
+        "push" => Check::Push(push::push(table, path, sink)),
         "grpc" => Check::Grpc(grpc::grpc(table, span, path, cx, sink)),
         _ => Check::Http(http::http(table, path, cx, sink)),
     }

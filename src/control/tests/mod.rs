@@ -4,6 +4,7 @@ mod changes;
 mod guard;
 mod learned;
 mod legacy;
+mod pushes;
 mod reload;
 mod seeds;
 mod serials;
