@@ -37,6 +37,7 @@ mod etag;
 mod listen;
 mod middleware;
 mod problem;
+mod push;
 mod read;
 mod router;
 mod unix;

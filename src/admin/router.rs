@@ -10,7 +10,7 @@ use crate::control::Scope;
 
 use super::api::BASE;
 use super::problem::Refused;
-use super::{App, change, doctor, middleware, read, upgrade};
+use super::{App, change, doctor, middleware, push, read, upgrade};
 
 /// The whole admin API.
 pub(super) fn router(app: App) -> Router {
@@ -41,6 +41,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/services/{service}/undo", post(change::undo))
         .route("/endpoints/{pool}/{name}/probe", post(doctor::endpoint))
         .route("/probe", post(doctor::anything))
+        .route("/endpoints/{pool}/{name}/push", post(push::push))
         .route("/overrides", post(change::begin_override))
         .route("/overrides/{id}", patch(change::extend_override))
         .route("/overrides/{id}", delete(change::end_override))

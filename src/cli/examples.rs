@@ -159,6 +159,11 @@ Examples:
   windrose extend o-12 --for 1h
   windrose extend o-12 --forever";
 
+pub(super) const PUSH: &str = "\
+Examples:
+  windrose push prod/gw-1 pass --ttl 90s
+  windrose push prod/gw-1 fail -m \"replication lags by 4 minutes\"";
+
 pub(super) const TOKEN: &str = "\
 Examples:
   windrose token create ci --scope operate --for 90d > ci.token

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::health::{ByKey, Guard, HealthTable, ProbeReport, State, Transition};
+use crate::health::{ByKey, Guard, HealthTable, Observed, ProbeReport, Reason, State, Transition};
 use crate::model::{JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
 use crate::policy::{Decision, Facts};
 use crate::snapshot::{CellMap, Snapshot};
@@ -21,6 +21,7 @@ use super::commits::Commits;
 use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
 use super::overrides::Overrides;
+use super::pushes::Pushes;
 use super::record::{History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
 use super::services::{Rules, ServiceState, Shares};
 use super::settle::Moved;
@@ -69,6 +70,8 @@ pub struct Core {
     pub(super) put_off: Dirty,
     /// Moments at which a service must be decided again by itself.
     pub(super) wakes: Wakes,
+    /// What outside systems have told.
+    pub(super) pushes: Pushes,
     pub(super) told_wake: Option<Duration>,
     /// Services whose regions the last publish has changed: to be told.
     pub(super) moved: Vec<Moved>,
@@ -164,6 +167,7 @@ impl Core {
             dirty: Dirty::default(),
             put_off: Dirty::default(),
             wakes: Wakes::default(),
+            pushes: Pushes::new(&configuration.estate, now),
             moved: Vec::new(),
             told_wake: None,
             replies: Vec::new(),
@@ -194,7 +198,8 @@ impl Core {
         for (at, judgement) in estate.judgements.iter().enumerate().filter(|_| usable) {
             if let Some(verdict) = known.get(&judgement.key) {
                 core.health.restore(&estate, JudgementId::at(at), verdict.state, verdict.since, now);
-                verdicts += 1;
+                // What is told has no round: it makes nobody's first one needless.
+                verdicts += usize::from(estate.is_probed(judgement.target));
             }
         }
         let judged: HashSet<&str> = estate.judgements.iter().map(|judgement| &*judgement.key).collect();
@@ -203,7 +208,7 @@ impl Core {
         core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);
-        let judged = core.configuration.estate.judgements.len();
+        let judged = core.configuration.estate.judged_by_probes();
         let hurry = judged > 0 && verdicts == 0;
         if hurry {
             core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: judged };
@@ -216,6 +221,7 @@ impl Core {
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
         match event {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
+            Event::Push { ticket, push } => self.pushed(ticket, push, now, effects),
             Event::Change { ticket, actor, reason, change, expect, expect_file, dry_run } => {
                 let waiting = super::commits::Waiting { ticket, actor, reason, change, expect, expect_file };
                 self.wish(waiting, dry_run, now, effects);
@@ -233,17 +239,28 @@ impl Core {
             self.ignored_outcomes += 1;
             return;
         }
+        self.sign_of_life(now);
+        self.probes.note(target, &report);
+        let observed = self.health.observe(&self.configuration.estate, target, report, now);
+        self.judged(&observed, now, effects);
+    }
+
+    /// Outcomes come: stored verdicts are young (SEMANTICS, 13).
+    pub(super) fn sign_of_life(&mut self, now: Now) {
         if now.mono >= self.commits.alive_at + super::commits::ALIVE_EVERY {
             self.commits.learned.alive = true;
         }
-        self.probes.note(target, &report);
-        let observed = self.health.observe(&self.configuration.estate, target, report, now);
+    }
+
+    /// What follows from an outcome: nothing unless a verdict changed, or was confirmed.
+    pub(super) fn judged(&mut self, observed: &Observed, now: Now, effects: &mut Effects) {
         if observed.transitions.is_empty() {
             return;
         }
         let estate = self.configuration.estate.clone();
         for Transition { judgement, from, failing_since, .. } in &observed.transitions {
             if *from == State::Unknown
+                && estate.is_probed(estate.judgement(*judgement).target)
                 && let Serving::FirstRound { unknown, .. } = &mut self.serving
             {
                 *unknown = unknown.saturating_sub(1);
@@ -253,7 +270,7 @@ impl Core {
             pools.into_iter().for_each(|pool| self.touch_pool(pool, Cause::Health { failing_since: *failing_since }));
         }
         effects.extend(observed.turns.iter().map(|turn| Effect::Tell(self.endpoint_notice(turn.endpoint, turn.to))));
-        self.guard_observes(&observed, now, effects);
+        self.guard_observes(observed, now, effects);
     }
 
     fn endpoint_notice(&self, endpoint: crate::model::EndpointId, state: State) -> Notice {
@@ -267,6 +284,9 @@ impl Core {
                 watched.and_then(|health| health.failed_by).map_or(message.clone(), |monitor| format!("{monitor}: {message}"))
             }
             (State::Up, Some(_), _) => "passes again".to_string(),
+            (State::Unknown, Some(crate::health::ProbeReport { outcome: crate::health::Outcome::Fail { reason: Reason::Silence, message }, .. }), _) => {
+                message.clone()
+            }
             (State::Unknown, Some(_), _) => "some of its monitors have no verdict".to_string(),
             _ => String::new(),
         };

@@ -16,6 +16,7 @@ mod plan;
 mod plan_overrides;
 mod plan_traffic;
 mod probes;
+mod pushes;
 mod read;
 mod record;
 mod reload;
@@ -32,6 +33,7 @@ pub use core::{Core, Start};
 pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
 pub use probes::ProbesLegacy;
+pub use pushes::{Push, PushLegacy, Told};
 pub use read::{Override, Overview, ServiceView, StoreHealth};
 pub use record::{
     Expect, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, Source,

@@ -7,6 +7,7 @@ mod guard;
 mod learned;
 mod legacy;
 mod probes;
+mod pushes;
 mod reload;
 mod seeds;
 mod serials;
