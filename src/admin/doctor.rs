@@ -56,6 +56,8 @@ pub struct Asked {
     pub port: Option<u16>,
     /// Where probes may go.
     pub rules: Arc<ProbeRules>,
+    /// `pool/name`; empty: nobody's.
+    pub endpoint: String,
 }
 
 type Found<T> = Result<Json<T>, Refused>;
@@ -97,9 +99,13 @@ pub(super) async fn endpoint(State(app): State<App>, Path((pool, name)): Path<(S
             let estate = core.estate();
             let endpoint = read::endpoint_named(estate, &pool, &name)?;
             let label = estate.endpoint_label(endpoint);
-            let asked: Vec<(Arc<str>, Asked)> = estate.judgements_on(endpoint).iter().take(TARGETS_MAX).map(|id| asked(estate, *id)).collect();
+            let asked = estate.judgements_on(endpoint).iter().filter(|id| estate.is_probed(estate.judgement(**id).target));
+            let asked: Vec<(Arc<str>, Asked)> = asked.take(TARGETS_MAX).map(|id| asked_of(estate, *id, &label)).collect();
             if asked.is_empty() {
-                return Err(Refused::new(ProblemKind::NothingToProbe, format!("{label} is not probed: its monitor is `always`, or it has none")));
+                return Err(Refused::new(
+                    ProblemKind::NothingToProbe,
+                    format!("{label} is not probed: its monitor is `always`, or told from outside (`push`), or it has none"),
+                ));
             }
             Ok((label, asked))
         })
@@ -119,11 +125,11 @@ pub(super) async fn endpoint(State(app): State<App>, Path((pool, name)): Path<(S
 }
 
 /// The judgement's key, and what is asked for it.
-fn asked(estate: &Estate, judgement: JudgementId) -> (Arc<str>, Asked) {
+fn asked_of(estate: &Estate, judgement: JudgementId, label: &str) -> (Arc<str>, Asked) {
     let judgement = estate.judgement(judgement);
     let target = estate.target(judgement.target);
     let (monitor, rules) = (estate.monitor(target.monitor).clone(), estate.probing.clone());
-    (judgement.key.clone(), Asked { monitor, address: target.address.clone(), port: target.port, rules })
+    (judgement.key.clone(), Asked { monitor, address: target.address.clone(), port: target.port, rules, endpoint: label.to_string() })
 }
 
 fn standing(core: &Core, key: &str, what: &str, passed: bool) -> Option<String> {
@@ -174,18 +180,18 @@ pub(super) async fn anything(State(app): State<App>, Extension(caller): Extensio
         }
         _ => return Err(invalid("/monitor", "a monitor is a name or a table".into(), "\"gateway\", or {\"url\": \"http://{address}:8080/\"}")),
     };
-    if monitor.check == Check::Always {
-        return Err(Refused::new(ProblemKind::NothingToProbe, "a monitor that is always up probes nothing"));
+    if !monitor.check.is_probed() {
+        return Err(Refused::new(ProblemKind::NothingToProbe, "a monitor that is always up, or told from outside, probes nothing"));
     }
     let host = Host::Address(address);
     let place = place(&host, port, &monitor);
-    let examination = (app.parts.doctor.examine)(Asked { monitor, address: host, port, rules }).await.ok_or_else(busy)?;
+    let examination = (app.parts.doctor.examine)(Asked { monitor, address: host, port, rules, endpoint: String::new() }).await.ok_or_else(busy)?;
     let probes = vec![Examined::new(&examination, (name.as_deref(), place), None, None)];
     Ok(Json(ProbeNow { node: Some(app.parts.node.clone()), endpoint: None, probes }))
 }
 
 fn place(host: &Host, port: Option<u16>, monitor: &Monitor) -> String {
-    host.with_port(Some(port.unwrap_or(monitor.check.port())))
+    host.with_port(monitor.check.port_of(port))
 }
 
 /// Something that only the monitor's own endpoints should see.
@@ -193,6 +199,8 @@ fn has_secrets(check: &Check) -> bool {
     let headers = match check {
         Check::Http(check) => !check.headers.is_empty(),
         Check::Tcp(check) => check.send.is_some(),
+        // Programs do as they like with an address, and arguments may hold passwords.
+        Check::Exec(_) => true,
         _ => false,
     };
     headers || check.tls().is_some_and(|terms| terms.identity.is_some())

@@ -43,6 +43,7 @@ mod origin;
 mod patience;
 mod places;
 mod problem;
+mod push;
 mod read;
 mod router;
 mod tls;

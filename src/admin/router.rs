@@ -13,7 +13,7 @@ use crate::control::Scope::{self, Admin, Operate, Read};
 
 use super::api::BASE;
 use super::problem::Refused;
-use super::{App, change, doctor, glass, middleware, read, upgrade};
+use super::{App, change, doctor, glass, middleware, push, read, upgrade};
 
 use Touches::{Node, Nothing, Service, Services};
 
@@ -78,6 +78,7 @@ pub(super) const ROUTES: &[Route] = &[
     route!(GET, "/endpoints/{pool}/{name}/probes", Read, Nothing, doctor::past),
     route!(POST, "/endpoints/{pool}/{name}/probe", Operate, Nothing, doctor::endpoint),
     route!(POST, "/probe", Operate, Nothing, doctor::anything),
+    route!(POST, "/endpoints/{pool}/{name}/push", Operate, Node, push::push),
     route!(GET, "/overrides", Read, Nothing, read::overrides),
     route!(POST, "/overrides", Operate, Services, change::begin_override),
     route!(PATCH, "/overrides/{id}", Operate, Services, change::extend_override),

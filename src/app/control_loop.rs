@@ -295,6 +295,7 @@ impl Hands {
                 self.prober.plan(plan, estate, hurry);
                 self.give_back_soon();
             }
+            Effect::Heard { target, report } => self.metrics.probed(target, &report),
             Effect::Commit { commit, expect, ops, learned } => {
                 let Some(store) = self.store.clone() else { return };
                 let (finished, metrics, large) = (finished.clone(), self.metrics.clone(), LARGE_COMMIT <= ops.len());

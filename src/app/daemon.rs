@@ -316,8 +316,10 @@ fn doctor(resolver: crate::probe::resolver::Resolver) -> admin::doctor::Doctor {
     let examine: admin::doctor::Examiner = Arc::new(move |asked| {
         let doctor = doctor.clone();
         Box::pin(async move {
-            let admin::doctor::Asked { monitor, address, port, rules } = asked;
-            doctor.examine(&monitor, (&address, port), rules).await.ok()
+            let admin::doctor::Asked { monitor, address, port, rules, endpoint } = asked;
+            let endpoint = || endpoint.clone();
+            let place = crate::probe::Place { host: &address, port, endpoint: &endpoint };
+            doctor.examine(&monitor, place, rules).await.ok()
         })
     });
     admin::doctor::Doctor { examine, monitor: Arc::new(crate::config::inline_monitor) }

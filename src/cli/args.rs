@@ -166,6 +166,9 @@ pub enum Command {
     #[command(after_help = ex::CONFIRM, display_order = 4)]
     Confirm(ConfirmArgs),
 
+    /// Tell how an endpoint is, if its monitor is one that is told (push = true)
+    #[command(after_help = ex::PUSH, display_order = 5)]
+    Push(PushArgs),
     /// API tokens
     #[command(after_help = ex::TOKEN, display_order = 5)]
     Token(TokenArgs),
@@ -440,6 +443,34 @@ pub struct OverrideArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would become help text")]
     pub write: Write,
+}
+
+/// What is told of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PushOutcome {
+    /// All is well
+    Pass,
+    /// It is not
+    Fail,
+}
+
+/// `windrose push`
+#[derive(Clone, Debug, Args)]
+pub struct PushArgs {
+    /// The endpoint: pool/name
+    pub endpoint: String,
+    /// How it is
+    #[arg(value_enum)]
+    pub outcome: PushOutcome,
+    /// Why, one sentence
+    #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub message: String,
+    /// How long this holds, such as 90s; by default as the monitor says
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub ttl: Option<Duration>,
+    /// Which monitor; needed if the endpoint has several that are told
+    #[arg(long, value_name = "NAME")]
+    pub monitor: Option<String>,
 }
 
 /// `windrose undrain`, `unforce`

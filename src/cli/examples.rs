@@ -173,6 +173,10 @@ A change with --break-glass may need a second person, with another token of scop
 Examples:
   windrose confirm c-7 --dry-run     what it would do
   windrose confirm c-7";
+pub(super) const PUSH: &str = "\
+Examples:
+  windrose push prod/gw-1 pass --ttl 90s
+  windrose push prod/gw-1 fail -m \"replication lags by 4 minutes\"";
 
 pub(super) const TOKEN: &str = "\
 Examples:

@@ -20,6 +20,7 @@ mod get;
 mod guards;
 mod overrides;
 mod probe;
+mod push;
 mod query;
 mod reach;
 mod report;
@@ -124,6 +125,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Failback(args) => traffic::failback(&client()?, args, paint).await,
         Command::Undo(args) => traffic::undo(&client()?, args, paint).await,
 
+        Command::Push(args) => push::run(&client()?, args).await,
         Command::Drain(args) => overrides::begin(&client()?, crate::admin::api::Kind::Drain, args, paint).await,
         Command::ForceUp(args) => overrides::begin(&client()?, crate::admin::api::Kind::ForceUp, args, paint).await,
         Command::ForceDown(args) => overrides::begin(&client()?, crate::admin::api::Kind::ForceDown, args, paint).await,
@@ -145,7 +147,7 @@ fn is_writing(command: &Command) -> bool {
     match command {
         Command::Split(_) | Command::Failover(_) | Command::Failback(_) | Command::Undo(_) => true,
         Command::Drain(_) | Command::ForceUp(_) | Command::ForceDown(_) | Command::Freeze(_) => true,
-        Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Reload | Command::Upgrade => true,
+        Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Push(_) | Command::Reload | Command::Upgrade => true,
         Command::Gate(_) | Command::Confirm(_) => true,
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Get(_) => false,

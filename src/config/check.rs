@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{AnswerSettings, Estate, Settings};
 use crate::zone::Zone;
 
-use super::file::File;
+use super::file::{File, Probe};
 use super::problem::Sink;
 use super::read::Key;
 
@@ -76,13 +76,15 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     let keys = keys::check(key.or_default(), folder, &mut estate, &mut files, sink);
     let zones = zones::check(zone.or_default(), folder, &keys, &mut files, sink);
     estate.secondaries = zones.secondaries().to_vec();
-    let monitors = monitors::check(monitor.or_default(), monitors::Context { folder, files: &mut files }, &mut estate, sink);
+    let Probe { allow, exec } = probe.or_default();
+    let exec = probing::exec(exec, sink);
+    let monitors = monitors::check(monitor.or_default(), monitors::Context { folder, files: &mut files, exec }, &mut estate, sink);
     let written = probing::addresses(&pool, &sentinel);
     let (regions, mut services) = (region.or_default(), service.or_default());
     let rules = guards::Tables::take(guards, gate, freeze, &regions, &mut services);
     let mut pools = pools::check(regions, pool.or_default(), &monitors, &mut estate, sink);
     guarding::check(health.or_default(), sentinel.or_default(), &monitors, &mut pools.host_names, &mut estate, sink);
-    probing::check(probe.or_default(), &settings, &written, &mut estate, sink);
+    probing::check(allow, &settings, &written, &mut estate, sink);
     let policies = policies::check(policy.or_default(), &pools, &mut estate, sink);
     let last_resorts = services::check(services, services::Context { folder, zones: &zones, policies: &policies }, &mut estate, &mut files, sink);
     resolver::check(resolver, &settings.dns.listen, &pools.host_names, &zones, &mut estate, sink);
@@ -93,7 +95,8 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
 
 /// The monitors of a text that is no configuration. Reads no file: keys that name some must have been refused before.
 pub(super) fn inline_monitor(file: File, estate: &mut Estate, sink: &mut Sink<'_>) {
-    monitors::check(file.monitor.or_default(), monitors::Context { folder: Path::new(""), files: &mut Vec::new() }, estate, sink);
+    let cx = monitors::Context { folder: Path::new(""), files: &mut Vec::new(), exec: probing::Exec::Off };
+    monitors::check(file.monitor.or_default(), cx, estate, sink);
 }
 
 impl<T: Default> Key<T> {

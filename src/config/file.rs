@@ -186,6 +186,9 @@ table! {
         tls: PortOrYes,
         dns: String,
         grpc: String,
+        icmp: bool,
+        exec: Vec<Key<String>>,
+        push: bool,
         always: String,
         port: i64,
         rcode: String,
@@ -213,6 +216,11 @@ table! {
         busy: String,
         busy_max: Duration,
         redirects: i64,
+        exit: String,
+        warning: String,
+        ttl: Duration,
+        ttl_max: Duration,
+        silence: String,
         source: OneOrMany<IpAddr>,
         interval: Duration,
         timeout: Duration,
@@ -222,7 +230,7 @@ table! {
         all: Vec<Key<Member>>,
         any: Vec<Key<Member>>,
         at_least: AtLeastTable,
-    } later ["exec", "icmp", "push"]
+    } later NONE
 }
 
 table! {
@@ -292,6 +300,18 @@ table! {
     /// `[probe]`
     Probe {
         allow: OneOrMany<String>,
+        exec: Exec,
+    } later NONE
+}
+
+table! {
+    /// `exec = { user = "nobody", folders = ["/usr/lib/nagios/plugins"] }`
+    Exec {
+        user: String,
+        folders: OneOrMany<String>,
+        running_max: i64,
+        processes_max: i64,
+        memory_mib_max: i64,
     } later NONE
 }
 

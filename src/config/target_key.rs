@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use crate::model::{
-    Busy, Check, DegradedRule, DnsCheck, Family, GrpcCheck, Header, Host, HttpCheck, HttpOutcomes, HttpVersion, Method, Monitor, ReportRule, Scheme, TcpCheck,
-    Thresholds, TlsCheck, TlsTerms, Verify,
+    Busy, Check, DegradedRule, DnsCheck, ExecCheck, ExitRule, Family, GrpcCheck, Header, Host, HttpCheck, HttpOutcomes, HttpVersion, Method, Monitor,
+    PushCheck, ReportRule, Scheme, Silence, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify,
 };
 
 /// `gateway@192.0.2.10#9f3c52aa01b7d64e`, or `gateway@10.0.0.1:9000#…` if the endpoint has a port of its own for probes. A host name counts, not what it
@@ -27,11 +27,19 @@ fn fnv1a(octets: &[u8]) -> u64 {
 
 /// Everything that makes an outcome or a verdict, without the name: monitors that agree in it share their targets.
 pub(super) fn definition(monitor: &Monitor) -> String {
-    let Monitor { name: _, check, source, interval, timeout, thresholds: Thresholds { down_after, ok_after, up_after } } = monitor;
+    let Monitor { name, check, source, interval, timeout, thresholds: Thresholds { down_after, ok_after, up_after } } = monitor;
     let warned = check.tls().and_then(|tls| tls.expires_within).map_or(String::new(), |within| format!(" warned={}", within.as_secs()));
     let from = |address: Option<IpAddr>| address.map_or(String::new(), |address| format!(" from={address}"));
     let from = from(source.v4.map(IpAddr::V4)) + &from(source.v6.map(IpAddr::V6));
-    let beside = check.outcomes().map_or(String::new(), beside);
+    let beside = match check {
+        // Two who tell are never one, however alike they are.
+        Check::Push(PushCheck { ttl, ttl_max, silence }) => {
+            let silence = if *silence == Silence::Down { "down" } else { "unknown" };
+            format!(" by={} ttl={} max={} silence={silence}", quoted(name), ttl.as_millis(), ttl_max.as_millis())
+        }
+        // All programs run as the same user, with the same limits.
+        _ => check.outcomes().map_or(String::new(), beside),
+    };
     format!("{}{warned}{from}{beside} interval={} timeout={} {down_after} {ok_after} {up_after}", question(check), interval.as_nanos(), timeout.as_nanos())
 }
 
@@ -39,6 +47,17 @@ pub(super) fn definition(monitor: &Monitor) -> String {
 fn question(check: &Check) -> String {
     match check {
         Check::Always => "always".to_string(),
+        Check::Icmp => "icmp".to_string(),
+        Check::Exec(ExecCheck { program, arguments, port, exit, terms: _ }) => {
+            let arguments: String = arguments.iter().map(|argument| format!(" {}", quoted(argument))).collect();
+            let exit = match exit {
+                ExitRule::Zero => "zero",
+                ExitRule::Nagios { warning_fails: false } => "nagios",
+                ExitRule::Nagios { warning_fails: true } => "nagios-strict",
+            };
+            format!("exec {}{arguments} port={} exit={exit}", quoted(program), port.unwrap_or(0))
+        }
+        Check::Push(_) => "push".to_string(),
         Check::Tcp(TcpCheck { port, send, expect }) => {
             // A connection alone is written as it always was: what is stored under it stays found.
             let said = |word: &str, said: &Option<String>| said.as_ref().map_or(String::new(), |said| format!(" {word}={}", quoted(said)));

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::health::{ByKey, Guard, HealthTable, ProbeReport, State, Transition};
+use crate::health::{ByKey, Guard, HealthTable, Observed, ProbeReport, Reason, State, Transition};
 use crate::model::{JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
 use crate::policy::{Decision, Facts};
 use crate::snapshot::{CellMap, Snapshot};
@@ -22,6 +22,7 @@ use super::confirm::Confirmations;
 use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
 use super::overrides::Overrides;
+use super::pushes::Pushes;
 use super::record::{GateRecord, History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
 use super::services::{Rules, ServiceState, Shares};
 use super::settle::Moved;
@@ -78,6 +79,8 @@ pub struct Core {
     pub(super) put_off: Dirty,
     /// Moments at which a service must be decided again by itself.
     pub(super) wakes: Wakes,
+    /// What outside systems have told.
+    pub(super) pushes: Pushes,
     pub(super) told_wake: Option<Duration>,
     /// Services whose regions the last publish has changed: to be told.
     pub(super) moved: Vec<Moved>,
@@ -180,6 +183,7 @@ impl Core {
             dirty: Dirty::default(),
             put_off: Dirty::default(),
             wakes: Wakes::default(),
+            pushes: Pushes::new(&configuration.estate, now),
             moved: Vec::new(),
             waiting_told: Vec::new(),
             told_wake: None,
@@ -211,7 +215,8 @@ impl Core {
         for (at, judgement) in estate.judgements.iter().enumerate().filter(|_| usable) {
             if let Some(verdict) = known.get(&judgement.key) {
                 core.health.restore(&estate, JudgementId::at(at), verdict.state, verdict.since, now);
-                verdicts += 1;
+                // What is told has no round: it makes nobody's first one needless.
+                verdicts += usize::from(estate.is_probed(judgement.target));
             }
         }
         let judged: HashSet<&str> = estate.judgements.iter().map(|judgement| &*judgement.key).collect();
@@ -221,7 +226,7 @@ impl Core {
         core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);
-        let judged = core.configuration.estate.judgements.len();
+        let judged = core.configuration.estate.judged_by_probes();
         let hurry = judged > 0 && verdicts == 0;
         if hurry {
             core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: judged };
@@ -234,6 +239,7 @@ impl Core {
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
         match event {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
+            Event::Push { ticket, push } => self.pushed(ticket, push, now, effects),
             Event::Change { ticket, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
                 let waiting = super::commits::Waiting { ticket, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
                 self.wish(waiting, now, effects);
@@ -252,19 +258,30 @@ impl Core {
             self.ignored_outcomes += 1;
             return;
         }
-        if now.mono >= self.commits.alive_at + super::commits::ALIVE_EVERY {
-            self.commits.learned.alive = true;
-        }
+        self.sign_of_life(now);
         self.probes.note(target, &report);
         let before = self.quality_of(target);
         let observed = self.health.observe(&self.configuration.estate, target, report, now);
         self.quality_observed(target, before, effects);
+        self.judged(&observed, now, effects);
+    }
+
+    /// Outcomes come: stored verdicts are young (SEMANTICS, 13).
+    pub(super) fn sign_of_life(&mut self, now: Now) {
+        if now.mono >= self.commits.alive_at + super::commits::ALIVE_EVERY {
+            self.commits.learned.alive = true;
+        }
+    }
+
+    /// What follows from an outcome: nothing unless a verdict changed, or was confirmed.
+    pub(super) fn judged(&mut self, observed: &Observed, now: Now, effects: &mut Effects) {
         if observed.transitions.is_empty() {
             return;
         }
         let estate = self.configuration.estate.clone();
         for Transition { judgement, from, failing_since, .. } in &observed.transitions {
             if *from == State::Unknown
+                && estate.is_probed(estate.judgement(*judgement).target)
                 && let Serving::FirstRound { unknown, .. } = &mut self.serving
             {
                 *unknown = unknown.saturating_sub(1);
@@ -274,7 +291,7 @@ impl Core {
             pools.into_iter().for_each(|pool| self.touch_pool(pool, Cause::Health { failing_since: *failing_since }));
         }
         effects.extend(observed.turns.iter().map(|turn| Effect::Tell(self.endpoint_notice(turn.endpoint, turn.to))));
-        self.guard_observes(&observed, now, effects);
+        self.guard_observes(observed, now, effects);
     }
 
     fn endpoint_notice(&self, endpoint: crate::model::EndpointId, state: State) -> Notice {
@@ -288,6 +305,9 @@ impl Core {
                 watched.and_then(|health| health.failed_by).map_or(message.clone(), |monitor| format!("{monitor}: {message}"))
             }
             (State::Up, Some(_), _) => "passes again".to_string(),
+            (State::Unknown, Some(crate::health::ProbeReport { outcome: crate::health::Outcome::Fail { reason: Reason::Silence, message }, .. }), _) => {
+                message.clone()
+            }
             (State::Unknown, Some(_), _) => "some of its monitors have no verdict".to_string(),
             _ => String::new(),
         };

@@ -40,6 +40,13 @@ pub enum Event {
         /// What it found.
         report: ProbeReport,
     },
+    /// An outside system tells how an endpoint is.
+    Push {
+        /// For the reply.
+        ticket: Ticket,
+        /// What it tells.
+        push: super::pushes::Push,
+    },
     /// An operator wants something.
     Change {
         /// For the reply.
@@ -107,6 +114,13 @@ pub enum Effect {
         estate: Arc<Estate>,
         /// No verdict was usable: spread the first round over at most a second (SEMANTICS, 13).
         hurry: bool,
+    },
+    /// What was told of a target, or that it fell silent: for the metrics, as probes are.
+    Heard {
+        /// Whose; of the estate of the last [`Effect::Probe`].
+        target: TargetId,
+        /// What was told.
+        report: ProbeReport,
     },
     /// Make this durable, all or nothing. One at a time.
     Commit {

@@ -37,6 +37,9 @@ pub struct Legacy {
     /// The last probes, by target key.
     #[serde(default)]
     pub probes: Vec<(Arc<str>, ProbesLegacy)>,
+    /// What was told, and until when it holds.
+    #[serde(default)]
+    pub pushes: Vec<super::pushes::PushLegacy>,
 }
 
 /// A verdict with its counters.
@@ -113,7 +116,16 @@ impl Core {
         let qualities = estate.targets.iter().enumerate().map(|(at, target)| (target.key.clone(), self.health.target(TargetId::at(at)).quality.clone()));
         let qualities = qualities.filter(|(_, quality)| *quality != Quality::default()).collect();
         let (targets, pools, memories) = (targets.collect(), pools.collect(), memories.collect());
-        Legacy { mono: now.mono, targets, pools, memories, qualities, guard: self.guard.names(estate), probes: self.probes.legacy(estate) }
+        Legacy {
+            mono: now.mono,
+            targets,
+            pools,
+            memories,
+            qualities,
+            guard: self.guard.names(estate),
+            probes: self.probes.legacy(estate),
+            pushes: self.pushes.legacy(estate),
+        }
     }
 
     /// Goes on from what a predecessor left. Call between [`Core::start`] and the first [`Core::settle`]; `now.mono` must go on from `legacy.mono`.
@@ -136,6 +148,7 @@ impl Core {
             }
         }
         self.probes.inherit(&legacy.probes, &estate);
+        self.pushes.inherit(&legacy.pushes, &estate);
         let clocks: HashMap<&str, [Option<Duration>; 2]> = legacy.pools.iter().map(|(name, up_since)| (&**name, *up_since)).collect();
         for (at, pool) in estate.pools.iter().enumerate() {
             if let Some(up_since) = clocks.get(&*pool.name) {
@@ -151,8 +164,8 @@ impl Core {
                 self.commits.learned.memories.push(ServiceId::at(at));
             }
         }
-        let unknown = (0..estate.judgements.len()).filter(|at| self.health.judgement(JudgementId::at(*at)).state == State::Unknown).count();
-        if unknown < estate.judgements.len() {
+        let mut probed = estate.judgements.iter().enumerate().filter(|(_, judgement)| estate.is_probed(judgement.target));
+        if probed.any(|(at, _)| self.health.judgement(JudgementId::at(at)).state != State::Unknown) {
             self.serving = Serving::Due;
             self.plan_due = Some(Hurry(false));
         }

@@ -21,6 +21,7 @@ mod plan_guards;
 mod plan_overrides;
 mod plan_traffic;
 mod probes;
+mod pushes;
 mod quality;
 mod read;
 mod record;
@@ -41,6 +42,7 @@ pub use gates::GateView;
 pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
 pub use probes::ProbesLegacy;
+pub use pushes::{Push, PushLegacy, Told};
 pub use read::{Override, Overview, ServiceView, StoreHealth};
 pub use record::{
     Expect, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,

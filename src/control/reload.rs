@@ -34,6 +34,7 @@ impl Core {
         let estate = self.configuration.estate.clone();
         let guard = self.guard.names(&old.estate);
         self.health = self.health.carried_over(&old.estate, &estate, now);
+        self.pushes = self.pushes.carried_over(&old.estate, &estate, now);
         self.guard = Guard::from_names(&guard, &estate, &self.health, now);
         let kept: BTreeSet<&Arc<str>> = estate.judgements.iter().map(|judgement| &judgement.key).collect();
         let forgotten: Vec<Arc<str>> = old.estate.judgements.iter().map(|judgement| &judgement.key).filter(|key| !kept.contains(key)).cloned().collect();
@@ -44,7 +45,7 @@ impl Core {
         self.plan_due = Some(Hurry(false));
         self.rebuild = true;
         if let Serving::FirstRound { unknown, .. } = &mut self.serving {
-            *unknown = estate.judgements.len();
+            *unknown = estate.judged_by_probes();
         }
         let text = format!(
             "configuration taken: {}, {}, {}, {}",

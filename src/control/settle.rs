@@ -58,6 +58,7 @@ impl Core {
     pub fn settle_answers(&mut self, now: Now, effects: &mut Effects) {
         self.begin_serving(now);
         self.end_overrides(now, effects);
+        self.fall_silent(now, effects);
         self.guard_advances(now, effects);
         while let Some((at, services)) = self.wakes.take_due(now.mono) {
             for service in services {
@@ -95,6 +96,7 @@ impl Core {
         }
         if let Some(Hurry(hurry)) = self.plan_due.take() {
             effects.push(Effect::Probe { plan: self.plan, estate: self.configuration.estate.clone(), hurry });
+            self.tell_metrics_the_rest(effects);
         }
         self.next_commit(now, effects);
         self.wake(effects);
@@ -319,7 +321,10 @@ impl Core {
         };
         let hold = self.wakes.first();
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
-        let next = [first_round, hold, self.overrides.next_end(), self.guard.next_at(), retry, self.serials.next_at()].into_iter().flatten().min();
+        let next = [first_round, hold, self.overrides.next_end(), self.guard.next_at(), self.pushes.next_at(), retry, self.serials.next_at()]
+            .into_iter()
+            .flatten()
+            .min();
         if next != self.told_wake {
             self.told_wake = next;
             effects.push(Effect::WakeAt(next));

@@ -90,13 +90,19 @@ pub enum Reason {
     Status,
     /// What the peer sent does not contain what was expected.
     Body,
-    /// This node could not even try (no descriptor, no memory).
+    /// A program says that all is not well (`exec`).
+    Exit,
+    /// An outside system says so (`push`).
+    Pushed,
+    /// An outside system has said nothing for too long (`push`).
+    Silence,
+    /// This node could not even try (no descriptor, no memory, no permission): nothing is known of the target, so no verdict follows.
     Internal,
 }
 
 impl Reason {
     /// All of them, in label order.
-    pub const ALL: [Reason; 10] = [
+    pub const ALL: [Reason; 13] = [
         Reason::Resolve,
         Reason::Timeout,
         Reason::Refused,
@@ -106,6 +112,9 @@ impl Reason {
         Reason::Protocol,
         Reason::Status,
         Reason::Body,
+        Reason::Exit,
+        Reason::Pushed,
+        Reason::Silence,
         Reason::Internal,
     ];
 
@@ -121,6 +130,9 @@ impl Reason {
             Reason::Protocol => "protocol",
             Reason::Status => "status",
             Reason::Body => "body",
+            Reason::Exit => "exit",
+            Reason::Pushed => "pushed",
+            Reason::Silence => "silence",
             Reason::Internal => "internal",
         }
     }

@@ -9,7 +9,7 @@ use super::composite::{self, MemberHealth};
 use super::pools::{self, PoolObserved};
 use super::quality::{Counts, Quality};
 use super::verdict::Standing;
-use super::{ProbeReport, State};
+use super::{Outcome, ProbeReport, Reason, State};
 
 /// What is known of one target, whoever judges it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -209,6 +209,12 @@ impl HealthTable {
     pub fn observe(&mut self, estate: &Estate, target: TargetId, mut report: ProbeReport, now: Now) -> Observed {
         let mut observed = Observed::default();
         let Some(health) = self.targets.get_mut(target.index()) else { return observed };
+        // What this node could not do says nothing of the target: shown, not counted.
+        if let Outcome::Fail { reason: Reason::Internal, .. } = report.outcome {
+            health.last_failed = Some(report.clone());
+            health.last = Some(report);
+            return observed;
+        }
         let monitor = estate.monitor(estate.target(target).monitor);
         let was_shaped = health.quality.is_shaped();
         let counts = health.quality.observe(&mut report, monitor, &monitor.thresholds, now);
@@ -228,12 +234,46 @@ impl HealthTable {
         health.last = Some(report);
         for judgement in estate.judgements_of(target) {
             if let Some(transition) = self.judge(estate, judgement, passed, now) {
-                self.turn(estate, &transition, now, &mut observed.turns);
-                self.derive_pools_of(estate, &estate.judgement(judgement).endpoints, now);
-                observed.transitions.push(transition);
+                self.follow(estate, transition, now, &mut observed);
             }
         }
         observed
+    }
+
+    /// What was told of a target no longer holds (`push`): from now on all verdicts on it are `silent`, whatever the thresholds; `report` says why in words.
+    pub fn fall_silent(&mut self, estate: &Estate, target: TargetId, silent: State, report: ProbeReport, now: Now) -> Observed {
+        let mut observed = Observed::default();
+        let Some(health) = self.targets.get_mut(target.index()) else { return observed };
+        health.last_failed = Some(report.clone());
+        health.last = Some(report);
+        for judgement in estate.judgements_of(target) {
+            if let Some(transition) = self.silence(judgement, silent, now) {
+                self.follow(estate, transition, now, &mut observed);
+            }
+        }
+        observed
+    }
+
+    /// One verdict ends. `None`: neither the state nor the stale mark changed.
+    fn silence(&mut self, judgement: JudgementId, silent: State, now: Now) -> Option<Transition> {
+        let health = self.judgements.get_mut(judgement.index())?;
+        let (before, was_stale) = (health.state, health.stale);
+        health.failing_since = if silent == State::Down { health.failing_since.or(Some(now.mono)) } else { None };
+        if before != silent {
+            health.since = now.wall;
+        }
+        (health.state, health.stale, health.fails, health.passes) = (silent, false, 0, 0);
+        if before == silent && !was_stale {
+            return None;
+        }
+        Some(Transition { judgement, from: before, to: silent, confirmed: was_stale, failing_since: health.failing_since })
+    }
+
+    /// A verdict changed, or was confirmed: its endpoints and their pools.
+    fn follow(&mut self, estate: &Estate, transition: Transition, now: Now, observed: &mut Observed) {
+        self.turn(estate, &transition, now, &mut observed.turns);
+        self.derive_pools_of(estate, &estate.judgement(transition.judgement).endpoints, now);
+        observed.transitions.push(transition);
     }
 
     /// One outcome into one verdict. `None`: neither the state nor the stale mark changed.
@@ -527,6 +567,42 @@ mod tests {
         assert_eq!(feed(&mut table, &estate, 1, "++-", 3), [(State::Down, State::Down, true)]);
         assert_eq!(table.judgement(JudgementId(1)).since, Timestamp(-6000), "it did not change now");
         assert_eq!(table.unconfirmed(), 0);
+    }
+
+    #[test]
+    fn what_this_node_could_not_try_is_shown_and_moves_nothing() {
+        let (estate, mut table) = one();
+        let outcome = Outcome::Fail { reason: Reason::Internal, message: "this node could not probe".into() };
+        let internal = |now| ProbeReport { outcome: outcome.clone(), ..report(false, now) };
+        assert_eq!(table.observe(&estate, TargetId(0), internal(at(1)), at(1)), Observed::default());
+        assert_eq!(table.judgement(JudgementId(0)).state, State::Unknown);
+        feed(&mut table, &estate, 0, "+", 2);
+        for second in 3..20 {
+            assert_eq!(table.observe(&estate, TargetId(0), internal(at(second)), at(second)), Observed::default());
+        }
+        let health = table.judgement(JudgementId(0));
+        assert_eq!((health.state, health.fails, health.failing_since), (State::Up, 0, None));
+        assert_eq!(table.target(TargetId(0)).last.as_ref().map(|last| &last.outcome), Some(&outcome), "people see why");
+        assert_eq!(feed(&mut table, &estate, 0, "---", 20), [(State::Up, State::Down, false)]);
+        table.observe(&estate, TargetId(0), internal(at(30)), at(30));
+        assert_eq!(table.judgement(JudgementId(0)).state, State::Down);
+    }
+
+    #[test]
+    fn silence_is_a_verdict_without_thresholds_and_clears_the_mark() {
+        let (estate, mut table) = one();
+        table.restore(&estate, JudgementId(0), State::Up, Timestamp(-5000), at(0));
+        let silence = table.fall_silent(&estate, TargetId(0), State::Unknown, report(false, at(5)), at(5));
+        let ended = Transition { judgement: JudgementId(0), from: State::Up, to: State::Unknown, confirmed: true, failing_since: None };
+        assert_eq!(silence, Observed { transitions: vec![ended], turns: vec![Turn { endpoint: EndpointId(0), from: State::Up, to: State::Unknown }] });
+        assert_eq!(table.pool(PoolId(0), Family::V4).state, State::Unknown);
+        assert!(!table.judgement(JudgementId(0)).stale);
+        assert_eq!(table.fall_silent(&estate, TargetId(0), State::Unknown, report(false, at(6)), at(6)), Observed::default());
+        assert_eq!(feed(&mut table, &estate, 0, "-", 7), [(State::Unknown, State::Down, false)]);
+        feed(&mut table, &estate, 1, "+", 8);
+        let silence = table.fall_silent(&estate, TargetId(1), State::Down, report(false, at(9)), at(9));
+        assert_eq!(silence.transitions.iter().map(|ended| (ended.from, ended.to)).collect::<Vec<_>>(), [(State::Up, State::Down)]);
+        assert_eq!(table.judgement(JudgementId(1)).failing_since, Some(Duration::from_secs(9)));
     }
 
     #[test]

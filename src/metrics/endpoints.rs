@@ -139,7 +139,10 @@ impl Row {
                 }
             }
         }
-        self.duration.observe(*took);
+        // What was told took nobody's time.
+        if !took.is_zero() {
+            self.duration.observe(*took);
+        }
         if !own {
             return;
         }

@@ -83,6 +83,7 @@ impl World {
                     Effect::Publish(snapshot) => self.snapshot = snapshot,
                     Effect::Probe { estate, .. } => self.metrics.configured(&estate),
                     Effect::Tell(notice) => self.metrics.notice(&notice),
+                    Effect::Heard { target, report } => self.metrics.probed(target, &report),
                     Effect::Commit { commit, learned, .. } => {
                         self.revision.0 += u64::from(!learned);
                         self.metrics.store_operation(if learned { "learn" } else { "put" }, true, Duration::from_millis(2));

@@ -282,6 +282,21 @@ impl Estate {
         id
     }
 
+    /// Whether this node probes the target itself.
+    pub fn is_probed(&self, target: TargetId) -> bool {
+        self.monitor(self.target(target).monitor).check.is_probed()
+    }
+
+    /// How many targets are probed.
+    pub fn probed(&self) -> usize {
+        (0..self.targets.len()).filter(|at| self.is_probed(TargetId::at(*at))).count()
+    }
+
+    /// How many judgements stand on probes.
+    pub fn judged_by_probes(&self) -> usize {
+        self.judgements.iter().filter(|judgement| self.is_probed(judgement.target)).count()
+    }
+
     /// The region called `name`.
     pub fn region_named(&self, name: &str) -> Option<RegionId> {
         self.regions.iter().position(|region| &*region.name == name).map(RegionId::at)

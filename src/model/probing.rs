@@ -78,11 +78,14 @@ impl fmt::Display for Forbidden {
 }
 
 impl ProbeRules {
-    /// Why `peer` may not be probed; `None`: it may. `is_local`: whether an address is one of this machine's; asked only when a port of ours that
+    /// Why `peer` may not be probed; `None`: it may. Port 0: the address as such is meant. `is_local`: whether an address is one of this machine's; asked only when a port of ours that
     /// listens on every address is meant.
     pub fn forbids(&self, peer: SocketAddr, is_local: impl FnOnce(IpAddr) -> bool) -> Option<Forbidden> {
         let address = peer.ip().to_canonical();
-        let own = self.own.iter().find(|(_, listen)| listen.port() == peer.port() && (listen.ip().is_unspecified() || listen.ip().to_canonical() == address));
+        let own = self
+            .own
+            .iter()
+            .find(|(_, listen)| peer.port() != 0 && listen.port() == peer.port() && (listen.ip().is_unspecified() || listen.ip().to_canonical() == address));
         if let Some((own, listen)) = own
             && (!listen.ip().is_unspecified() || address.is_unspecified() || address.is_loopback() || is_local(address))
         {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::health::{Examination, Outcome};
-use crate::model::{Check, Host, Monitor, ProbeRules, Verify};
+use crate::model::{Check, Monitor, ProbeRules, Verify};
 
-use super::attempt::run;
+use super::attempt::{Place, run};
+use super::exec;
 use super::expect::expected;
 use super::permit::Permit;
 use super::resolver::Resolver;
@@ -29,7 +31,10 @@ pub struct Doctor {
     resolver: Resolver,
 }
 
-/// [`AT_ONCE_MAX`] examinations are under way.
+/// Longest wait for the turn of a program (`[probe] exec`), among those of scheduled probes.
+pub const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// [`AT_ONCE_MAX`] examinations are under way, or too many programs run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
 
@@ -39,15 +44,16 @@ impl Doctor {
         Self { room: Semaphore::new(AT_ONCE_MAX), resolver }
     }
 
-    /// Probes `host` once, on the monitor's port unless another is given. A full TLS handshake, with the system's trust as it is now.
-    pub async fn examine(&self, monitor: &Monitor, to: (&Host, Option<u16>), rules: Arc<ProbeRules>) -> Result<Examination, Busy> {
+    /// Probes a place once. A full TLS handshake, with the system's trust as it is now.
+    pub async fn examine(&self, monitor: &Monitor, to: impl Into<Place<'_>>, rules: Arc<ProbeRules>) -> Result<Examination, Busy> {
         let _room = self.room.try_acquire().map_err(|_| Busy)?;
+        let _turn = timeout(TURN_WAIT_MAX, exec::turn(&monitor.check)).await.map_err(|_| Busy)?;
         Ok(examine(monitor, to, rules, &self.resolver, None).await)
     }
 }
 
 /// `trust`: instead of the system's.
-pub(super) async fn examine(monitor: &Monitor, to: (&Host, Option<u16>), rules: Arc<ProbeRules>, resolver: &Resolver, trust: Option<Trust>) -> Examination {
+pub(super) async fn examine(monitor: &Monitor, to: impl Into<Place<'_>>, rules: Arc<ProbeRules>, resolver: &Resolver, trust: Option<Trust>) -> Examination {
     let monitor = Monitor { timeout: monitor.timeout.min(EXAMINATION_MAX), ..monitor.clone() };
     let tls = match monitor.check.tls() {
         None => Tls::unused(),
@@ -58,7 +64,7 @@ pub(super) async fn examine(monitor: &Monitor, to: (&Host, Option<u16>), rules: 
         }
     };
     let mut trace = Trace::detailed(expected(&monitor.check));
-    let mut report = run(&monitor, to, (&tls, &Arc::<Session>::default()), (resolver, &Permit(rules)), &mut trace).await;
+    let mut report = run(&monitor, to.into(), (&tls, &Arc::<Session>::default()), (resolver, &Permit(rules)), &mut trace).await;
     let secrets = secrets(&monitor.check);
     if let Outcome::Fail { message, .. } = &mut report.outcome {
         *message = without(message, &secrets);

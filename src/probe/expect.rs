@@ -1,6 +1,6 @@
 //! What a check expects, in words: one line each, beside what came. Never here: judging.
 
-use crate::model::{Check, HttpCheck, TlsTerms, Verify, duration_text};
+use crate::model::{Check, ExitRule, HttpCheck, TlsTerms, Verify, duration_text};
 
 use super::fail::{quotable, quoted};
 
@@ -22,6 +22,11 @@ pub fn expected(check: &Check) -> Vec<String> {
             all.push("a connection".to_string());
             all.extend(check.expect.as_ref().map(|text| format!("the peer says {}", quoted(text.as_bytes()))));
         }
+        Check::Icmp => all.push("an echo reply with what was sent".to_string()),
+        Check::Exec(check) => all.push(match check.exit {
+            ExitRule::Zero | ExitRule::Nagios { warning_fails: true } => "exit code 0".to_string(),
+            ExitRule::Nagios { warning_fails: false } => "exit code 0 (OK) or 1 (WARNING)".to_string(),
+        }),
         // Others say it all in their sentence.
         _ => {}
     }

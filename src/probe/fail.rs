@@ -12,7 +12,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use crate::health::{Phase, Reason};
-use crate::model::duration_text;
+use crate::model::{duration_text, harmless};
 
 use super::tls;
 
@@ -155,7 +155,7 @@ impl Failure {
     }
 
     /// Faults of this node, not of the peer: descriptors, memory, ports, local rules.
-    fn own(error: &io::Error) -> Option<Self> {
+    pub fn own(error: &io::Error) -> Option<Self> {
         let what = match error.raw_os_error()? {
             libc::EMFILE | libc::ENFILE => "too few file descriptors",
             libc::ENOMEM | libc::ENOBUFS => "too little memory for sockets",
@@ -191,7 +191,7 @@ pub fn source<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Optio
 }
 
 /// At most `chars_max` characters of a text, control and direction-changing ones as `\u{fffd}`, white space as spaces; `lines`: line ends stay.
-pub fn harmless(text: &str, chars_max: usize, lines: bool) -> String {
+pub fn legible(text: &str, chars_max: usize, lines: bool) -> String {
     let mut out = String::new();
     let mut chars = text.chars().peekable();
     let mut count = 0;
@@ -226,25 +226,7 @@ pub fn quoted(bytes: &[u8]) -> String {
 
 /// The first [`QUOTE_CHARS_MAX`] characters on one line: runs of white space become one space, control and direction-changing characters `\u{fffd}`.
 pub fn quotable(text: &str) -> String {
-    let mut out = String::new();
-    let mut chars = text.chars().peekable();
-    let mut count = 0;
-    while let Some(char) = chars.next() {
-        if count == QUOTE_CHARS_MAX {
-            out.push('…');
-            break;
-        }
-        if char.is_whitespace() {
-            while chars.next_if(|next| next.is_whitespace()).is_some() {}
-            out.push(' ');
-        } else if char.is_control() || matches!(char, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}') {
-            out.push('\u{fffd}');
-        } else {
-            out.push(char);
-        }
-        count += 1;
-    }
-    out
+    harmless(text, QUOTE_CHARS_MAX)
 }
 
 #[cfg(test)]

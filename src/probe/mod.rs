@@ -5,7 +5,7 @@
 //!                 (one task)           one deadline, one future, nothing spawned below it
 //! ```
 //!
-//! `schedule` says when, `attempt` runs one probe under its deadline, `approach` finds the address (host names by `resolver`), `tcp`, `tls` (with `verify`), `http` (with `hop`, `body`, `json` and `told`), `grpc` (over `h2`) and `dns` do the talking, `fail` finds the words,
+//! `schedule` says when, `attempt` runs one probe under its deadline, `approach` finds the address (host names by `resolver`), `tcp`, `tls` (with `verify`), `http` (with `hop`, `body`, `json` and `told`), `grpc` (over `h2`), `dns`, `icmp` and `exec` (by `launch`) do the talking, `fail` finds the words,
 //! and `pulse` knows whether we were there to listen.
 //! `permit` says where probes may go; `doctor` runs one for somebody who looks, and `trace` notes what is shown (with `certificate` and `expect`).
 //! Never here: verdicts. A probe never decides health, never retries, and follows no redirect unless asked.
@@ -17,6 +17,7 @@ mod body;
 mod certificate;
 mod dns;
 mod doctor;
+mod exec;
 mod expect;
 mod expiry;
 mod fail;
@@ -24,9 +25,13 @@ mod grpc;
 mod h2;
 mod hop;
 mod http;
+mod icmp;
 mod json;
+#[cfg_attr(test, allow(dead_code, reason = "in unit tests this executable can't become a program"))]
+mod launch;
 mod permit;
 mod pulse;
+mod recverr;
 pub mod resolver;
 mod schedule;
 mod scheduler;
@@ -50,7 +55,9 @@ use crate::health::ProbeReport;
 use crate::metrics::ProbeMetrics;
 use crate::model::{Estate, TargetId};
 
+pub use self::attempt::Place;
 pub use self::doctor::{AT_ONCE_MAX, Busy, Doctor, EXAMINATION_MAX};
+pub use self::launch::launched;
 pub use self::permit::Permit;
 use self::resolver::Resolver;
 use self::scheduler::{Plan, Scheduler, Wishes};

@@ -23,12 +23,13 @@ impl Permit {
         Self(Arc::new(ProbeRules { allow, ..ProbeRules::default() }))
     }
 
-    /// Before anything is sent to `peer`. The failure is this node's ([`Reason::Internal`]): it says nothing about the peer.
+    /// Before anything is sent to `peer` (port 0: to its address). The failure is this node's ([`Reason::Internal`]): it says nothing about the peer.
     pub fn check(&self, peer: SocketAddr) -> Result<(), Failure> {
         match self.0.forbids(peer, is_local) {
             None => Ok(()),
             Some(forbidden) => {
                 let way_out = ProbeRules::way_out(peer, forbidden);
+                let peer = if peer.port() == 0 { peer.ip().to_string() } else { peer.to_string() };
                 let message = format!("this node does not probe {peer}: it is {forbidden} (allowed by [probe] allow = [\"{way_out}\"])");
                 Err(Failure::new(Reason::Internal, message))
             }

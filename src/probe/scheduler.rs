@@ -21,7 +21,8 @@ use crate::metrics::ProbeMetrics;
 use crate::model::{Estate, Monitor, TargetId, TlsTerms, Verify};
 
 use super::Probed;
-use super::attempt::{attempt, wall_clock};
+use super::attempt::{Place, attempt, wall_clock};
+use super::exec;
 use super::permit::Permit;
 use super::pulse::{Pulse, is_void};
 use super::resolver::Resolver;
@@ -241,6 +242,11 @@ impl Scheduler {
         let now = self.now();
         while self.has_room() {
             let Some(due) = self.schedule.take_due(now) else { break };
+            // An outside system tells how those are (`push`).
+            if !estate.monitor(estate.target(due.target).monitor).check.is_probed() {
+                self.schedule.finished(due.target);
+                continue;
+            }
             for _ in 0..due.skipped {
                 self.metrics.skipped();
             }
@@ -257,8 +263,12 @@ impl Scheduler {
                 let target = estate.target(due.target);
                 let monitor = estate.monitor(target.monitor);
                 let permit = Permit(estate.probing.clone());
+                // Time in which a program waits for others is none of the probe's.
+                let _turn = exec::turn(&monitor.check).await;
                 let lost_before = pulse.lost(Instant::now());
-                let report = attempt(monitor, (&target.address, target.port), &tls, &session, &resolver, &permit).await;
+                let endpoint = || estate.endpoints_of(due.target).next().map(|endpoint| estate.endpoint_label(endpoint)).unwrap_or_default();
+                let place = Place { host: &target.address, port: target.port, endpoint: &endpoint };
+                let report = attempt(monitor, place, &tls, &session, &resolver, &permit).await;
                 let lost = pulse.lost(Instant::now()).saturating_sub(lost_before);
                 (!is_void(&report, monitor.timeout, lost)).then_some(report)
             });

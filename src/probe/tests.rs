@@ -2,8 +2,10 @@
 
 pub mod dns;
 mod doctor;
+mod exec;
 mod grpc;
 mod http;
+mod icmp;
 mod outcomes;
 mod tcp;
 mod tls;

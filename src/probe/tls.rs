@@ -90,7 +90,7 @@ impl Alpn {
                 HttpVersion::Auto => Alpn::Either,
             },
             Check::Grpc(_) => Alpn::Http2,
-            Check::Always | Check::Tcp(_) | Check::Tls(_) | Check::Dns(_) => Alpn::Nothing,
+            Check::Always | Check::Tcp(_) | Check::Tls(_) | Check::Dns(_) | Check::Icmp | Check::Exec(_) | Check::Push(_) => Alpn::Nothing,
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::health::{BodyDetail, Phase, ProbeDetail, Reported, Resolved};
 use crate::model::Timestamp;
 
-use super::fail::harmless;
+use super::fail::legible;
 
 /// So much of a body is shown.
 pub const SHOWN_BYTES_MAX: usize = 256;
@@ -77,7 +77,7 @@ impl Detail {
 
 fn push(lines: &mut Vec<String>, line: &str) {
     if lines.len() < LINES_MAX {
-        lines.push(harmless(line, LINE_CHARS_MAX, false));
+        lines.push(legible(line, LINE_CHARS_MAX, false));
     }
 }
 
@@ -131,7 +131,7 @@ impl Trace {
         }
         if has_body {
             let text = without(&String::from_utf8_lossy(&body), secrets);
-            shown.body = Some(BodyDetail { text: harmless(&text, SHOWN_BYTES_MAX, true), read });
+            shown.body = Some(BodyDetail { text: legible(&text, SHOWN_BYTES_MAX, true), read });
         }
         shown
     }

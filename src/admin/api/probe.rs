@@ -1,5 +1,6 @@
 //! Probes: what they found, the last ones of an endpoint, and one run now to be looked at.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ pub struct Probe {
     pub at: Time,
     /// `pass`, `degraded`, `busy` or `fail`.
     pub outcome: String,
-    /// Why it failed: `resolve`, `timeout`, `refused`, `unreachable`, `reset`, `tls`, `protocol`, `status`, `body`, `internal`.
+    /// Why it failed: `resolve`, `timeout`, `refused`, `unreachable`, `reset`, `tls`, `protocol`, `status`, `body`, `exit`, `pushed`, `silence`, `internal`.
     pub reason: Option<String>,
     /// One sentence: what was expected, what came.
     pub message: Option<String>,
@@ -260,10 +261,21 @@ impl From<TlsDetail> for TlsSeen {
 fn advice(report: &ProbeReport, address: &str, tls: Option<&TlsDetail>, endpoint: Option<&str>) -> Vec<String> {
     let Outcome::Fail { reason, message } = &report.outcome else { return Vec::new() };
     let phase = report.phases.last().map_or("", |(phase, _)| phase.word());
-    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    // An IPv6 address without a port has colons, too.
+    let (host, port) = address.rsplit_once(':').filter(|_| address.parse::<IpAddr>().is_err()).unwrap_or((address, ""));
     let host = host.trim_matches(['[', ']']);
     let name = tls.map_or("NAME", |tls| tls.name.as_str());
     let mut all: Vec<String> = match (reason, phase) {
+        (Reason::Resolve, _) => vec![
+            format!("on the node that probes: getent hosts {host}; does the name exist, and has it an address?"),
+            "do the servers that were asked answer? Others, or more time: `servers` and `timeout` in [resolver]".to_string(),
+        ],
+        (Reason::Timeout, _) if message.starts_with("no echo reply") => {
+            vec![format!("a firewall may drop echoes on the way, or the host is down: ping {host}; traceroute {host}")]
+        }
+        (Reason::Timeout, _) if message.contains("and was killed") => {
+            vec!["run the program by hand, as the user of [probe] exec: what does it wait for?".to_string(), "or give it more time: `timeout`".to_string()]
+        }
         (Reason::Timeout, "connect") => vec![
             format!("a firewall may drop packets on the way, or the host is down: ping {host}; traceroute -T -p {port} {host}"),
             format!("on {host}: is anything listening? ss -ltn 'sport = :{port}'"),
@@ -310,11 +322,14 @@ fn advice(report: &ProbeReport, address: &str, tls: Option<&TlsDetail>, endpoint
         }
         (Reason::Status, _) => vec!["the gateway answers and says that it is not well: its own log knows why".to_string()],
         (Reason::Body, _) => vec!["the body above is what the gateway says; is that the page, and the text, that the monitor means?".to_string()],
+        (Reason::Exit, _) => vec!["the program says so: run it by hand, as the user of [probe] exec and with the address that it is given".to_string()],
+        (Reason::Pushed, _) => vec!["an outside system said so, and it alone knows why; it takes it back by telling that all is well".to_string()],
+        (Reason::Silence, _) => vec![
+            "does the outside system that tells still run, and does it reach this node's API? Its log, or the answer to its POST, says so".to_string(),
+            "or let what it tells hold for longer: `ttl`".to_string(),
+        ],
         (Reason::Internal, _) if message.contains("[probe] allow") => vec!["see docs/doctor.md, \"Where probes may go\"".to_string()],
         (Reason::Internal, _) => vec!["this is about the node that probes, not about the gateway: look at its limits and its log".to_string()],
-        // Other reasons say it all in their sentence.
-        #[allow(unreachable_patterns, reason = "the list of reasons grows")]
-        _ => Vec::new(),
     };
     all.extend(endpoint.map(|endpoint| format!("windrose probes {endpoint} --failed")));
     all

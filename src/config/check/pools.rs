@@ -11,7 +11,7 @@ use crate::config::read::{At, Entry, Key, Named, OneOrMany, Reach};
 use crate::config::target_key::{definition, target_key};
 use crate::model::{
     AnyMonitor, Check, Combined, CombinedId, CompositeId, Endpoint, EndpointId, Estate, Family, Host, JudgementId, MonitorId, Pool, PoolId, Region, RegionId,
-    TargetId, Watch,
+    TargetId, Thresholds, Watch,
 };
 
 use super::monitors::{Monitors, OwnThresholds, factor_of};
@@ -119,7 +119,7 @@ impl Maker<'_> {
             sink.problem(&region.span, format_args!("{path}.region"), format!("no region is called `{}`", region.value), help);
         }
         let region = self.region(&region.or(name.clone()));
-        let thresholds = OwnThresholds::check([&down_after, &ok_after, &up_after], &path, sink);
+        let thresholds = OwnThresholds::check([&down_after, &ok_after, &up_after], Thresholds::default(), &path, sink);
         let rules = Rules { monitor: self.monitor(&monitor, &path, sink), thresholds };
         if let Some(span) = [&down_after, &ok_after, &up_after].into_iter().find_map(Key::get).map(|found| &found.span).filter(|_| self.probes_nothing(rules)) {
             sink.problem(span, &path, "thresholds mean nothing where nothing is probed", "remove them");
@@ -245,7 +245,7 @@ impl Maker<'_> {
                 let message = format!("each member of a composite monitor has its own port, and this is one for all of them: {port}");
                 sink.problem(&found.span, format_args!("{path}.connect"), message, "write the address alone");
             }
-            let own = OwnThresholds::check([down_after, ok_after, up_after], &path, sink);
+            let own = OwnThresholds::check([down_after, ok_after, up_after], Thresholds::default(), &path, sink);
             if let Some(found) = [down_after, ok_after, up_after].into_iter().find_map(Key::get).filter(|_| self.probes_nothing(rules)) {
                 sink.problem(&found.span, &path, "thresholds mean nothing where nothing is probed", "remove them");
             }

@@ -9,6 +9,7 @@ mod learned;
 mod legacy;
 mod outcomes;
 mod probes;
+mod pushes;
 mod reload;
 mod seeds;
 mod serials;

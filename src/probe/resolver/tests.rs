@@ -64,7 +64,8 @@ fn rules(servers: &[SocketAddr]) -> ResolverRules {
 
 fn estate(servers: &[SocketAddr], hosts: &[Host]) -> Estate {
     let targets = hosts.iter().map(|host| Target { monitor: MonitorId(0), address: host.clone(), port: None, key: "k".into(), judgement: JudgementId(0) });
-    Estate { targets: targets.collect(), resolver: rules(servers), ..Estate::default() }
+    let monitors = vec![monitor(80, AMPLE)];
+    Estate { monitors, targets: targets.collect(), resolver: rules(servers), ..Estate::default() }
 }
 
 /// Asks once, with nothing kept.

@@ -96,6 +96,8 @@ async fn every_kind_asks_before_it_connects() {
         Check::Tls(crate::model::TlsCheck { port: 80, tls: TlsTerms::default() }),
         Check::Grpc(GrpcCheck { port: 80, service: String::new(), host: None, tls: None }),
         Check::Dns(dns),
+        Check::Icmp,
+        Check::Exec(exec::nothing()),
     ] {
         let permit = Permit(Arc::new(ProbeRules::default()));
         let monitor = monitor(check, SHORT);
@@ -108,8 +110,8 @@ async fn every_kind_asks_before_it_connects() {
             &permit,
         )
         .await;
-        let said =
-            "this node does not probe 169.254.169.254:80: it is the address of a cloud's metadata service (allowed by [probe] allow = [\"169.254.169.254\"])";
-        assert_fail(&report, Reason::Internal, said);
+        let port = if monitor.check == Check::Icmp { "" } else { ":80" };
+        let said = "it is the address of a cloud's metadata service (allowed by [probe] allow = [\"169.254.169.254\"])";
+        assert_fail(&report, Reason::Internal, &format!("this node does not probe 169.254.169.254{port}: {said}"));
     }
 }
