@@ -38,7 +38,9 @@ pub mod doctor;
 mod etag;
 mod glass;
 mod listen;
+mod looks;
 mod middleware;
+mod once;
 mod origin;
 mod patience;
 mod places;
@@ -106,6 +108,8 @@ struct App {
     certificates: Option<Certificates>,
     /// Who was wrong about a token, and how often.
     attempts: Arc<attempts::Attempts>,
+    /// Of requests with an `Idempotency-Key`.
+    replies: Arc<once::Replies>,
 }
 
 /// Duplicates of the listeners: what another process needs to take them over, with the connections that wait in them.
@@ -182,7 +186,7 @@ impl Bound {
     /// Serves until [`Admin::stop`].
     pub fn serve(self, parts: Parts) -> Admin {
         let Self { admin, tls, metrics, door, socket, hosts, sockets, takes_socket: _ } = self;
-        let app = App { parts: Arc::new(parts), hosts, certificates: tls.clone(), attempts: Arc::default() };
+        let app = App { parts: Arc::new(parts), hosts, certificates: tls.clone(), attempts: Arc::default(), replies: Arc::default() };
         let mut watch = tokio::task::JoinSet::new();
         if let Some(certificates) = tls.clone() {
             watch.spawn(certificates.watch());

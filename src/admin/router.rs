@@ -13,7 +13,7 @@ use crate::control::Scope::{self, Admin, Operate, Read};
 
 use super::api::BASE;
 use super::problem::Refused;
-use super::{App, change, doctor, glass, middleware, push, read, upgrade};
+use super::{App, change, doctor, glass, looks, middleware, once, push, read, upgrade};
 
 use Touches::{Node, Nothing, Service, Services};
 
@@ -45,7 +45,6 @@ pub(super) struct Route {
 
 impl Route {
     /// It changes something.
-    #[cfg(test)]
     pub fn mutating(&self) -> bool {
         self.touches != Nothing
     }
@@ -99,6 +98,9 @@ pub(super) const ROUTES: &[Route] = &[
     route!(POST, "/handover", Admin, Node, upgrade::hand_over),
 ];
 
+/// Routes that take no `Idempotency-Key`: a token is shown once (and its name is unique), a connection is handed over once.
+const UNREPEATABLE: [&str; 2] = ["/tokens", "/handover"];
+
 /// Pages that need no token: the metrics listener serves them and nothing else, the admin listener, too.
 const OPEN: [(&str, fn() -> MethodRouter<App>); 3] = [
     ("/metrics", || on(MethodFilter::GET, read::metrics)),
@@ -109,8 +111,13 @@ const OPEN: [(&str, fn() -> MethodRouter<App>); 3] = [
 /// The whole admin API.
 pub(super) fn router(app: App) -> Router {
     let api = ROUTES.iter().fold(Router::new(), |router, route| {
-        let handler = (route.handler)(filter(route.method)).route_layer(from_fn_with_state(*route, middleware::may));
-        router.route(&format!("{BASE}{}", route.path), handler)
+        let handler = (route.handler)(filter(route.method));
+        let handler = match (route.method, route.mutating() && !UNREPEATABLE.contains(&route.path)) {
+            ("GET", _) => handler.route_layer(from_fn(looks::looks)),
+            (_, true) => handler.route_layer(from_fn_with_state(app.clone(), once::once)),
+            _ => handler,
+        };
+        router.route(&format!("{BASE}{}", route.path), handler.route_layer(from_fn_with_state(*route, middleware::may)))
     });
     let api = api.fallback(nothing_here).layer(from_fn_with_state(app.clone(), middleware::who));
     around(api.merge(open()), app)

@@ -360,7 +360,7 @@ async fn traffic_is_changed_under_the_revision_that_was_seen() {
     let server = Server::start().await;
     let before = server.over_socket("GET", TRAFFIC, &[], "").await;
     let etag = before.header("etag").unwrap().to_string();
-    assert!(etag.starts_with("\"0-") && etag.len() == 20, "{etag}: the file's policy serves");
+    assert!(etag.starts_with("\"0-") && etag.find('~') == Some(19), "{etag}: the file's policy serves");
     assert_eq!((before.json()["source"].clone(), before.json()["revision"].clone()), (json!("file"), json!(0)));
     assert_eq!(before.json()["shares"]["desired"], json!({"prod": 80, "dr": 20}));
 
@@ -375,7 +375,7 @@ async fn traffic_is_changed_under_the_revision_that_was_seen() {
     let reply = done.json();
     assert_eq!((&reply["revision"], &reply["applied"]["node"], &reply["undo"]["command"]), (&json!(1), &json!("ns1"), &json!("windrose undo orders")));
     let now = server.over_socket("GET", TRAFFIC, &[], "").await;
-    assert_eq!(now.header("etag"), Some("\"1\""));
+    assert!(now.header("etag").unwrap().starts_with("\"1~"), "{}", now.head);
     assert_eq!((&now.json()["source"], &now.json()["changed"]["reason"]), (&json!("operator"), &json!("CHG-1")));
 
     let stale = server.over_socket("PUT", TRAFFIC, &[&format!("If-Match: {etag}")], &body).await;

@@ -223,6 +223,8 @@ mod tests {
                 ("invalid-config", 2),
                 ("if-match-required", 1),
                 ("rate-limited", 1),
+                ("request-in-progress", 1),
+                ("key-reused", 2),
                 ("internal", 1),
                 ("store-unavailable", 1),
             ]

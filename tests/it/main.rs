@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests fail by panicking, and read the clock")]
 
 mod acceptance;
+mod access;
 mod api;
 mod architecture;
 mod composite;

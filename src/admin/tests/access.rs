@@ -112,7 +112,7 @@ async fn an_override_may_act_only_on_services_inside_the_limit() {
     assert_eq!(server.get(TRAFFIC).await["shares"]["effective"], json!({"prod": 80, "dr": 20}), "orders answers as before");
     assert_eq!(post(json!({"kind": "freeze", "target": {"service": "portal"}})).await.status, 201);
 
-    let all = server.over_socket("POST", "/api/v1/overrides", &[], r#"{"kind": "drain", "target": {"pool": "dr"}}"#).await;
+    let all = server.over_socket("POST", "/api/v1/overrides", &[], r#"{"kind": "drain", "target": {"pool": "dr"}, "services": ["orders"]}"#).await;
     let (own, others) = (drained.json()["override"]["id"].clone(), all.json()["override"]["id"].clone());
     let path = |id: &Value| format!("/api/v1/overrides/{}", id.as_str().unwrap());
     outside(&server.over_tcp("DELETE", &path(&others), &[&token], "").await, "orders");
@@ -177,4 +177,66 @@ async fn a_page_of_another_site_changes_nothing_even_with_a_token() {
     assert_eq!(reload(&[]).await.status, 200);
     let rebound = server.over_tcp("GET", TRAFFIC, &[&token, "Host: rebound.evil.example.org:8090"], "").await;
     assert_eq!((rebound.problem().0, &rebound.json()["errors"][0]["code"]), (403, &json!("host")));
+}
+
+#[tokio::test]
+async fn a_change_with_a_key_is_made_once_and_its_reply_repeated() {
+    let server = Server::start().await;
+    let put = json!({"policy": {"weighted": {"prod": 50, "dr": 50}}, "reason": "CHG-1"}).to_string();
+    let headers = ["If-Match: *", "Idempotency-Key: CHG-1"];
+    let first = server.over_socket("PUT", TRAFFIC, &headers, &put).await;
+    let again = server.over_socket("PUT", TRAFFIC, &headers, &put).await;
+    assert_eq!((first.status, again.status), (200, 200), "{}", again.body);
+    assert_eq!((&first.body, first.header("etag"), again.header("idempotency-replayed")), (&again.body, again.header("etag"), Some("true")));
+    assert_eq!(server.get("/api/v1/services/orders/revisions").await["items"].as_array().unwrap().len(), 1, "made once");
+    let other = json!({"policy": {"failover": ["dr"]}}).to_string();
+    assert_eq!(server.over_socket("PUT", TRAFFIC, &headers, &other).await.problem(), (422, "key-reused".into()));
+    let token = server.token("ci", "operate").await;
+    let theirs = server.over_tcp("PUT", TRAFFIC, &[&token, headers[0], headers[1]], &put).await;
+    assert_eq!((theirs.status, theirs.header("idempotency-replayed")), (200, None), "a key is one actor's");
+    // What was refused has changed nothing: the same key may try again.
+    let stale = server.over_socket("PUT", TRAFFIC, &["If-Match: \"77\"", "Idempotency-Key: CHG-2"], &put).await;
+    assert_eq!(stale.status, 412);
+    assert_eq!(server.over_socket("PUT", TRAFFIC, &["If-Match: *", "Idempotency-Key: CHG-2"], &put).await.header("idempotency-replayed"), None);
+    let dry = server.over_socket("PUT", &format!("{TRAFFIC}?dry_run=true"), &["If-Match: *", "Idempotency-Key: CHG-3"], &put).await;
+    assert_eq!(dry.status, 200);
+    assert_eq!(server.over_socket("PUT", TRAFFIC, &["If-Match: *", "Idempotency-Key: CHG-3"], &other).await.status, 200, "a dry run keeps no key");
+    let long = format!("Idempotency-Key: {}", "x".repeat(256));
+    assert_eq!(server.over_socket("PUT", TRAFFIC, &["If-Match: *", &long], &put).await.status, 400);
+    let big = format!("\"{}\"", "x".repeat(2 << 20));
+    assert_eq!(server.over_socket("PUT", TRAFFIC, &["If-Match: *", "Idempotency-Key: big"], &big).await.status, 413);
+}
+
+#[tokio::test]
+async fn two_at_once_with_one_key_are_one_change() {
+    let server = Server::start().await;
+    let drain = r#"{"kind": "drain", "target": {"pool": "prod"}}"#;
+    let post = || server.over_socket("POST", "/api/v1/overrides", &["Idempotency-Key: k"], drain);
+    let (one, two) = tokio::join!(post(), post());
+    let statuses = [one.status, two.status];
+    assert!(statuses.contains(&201) && statuses.iter().all(|status| [201, 409].contains(status)), "{statuses:?}");
+    assert_eq!(server.get("/api/v1/overrides").await["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_seen_is_not_sent_again_and_fields_are_chosen() {
+    let server = Server::start().await;
+    for route in ROUTES.iter().filter(|route| route.method == "GET") {
+        let path = path_of(route);
+        let first = server.over_socket("GET", &path, &[], "").await;
+        if first.status != 200 {
+            continue;
+        }
+        let seen = format!("If-None-Match: {}", first.header("etag").unwrap_or_else(|| panic!("{path} has no ETag")));
+        let again = server.over_socket("GET", &path, &[&seen], "").await;
+        assert_eq!((again.status, again.body.as_str(), again.header("etag")), (304, "", first.header("etag")), "{path}");
+    }
+    let seen = format!("If-None-Match: {}", server.over_socket("GET", TRAFFIC, &[], "").await.header("etag").unwrap());
+    assert_eq!(server.over_socket("POST", "/api/v1/overrides", &[], r#"{"kind": "drain", "target": {"pool": "prod"}}"#).await.status, 201);
+    assert_eq!(server.over_socket("GET", TRAFFIC, &[&seen], "").await.status, 200, "what is answered has changed, though what was set has not");
+
+    assert_eq!(server.get("/api/v1/services?fields=name,max_answers&limit=1").await["items"], json!([{"name": "orders", "max_answers": 8}]));
+    assert_eq!(server.get("/api/v1/whoami?fields=scope").await, json!({"scope": "admin"}));
+    let wrong = server.over_socket("GET", "/api/v1/services?fields=nam", &[], "").await;
+    assert_eq!((wrong.status, wrong.body.contains("did you mean `name`")), (400, true), "{}", wrong.body);
 }
