@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "IO room: the DNS client measures how long answers take")]
 
 pub mod args;
+mod boards;
 mod change;
 mod client;
 mod count;
@@ -131,6 +132,9 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
 
         Command::Token(args) => token::run(&client()?, &args.command, paint).await,
         Command::Whoami => token::whoami(&client()?).await,
+
+        Command::Dashboards(args) => boards::dashboards(&args.command),
+        Command::Rules(args) => boards::rules(&args.command),
     }
 }
 
@@ -143,6 +147,7 @@ fn is_writing(command: &Command) -> bool {
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Get(_) => false,
         Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami => false,
+        Command::Dashboards(_) | Command::Rules(_) => false,
     }
 }
 

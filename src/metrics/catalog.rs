@@ -34,7 +34,6 @@ macro_rules! catalog {
         )*
 
         /// All of them.
-        #[cfg(test)]
         pub const ALL: &[Metric] = &[$($constant),*];
     };
 }
@@ -105,6 +104,7 @@ catalog! {
     FAILOVER_DURATION: Histogram "windrose_failover_duration_seconds" ["service"] "Time from the first failed probe of an outage to the first answer without that region.";
     EVENTS: Counter "windrose_events_total" ["type"] "Events emitted.";
     OVERRIDE_ACTIVE: Gauge "windrose_override_active" ["kind" "target"] "Overrides in force.";
+    OVERRIDE_START: Gauge "windrose_override_start_timestamp_seconds" ["kind" "target"] "Unix time since which an override is in force.";
     OVERRIDE_EXPIRY: Gauge "windrose_override_expiry_timestamp_seconds" ["kind" "target"] "Unix time at which an override ends; absent for one without an end.";
 
     CONFIG_SUCCESS_TIME: Gauge "windrose_config_last_reload_success_timestamp_seconds" [] "Unix time of the last successful configuration load.";

@@ -7,6 +7,7 @@
 mod acceptance;
 mod api;
 mod architecture;
+mod boards;
 mod composite;
 mod conformance;
 mod corpus;
