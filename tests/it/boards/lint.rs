@@ -74,6 +74,18 @@ fn every_metric_of_the_catalogue_is_used_or_reviewed() {
 }
 
 #[test]
+fn panels_that_may_be_empty_say_why_and_what_is_awaited_is_awaited_by_something() {
+    let list = List::read();
+    let mut problems = Vec::new();
+    let reasons = list.panels().filter_map(|(board, panel)| Some((format!("{board}: {}", panel.title), panel.empty.as_deref()?)));
+    let reasons = reasons.chain(list.annotation.iter().map(|mark| (mark.name.clone(), mark.empty.as_str())));
+    problems.extend(reasons.filter(|(_, why)| why.split(' ').count() < 3).map(|(place, why)| format!("{place}: `{why}` is no reason")));
+    let awaiting: BTreeSet<&str> = expressions(&list).into_iter().filter_map(|(_, _, since)| since).collect();
+    problems.extend(list.since.keys().filter(|since| !awaiting.contains(since.as_str())).map(|since| format!("nothing awaits {since}")));
+    none(&problems);
+}
+
+#[test]
 fn labels_that_are_asked_for_are_those_of_the_metric() {
     let list = List::read();
     let mut problems = Vec::new();
