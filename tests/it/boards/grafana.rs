@@ -114,7 +114,7 @@ fn panel(list: &List, panel: &Panel, id: usize, place: Value) -> Value {
     let queries = panel.queries();
     let mut defaults = json!({
         "unit": panel.unit.as_deref().filter(|_| panel.kind != "table").unwrap_or("short"),
-        "noValue": panel.none.as_deref().unwrap_or("no data"),
+        "noValue": panel.none.as_deref().unwrap_or(if panel.since.is_some() { "nothing yet" } else { "no data" }),
         "color": { "mode": if draws_series(panel) && panel.kind != "bargauge" { "palette-classic-by-name" } else { "thresholds" } },
         "mappings": if panel.kind == "table" { Vec::new() } else { mappings(list, panel) },
         "thresholds": { "mode": "absolute", "steps": steps(list, panel) },

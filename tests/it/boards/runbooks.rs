@@ -113,6 +113,23 @@ fn every_command_on_a_page_and_in_a_description_parses() {
 }
 
 #[test]
+fn every_command_that_a_panel_names_parses() {
+    let list = List::read();
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for (board, panel) in list.panels() {
+        for rest in panel.description.split("windrose ").skip(1).filter(|rest| !rest.starts_with('|')) {
+            // Up to the end of the sentence; capitals stand for names.
+            let typed = rest.split(['.', ';', ',']).next().unwrap_or_default().replace("POOL=PCT …", "a=100").replace("POOL/NAME", "pool/name");
+            count += 1;
+            wrong.extend(parses(&format!("windrose {typed}"), panel.since.is_some()).err().map(|error| format!("{board}: {}: {error}", panel.title)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count > 40, "only {count} commands were found");
+}
+
+#[test]
 fn links_between_pages_and_from_alerts_lead_somewhere() {
     let list = List::read();
     let base = list.runbooks.strip_suffix("docs/runbooks/{alert}.md").expect("it ends so");
