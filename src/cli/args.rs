@@ -114,6 +114,12 @@ pub enum Command {
     /// Ask the server's DNS, once or a thousand times
     #[command(after_help = ex::QUERY, display_order = 2)]
     Query(QueryArgs),
+    /// Probe now, without effect, and show every step
+    #[command(after_help = ex::PROBE, display_order = 2)]
+    Probe(ProbeArgs),
+    /// The last probes of an endpoint
+    #[command(after_help = ex::PROBES, display_order = 2)]
+    Probes(ProbesArgs),
 
     /// Set the shares of a service's pools
     #[command(after_help = ex::SPLIT, display_order = 3)]
@@ -152,6 +158,13 @@ pub enum Command {
     /// Make an override end later or sooner
     #[command(after_help = ex::EXTEND, display_order = 4)]
     Extend(ExtendArgs),
+
+    /// Switch a gate: a named switch that changes may need to be on
+    #[command(after_help = ex::GATE, display_order = 4)]
+    Gate(GateArgs),
+    /// Confirm, as a second person, a change that breaks the glass
+    #[command(after_help = ex::CONFIRM, display_order = 4)]
+    Confirm(ConfirmArgs),
 
     /// API tokens
     #[command(after_help = ex::TOKEN, display_order = 5)]
@@ -259,6 +272,12 @@ pub enum Listed {
     /// API tokens, without their secrets
     #[value(alias = "token")]
     Tokens,
+    /// What changes must keep, by service
+    #[value(alias = "guard")]
+    Guards,
+    /// Switches that changes may need to be on
+    #[value(alias = "gate")]
+    Gates,
     /// Zones that are served
     #[value(alias = "zone")]
     Zones,
@@ -302,6 +321,36 @@ pub struct ServiceArgs {
     pub service: String,
 }
 
+/// `windrose probe`
+#[derive(Clone, Debug, Args)]
+pub struct ProbeArgs {
+    /// An endpoint (pool/name), or a URL: http, https, tcp, tls, grpc, grpcs or dns
+    #[arg(value_name = "ENDPOINT|URL")]
+    pub what: Option<String>,
+    /// Probe with this monitor of the server's
+    #[arg(long, value_name = "MONITOR")]
+    pub monitor: Option<String>,
+    /// Connect here instead: an address, perhaps with a port
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// A URL: probe from this machine, whether or not there is a server
+    #[arg(long)]
+    pub local: bool,
+}
+
+/// `windrose probes`
+#[derive(Clone, Debug, Args)]
+pub struct ProbesArgs {
+    /// The endpoint: pool/name
+    pub endpoint: String,
+    /// Only those that failed
+    #[arg(long)]
+    pub failed: bool,
+    /// Most lines
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub limit: usize,
+}
+
 /// Flags of writing commands.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Write {
@@ -311,6 +360,9 @@ pub struct Write {
     /// Say what would happen, change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Guards that need not hold, such as max_step,freeze: needs the scope admin and a reason, and is told to everybody
+    #[arg(long, value_name = "GUARD", value_delimiter = ',')]
+    pub break_glass: Vec<String>,
     /// Only if nobody has changed it since revision N (exit code 4)
     #[arg(long, value_name = "N")]
     pub if_revision: Option<u64>,
@@ -449,6 +501,38 @@ pub struct ExtendArgs {
     pub write: Write,
 }
 
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Changes that need it may be made
+    On,
+    /// They may not
+    Off,
+}
+
+/// `windrose gate`
+#[derive(Clone, Debug, Args)]
+pub struct GateArgs {
+    /// On or off
+    #[arg(value_enum)]
+    pub switch: Switch,
+    /// The gate
+    pub name: String,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
+/// `windrose confirm`
+#[derive(Clone, Debug, Args)]
+pub struct ConfirmArgs {
+    /// What the refusal named, such as c-7
+    pub id: String,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
 /// `windrose explain`
 #[derive(Clone, Debug, Args)]
 pub struct ExplainArgs {
@@ -500,8 +584,11 @@ pub enum TokenCommand {
         /// What it may do
         #[arg(long, value_parser = parse_scope, default_value = "operate", value_name = "read|operate|admin")]
         scope: Scope,
+        /// Services that it may change, by name or glob; all, and the node, by default
+        #[arg(long = "service", value_name = "NAME|GLOB")]
+        services: Vec<String>,
         /// How long it works, such as 90d; until revoked by default
-        #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+        #[arg(long = "expires", alias = "for", value_name = "TIME", value_parser = parse_duration)]
         lasts: Option<Duration>,
     },
     /// List tokens

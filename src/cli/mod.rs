@@ -18,7 +18,9 @@ mod examples;
 pub mod exit;
 mod explain;
 mod get;
+mod guards;
 mod overrides;
+mod probe;
 mod query;
 mod reach;
 mod report;
@@ -115,6 +117,8 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::History(args) => traffic::history(&client()?, &args.service, paint).await,
         Command::Explain(args) => explain::run(&client()?, args, paint).await,
         Command::Query(args) => query::run(client(), args, global.timeout, paint).await,
+        Command::Probe(args) => probe::run(global, args, paint, env).await,
+        Command::Probes(args) => probe::past(&client()?, args, paint).await,
 
         Command::Split(args) => traffic::split(&client()?, args, paint).await,
         Command::Failover(args) => traffic::failover(&client()?, args, paint).await,
@@ -129,6 +133,8 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Unforce(args) => overrides::end(&client()?, overrides::Ended::Force, args, paint).await,
         Command::Unfreeze(args) => overrides::unfreeze(&client()?, args, paint).await,
         Command::Extend(args) => overrides::extend(&client()?, args, paint).await,
+        Command::Gate(args) => guards::gate(&client()?, args).await,
+        Command::Confirm(args) => guards::confirm(&client()?, args, paint).await,
 
         Command::Token(args) => token::run(&client()?, &args.command, paint).await,
         Command::Whoami => token::whoami(&client()?).await,
@@ -144,9 +150,12 @@ fn is_writing(command: &Command) -> bool {
         Command::Split(_) | Command::Failover(_) | Command::Failback(_) | Command::Undo(_) => true,
         Command::Drain(_) | Command::ForceUp(_) | Command::ForceDown(_) | Command::Freeze(_) => true,
         Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Reload | Command::Upgrade => true,
+        Command::Gate(_) | Command::Confirm(_) => true,
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Get(_) => false,
-        Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami => false,
+        Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
+            false
+        }
         Command::Dashboards(_) | Command::Rules(_) => false,
     }
 }
@@ -258,9 +267,12 @@ mod grammar {
             "freeze s",
             "unfreeze s",
             "extend o-1 --for 1h",
+            "gate on g",
+            "confirm c-1",
         ];
         for line in lines {
-            let cli = parsed(&format!("windrose {line} --reason x --dry-run --if-revision 7")).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let cli = parsed(&format!("windrose {line} --reason x --dry-run --if-revision 7 --break-glass max_step,freeze"))
+                .unwrap_or_else(|error| panic!("{line}: {error}"));
             assert!(is_writing(&cli.command), "{line}");
         }
     }

@@ -7,7 +7,7 @@
 //!                                                             └─▶ Commit what was learned
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +18,11 @@ use crate::snapshot::{CellMap, Snapshot};
 
 use super::change::Applied;
 use super::commits::Commits;
+use super::confirm::Confirmations;
 use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
 use super::overrides::Overrides;
-use super::record::{History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
+use super::record::{GateRecord, History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
 use super::services::{Rules, ServiceState, Shares};
 use super::settle::Moved;
 use super::wakes::Wakes;
@@ -49,6 +50,14 @@ pub struct Core {
     pub(super) history: BTreeMap<Arc<str>, BTreeMap<u64, (Revision, History)>>,
     pub(super) overrides: Overrides,
     pub(super) tokens: BTreeMap<Arc<str>, TokenRecord>,
+    /// By gate name; gates that the file no longer has are kept.
+    pub(super) gates: BTreeMap<Arc<str>, (GateRecord, Revision)>,
+    /// The store's counter at [`Key::LastChange`].
+    pub(super) last_change: Option<Revision>,
+    /// By service name, for those whose changes are counted: when (`mono`) each change of late is an hour old.
+    pub(super) recent: BTreeMap<Arc<str>, VecDeque<Duration>>,
+    pub(super) confirmations: Confirmations,
+    pub(super) tokens_used: super::tokens::Used,
     /// Memories of services that the present estate lacks.
     pub(super) spare_memories: BTreeMap<Arc<str>, Arc<LearnedMemory>>,
     pub(super) revision: Revision,
@@ -72,12 +81,16 @@ pub struct Core {
     pub(super) told_wake: Option<Duration>,
     /// Services whose regions the last publish has changed: to be told.
     pub(super) moved: Vec<Moved>,
+    /// Failbacks that guards have put off, to be told.
+    pub(super) waiting_told: Vec<(ServiceId, Arc<str>)>,
     /// Replies that wait for the next publish.
     pub(super) replies: Vec<(Ticket, Applied)>,
     /// DNS answers. Before that nothing counts as "was answering".
     pub(super) serving: Serving,
     pub(super) ignored_outcomes: u64,
     pub(super) serials: super::serials::Serials,
+    /// The last probes of each target; nothing is decided from them.
+    pub(super) probes: super::probes::Probes,
 }
 
 /// Spread the first round over at most a second?
@@ -149,6 +162,11 @@ impl Core {
             history: BTreeMap::new(),
             overrides: Overrides::default(),
             tokens: BTreeMap::new(),
+            gates: BTreeMap::new(),
+            last_change: None,
+            recent: BTreeMap::new(),
+            confirmations: Confirmations::default(),
+            tokens_used: super::tokens::Used::default(),
             spare_memories: BTreeMap::new(),
             revision,
             commits: Commits::default(),
@@ -163,20 +181,28 @@ impl Core {
             put_off: Dirty::default(),
             wakes: Wakes::default(),
             moved: Vec::new(),
+            waiting_told: Vec::new(),
             told_wake: None,
             replies: Vec::new(),
             serving: Serving::Due,
             ignored_outcomes: 0,
             serials: super::serials::Serials::default(),
+            probes: super::probes::Probes::new(&configuration.estate),
             configuration,
         };
         let alive = stored.iter().find_map(|stored| if let Record::Alive(at) = stored.record { Some(at) } else { None });
         let usable = alive.is_some_and(|alive| now.wall.since(alive) <= stale_after);
         let mut verdicts = 0;
         let mut kept: Vec<(Arc<str>, LearnedVerdict)> = Vec::new();
+        let targets: HashMap<Arc<str>, TargetId> =
+            core.configuration.estate.targets.iter().enumerate().map(|(at, target)| (target.key.clone(), TargetId::at(at))).collect();
         for Stored { key, record, revision } in stored {
             match (key, record) {
                 (Key::Verdict(key), Record::Verdict(verdict)) => kept.push((key, verdict)),
+                (Key::Probes(key), Record::Probes(learned)) => match targets.get(&key) {
+                    Some(target) => core.probes.restore(*target, &learned),
+                    None => drop(core.commits.learned.forgotten.insert(key)),
+                },
                 (key, record) => core.remember(key, record, revision, now),
             }
         }
@@ -191,6 +217,7 @@ impl Core {
         let judged: HashSet<&str> = estate.judgements.iter().map(|judgement| &*judgement.key).collect();
         let forgotten = kept.iter().map(|(key, _)| key).filter(|key| !judged.contains(&***key)).cloned();
         core.commits.learned.forgotten.extend(forgotten);
+        core.recall_changes(now);
         core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);
@@ -207,13 +234,14 @@ impl Core {
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
         match event {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
-            Event::Change { ticket, actor, reason, change, expect, expect_file, dry_run } => {
-                let waiting = super::commits::Waiting { ticket, actor, reason, change, expect, expect_file };
-                self.wish(waiting, dry_run, now, effects);
+            Event::Change { ticket, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
+                let waiting = super::commits::Waiting { ticket, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
+                self.wish(waiting, now, effects);
             }
             Event::Reload { ticket, configuration } => self.reload(ticket, configuration, now, effects),
             Event::Committed { commit, revision } => self.committed(commit, revision, now, effects),
             Event::CommitFailed { commit, why, conflict } => self.commit_failed(commit, why, conflict, now, effects),
+            Event::TokenUsed { id } => self.token_used(&id, now),
             Event::Tick => self.told_wake = None,
         }
     }
@@ -227,7 +255,10 @@ impl Core {
         if now.mono >= self.commits.alive_at + super::commits::ALIVE_EVERY {
             self.commits.learned.alive = true;
         }
+        self.probes.note(target, &report);
+        let before = self.quality_of(target);
         let observed = self.health.observe(&self.configuration.estate, target, report, now);
+        self.quality_observed(target, before, effects);
         if observed.transitions.is_empty() {
             return;
         }
@@ -276,7 +307,7 @@ impl Core {
     }
 
     /// The services that a pool decides over: by its own answers, or by those of pools that require it.
-    fn users_of(&self, pool: PoolId) -> Vec<ServiceId> {
+    pub(super) fn users_of(&self, pool: PoolId) -> Vec<ServiceId> {
         let pools = std::iter::once(&pool).chain(&self.configuration.estate.pool(pool).required_by);
         pools.filter_map(|pool| self.users.get(pool.index())).flatten().copied().collect()
     }
@@ -318,7 +349,7 @@ impl Core {
             let memory = self.spare_memories.remove(&service.name).map(|memory| super::memory::recall(&estate, &memory)).unwrap_or_default();
             let memory = self.shares.memory(memory);
             let slot = self.cells.service(&service.name);
-            self.services.push(ServiceState { rules, decided: None, memory, unusable, wake_at: None, slot });
+            self.services.push(ServiceState { rules, decided: None, memory, unusable, wake_at: None, waits: None, slot });
             self.index_users(id);
             self.touch(id, Cause::Config);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::health::ProbeReport;
-use crate::model::{AnswerSettings, Estate, TargetId};
+use crate::model::{AnswerSettings, Estate, GuardKind, TargetId};
 use crate::snapshot::Snapshot;
 use crate::zone::Zone;
 
@@ -54,6 +54,8 @@ pub enum Event {
         expect: Option<Revision>,
         /// `If-Match` of a service that follows the file: its policy's hash must be this, too.
         expect_file: Option<u64>,
+        /// Guards that need not hold. Whether the actor may is `admin`'s business.
+        break_glass: Vec<GuardKind>,
         /// Say what would happen, write nothing.
         dry_run: bool,
     },
@@ -63,6 +65,11 @@ pub enum Event {
         ticket: Ticket,
         /// What exists now.
         configuration: Configuration,
+    },
+    /// A token was used; told once a minute at most.
+    TokenUsed {
+        /// Its id.
+        id: Arc<str>,
     },
     /// A commit is durable.
     Committed {
@@ -86,6 +93,7 @@ pub enum Event {
 
 /// An order.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a handful in each step, each moved once")]
 pub enum Effect {
     /// The first round of probes is over, or its 5 s are, or stored verdicts made it needless: DNS may answer now (SEMANTICS, 13). Once.
     Serve,
@@ -146,6 +154,22 @@ pub enum Notice {
         /// The last probe's sentence.
         message: String,
     },
+    /// An endpoint became degraded, or is sound again. It stays up.
+    Degraded {
+        /// `pool/name`
+        endpoint: String,
+        /// Pool, region and endpoint names.
+        labels: [Arc<str>; 3],
+        /// It is degraded from now on.
+        begins: bool,
+        /// The last degraded probe's sentence.
+        message: String,
+    },
+    /// A certificate ends within the monitor's `expires_within`. Once per target and certificate.
+    Certificate {
+        /// One sentence.
+        text: String,
+    },
     /// The set of answered regions of services changed, of all of them alike.
     Failover {
         /// Which services; at least one.
@@ -178,6 +202,44 @@ pub enum Notice {
         text: String,
         /// Who; `None` when it ended by itself.
         actor: Option<String>,
+    },
+    /// Guards refused a change.
+    GuardRefused {
+        /// Their words, each once.
+        guards: Vec<String>,
+        /// One sentence.
+        text: String,
+        /// Who asked.
+        actor: String,
+    },
+    /// Guards were overridden.
+    GuardOverridden {
+        /// Their words, each once.
+        guards: Vec<String>,
+        /// One sentence.
+        text: String,
+        /// Who, and who confirmed it.
+        actor: String,
+        /// Why.
+        reason: String,
+    },
+    /// A gate was switched.
+    Gate {
+        /// Which.
+        gate: Arc<str>,
+        /// Changes that need it may be made from now on.
+        on: bool,
+        /// One sentence.
+        text: String,
+        /// Who.
+        actor: String,
+    },
+    /// A hold could end by its time, and guards put that off.
+    FailbackWaits {
+        /// Which service.
+        service: Arc<str>,
+        /// One sentence.
+        text: String,
     },
     /// A configuration was taken.
     Reloaded {

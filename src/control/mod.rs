@@ -4,35 +4,48 @@
 
 mod change;
 mod commits;
+mod confirm;
 mod core;
 mod dirty;
 mod durable;
 mod event;
+mod failback;
+mod gates;
 mod guarding;
+mod guards;
 mod legacy;
 mod memory;
 mod overrides;
 mod plan;
+mod plan_guards;
 mod plan_overrides;
 mod plan_traffic;
+mod probes;
+mod quality;
 mod read;
 mod record;
 mod reload;
 mod serials;
 mod services;
 mod settle;
+mod tokens;
 mod wakes;
 
 #[cfg(test)]
 mod tests;
 
-pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, UndoTo};
+pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, Taker, UndoTo};
 pub use core::{Core, Start};
 pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
+pub use gates::GateView;
+pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
+pub use probes::ProbesLegacy;
 pub use read::{Override, Overview, ServiceView, StoreHealth};
 pub use record::{
-    Expect, History, Key, LearnedMemory, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, Source, Stored,
-    TokenRecord, TrafficRecord,
+    Expect, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
+    Source, Stored, TokenRecord, TrafficRecord,
 };
 pub use serials::Announced;
+
+pub use crate::model::Scope;

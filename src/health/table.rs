@@ -7,8 +7,9 @@ use crate::model::{CombinedId, EndpointId, Estate, Family, JudgementId, Now, Poo
 
 use super::composite::{self, MemberHealth};
 use super::pools::{self, PoolObserved};
+use super::quality::{Counts, Quality};
 use super::verdict::Standing;
-use super::{Outcome, ProbeReport, State};
+use super::{ProbeReport, State};
 
 /// What is known of one target, whoever judges it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +18,8 @@ pub struct TargetHealth {
     pub last: Option<ProbeReport>,
     /// The last failed probe of this run.
     pub last_failed: Option<ProbeReport>,
+    /// What is known beside Up and Down; degraded by the monitor's thresholds.
+    pub quality: Quality,
 }
 
 /// The verdict on one target by one set of thresholds.
@@ -109,6 +112,8 @@ pub struct HealthTable {
     judgements: Vec<JudgementHealth>,
     combined: Vec<CombinedHealth>,
     pools: Vec<[PoolObserved; 2]>,
+    /// Targets that are degraded or told a weight. Nearly always none: then nobody need ask.
+    shaped: usize,
 }
 
 impl HealthTable {
@@ -120,6 +125,7 @@ impl HealthTable {
             judgements: vec![unknown; estate.judgements.len()],
             combined: vec![CombinedHealth::default(); estate.combined.len()],
             pools: vec![Default::default(); estate.pools.len()],
+            shaped: 0,
         };
         for combined in (0..estate.combined.len()).map(CombinedId::at) {
             table.recall(estate, combined);
@@ -141,6 +147,7 @@ impl HealthTable {
                 health.clone_from(known);
             }
         }
+        table.shaped = table.targets.iter().filter(|health| health.quality.is_shaped()).count();
         let known = ByKey::new(from.judgements.iter().map(|judgement| &*judgement.key).zip(&self.judgements));
         for (judgement, health) in to.judgements.iter().zip(&mut table.judgements) {
             if let Some(known) = known.get(&judgement.key) {
@@ -184,6 +191,13 @@ impl HealthTable {
         self.derive_pools_of(estate, endpoints, now);
     }
 
+    /// What a predecessor knew of a target beside verdicts.
+    pub fn inherit_quality(&mut self, target: TargetId, left: Quality) {
+        let Some(health) = self.targets.get_mut(target.index()) else { return };
+        self.shaped = self.shaped + usize::from(left.is_shaped()) - usize::from(health.quality.is_shaped());
+        health.quality = left;
+    }
+
     /// Since when a predecessor has seen a pool up, per family: an unbroken Up keeps its clock.
     pub fn inherit_clocks(&mut self, pool: PoolId, left: [Option<Duration>; 2]) {
         for (observed, left) in self.pools.get_mut(pool.index()).into_iter().flatten().zip(left) {
@@ -192,10 +206,22 @@ impl HealthTable {
     }
 
     /// One outcome into all verdicts on its target (SEMANTICS, 12). O(1) unless one changes; then its endpoints and their pools are derived anew.
-    pub fn observe(&mut self, estate: &Estate, target: TargetId, report: ProbeReport, now: Now) -> Observed {
+    pub fn observe(&mut self, estate: &Estate, target: TargetId, mut report: ProbeReport, now: Now) -> Observed {
         let mut observed = Observed::default();
         let Some(health) = self.targets.get_mut(target.index()) else { return observed };
-        let passed = report.outcome == Outcome::Pass;
+        let monitor = estate.monitor(estate.target(target).monitor);
+        let was_shaped = health.quality.is_shaped();
+        let counts = health.quality.observe(&mut report, monitor, &monitor.thresholds, now);
+        match (was_shaped, health.quality.is_shaped()) {
+            (false, true) => self.shaped += 1,
+            (true, false) => self.shaped -= 1,
+            _ => {}
+        }
+        if counts == Counts::Nothing {
+            health.last = Some(report);
+            return observed;
+        }
+        let passed = counts != Counts::Fail;
         if !passed {
             health.last_failed = Some(report.clone());
         }
@@ -309,7 +335,7 @@ impl HealthTable {
         match estate.endpoint(endpoint).watch {
             Watch::Judgement(id) => {
                 let JudgementHealth { state, stale, since, failing_since, fails: _, passes: _ } = *self.judgement(id);
-                let TargetHealth { last, last_failed } = self.target(estate.judgement(id).target);
+                let TargetHealth { last, last_failed, quality: _ } = self.target(estate.judgement(id).target);
                 Some(EndpointHealth { state, stale, since, failing_since, last: last.as_ref(), last_failed: last_failed.as_ref(), failed_by: None })
             }
             Watch::Combined(id) => {
@@ -361,6 +387,20 @@ impl HealthTable {
     #[allow(clippy::indexing_slicing, reason = "sized by the estate")]
     pub fn pool(&self, pool: PoolId, family: Family) -> PoolObserved {
         self.pools[pool.index()][family.index()]
+    }
+
+    /// Some target is degraded or told a weight.
+    pub fn shapes_any(&self) -> bool {
+        0 < self.shaped
+    }
+
+    /// The same verdicts, with nothing known beside them.
+    #[cfg(test)]
+    pub(crate) fn sound(&self) -> Self {
+        let mut sound = self.clone();
+        sound.targets.iter_mut().for_each(|health| health.quality = Quality::default());
+        sound.shaped = 0;
+        sound
     }
 
     /// Every verdict has an outcome or comes from the store: the first round is over.
@@ -427,8 +467,8 @@ impl<'k, T: Copy> ByKey<'k, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::Reason;
     use crate::health::testing::estate;
+    use crate::health::{Outcome, Reason};
 
     fn at(seconds: u64) -> Now {
         Now { mono: Duration::from_secs(seconds), wall: Timestamp(seconds as i64 * 1000) }
@@ -436,16 +476,7 @@ mod tests {
 
     fn report(passed: bool, now: Now) -> ProbeReport {
         let outcome = if passed { Outcome::Pass } else { Outcome::Fail { reason: Reason::Refused, message: "connection refused".into() } };
-        ProbeReport {
-            outcome,
-            at: now.wall,
-            took: Duration::from_millis(1),
-            phases: Vec::new(),
-            status: None,
-            certificate_expires: None,
-            warning: None,
-            resolved: None,
-        }
+        ProbeReport::new(outcome, now.wall, Duration::from_millis(1))
     }
 
     /// Feeds `+` and `-` to a target, one a second from `start`; returns the transitions as `U→D`, `confirmed`.

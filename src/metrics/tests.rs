@@ -115,6 +115,7 @@ impl World {
             certificate_expires: Some(Timestamp(1_900_000_000_000)),
             warning: None,
             resolved: None,
+            reported: None,
         };
         let probing = self.metrics.probe();
         probing.started(Duration::from_millis(1));
@@ -144,6 +145,8 @@ impl World {
             change,
             expect: None,
             expect_file: None,
+            // Some of these tests take the last region away.
+            break_glass: vec![crate::model::GuardKind::MinServingRegions],
             dry_run: false,
         });
     }

@@ -9,8 +9,8 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Family, GuardRules, Host, Judgement, JudgementId, Monitor, MonitorId, Names, Node,
-    PolicyForm, PoolId, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
+    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Family, GuardRules, Host, Judgement, JudgementId, Monitor,
+    MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -46,6 +46,10 @@ pub struct Estate {
     pub sentinels: Vec<Sentinel>,
     /// `[resolver]`
     pub resolver: ResolverRules,
+    /// `[probe]`: where probes may go.
+    pub probing: Arc<ProbeRules>,
+    /// What changes of traffic must keep.
+    pub rules: ChangeRules,
 }
 
 /// A place where gateways run: what operators drain.
@@ -72,6 +76,8 @@ pub struct Pool {
     pub requires: Vec<Requirement>,
     /// Pools that are no use without it, directly or through others.
     pub required_by: Vec<PoolId>,
+    /// What its degraded endpoints count; `None`: as their monitor says.
+    pub degraded_factor: Option<Factor>,
 }
 
 /// `requires = ["prod-db"]`: another pool, of whose endpoints, whatever their family, so many must be up.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::{DnsCheck, HttpCheck, Scheme, TlsTerms};
+use super::{DnsCheck, HttpCheck, HttpOutcomes, Scheme, TlsTerms};
 
 /// A simple check and how often it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,13 +47,21 @@ pub enum Check {
 }
 
 impl Check {
-    /// How TLS is spoken, if it is.
+    /// How TLS is spoken, if it may be.
     pub fn tls(&self) -> Option<&TlsTerms> {
         match self {
             Check::Tls(check) => Some(&check.tls),
-            Check::Http(check) => (check.scheme == Scheme::Https).then_some(&check.tls),
+            Check::Http(check) => (check.scheme == Scheme::Https || 0 < check.outcomes.redirects).then_some(&check.tls),
             Check::Grpc(check) => check.tls.as_ref(),
             Check::Always | Check::Tcp(_) | Check::Dns(_) => None,
+        }
+    }
+
+    /// What there is beside pass and fail; `None`: nothing.
+    pub fn outcomes(&self) -> Option<&HttpOutcomes> {
+        match self {
+            Check::Http(check) => Some(&check.outcomes),
+            _ => None,
         }
     }
 

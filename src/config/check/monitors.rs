@@ -4,8 +4,11 @@ mod composite;
 mod dns;
 mod grpc;
 mod http;
+mod outcomes;
 mod tls;
 mod url;
+
+pub(super) use outcomes::factor_of;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -141,6 +144,11 @@ const KINDS: [(&str, &[&str]); 9] = [
             "key",
             "expires_within",
             "expiry_down",
+            "degraded",
+            "report",
+            "busy",
+            "busy_max",
+            "redirects",
         ],
     ),
     ("tcp", &["send", "expect"]),
@@ -199,6 +207,11 @@ fn written(table: &Table) -> Spans {
         key,
         expires_within,
         expiry_down,
+        degraded,
+        report,
+        busy,
+        busy_max,
+        redirects,
         source,
         interval,
         timeout,

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::{
-    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Key, Legacy, Notice, Op, Record, Refusal, Reply, Revision, Start, Stored,
-    Ticket,
+    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Expect, Key, Legacy, Notice, Op, Record, Refusal, Reply, Revision, Start,
+    Stored, Ticket,
 };
 use crate::health::State;
 use crate::health::testing::estate;
-use crate::model::{Family, JudgementId, Now, Secondary, ServiceId, TargetId, Timestamp};
+use crate::model::{Family, GuardKind, JudgementId, Now, Secondary, ServiceId, TargetId, Timestamp};
 use crate::policy::testing::report;
 use crate::snapshot::Snapshot;
 use crate::zone::{RecordSet, Zone};
@@ -37,6 +37,10 @@ pub(super) struct World {
     pub(super) plans: Vec<(u64, bool)>,
     /// Commits with their operations, oldest first.
     pub(super) commits: Vec<(Vec<Op>, bool)>,
+    /// Of the next change.
+    pub(super) break_glass: Vec<GuardKind>,
+    pub(super) actor: &'static str,
+    pub(super) reason: &'static str,
     tickets: u64,
 }
 
@@ -122,6 +126,9 @@ impl World {
             wake_at: None,
             plans: Vec::new(),
             commits: Vec::new(),
+            break_glass: Vec::new(),
+            actor: "token:anna",
+            reason: "CHG-1",
             tickets: 0,
         };
         world.settle();
@@ -150,9 +157,11 @@ impl World {
                     Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
                     Effect::Tell(notice) => self.notices.push(notice),
                     Effect::WakeAt(at) => self.wake_at = at,
-                    Effect::Commit { commit, ops, learned, .. } => {
+                    Effect::Commit { commit, expect, ops, learned } => {
                         self.commits.push((ops.clone(), learned));
-                        let event = if self.store_works {
+                        let event = if self.store_works && !self.is_as_expected(&expect) {
+                            Event::CommitFailed { commit, why: "a record is not as expected".into(), conflict: true }
+                        } else if self.store_works {
                             self.write(ops, learned);
                             Event::Committed { commit, revision: self.disk_revision }
                         } else {
@@ -165,6 +174,14 @@ impl World {
             }
             effects = next;
         }
+    }
+
+    fn is_as_expected(&self, expect: &[(Key, Expect)]) -> bool {
+        let found = |key: &Key| self.disk.iter().find(|stored| stored.key == *key).map(|stored| stored.revision);
+        expect.iter().all(|(key, expected)| match expected {
+            Expect::Absent => found(key).is_none(),
+            Expect::At(revision) => found(key) == Some(*revision),
+        })
     }
 
     fn write(&mut self, ops: Vec<Op>, learned: bool) {
@@ -229,7 +246,9 @@ impl World {
     pub(super) fn wish(&mut self, change: Change, expect: Option<Revision>, dry_run: bool) -> Result<Applied, Refusal> {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        self.event(Event::Change { ticket, actor: Actor("token:anna".into()), reason: "CHG-1".into(), change, expect, expect_file: None, dry_run });
+        let break_glass = std::mem::take(&mut self.break_glass);
+        let (actor, reason) = (Actor(self.actor.to_string()), self.reason.to_string());
+        self.event(Event::Change { ticket, actor, reason, change, expect, expect_file: None, break_glass, dry_run });
         let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
         self.replies.remove(at).1
     }
