@@ -192,3 +192,18 @@ Examples:
 pub(super) const WHOAMI: &str = "\
 Example:
   windrose whoami";
+
+pub(super) const DASHBOARDS: &str = "\
+Four dashboards for Grafana 10.4 or later, as files for its provisioning or to import by hand. No server is asked.
+
+Examples:
+  windrose dashboards export /var/lib/grafana/dashboards
+  windrose dashboards export ./dashboards --datasource prometheus-eu --force";
+
+pub(super) const RULES: &str = "\
+Each alert links to its runbook. No server is asked.
+
+Examples:
+  windrose rules export > windrose.rules.yml
+  windrose rules export /etc/prometheus/rules --force
+  windrose rules export ./rules --runbooks https://wiki.example.com/windrose/{alert}";

@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "IO room: the DNS client measures how long answers take")]
 
 pub mod args;
+mod boards;
 mod change;
 mod client;
 mod count;
@@ -139,6 +140,9 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
 
         Command::Token(args) => token::run(&client()?, &args.command, paint).await,
         Command::Whoami => token::whoami(&client()?).await,
+
+        Command::Dashboards(args) => boards::dashboards(&args.command),
+        Command::Rules(args) => boards::rules(&args.command),
     }
 }
 
@@ -154,6 +158,7 @@ fn is_writing(command: &Command) -> bool {
         Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
             false
         }
+        Command::Dashboards(_) | Command::Rules(_) => false,
     }
 }
 

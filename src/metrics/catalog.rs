@@ -34,7 +34,6 @@ macro_rules! catalog {
         )*
 
         /// All of them.
-        #[cfg(test)]
         pub const ALL: &[Metric] = &[$($constant),*];
     };
 }
@@ -108,6 +107,7 @@ catalog! {
     EVENTS: Counter "windrose_events_total" ["type"] "Events emitted.";
     GUARD_REFUSALS: Counter "windrose_guard_refusals_total" ["guard"] "Changes that a guard refused; one that several refuse counts for each.";
     OVERRIDE_ACTIVE: Gauge "windrose_override_active" ["kind" "target"] "Overrides in force.";
+    OVERRIDE_START: Gauge "windrose_override_start_timestamp_seconds" ["kind" "target"] "Unix time since which an override is in force.";
     OVERRIDE_EXPIRY: Gauge "windrose_override_expiry_timestamp_seconds" ["kind" "target"] "Unix time at which an override ends; absent for one without an end.";
 
     CONFIG_SUCCESS_TIME: Gauge "windrose_config_last_reload_success_timestamp_seconds" [] "Unix time of the last successful configuration load.";

@@ -210,23 +210,25 @@ fn standing(core: &Core, service: ServiceId) -> Standing {
     standing
 }
 
-/// Overrides of one kind on one target may differ in services: they are one series. It ends when the last of them does.
+/// Overrides of one kind on one target may differ in services: they are one series. It begins with the first of them, and ends when the last of them does.
 fn overrides(core: &Core, out: &mut Vec<Series>) {
-    let mut rows: BTreeMap<(&'static str, String), Option<Timestamp>> = BTreeMap::new();
+    let mut rows: BTreeMap<(&'static str, String), (Timestamp, Option<Timestamp>)> = BTreeMap::new();
     for kept in core.overrides().into_iter().filter(|kept| kept.matched) {
         let key = (kept.record.kind.word(), kept.record.target.to_string());
-        let ends = kept.record.ends;
-        rows.entry(key).and_modify(|end| *end = end.zip(ends).map(|(a, b)| a.max(b))).or_insert(ends);
+        let (at, ends) = (kept.record.at, kept.record.ends);
+        rows.entry(key).and_modify(|(start, end)| (*start, *end) = ((*start).min(at), end.zip(ends).map(|(a, b)| a.max(b)))).or_insert((at, ends));
     }
     let mut active = Series::new(catalog::OVERRIDE_ACTIVE);
+    let mut start = Series::new(catalog::OVERRIDE_START);
     let mut expiry = Series::new(catalog::OVERRIDE_EXPIRY);
-    for ((kind, target), ends) in rows {
+    for ((kind, target), (at, ends)) in rows {
         active.push(&[kind, &target], 1.0);
+        start.push(&[kind, &target], at.as_secs_f64());
         if let Some(ends) = ends {
             expiry.push(&[kind, &target], ends.as_secs_f64());
         }
     }
-    out.extend([active, expiry]);
+    out.extend([active, start, expiry]);
 }
 
 /// The regions that a service answers now, as in [`Notice::Failover`](crate::control::Notice::Failover), and all that it may answer.

@@ -328,6 +328,7 @@ fn overrides_are_seen_and_leave_the_verdict_alone() {
     let text = world.render();
     text.is("windrose_override_active{kind=\"drain\",target=\"region/prod\"}", 1.0);
     text.lacks("windrose_override_expiry_timestamp_seconds{kind=\"drain\"");
+    text.is("windrose_override_start_timestamp_seconds{kind=\"drain\",target=\"region/prod\"}", 1_800_000_000.0);
     text.is("windrose_override_expiry_timestamp_seconds{kind=\"force_down\",target=\"endpoint/dr/a\"}", 1_800_000_060.0);
     text.is("windrose_region_drained{region=\"prod\"}", 1.0);
     text.is("windrose_region_drained{region=\"dr\"}", 0.0);

@@ -8,6 +8,7 @@ mod acceptance;
 mod access;
 mod api;
 mod architecture;
+mod boards;
 mod composite;
 mod conformance;
 mod corpus;
