@@ -34,7 +34,7 @@ pub(super) fn check_origin(method: &Method, uri: &Uri, headers: &HeaderMap) -> R
         (Some(origin), _) => {
             let origin = origin.to_ascii_lowercase();
             let own = authority(uri, headers).map(|own| own.to_ascii_lowercase());
-            !origin.split_once("://").zip(own).is_some_and(|((scheme, host), own)| with_port(scheme, host) == with_port(scheme, &own))
+            origin.split_once("://").zip(own).is_none_or(|((scheme, host), own)| with_port(scheme, host) != with_port(scheme, &own))
         }
         (None, Some(site)) => !["same-origin", "none"].contains(&site),
         (None, None) => false,

@@ -101,8 +101,11 @@ pub(super) const ROUTES: &[Route] = &[
 /// Routes that take no `Idempotency-Key`: a token is shown once (and its name is unique), a connection is handed over once.
 const UNREPEATABLE: [&str; 2] = ["/tokens", "/handover"];
 
+/// Its handler.
+type OpenPage = fn() -> MethodRouter<App>;
+
 /// Pages that need no token: the metrics listener serves them and nothing else, the admin listener, too.
-const OPEN: [(&str, fn() -> MethodRouter<App>); 3] = [
+const OPEN: [(&str, OpenPage); 3] = [
     ("/metrics", || on(MethodFilter::GET, read::metrics)),
     ("/healthz", || on(MethodFilter::GET, read::healthz)),
     ("/readyz", || on(MethodFilter::GET, read::readyz)),

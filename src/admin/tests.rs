@@ -274,7 +274,7 @@ async fn over_tcp_nobody_comes_in_without_a_token_on_loopback_either() {
     for (one, headers) in [&[][..], &["Authorization: Bearer wr_00"], &["Authorization: Basic YTpi"], &["Authorization: Bearer "]].into_iter().enumerate() {
         for (two, path) in ["/api/v1/whoami", TRAFFIC, "/api/v1/nothing", "/"].into_iter().enumerate() {
             // Each from an address of its own: failures slow an address down.
-            let response = server.from_address(100 + one, two, "GET", path, headers).await;
+            let response = server.sent_from(100 + one, two, "GET", path, headers).await;
             assert_eq!(response.problem(), (401, "unauthorized".into()), "{headers:?} {path}");
             assert!(response.header("www-authenticate").unwrap().starts_with("Bearer"));
         }

@@ -54,7 +54,7 @@ async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
         let strangers = [None, Some("Authorization: Bearer wr_00"), Some(expired.as_str()), Some(revoked.as_str())];
         for (stranger, token) in strangers.into_iter().enumerate() {
             let headers: Vec<&str> = token.into_iter().collect();
-            let response = server.from_address(at, stranger, route.method, &path, &headers).await;
+            let response = server.sent_from(at, stranger, route.method, &path, &headers).await;
             assert_eq!(response.problem(), (401, "unauthorized".into()), "{told} with {token:?}");
         }
         for (token, scope, limited) in &tokens {
@@ -70,7 +70,7 @@ async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
 
 impl Server {
     /// From 127.1.0.0/16, one address for each question.
-    pub(super) async fn from_address(&self, one: usize, two: usize, method: &str, path: &str, headers: &[&str]) -> Response {
+    pub(super) async fn sent_from(&self, one: usize, two: usize, method: &str, path: &str, headers: &[&str]) -> Response {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 1, one as u8, two as u8 + 1], 0))).unwrap();
         ask(socket.connect(self.tcp()).await.unwrap(), method, path, headers, "{}").await
@@ -155,7 +155,7 @@ async fn who_guesses_is_slowed_down_and_nobody_else() {
     assert!(slowed.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
     assert_eq!(server.over_tcp("GET", TRAFFIC, &[&other], "").await.status, 429, "whether a guess is right is not told");
     assert_eq!(server.over_tcp("GET", TRAFFIC, &[&token], "").await.status, 200, "who was right from here before still is");
-    assert_eq!(server.from_address(9, 9, "GET", TRAFFIC, &[&other]).await.status, 200, "other addresses don't wait");
+    assert_eq!(server.sent_from(9, 9, "GET", TRAFFIC, &[&other]).await.status, 200, "other addresses don't wait");
     assert_eq!(server.get("/api/v1/whoami").await["scope"], "admin", "nor does the socket");
     assert_eq!(server.over_tcp("GET", "/healthz", &["Authorization: Bearer wr_guess"], "").await.status, 200);
 }
