@@ -317,7 +317,7 @@ async fn on_override(
             let mut refused = Refused::from(refusal);
             if let (true, Some(number)) = (stale, number) {
                 let look = move |core: &control::Core, _| {
-                    core.overrides().iter().find(|kept| kept.id == number).map(|kept| (view::override_(kept), etag::of_revision(kept.revision)))
+                    core.overrides().iter().find(|kept| kept.id == number).map(|kept| (view::override_(core.estate(), kept), etag::of_revision(kept.revision)))
                 };
                 if let Some((kept, etag)) = app.look(look).await? {
                     (refused.problem.current, refused.etag) = (serde_json::to_value(kept).ok(), Some(etag));

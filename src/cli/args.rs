@@ -369,6 +369,8 @@ pub enum TargetKind {
     Pool,
     /// One gateway: pool/name
     Endpoint,
+    /// Every gateway with this tag
+    Tag,
 }
 
 /// `windrose drain`, `force-up`, `force-down`
@@ -377,7 +379,7 @@ pub struct OverrideArgs {
     /// What it is
     #[arg(value_enum)]
     pub kind: TargetKind,
-    /// Its name; pool/name for an endpoint
+    /// Its name; pool/name for an endpoint. `*` stands for any characters: 'eu-*', 'prod/*'
     pub name: String,
     /// How long, such as 2h; force-up and force-down end after 4h by default, a drain when somebody ends it
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]

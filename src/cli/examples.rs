@@ -110,6 +110,8 @@ pub(super) const DRAIN: &str = "\
 Examples:
   windrose drain region prod --for 2h --reason \"kernel upgrade\"
   windrose drain pool prod --service orders
+  windrose drain tag az-1 --for 1h --reason \"zone az-1 is losing packets\"
+  windrose drain region 'eu-*' --for 10m
   windrose drain endpoint prod/192.0.2.10 --for 30m --dry-run";
 
 pub(super) const UNDRAIN: &str = "\

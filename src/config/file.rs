@@ -270,6 +270,7 @@ table! {
         down_after: i64,
         ok_after: i64,
         up_after: i64,
+        tags: OneOrMany<String>,
         endpoints: Vec<Key<Endpoint>>,
     } later NONE
 }
@@ -282,6 +283,7 @@ table! {
         connect: Reach,
         weight: i64,
         tier: i64,
+        tags: OneOrMany<String>,
         down_after: i64,
         ok_after: i64,
         up_after: i64,
@@ -294,6 +296,7 @@ table! {
         name: OneOrMany<String>,
         names_file: String,
         policy: Policy,
+        traffic_from: String,
         ttl: Duration,
         ttl_min: Duration,
         max_answers: i64,

@@ -166,6 +166,8 @@ pub enum RefusalKind {
     OverrideExists,
     /// 409: the verb does not fit the root of this policy; the detail names the PUT to use.
     PolicyMismatch,
+    /// 409: the file alone moves this service's traffic; the detail names the place.
+    ManagedElsewhere,
     /// 412
     RevisionMismatch,
     /// 503: the store can't write, or too many changes wait.

@@ -10,6 +10,7 @@ mod durable;
 mod event;
 mod guarding;
 mod legacy;
+mod managed;
 mod memory;
 mod overrides;
 mod plan;
@@ -21,6 +22,7 @@ mod reload;
 mod serials;
 mod services;
 mod settle;
+mod targets;
 mod wakes;
 
 #[cfg(test)]

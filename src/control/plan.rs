@@ -72,11 +72,13 @@ impl Core {
             Change::Traffic { service, form } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
+                self.may_move(service)?;
                 self.set_traffic(service, Some(form.clone()), "set", actor, reason, now)
             }
             Change::Failover { service, to } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
+                self.may_move(service)?;
                 let form = self.failover_form(service, to.as_deref())?;
                 self.set_traffic(service, Some(form), "failover", actor, reason, now)
             }
@@ -84,6 +86,10 @@ impl Core {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
                 let form = self.undo_form(service, *to)?;
+                // Back to the file is where the file wants it.
+                if form.is_some() {
+                    self.may_move(service)?;
+                }
                 self.set_traffic(service, form, "undo", actor, reason, now)
             }
             Change::Failback { service, pool } => {
@@ -97,6 +103,9 @@ impl Core {
             }
             Change::Extend { id, lasts } => {
                 let kept = self.kept_override(*id, waiting)?;
+                if lasts.is_none() {
+                    self.may_be_endless(kept.kind, &kept.target, &kept.services)?;
+                }
                 let record = OverrideRecord { ends: lasts.map(|lasts| now.wall.plus(lasts)), ..kept };
                 let text = format!("o-{id}: {} of {} {}", record.kind.word(), record.target, until(*lasts));
                 Ok(self.override_plan(*id, Some(record), text, actor, now))

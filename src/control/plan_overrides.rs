@@ -4,17 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Now, ServiceId, duration_text};
+use crate::policy::Reach;
 
 use super::change::{Actor, Refusal, RefusalKind};
 use super::commits::Waiting;
 use super::core::Core;
 use super::event::Notice;
 use super::overrides::Overrides;
-use super::plan::{Imagined, Plan, because, unknown};
+use super::plan::{Imagined, Plan, because};
 use super::record::{Key, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record};
+use super::reload::counted;
 
 /// `force_up` and `force_down` end after this unless told otherwise (SEMANTICS, 18).
 const FORCE_LASTS: Duration = Duration::from_secs(4 * 3600);
+
+/// Matches that a reply lists; all of them stand in `GET /overrides`.
+const MATCHES_SHOWN: usize = 10;
 
 impl Core {
     #[allow(clippy::too_many_arguments, reason = "the fields of one wish")]
@@ -42,6 +47,9 @@ impl Core {
             return Err(Refusal::new(RefusalKind::OverrideExists, detail));
         }
         let lasts = lasts.or(health(kind).then_some(FORCE_LASTS));
+        if lasts.is_none() {
+            self.may_be_endless(kind, target, &services)?;
+        }
         // The counter that this commit raises: unique for ever, also after overrides are gone.
         let id = self.revision.0 + 1;
         let record = OverrideRecord {
@@ -54,7 +62,9 @@ impl Core {
             ends: lasts.map(|lasts| now.wall.plus(lasts)),
         };
         let text = format!("o-{id}: {} of {target} {}{}", kind.word(), until(lasts), because(reason));
-        Ok(self.override_plan(id, Some(record), text, actor, now))
+        let mut plan = self.override_plan(id, Some(record), text, actor, now);
+        plan.applied.messages.extend(self.matches_now(target));
+        Ok(plan)
     }
 
     fn check_override_target(&self, kind: OverrideWord, target: &OverrideTargetName) -> Result<(), Refusal> {
@@ -68,22 +78,26 @@ impl Core {
             _ if kind == OverrideWord::Freeze => {
                 Err(Refusal::new(RefusalKind::InvalidRequest, "freeze is about a service; use drain, force_up or force_down here"))
             }
-            OverrideTargetName::Region(name) => match estate.region_named(name) {
-                Some(_) => Ok(()),
-                None => Err(unknown("region", name, estate.regions.iter().map(|region| &*region.name))),
-            },
-            OverrideTargetName::Pool(name) => match estate.pool_named(name) {
-                Some(_) => Ok(()),
-                None => Err(unknown("pool", name, estate.pools.iter().map(|pool| &*pool.name))),
-            },
-            OverrideTargetName::Endpoint(pool, name) => {
-                let Some(pool) = estate.pool_named(pool) else { return Err(unknown("pool", pool, estate.pools.iter().map(|pool| &*pool.name))) };
-                match estate.endpoint_named(pool, name) {
-                    Some(_) => Ok(()),
-                    None => Err(unknown("endpoint", name, estate.pool(pool).endpoints.iter().map(|id| &*estate.endpoint(*id).name))),
-                }
-            }
+            _ if target.matches(estate).is_empty() => Err(Refusal::new(RefusalKind::NotFound, target.nothing_fits(estate))),
+            _ => Ok(()),
         }
+    }
+
+    /// For people, where the target's own name does not say it: `tag/az-1 is 2 endpoints now: prod/a dr/b`.
+    fn matches_now(&self, target: &OverrideTargetName) -> Option<String> {
+        if target.reach() == Reach::Name {
+            return None;
+        }
+        let estate = &self.configuration.estate;
+        let found = target.matches(estate);
+        let one = match target {
+            OverrideTargetName::Region(_) => "region",
+            OverrideTargetName::Pool(_) => "pool",
+            _ => "endpoint",
+        };
+        let shown = found.iter().take(MATCHES_SHOWN).map(String::as_str).collect::<Vec<_>>().join(" ");
+        let more = if found.len() > MATCHES_SHOWN { format!(" and {} more", found.len() - MATCHES_SHOWN) } else { String::new() };
+        Some(format!("{target} is {} now: {shown}{more}; what comes later and fits is under it, too", counted(found.len(), one)))
     }
 
     pub(super) fn kept_override(&self, id: u64, waiting: &Waiting) -> Result<OverrideRecord, Refusal> {
@@ -114,8 +128,8 @@ impl Core {
         imagined.resolve(estate);
         let mut services: Vec<ServiceId> = Vec::new();
         for touched in before.iter().chain(&record) {
-            for pool in super::overrides::pools_of(estate, &touched.target) {
-                services.extend(self.users.get(pool.index()).into_iter().flatten());
+            for pool in super::targets::pools_of(estate, &touched.target) {
+                services.extend(self.users_of(pool));
             }
         }
         // The end of a freeze lets the service follow what happened meanwhile; its beginning moves nothing.

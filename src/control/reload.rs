@@ -25,6 +25,7 @@ impl Core {
             return;
         }
         let mut messages = self.overruled(&next);
+        messages.extend(self.taken_over(&next.estate));
         messages.extend(self.unraised_serials(&next));
         messages.extend(next.needs_restart.iter().map(|key| format!("`{key}` changed and needs a restart; the old value stays until then")));
         let old = std::mem::replace(&mut self.configuration, next);
@@ -96,6 +97,9 @@ impl Core {
         let mut faults = Vec::new();
         for (name, (record, revision)) in &self.traffic {
             let (Some(form), Some(_)) = (&record.form, next.estate.service_named(name)) else { continue };
+            if next.estate.managed.contains_key(name) {
+                continue;
+            }
             let usable_now = self.configuration.estate.service_named(name).is_some() && self.configuration.estate.resolve(form).is_ok();
             if let (true, Err(errors)) = (usable_now, next.estate.resolve(form)) {
                 let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -115,6 +119,9 @@ impl Core {
         let mut messages = Vec::new();
         for service in &next.estate.services {
             let Some((record, revision)) = self.traffic.get(&service.name) else { continue };
+            if next.estate.managed.contains_key(&service.name) {
+                continue;
+            }
             let before = self.configuration.estate.service_named(&service.name).map(|id| &self.configuration.estate.service(id).form);
             if record.form.is_some() && before.is_some_and(|before| *before != service.form) {
                 let name = &service.name;
@@ -143,6 +150,6 @@ impl Core {
 }
 
 /// `1 zone`, `2 zones`.
-fn counted(count: usize, one: &str) -> String {
+pub(super) fn counted(count: usize, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }

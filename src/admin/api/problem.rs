@@ -85,6 +85,8 @@ pub enum ProblemKind {
     OverrideExists,
     /// 409: the verb does not fit the root of this policy.
     PolicyMismatch,
+    /// 409: the file alone moves this service's traffic.
+    ManagedElsewhere,
     /// 409: no new process has taken over; the old one serves on.
     UpgradeFailed,
     /// 412
@@ -103,7 +105,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [ProblemKind; 16] = [
+    pub const ALL: [ProblemKind; 17] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -113,6 +115,7 @@ impl ProblemKind {
         Self::NothingToUndo,
         Self::OverrideExists,
         Self::PolicyMismatch,
+        Self::ManagedElsewhere,
         Self::UpgradeFailed,
         Self::RevisionMismatch,
         Self::PayloadTooLarge,
@@ -134,6 +137,7 @@ impl ProblemKind {
             Self::NothingToUndo => ("nothing-to-undo", 409, "Nothing to undo"),
             Self::OverrideExists => ("override-exists", 409, "An override is there already"),
             Self::PolicyMismatch => ("policy-mismatch", 409, "The policy has another form"),
+            Self::ManagedElsewhere => ("managed-elsewhere", 409, "Managed by the file"),
             Self::UpgradeFailed => ("upgrade-failed", 409, "Not upgraded"),
             Self::RevisionMismatch => ("revision-mismatch", 412, "Changed by somebody else meanwhile"),
             Self::PayloadTooLarge => ("payload-too-large", 413, "Request is too large"),
@@ -164,6 +168,7 @@ impl From<RefusalKind> for ProblemKind {
             RefusalKind::NothingToUndo => Self::NothingToUndo,
             RefusalKind::OverrideExists => Self::OverrideExists,
             RefusalKind::PolicyMismatch => Self::PolicyMismatch,
+            RefusalKind::ManagedElsewhere => Self::ManagedElsewhere,
             RefusalKind::RevisionMismatch => Self::RevisionMismatch,
             RefusalKind::StoreUnavailable => Self::StoreUnavailable,
         }

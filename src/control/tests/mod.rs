@@ -9,4 +9,5 @@ mod legacy;
 mod reload;
 mod seeds;
 mod serials;
+mod targets;
 mod world;
