@@ -26,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::model::{AdminSettings, MetricsSettings, Timestamp};
 
 pub mod api;
+pub mod config;
 pub mod door;
 
 mod auth;
@@ -64,6 +65,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// `POST /config/reload`
     pub reload: Reloader,
+    /// `GET /config`, `GET /config/diff`, `POST /config/plan`
+    pub files: config::Files,
     /// `POST /upgrade`, `POST /handover`; `None`: this process can't be succeeded.
     pub upgrades: Option<upgrade::Upgrades>,
     /// `GET /readyz`: nothing, or why not, one sentence each.

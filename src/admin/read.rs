@@ -76,6 +76,7 @@ pub(super) async fn overview(State(app): State<App>) -> Found<api::Overview> {
             started: parts.started.into(),
             configured: overview.configured_at.into(),
             revision: overview.revision.0,
+            config_hash: overview.config_hash.to_string(),
             generation: overview.generation,
             dns: parts.dns.get().into_iter().flatten().map(ToString::to_string).collect(),
             queries_per_second: None,

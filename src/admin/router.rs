@@ -10,7 +10,7 @@ use crate::control::Scope;
 
 use super::api::BASE;
 use super::problem::Refused;
-use super::{App, change, middleware, read, upgrade};
+use super::{App, change, config, middleware, read, upgrade};
 
 /// The whole admin API.
 pub(super) fn router(app: App) -> Router {
@@ -31,6 +31,8 @@ pub(super) fn router(app: App) -> Router {
         .route("/overrides", get(read::overrides))
         .route("/zones", get(read::zones))
         .route("/explain", get(read::explain))
+        .route("/config", get(config::effective))
+        .route("/config/diff", get(config::diff))
         .route("/whoami", get(read::whoami))
         .route_layer(needs(Scope::Read));
     let operate = Router::new()
@@ -44,6 +46,7 @@ pub(super) fn router(app: App) -> Router {
         .route_layer(needs(Scope::Operate));
     let admin = Router::new()
         .route("/config/reload", post(change::reload))
+        .route("/config/plan", post(config::plan))
         .route("/upgrade", post(upgrade::begin))
         .route("/handover", post(upgrade::hand_over))
         .route("/tokens", get(read::tokens))
@@ -73,7 +76,7 @@ fn around(routes: Router<App>, app: App) -> Router {
 }
 
 async fn nothing_here(request: Request) -> Refused {
-    const PLACES: [&str; 13] = [
+    const PLACES: [&str; 14] = [
         "/api/v1/overview",
         "/api/v1/services",
         "/api/v1/regions",
@@ -83,6 +86,7 @@ async fn nothing_here(request: Request) -> Refused {
         "/api/v1/zones",
         "/api/v1/explain",
         "/api/v1/tokens",
+        "/api/v1/config",
         "/api/v1/whoami",
         "/metrics",
         "/healthz",

@@ -59,11 +59,12 @@ pub(super) fn configuration(loaded: config::Loaded, needs_restart: Vec<String>) 
         zones: loaded.zones.into_iter().map(Arc::new).collect(),
         answers: Arc::new(super::secret::with_secret(loaded.answers)),
         needs_restart,
+        hash: loaded.hash.into(),
     }
 }
 
 /// Tables whose keys take no part in a reload and differ (SEMANTICS, 16).
-fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
+pub(super) fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
     let Settings { node, dns, admin, metrics, store } = old;
     let differs = [
         ("[node]", *node != new.node),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::admin::api::{ChangeReply, Shares};
+use crate::admin::api::{ChangeReply, Move, Shares};
 use crate::model::{Choice, PolicyForm};
 
 use super::client::Got;
@@ -20,7 +20,7 @@ pub fn told(headline: &str, got: Got<ChangeReply>, paint: Paint) -> Report {
 
 fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
     let mut out = format!("{headline}\n");
-    out.push_str(&moves(reply, paint));
+    out.push_str(&shares(&reply.moves, paint));
     for message in &reply.messages {
         let _ = writeln!(out, "  {message}");
     }
@@ -45,9 +45,9 @@ fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
 }
 
 /// Shares before and after, by service and pool.
-fn moves(reply: &ChangeReply, paint: Paint) -> String {
+pub fn shares(moves: &[Move], paint: Paint) -> String {
     let mut grid = Grid::new(&["SERVICE", "POOL", ">BEFORE", ">AFTER", ""]);
-    for change in reply.moves.iter().take(SHOWN_MAX) {
+    for change in moves.iter().take(SHOWN_MAX) {
         let mut name = change.service.as_str();
         for pool in pools(&change.before, &change.after) {
             let (before, after) = (change.before.get(pool).unwrap_or(0.0), change.after.get(pool).unwrap_or(0.0));
@@ -56,7 +56,7 @@ fn moves(reply: &ChangeReply, paint: Paint) -> String {
         }
     }
     let mut out = if grid.is_empty() { String::new() } else { grid.render(paint) };
-    if let Some(more) = reply.moves.len().checked_sub(SHOWN_MAX).filter(|more| 0 < *more) {
+    if let Some(more) = moves.len().checked_sub(SHOWN_MAX).filter(|more| 0 < *more) {
         let _ = writeln!(out, "… and {more} more services");
     }
     out

@@ -34,6 +34,20 @@ pub(super) const RELOAD: &str = "\
 Example:
   windrose check --config /etc/windrose/windrose.toml && windrose reload";
 
+pub(super) const PLAN: &str = "\
+Over the server's own socket the server reads FILE itself; elsewhere the text is sent, and files that it names are the server's. Needs the scope admin.
+Exit code 0: nothing would change; 3: something would; 5: it would be refused; 2: the file has problems.
+
+Examples:
+  windrose plan
+  windrose plan windrose.toml || test $? -eq 3";
+
+pub(super) const DIFF: &str = "\
+Exit code 0: all the same; 3: the file on disk differs from what runs, or operators have moved traffic away from it.
+
+Example:
+  windrose diff";
+
 pub(super) const UPGRADE: &str = "\
 The server checks its configuration with the program that is on disk now, starts it, and hands its sockets and what it has learned over; then it ends.
 Every query is answered meanwhile, changes are refused for a moment (503). If the new one does not come up, the old one goes on. Needs the scope admin.

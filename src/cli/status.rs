@@ -67,6 +67,9 @@ fn header(overview: &Overview) -> String {
     }
     parts.push(format!("node {}", overview.node));
     parts.push(format!("rev {}", overview.revision));
+    if !overview.config_hash.is_empty() {
+        parts.push(format!("config {}", overview.config_hash));
+    }
     if let Some(rate) = overview.queries_per_second {
         parts.push(format!("{} q/s", thousands(rate.max(0.0).round() as u64)));
     }

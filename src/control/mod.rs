@@ -12,10 +12,12 @@ mod guarding;
 mod legacy;
 mod managed;
 mod memory;
+mod outline;
 mod overrides;
 mod plan;
 mod plan_overrides;
 mod plan_traffic;
+mod preview;
 mod read;
 mod record;
 mod reload;
@@ -32,6 +34,8 @@ pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, Undo
 pub use core::{Core, Start};
 pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
+pub use outline::{Became, Fields, ObjectChange, ObjectName, Outline, compared, differences, outline, outline_of_settings};
+pub use preview::{Drift, PreviewMove, ReloadPreview};
 pub use read::{Override, Overview, ServiceView, StoreHealth};
 pub use record::{
     Expect, History, Key, LearnedMemory, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, Source, Stored,

@@ -70,6 +70,8 @@ pub struct Overview {
     pub needs_restart: Vec<String>,
     /// Does the store work?
     pub store: StoreHealth,
+    /// Of every file of the configuration in force, in one word.
+    pub config_hash: Arc<str>,
 }
 
 /// Does the store work?
@@ -126,6 +128,7 @@ impl Core {
             configured_at: self.configured_at,
             needs_restart: self.configuration.needs_restart.clone(),
             store,
+            config_hash: self.configuration.hash.clone(),
         }
     }
 

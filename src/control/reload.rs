@@ -24,10 +24,7 @@ impl Core {
             effects.push(Effect::Reply { ticket, reply: Err(refusal) });
             return;
         }
-        let mut messages = self.overruled(&next);
-        messages.extend(self.taken_over(&next.estate));
-        messages.extend(self.unraised_serials(&next));
-        messages.extend(next.needs_restart.iter().map(|key| format!("`{key}` changed and needs a restart; the old value stays until then")));
+        let mut messages = self.messages_of(&next);
         let old = std::mem::replace(&mut self.configuration, next);
         self.configured_at = now.wall;
         let estate = self.configuration.estate.clone();
@@ -93,7 +90,7 @@ impl Core {
     }
 
     /// Traffic in force that the new file could not serve.
-    fn unusable_after(&self, next: &Configuration) -> Vec<Fault> {
+    pub(super) fn unusable_after(&self, next: &Configuration) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (name, (record, revision)) in &self.traffic {
             let (Some(form), Some(_)) = (&record.form, next.estate.service_named(name)) else { continue };
@@ -115,7 +112,7 @@ impl Core {
     }
 
     /// Services whose policy changed in the file under an operator's (SEMANTICS, 15).
-    fn overruled(&self, next: &Configuration) -> Vec<String> {
+    pub(super) fn overruled(&self, next: &Configuration) -> Vec<String> {
         let mut messages = Vec::new();
         for service in &next.estate.services {
             let Some((record, revision)) = self.traffic.get(&service.name) else { continue };
@@ -132,7 +129,7 @@ impl Core {
     }
 
     /// Zones whose content changed under the same serial (SEMANTICS, 23).
-    fn unraised_serials(&self, next: &Configuration) -> Vec<String> {
+    pub(super) fn unraised_serials(&self, next: &Configuration) -> Vec<String> {
         let mut messages = Vec::new();
         for zone in &next.zones {
             let Some(before) = self.configuration.zones.iter().find(|before| before.apex == zone.apex) else { continue };

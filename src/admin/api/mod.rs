@@ -17,6 +17,8 @@
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
 //! | `GET /explain?name=&type=` | [`ExplainQuery`] | [`Explain`] |
+//! | `GET /config?kind=&name=` | | [`Config`] |
+//! | `GET /config/diff` · `POST /config/plan` | none · [`ConfigPlanPost`] | [`ConfigDiff`] · [`ConfigPlan`] |
 //! | `POST /config/reload` | | [`ReloadReply`] |
 //! | `POST /upgrade` · `/handover` (unix socket; RFC 9110 `Upgrade`) | | [`UpgradeReply`] · 101 |
 //! | `GET /tokens` · `POST` · `DELETE /tokens/{id or name}` | [`TokenPost`] | [`List`]`<`[`Token`]`>` · [`TokenCreated`] · [`ChangeReply`] |
@@ -26,6 +28,7 @@
 //! Every writing request takes [`WriteQuery`] in its query string and `If-Match` with the `ETag` that was seen. Everything that is refused is a [`Problem`].
 
 mod access;
+mod config;
 mod estate;
 mod explain;
 mod override_;
@@ -35,6 +38,7 @@ mod service;
 mod units;
 
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
+pub use config::{Config, ConfigChange, ConfigDiff, ConfigObject, ConfigPlan, ConfigPlanPost, Drift, FieldChange};
 pub use estate::{Endpoint, EndpointState, Guarded, Member, Pool, Probe, ProbePhase, Region, Required, Resolved, Sentinel, Zone};
 pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};

@@ -6,6 +6,7 @@ mod flips;
 mod guard;
 mod learned;
 mod legacy;
+mod preview;
 mod reload;
 mod seeds;
 mod serials;
