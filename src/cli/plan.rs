@@ -92,7 +92,7 @@ fn text(plan: &ConfigPlan, paint: Paint) -> String {
         let nothing = if plan.changes.is_empty() { "" } else { "no answer would move now\n" };
         out.push_str(nothing);
     } else {
-        let _ = writeln!(out, "on today's health {} of {} would move:", "answers", count(usize::try_from(plan.moves_total).unwrap_or(usize::MAX), "service"));
+        let _ = writeln!(out, "on today's health answers of {} would move:", count(usize::try_from(plan.moves_total).unwrap_or(usize::MAX), "service"));
         out.push_str(&shares(&plan.moves, paint));
     }
     for text in plan.messages.iter().chain(&plan.warnings) {

@@ -7,7 +7,8 @@ use super::dns::Client;
 use super::http;
 use super::node::TestNode;
 
-const POOLS: &str = "[monitor.up]\nalways = \"up\"\n[pool.prod]\nmonitor = \"up\"\nendpoints = [\"192.0.2.1\"]\n[pool.dr]\nmonitor = \"up\"\nendpoints = [\"192.0.2.2\"]\n";
+const POOLS: &str =
+    "[monitor.up]\nalways = \"up\"\n[pool.prod]\nmonitor = \"up\"\nendpoints = [\"192.0.2.1\"]\n[pool.dr]\nmonitor = \"up\"\nendpoints = [\"192.0.2.2\"]\n";
 const ORDERS: &str = "[service.orders]\nname = \"orders.api.example.com\"\npolicy = { failover = [\"prod\", \"dr\"] }\n";
 const MANAGED: &str = "traffic_from = \"file\"\n";
 const NAME: &str = "orders.api.example.com.";
@@ -71,7 +72,8 @@ fn what_the_file_manages_operators_can_only_override_with_an_end() {
     }
     let etag = http::over_socket(&node.socket(), "GET", "/api/v1/services/orders/traffic", &[], "").expect("it answers").header("etag").map(str::to_string);
     let if_match = format!("If-Match: {}", etag.expect("an ETag"));
-    let put = http::over_socket(&node.socket(), "PUT", "/api/v1/services/orders/traffic", &[&if_match], r#"{"policy": {"failover": ["dr", "prod"]}}"#).expect("it answers");
+    let put = http::over_socket(&node.socket(), "PUT", "/api/v1/services/orders/traffic", &[&if_match], r#"{"policy": {"failover": ["dr", "prod"]}}"#)
+        .expect("it answers");
     assert_eq!((put.status, put.json()["type"].as_str()), (409, Some("urn:windrose:problem:managed-elsewhere")), "{}", put.body);
     let endless = node.cli(&["drain", "pool", "prod"]);
     assert!(endless.code == 5 && endless.err.contains("--for"), "{endless:?}");
@@ -115,7 +117,9 @@ fn the_hash_of_the_configuration_is_the_same_in_check_status_metrics_and_dns() {
 #[test]
 fn what_runs_is_shown_without_secrets() {
     let canary = "c2VjcmV0LWNhbmFyeS1vZi10aGUtcGxhbg==";
-    let monitor = format!("[monitor.web]\nurl = \"http://{{address}}:9/\"\nheaders = {{ Authorization = \"Bearer {canary}\" }}\n[key.transfer]\nalgorithm = \"hmac-sha256\"\nsecret = \"{canary}\"\n");
+    let monitor = format!(
+        "[monitor.web]\nurl = \"http://{{address}}:9/\"\nheaders = {{ Authorization = \"Bearer {canary}\" }}\n[key.transfer]\nalgorithm = \"hmac-sha256\"\nsecret = \"{canary}\"\n"
+    );
     let node = TestNode::start(&format!("{POOLS}{ORDERS}{monitor}"));
     let config = http::over_socket(&node.socket(), "GET", "/api/v1/config", &[], "").expect("it answers");
     assert!(config.status == 200 && config.body.contains("\"web\"") && config.body.contains("transfer"), "{}", config.body);

@@ -35,7 +35,10 @@ fn a_zonal_shift_takes_one_zone_out_of_every_service_and_gives_it_back() {
     let listed = node.json(&["get", "overrides"]);
     assert_eq!((listed["items"][0]["matches_total"].as_u64(), listed["items"][0]["matched"].as_bool()), (Some(2), Some(true)));
     node.ok(&["undrain", "tag", "az-1"]);
-    assert_eq!((answers(&mut client, ORDERS), answers(&mut client, SEARCH)), (vec!["192.0.2.1".to_string(), "192.0.2.2".to_string()], vec!["192.0.2.3".to_string()]));
+    assert_eq!(
+        (answers(&mut client, ORDERS), answers(&mut client, SEARCH)),
+        (vec!["192.0.2.1".to_string(), "192.0.2.2".to_string()], vec!["192.0.2.3".to_string()])
+    );
 }
 
 #[test]

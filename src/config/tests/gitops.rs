@@ -42,3 +42,35 @@ fn a_managed_service_is_known_with_the_place_of_its_policy() {
     let other = service.replace("'operators'", "'git'");
     assert_eq!(refused(&format!("{ZONE}{POOLS}{other}")), ["service.search.traffic_from: traffic can't come from `git`"]);
 }
+
+#[test]
+fn the_blocks_of_the_pages_about_overrides_and_gitops_are_sound() {
+    for (page, tags, managed) in [(include_str!("../../../docs/overrides.md"), 3, 0), (include_str!("../../../docs/gitops.md"), 0, 1)] {
+        let blocks: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(!blocks.is_empty());
+        for block in blocks {
+            let loaded = loaded(&format!("{}{block}", ZONE.replace("example.com", "api.example.com")));
+            assert!(loaded.warnings.is_empty(), "{block}\n{:?}", loaded.warnings);
+            assert_eq!((loaded.estate.tags.len(), loaded.estate.managed.len()), (tags, managed));
+        }
+    }
+}
+
+#[test]
+fn the_hash_is_of_every_file_and_of_no_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("schema = 1\n[dns]\nreveal = ['config']\n{ZONE}[key.k]\nalgorithm = 'hmac-sha256'\nsecret_file = 'k.secret'\n");
+    let hash = |folder: &Path, secret: &str, text: &str| {
+        std::fs::write(folder.join("k.secret"), secret).unwrap();
+        let loaded = load_text(text, &folder.join("w.toml")).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(loaded.answers.config.as_deref(), Some(loaded.hash.as_str()));
+        loaded.hash
+    };
+    let secret = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0MDA=";
+    let first = hash(folder.path(), secret, &text);
+    assert_eq!((first.len(), first.bytes().all(|digit| digit.is_ascii_hexdigit())), (16, true));
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert_eq!(hash(elsewhere.path(), secret, &text), first);
+    assert_ne!(hash(folder.path(), &secret.replace("MDA", "MDE"), &text), first);
+    assert_ne!(hash(folder.path(), secret, &format!("{text}# a comment\n")), first);
+}
