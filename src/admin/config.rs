@@ -172,6 +172,8 @@ fn shown(planned: Planned) -> (api::ConfigPlan, Vec<api::Drift>) {
         service: service.to_string(),
         before: api::Shares::from_ratios(before),
         after: api::Shares::from_ratios(after),
+        answers_per_second: None,
+        moves_per_second: None,
     };
     let drifts = |drift: Drift| {
         let Drift { service, file, operators, revision, actor, reason, at, set_aside } = drift;

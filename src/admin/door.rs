@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::{Actor, Change, Core, Event, Refusal, RefusalKind, Reply, Revision, Ticket};
-use crate::model::Now;
+use crate::model::{GuardKind, Now};
 
 /// Looks at the core.
 type Look = Box<dyn FnOnce(&Core, Now) + Send>;
@@ -49,6 +49,8 @@ pub struct Wish {
     pub expect: Option<Revision>,
     /// `If-Match` of a service that follows the file.
     pub expect_file: Option<u64>,
+    /// Guards that need not hold; the actor may break them.
+    pub break_glass: Vec<GuardKind>,
     /// Write nothing.
     pub dry_run: bool,
 }
@@ -63,6 +65,11 @@ impl Door {
     /// Hands in a fact; waits while the queue is full.
     pub async fn tell(&self, event: Event) -> Result<(), Closed> {
         self.knocks.send(Knock::Event(event)).await.map_err(|_| Closed)
+    }
+
+    /// Hands in a fact that may be lost: if the queue is full, it is.
+    pub fn mention(&self, event: Event) {
+        let _ = self.knocks.try_send(Knock::Event(event));
     }
 
     /// Lends the core to `look` and returns what it found. If `look` panics, it does so here, in the task that asked; the core goes on.
@@ -80,8 +87,8 @@ impl Door {
 
     /// Hands in a change and waits until it is durable and answered by DNS, or refused.
     pub async fn change(&self, wish: Wish) -> Reply {
-        let Wish { actor, reason, change, expect, expect_file, dry_run } = wish;
-        self.ask(|ticket| Event::Change { ticket, actor, reason, change, expect, expect_file, dry_run }).await
+        let Wish { actor, reason, change, expect, expect_file, break_glass, dry_run } = wish;
+        self.ask(|ticket| Event::Change { ticket, actor, reason, change, expect, expect_file, break_glass, dry_run }).await
     }
 
     /// Hands in an event that will be replied to.

@@ -29,21 +29,31 @@ pub mod api;
 pub mod config;
 pub mod door;
 
+mod attempts;
 mod auth;
 mod body;
+mod certificate;
 mod change;
 mod connections;
+pub mod doctor;
 mod etag;
+mod glass;
 mod listen;
 mod middleware;
+mod origin;
+mod patience;
+mod places;
 mod problem;
+mod push;
 mod read;
 mod router;
+mod tls;
 mod unix;
 pub mod upgrade;
 mod view;
 
 pub use listen::BindError;
+pub use tls::{Certificates, Renewal};
 
 use connections::{Listener, run};
 use door::Door;
@@ -67,6 +77,8 @@ pub struct Parts {
     pub reload: Reloader,
     /// `GET /config`, `GET /config/diff`, `POST /config/plan`
     pub files: config::Files,
+    /// `POST …/probe`
+    pub doctor: doctor::Doctor,
     /// `POST /upgrade`, `POST /handover`; `None`: this process can't be succeeded.
     pub upgrades: Option<upgrade::Upgrades>,
     /// `GET /readyz`: nothing, or why not, one sentence each.
@@ -93,6 +105,10 @@ struct App {
     parts: Arc<Parts>,
     /// `admin.hosts`
     hosts: Arc<[String]>,
+    /// TLS of `admin.listen`, if it has any.
+    certificates: Option<Certificates>,
+    /// Who was wrong about a token, and how often.
+    attempts: Arc<attempts::Attempts>,
 }
 
 /// Duplicates of the listeners: what another process needs to take them over, with the connections that wait in them.
@@ -107,7 +123,7 @@ pub struct Sockets {
 /// Everything is open, nothing is served yet. Connections wait.
 pub struct Bound {
     admin: listen::Bound,
-    tls: Option<tokio_rustls::TlsAcceptor>,
+    tls: Option<Certificates>,
     metrics: Option<listen::Bound>,
     door: UnixListener,
     socket: PathBuf,
@@ -123,6 +139,8 @@ pub struct Admin {
     socket: PathBuf,
     listeners: Vec<connections::Running>,
     sockets: Arc<Sockets>,
+    /// Looks at the files of `[admin] tls`; ends with this.
+    _watch: tokio::task::JoinSet<()>,
 }
 
 /// Binds everything, then serves until [`Admin::stop`]. Nothing is served if something can't be bound.
@@ -159,15 +177,24 @@ impl Bound {
         self.takes_socket
     }
 
+    /// TLS of `admin.listen`, if it has any: for reloads.
+    pub fn certificates(&self) -> Option<Certificates> {
+        self.tls.clone()
+    }
+
     /// Serves until [`Admin::stop`].
     pub fn serve(self, parts: Parts) -> Admin {
         let Self { admin, tls, metrics, door, socket, hosts, sockets, takes_socket: _ } = self;
-        let app = App { parts: Arc::new(parts), hosts };
+        let app = App { parts: Arc::new(parts), hosts, certificates: tls.clone(), attempts: Arc::default() };
+        let mut watch = tokio::task::JoinSet::new();
+        if let Some(certificates) = tls.clone() {
+            watch.spawn(certificates.watch());
+        }
         let addresses = std::iter::once(admin.address).chain(metrics.as_ref().map(|bound| bound.address)).collect();
         let routes = router::router(app.clone());
         let mut listeners = vec![run(Listener::Tcp(admin.listener, tls), routes.clone()), run(Listener::Unix(door), routes)];
         listeners.extend(metrics.map(|bound| run(Listener::Tcp(bound.listener, None), router::metrics_router(app))));
-        Admin { addresses, socket, listeners, sockets: Arc::new(sockets) }
+        Admin { addresses, socket, listeners, sockets: Arc::new(sockets), _watch: watch }
     }
 }
 

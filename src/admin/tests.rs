@@ -17,6 +17,8 @@ use crate::model::{
 use crate::wire::Name;
 use crate::zone::{RecordSet, Zone};
 
+mod access;
+
 const SOON: Duration = Duration::from_secs(10);
 /// What `readyz` finds.
 const READY: u8 = 0;
@@ -52,6 +54,7 @@ fn estate() -> Estate {
             min_active: None,
             requires: Vec::new(),
             required_by: Vec::new(),
+            degraded_factor: None,
         });
         let address = format!("192.0.2.{}", at + 1);
         estate.endpoints.push(Endpoint {
@@ -196,6 +199,7 @@ impl Server {
             version: "1.2.3",
             dns: Arc::new(vec!["127.0.0.1:53".parse().unwrap()].into()),
             metrics: metrics(),
+            doctor: doctor::Doctor { examine: Arc::new(|_| Box::pin(async { None })), monitor: Arc::new(|_| Err(vec!["no monitor".into()])) },
             reload: Arc::new(move || {
                 let outcome = next.lock().unwrap().pop().unwrap_or(ReloadOutcome::Taken(vec!["taken".into()]));
                 Box::pin(async move {
@@ -304,9 +308,10 @@ fn pointers(response: &Response) -> Vec<String> {
 #[tokio::test]
 async fn over_tcp_nobody_comes_in_without_a_token_on_loopback_either() {
     let server = Server::start().await;
-    for headers in [&[][..], &["Authorization: Bearer wr_00"], &["Authorization: Basic YTpi"], &["Authorization: Bearer "]] {
-        for path in ["/api/v1/whoami", TRAFFIC, "/api/v1/nothing", "/"] {
-            let response = server.over_tcp("GET", path, headers, "").await;
+    for (one, headers) in [&[][..], &["Authorization: Bearer wr_00"], &["Authorization: Basic YTpi"], &["Authorization: Bearer "]].into_iter().enumerate() {
+        for (two, path) in ["/api/v1/whoami", TRAFFIC, "/api/v1/nothing", "/"].into_iter().enumerate() {
+            // Each from an address of its own: failures slow an address down.
+            let response = server.from_address(100 + one, two, "GET", path, headers).await;
             assert_eq!(response.problem(), (401, "unauthorized".into()), "{headers:?} {path}");
             assert!(response.header("www-authenticate").unwrap().starts_with("Bearer"));
         }
@@ -601,7 +606,7 @@ async fn tls_serves_what_clear_text_would() {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_string()]).unwrap();
     let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     let server = Server::start_with(|settings, folder| {
-        let files = TlsFiles { cert: folder.join("a.crt"), key: folder.join("a.key") };
+        let files = TlsFiles { cert: folder.join("a.crt"), key: folder.join("a.key"), client_ca: None, subjects: Vec::new() };
         std::fs::write(&files.cert, cert).unwrap();
         std::fs::write(&files.key, key).unwrap();
         settings.tls = Some(files);

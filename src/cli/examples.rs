@@ -72,6 +72,7 @@ pub(super) const GET: &str = "\
 Examples:
   windrose get services
   windrose get endpoints
+  windrose get guards                what changes must keep, and where that stands
   windrose get overrides -o json";
 
 pub(super) const DESCRIBE: &str = "\
@@ -90,6 +91,24 @@ Examples:
   windrose explain orders.api.example.com
   windrose explain orders.api.example.com --type AAAA";
 
+pub(super) const PROBE: &str = "\
+Nothing is changed: the probe counts for no verdict, metric or history. Exit code 0: it passes; 3: it fails.
+A URL is probed by the server; without one, by this program, which says so.
+
+Examples:
+  windrose probe prod/192.0.2.10
+  windrose probe https://api.example.com/healthcheck
+  windrose probe https://api.example.com/healthcheck --address 192.0.2.10
+  windrose probe tcp://192.0.2.10:3306 --local
+  windrose probe --monitor gateway --address 192.0.2.99";
+
+pub(super) const PROBES: &str = "\
+Failed ones are kept apart, so that good ones don't push them out; they outlive a restart.
+
+Examples:
+  windrose probes prod/192.0.2.10
+  windrose probes prod/192.0.2.10 --failed --limit 10";
+
 pub(super) const QUERY: &str = "\
 Examples:
   windrose query orders.api.example.com
@@ -100,6 +119,7 @@ pub(super) const SPLIT: &str = "\
 Examples:
   windrose split search prod=80 dr=20 --reason CHG-1234
   windrose split search prod=50 dr=50 --dry-run
+  windrose split search prod=0 dr=100 --break-glass max_step --reason \"prod is on fire\"
   windrose undo search                               back to what was before";
 
 pub(super) const FAILOVER: &str = "\
@@ -156,6 +176,23 @@ pub(super) const EXTEND: &str = "\
 Examples:
   windrose extend o-12 --for 1h
   windrose extend o-12 --forever";
+
+pub(super) const GATE: &str = "\
+Examples:
+  windrose gate on release --reason CHG-1234
+  windrose gate off release
+  windrose get gates";
+
+pub(super) const CONFIRM: &str = "\
+A change with --break-glass may need a second person, with another token of scope admin, within 10 minutes.
+
+Examples:
+  windrose confirm c-7 --dry-run     what it would do
+  windrose confirm c-7";
+pub(super) const PUSH: &str = "\
+Examples:
+  windrose push prod/gw-1 pass --ttl 90s
+  windrose push prod/gw-1 fail -m \"replication lags by 4 minutes\"";
 
 pub(super) const TOKEN: &str = "\
 Examples:

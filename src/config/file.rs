@@ -11,7 +11,8 @@ use crate::model::Host;
 
 use super::problem::{Route, Sink};
 use super::read::{
-    Failback, HeaderValue, Key, NameServer, Named, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown,
+    Capacity, Failback, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, SubjectGrant,
+    Value, WhenAllDown, table, unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
@@ -54,6 +55,7 @@ table! {
         store: Store,
         health: Health,
         resolver: Resolver,
+        probe: Probe,
         key: Named<TsigKeyTable>,
         zone: Named<Zone>,
         region: Named<Region>,
@@ -62,7 +64,10 @@ table! {
         pool: Named<Pool>,
         policy: Named<Policy>,
         service: Named<Service>,
-    } later ["network", "guard", "guards", "shift", "shifts", "webhook", "webhooks"]
+        guards: Guards,
+        gate: Named<Gate>,
+        freeze: Vec<Key<Freeze>>,
+    } later ["network", "shift", "shifts", "webhook", "webhooks"]
 }
 
 table! {
@@ -118,6 +123,8 @@ table! {
     Tls {
         cert: String,
         key: String,
+        client_ca: String,
+        subjects: Named<SubjectGrant>,
     } later NONE
 }
 
@@ -165,7 +172,10 @@ table! {
 
 table! {
     /// `[region.NAME]`
-    Region {} later ["location", "capacity"]
+    Region {
+        capacity: Capacity,
+        guards: Guards,
+    } later ["location"]
 }
 
 table! {
@@ -176,6 +186,9 @@ table! {
         tls: PortOrYes,
         dns: String,
         grpc: String,
+        icmp: bool,
+        exec: Vec<Key<String>>,
+        push: bool,
         always: String,
         port: i64,
         rcode: String,
@@ -198,6 +211,16 @@ table! {
         key: String,
         expires_within: Duration,
         expiry_down: bool,
+        degraded: DegradedTable,
+        report: ReportTable,
+        busy: String,
+        busy_max: Duration,
+        redirects: i64,
+        exit: String,
+        warning: String,
+        ttl: Duration,
+        ttl_max: Duration,
+        silence: String,
         source: OneOrMany<IpAddr>,
         interval: Duration,
         timeout: Duration,
@@ -207,7 +230,7 @@ table! {
         all: Vec<Key<Member>>,
         any: Vec<Key<Member>>,
         at_least: AtLeastTable,
-    } later ["exec", "icmp", "push"]
+    } later NONE
 }
 
 table! {
@@ -235,6 +258,28 @@ table! {
 }
 
 table! {
+    /// `degraded = { slower_than = "800ms", factor = 0.5 }`
+    DegradedTable {
+        slower_than: Duration,
+        body: String,
+        json: OneOrMany<String>,
+        status: OneOrMany<StatusRange>,
+        factor: Number,
+    } later NONE
+}
+
+table! {
+    /// `report = { header = "X-Load-Weight", min = 1, max = 100 }`
+    ReportTable {
+        header: String,
+        json: String,
+        kind: String,
+        min: Number,
+        max: Number,
+    } later NONE
+}
+
+table! {
     /// `[health]`
     Health {
         window: Duration,
@@ -248,6 +293,25 @@ table! {
         servers: OneOrMany<NameServer>,
         timeout: Duration,
         attempts: i64,
+    } later NONE
+}
+
+table! {
+    /// `[probe]`
+    Probe {
+        allow: OneOrMany<String>,
+        exec: Exec,
+    } later NONE
+}
+
+table! {
+    /// `exec = { user = "nobody", folders = ["/usr/lib/nagios/plugins"] }`
+    Exec {
+        user: String,
+        folders: OneOrMany<String>,
+        running_max: i64,
+        processes_max: i64,
+        memory_mib_max: i64,
     } later NONE
 }
 
@@ -271,6 +335,7 @@ table! {
         ok_after: i64,
         up_after: i64,
         tags: OneOrMany<String>,
+        degraded_factor: Number,
         endpoints: Vec<Key<Endpoint>>,
     } later NONE
 }
@@ -303,7 +368,40 @@ table! {
         failback: Failback,
         when_all_down: WhenAllDown,
         metrics: bool,
-    } later ["sticky", "guard", "guards", "shift", "shifts"]
+        guards: Guards,
+    } later ["sticky", "shift", "shifts"]
+}
+
+table! {
+    /// `[guards]`, `[service.NAME.guards]`, `[region.NAME.guards]`
+    Guards {
+        min_serving_regions: i64,
+        max_step: i64,
+        healthy_targets: bool,
+        capacity: bool,
+        require_reason: bool,
+        rate: i64,
+        gate: OneOrMany<String>,
+        break_glass_confirm: bool,
+    } later NONE
+}
+
+table! {
+    /// `[gate.NAME]`
+    Gate {
+        about: String,
+    } later NONE
+}
+
+table! {
+    /// `[[freeze]]`
+    Freeze {
+        from: Moment,
+        to: Moment,
+        services: OneOrMany<String>,
+        allow: OneOrMany<String>,
+        about: String,
+    } later NONE
 }
 
 /// An address, or a table with one.

@@ -17,8 +17,9 @@ impl Core {
         self.store_is_up(effects);
         self.revision = self.revision.max(revision);
         match self.take_in_flight(commit) {
-            Some(InFlight::Change { ticket, ops, mut applied, notices }) => {
+            Some(InFlight::Change { ticket, ops, mut applied, notices, rated }) => {
                 applied.revision = revision;
+                self.count_changes(rated, now);
                 self.apply(ops, revision, now);
                 effects.extend(notices.into_iter().map(|notice| {
                     Effect::Tell(match notice {
@@ -123,9 +124,12 @@ impl Core {
             }
             (Key::Override(id), Record::Override(record)) => self.overrides.keep(id, record, revision, now),
             (Key::Token(id), Record::Token(record)) => drop(self.tokens.insert(id, record)),
+            (Key::TokenUsed(id), Record::TokenUsed(at)) => self.tokens_used.remember(id, at),
             (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
-            (Key::Verdict(_) | Key::Alive, _) => (),
+            (Key::Gate(name), Record::Gate(record)) => self.gate_switched(name, record, revision),
+            (Key::LastChange, Record::LastChange(_)) => self.last_change = Some(revision),
+            (Key::Verdict(_) | Key::Probes(_) | Key::Alive, _) => (),
             (key, _) => debug_assert!(false, "{key:?} holds a record of another kind"),
         }
     }
@@ -139,8 +143,11 @@ impl Core {
             }
             Key::Override(id) => drop(self.overrides.kept.remove(id)),
             Key::Token(id) => drop(self.tokens.remove(id)),
+            Key::TokenUsed(id) => self.tokens_used.forget(id),
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
-            Key::Verdict(_) | Key::Serial(_) | Key::Alive => (),
+            Key::Gate(name) => drop(self.gates.remove(name)),
+            Key::LastChange => self.last_change = None,
+            Key::Verdict(_) | Key::Probes(_) | Key::Serial(_) | Key::Alive => (),
         }
     }
 

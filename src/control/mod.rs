@@ -4,20 +4,28 @@
 
 mod change;
 mod commits;
+mod confirm;
 mod core;
 mod dirty;
 mod durable;
 mod event;
+mod failback;
+mod gates;
 mod guarding;
+mod guards;
 mod legacy;
 mod managed;
 mod memory;
 mod outline;
 mod overrides;
 mod plan;
+mod plan_guards;
 mod plan_overrides;
 mod plan_traffic;
 mod preview;
+mod probes;
+mod pushes;
+mod quality;
 mod read;
 mod record;
 mod reload;
@@ -25,20 +33,27 @@ mod serials;
 mod services;
 mod settle;
 mod targets;
+mod tokens;
 mod wakes;
 
 #[cfg(test)]
 mod tests;
 
-pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, UndoTo};
+pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, Taker, UndoTo};
 pub use core::{Core, Start};
 pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
+pub use gates::GateView;
+pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
 pub use outline::{Became, Fields, ObjectChange, ObjectName, Outline, compared, differences, outline, outline_of_settings};
 pub use preview::{Drift, PreviewMove, ReloadPreview};
+pub use probes::ProbesLegacy;
+pub use pushes::{Push, PushLegacy, Told};
 pub use read::{Override, Overview, ServiceView, StoreHealth};
 pub use record::{
-    Expect, History, Key, LearnedMemory, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, Source, Stored,
-    TokenRecord, TrafficRecord,
+    Expect, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
+    Source, Stored, TokenRecord, TrafficRecord,
 };
 pub use serials::Announced;
+
+pub use crate::model::Scope;

@@ -208,6 +208,7 @@ pub fn outline(configuration: &Configuration) -> Outline {
     for key in &estate.keys {
         put("key", &key.name.to_string(), vec![("algorithm", format!("{:?}", key.algorithm)), ("secret", HIDDEN.to_string())]);
     }
+    put("guards", "guards", vec![("rules", if estate.rules == Default::default() { String::new() } else { format!("{:?}", estate.rules) })]);
     put("health", "guard", vec![("window", duration_text(estate.guard.window)), ("blind_share", estate.guard.blind_share.to_string())]);
     let resolver = &estate.resolver;
     put(

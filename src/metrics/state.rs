@@ -45,6 +45,8 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
     let mut endpoint_up = Series::new(catalog::ENDPOINT_UP);
     let mut endpoint_serving = Series::new(catalog::ENDPOINT_SERVING);
     let mut endpoint_state = Series::new(catalog::ENDPOINT_STATE);
+    let mut endpoint_degraded = Series::new(catalog::ENDPOINT_DEGRADED);
+    let mut endpoint_weight = Series::new(catalog::ENDPOINT_WEIGHT);
     let mut pool_endpoints = Series::new(catalog::POOL_ENDPOINTS);
     let mut pool_up_endpoints = Series::new(catalog::POOL_UP_ENDPOINTS);
     let mut pool_up = Series::new(catalog::POOL_UP);
@@ -70,6 +72,12 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
             for word in STATES {
                 endpoint_state.push(&[pool, region, name, word], flag(word == state));
             }
+            endpoint_degraded.push(&[pool, region, name], flag(view.degraded.is_some()));
+            endpoint_weight.push(&[pool, region, name, "file"], f64::from(estate.endpoint(*endpoint).weight));
+            endpoint_weight.push(&[pool, region, name, "effective"], view.weight);
+            if let Some(told) = view.told {
+                endpoint_weight.push(&[pool, region, name, "reported"], told.as_f64());
+            }
             if estate.endpoint(*endpoint).watch != Watch::Nothing {
                 endpoint_up.push(&[pool, region, name], flag(view.observed == State::Up));
             }
@@ -82,7 +90,7 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
             up.insert(id, is_up);
         }
     }
-    out.extend([endpoint_up, endpoint_serving, endpoint_state, pool_endpoints, pool_up_endpoints, pool_up]);
+    out.extend([endpoint_up, endpoint_serving, endpoint_state, endpoint_degraded, endpoint_weight, pool_endpoints, pool_up_endpoints, pool_up]);
     up
 }
 

@@ -89,6 +89,7 @@ impl World {
                     Effect::Publish(snapshot) => self.snapshot = snapshot,
                     Effect::Probe { estate, .. } => self.metrics.configured(&estate),
                     Effect::Tell(notice) => self.metrics.notice(&notice),
+                    Effect::Heard { target, report } => self.metrics.probed(target, &report),
                     Effect::Commit { commit, learned, .. } => {
                         self.revision.0 += u64::from(!learned);
                         self.metrics.store_operation(if learned { "learn" } else { "put" }, true, Duration::from_millis(2));
@@ -121,6 +122,7 @@ impl World {
             certificate_expires: Some(Timestamp(1_900_000_000_000)),
             warning: None,
             resolved: None,
+            reported: None,
         };
         let probing = self.metrics.probe();
         probing.started(Duration::from_millis(1));
@@ -150,6 +152,8 @@ impl World {
             change,
             expect: None,
             expect_file: None,
+            // Some of these tests take the last region away.
+            break_glass: vec![crate::model::GuardKind::MinServingRegions],
             dry_run: false,
         });
     }

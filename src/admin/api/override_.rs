@@ -31,6 +31,9 @@ pub struct Override {
     /// How many fit.
     #[serde(default)]
     pub matches_total: u64,
+    /// Guards that were overridden when it was last changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overridden: Vec<String>,
 }
 
 /// `POST /overrides`
@@ -50,6 +53,9 @@ pub struct OverridePost {
     /// Why.
     #[serde(default)]
     pub reason: String,
+    /// Guards that need not hold: needs the scope `admin` and a reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<String>,
 }
 
 /// What an override is about. `*` in a name stands for any characters: `{"region": "eu-*"}`.
@@ -91,6 +97,9 @@ pub struct OverridePatch {
     /// Why.
     #[serde(default)]
     pub reason: String,
+    /// Guards that need not hold: needs the scope `admin` and a reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<String>,
 }
 
 /// An optional value whose key is required: serde fills in a missing key only where no function is named.

@@ -55,8 +55,12 @@ fn a_tag_is_live_and_unmatched_when_nobody_has_it() {
 #[test]
 fn a_pattern_drains_every_region_that_fits() {
     let mut world = World::new(ZONES);
-    world.change(begin(OverrideWord::Drain, "region/eu-*", Some(60))).expect("drained");
-    assert_eq!((world.answers("orders"), world.answers("search")), ("far 100".into(), "prod 50, dr 50".into()), "nothing else is up for search");
+    let refusal = world.change(begin(OverrideWord::Drain, "region/eu-*", Some(60))).expect_err("search has no other region");
+    assert_eq!(refusal.kind, RefusalKind::GuardRefused, "guards see through patterns");
+    let target = OverrideTargetName::parse("region/eu-*").expect("a target");
+    let lasts = Some(Duration::from_secs(60));
+    world.change(Change::Override { kind: OverrideWord::Drain, target, services: vec!["orders".into()], lasts }).expect("drained");
+    assert_eq!((world.answers("orders"), world.answers("search")), ("far 100".into(), "prod 50, dr 50".into()));
     world.later(61);
     assert_eq!(world.answers("orders"), "prod 100", "it ended by itself");
 }
@@ -75,7 +79,7 @@ fn what_is_named_counts_more_than_a_pattern_and_that_more_than_a_tag() {
 #[test]
 fn drains_of_several_operators_compose_and_one_health_override_per_target_stands() {
     let mut world = World::new(ZONES);
-    for target in ["tag/az-1", "endpoint/prod/b", "tag/az-1"] {
+    for target in ["tag/az-1", "endpoint/prod/b", "tag/az-*"] {
         world.change(begin(OverrideWord::Drain, target, Some(60))).expect("drained");
     }
     assert_eq!(world.answers("orders"), "dr 100", "prod is drained endpoint by endpoint");
