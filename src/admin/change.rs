@@ -146,22 +146,14 @@ pub(super) async fn end_override(
 
 pub(super) async fn reload(State(app): State<App>, Query(query): Query<WriteQuery>) -> Result<Json<api::ReloadReply>, Refused> {
     if query.dry_run {
-        let message = "a reload has no dry run".to_string();
-        return Err(Refused::invalid(vec![Fault { code: "query".into(), message, hint: "check the file with `windrose check`".into(), ..Fault::default() }]));
+        let plan = super::config::dry_run(&app).await?;
+        return Ok(Json(api::ReloadReply { plan: Some(plan), ..api::ReloadReply::default() }));
     }
     // A task of its own: a client that goes away does not leave half a reload.
     let outcome = tokio::spawn((app.parts.reload)()).await.map_err(|_| Refused::new(ProblemKind::Internal, "the reload failed by a bug; look at the log"))?;
     match outcome {
-        ReloadOutcome::Taken(messages) => Ok(Json(api::ReloadReply { messages, problems: Vec::new() })),
-        ReloadOutcome::Problems(problems) => {
-            let detail = format!(
-                "the configuration has {}; nothing was changed, the old one serves on",
-                if problems.len() == 1 { "1 problem".to_string() } else { format!("{} problems", problems.len()) }
-            );
-            let mut refused = Refused::new(ProblemKind::InvalidConfig, detail);
-            refused.problem.errors = problems.iter().map(|problem| config_fault(problem)).collect();
-            Err(refused)
-        }
+        ReloadOutcome::Taken(messages) => Ok(Json(api::ReloadReply { messages, ..api::ReloadReply::default() })),
+        ReloadOutcome::Problems(problems) => Err(invalid_config(&problems, "nothing was changed, the old one serves on")),
         ReloadOutcome::Refused(refusal) => {
             let kind = if refusal.kind == RefusalKind::InvalidRequest { ProblemKind::InvalidConfig } else { refusal.kind.into() };
             let mut refused = Refused::new(kind, refusal.detail);
@@ -169,6 +161,14 @@ pub(super) async fn reload(State(app): State<App>, Query(query): Query<WriteQuer
             Err(refused)
         }
     }
+}
+
+/// A configuration with problems, every one of them.
+pub(super) fn invalid_config(problems: &[String], end: &str) -> Refused {
+    let count = if problems.len() == 1 { "1 problem".to_string() } else { format!("{} problems", problems.len()) };
+    let mut refused = Refused::new(ProblemKind::InvalidConfig, format!("the configuration has {count}; {end}"));
+    refused.problem.errors = problems.iter().map(|problem| config_fault(problem)).collect();
+    refused
 }
 
 /// `windrose.toml:12:5: sentence` apart.
@@ -349,7 +349,7 @@ async fn on_override(app: App, caller: Caller, number: Option<u64>, change: Chan
             let mut refused = Refused::from(refusal);
             if let (true, Some(number)) = (stale, number) {
                 let look = move |core: &control::Core, _| {
-                    core.overrides().iter().find(|kept| kept.id == number).map(|kept| (view::override_(kept), etag::of_revision(kept.revision)))
+                    core.overrides().iter().find(|kept| kept.id == number).map(|kept| (view::override_(core.estate(), kept), etag::of_revision(kept.revision)))
                 };
                 if let Some((kept, etag)) = app.look(look).await? {
                     (refused.problem.current, refused.etag) = (serde_json::to_value(kept).ok(), Some(etag));

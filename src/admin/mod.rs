@@ -26,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::model::{AdminSettings, MetricsSettings, Timestamp};
 
 pub mod api;
+pub mod config;
 pub mod door;
 
 mod attempts;
@@ -76,6 +77,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// `POST /config/reload`
     pub reload: Reloader,
+    /// `GET /config`, `GET /config/diff`, `POST /config/plan`
+    pub files: config::Files,
     /// `POST …/probe`
     pub doctor: doctor::Doctor,
     /// `POST /upgrade`, `POST /handover`; `None`: this process can't be succeeded.

@@ -83,6 +83,7 @@ pub(super) async fn overview(State(app): State<App>) -> Found<api::Overview> {
             started: parts.started.into(),
             configured: overview.configured_at.into(),
             revision: overview.revision.0,
+            config_hash: overview.config_hash.to_string(),
             generation: overview.generation,
             dns: parts.dns.get().into_iter().flatten().map(ToString::to_string).collect(),
             queries_per_second: parts.metrics.queries_per_second(now),
@@ -92,7 +93,7 @@ pub(super) async fn overview(State(app): State<App>) -> Found<api::Overview> {
             zones: core.zones().iter().map(|zone| view::zone(core, zone)).collect(),
             services_total: estate.services.len() as u64,
             services,
-            overrides: core.overrides().iter().map(view::override_).collect(),
+            overrides: core.overrides().iter().map(|kept| view::override_(estate, kept)).collect(),
             problems,
             needs_restart: overview.needs_restart,
         })
@@ -198,7 +199,7 @@ pub(super) async fn endpoint(State(app): State<App>, Path((pool, name)): Path<(S
 pub(super) async fn overrides(State(app): State<App>, Query(page): Query<Page>) -> Result<Response, Refused> {
     app.look(move |core, _| {
         let etag = etag::of_revision(core.overview().revision);
-        ([(header::ETAG, etag)], Json(page.of(core, core.overrides().into_iter(), |kept| view::override_(&kept)))).into_response()
+        ([(header::ETAG, etag)], Json(page.of(core, core.overrides().into_iter(), |kept| view::override_(core.estate(), &kept)))).into_response()
     })
     .await
 }

@@ -13,7 +13,7 @@ use crate::control::Scope::{self, Admin, Operate, Read};
 
 use super::api::BASE;
 use super::problem::Refused;
-use super::{App, change, doctor, glass, looks, middleware, once, push, read, upgrade};
+use super::{App, change, config, doctor, glass, looks, middleware, once, push, read, upgrade};
 
 use Touches::{Node, Nothing, Service, Services};
 
@@ -93,6 +93,9 @@ pub(super) const ROUTES: &[Route] = &[
     route!(GET, "/tokens", Admin, Nothing, read::tokens),
     route!(POST, "/tokens", Admin, Node, change::create_token),
     route!(DELETE, "/tokens/{id}", Admin, Node, change::revoke_token),
+    route!(GET, "/config", Read, Nothing, config::effective),
+    route!(GET, "/config/diff", Read, Nothing, config::diff),
+    route!(POST, "/config/plan", Admin, Nothing, config::plan),
     route!(POST, "/config/reload", Admin, Node, change::reload),
     route!(POST, "/upgrade", Admin, Node, upgrade::begin),
     route!(POST, "/handover", Admin, Node, upgrade::hand_over),

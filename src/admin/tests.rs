@@ -134,6 +134,37 @@ async fn control(mut core: Core, mut queue: tokio::sync::mpsc::Receiver<Knock>, 
     }
 }
 
+/// Node, DNS, metrics and store as nobody reads them here.
+fn own_settings(admin: &AdminSettings, socket: &std::path::Path) -> crate::model::Settings {
+    crate::model::Settings {
+        node: crate::model::NodeSettings { name: "ns1".into(), stale_after: Duration::from_secs(600) },
+        dns: crate::model::DnsSettings { listen: Vec::new(), workers: 1 },
+        admin: admin.clone(),
+        metrics: MetricsSettings { listen: None, services_max: 1000, endpoints_max: 1000 },
+        store: crate::model::StoreSettings { path: socket.to_path_buf() },
+    }
+}
+
+/// Says what it was asked for.
+async fn plan_of(from: super::config::From) -> super::config::PlanOutcome {
+    let asked = match from {
+        super::config::From::Text(text) if text.is_empty() => return super::config::PlanOutcome::Problems(vec!["w.toml:1:1: empty".into()]),
+        super::config::From::Own => "own".to_string(),
+        super::config::From::File(path) => path.display().to_string(),
+        super::config::From::Text(text) => text,
+    };
+    let preview = crate::control::ReloadPreview { messages: vec![asked], ..Default::default() };
+    let (hash, running) = ("new".into(), "old".into());
+    super::config::PlanOutcome::Planned(Box::new(super::config::Planned {
+        hash,
+        running,
+        changes: Vec::new(),
+        preview,
+        drift: Vec::new(),
+        warnings: Vec::new(),
+    }))
+}
+
 impl Server {
     async fn start() -> Self {
         Self::start_with(|_, _| ()).await
@@ -143,8 +174,13 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let set = |owner: &str, rtype| RecordSet { owner: name(owner), rtype, ttl: 60, rdata: vec![SOA.to_vec().into()] };
         let zone = Zone { apex: name("api.example.com"), sets: vec![set("api.example.com", 6), set("www.api.example.com", 1)] };
-        let configuration =
-            Configuration { estate: Arc::new(estate()), zones: vec![Arc::new(zone)], answers: Arc::default(), needs_restart: vec!["[dns]".into()] };
+        let configuration = Configuration {
+            estate: Arc::new(estate()),
+            zones: vec![Arc::new(zone)],
+            answers: Arc::default(),
+            needs_restart: vec!["[dns]".into()],
+            hash: "0123456789abcdef".into(),
+        };
         let start =
             Start { configuration, stored: Vec::new(), revision: crate::control::Revision(0), stale_after: Duration::from_secs(600), without_store: false };
         let core = Core::start(start, Now::default());
@@ -171,6 +207,7 @@ impl Server {
                     outcome
                 })
             }),
+            files: super::config::Files { plan: Arc::new(move |from| Box::pin(plan_of(from))), settings: Arc::new(own_settings(&settings, &socket)) },
             upgrades: None,
             ready: Arc::new(move || match is_ready.load(Ordering::Relaxed) {
                 READY => Ok(()),
@@ -533,7 +570,8 @@ async fn a_reload_says_what_it_took_or_every_problem() {
     let refusal = Refusal::new(crate::control::RefusalKind::InvalidRequest, "traffic of orders needs `dr`");
     server.reloads.lock().unwrap().push(ReloadOutcome::Refused(refusal));
     assert_eq!(reload().await.problem(), (422, "invalid-config".into()));
-    assert_eq!(server.over_socket("POST", "/api/v1/config/reload?dry_run=true", &[], "").await.problem().0, 400);
+    let dry = server.over_socket("POST", "/api/v1/config/reload?dry_run=true", &[], "").await.json();
+    assert_eq!((dry["plan"]["messages"][0].as_str(), dry["plan"]["same"].as_bool()), (Some("own"), Some(false)));
 }
 
 #[tokio::test]
@@ -624,7 +662,8 @@ async fn a_bug_in_one_request_is_a_500_and_the_rest_goes_on() {
 #[tokio::test]
 async fn a_look_that_panics_does_so_in_the_task_that_asked() {
     let (door, queue) = Door::new(4);
-    let configuration = Configuration { estate: Arc::new(estate()), zones: Vec::new(), answers: Arc::default(), needs_restart: Vec::new() };
+    let configuration =
+        Configuration { estate: Arc::new(estate()), zones: Vec::new(), answers: Arc::default(), needs_restart: Vec::new(), hash: "0123456789abcdef".into() };
     let start = Start { configuration, stored: Vec::new(), revision: crate::control::Revision(0), stale_after: Duration::from_secs(600), without_store: false };
     tokio::spawn(control(Core::start(start, Now::default()), queue, Arc::default()));
     let asked = door.clone();
@@ -674,4 +713,33 @@ async fn listeners_that_were_left_are_taken_where_the_settings_are_the_same() {
     assert!(!bind(&settings(server.socket.clone()), &metrics, left()).await.ok().unwrap().takes_socket());
     assert!(server.socket.exists());
     assert!(matches!(bind(&settings(server.socket.clone()), &metrics, Sockets::default()).await, Err(BindError::InUse { .. })));
+}
+
+#[tokio::test]
+async fn a_plan_is_of_the_servers_file_of_a_text_or_over_the_socket_of_a_path() {
+    let server = Server::start().await;
+    let path = "/api/v1/config/plan";
+    let messages = |response: Response| response.json()["messages"][0].as_str().map(str::to_string);
+    assert_eq!(messages(server.over_socket("POST", path, &[], "").await).as_deref(), Some("own"));
+    assert_eq!(messages(server.over_socket("POST", path, &[], r#"{"path": "/etc/w.toml"}"#).await).as_deref(), Some("/etc/w.toml"));
+    assert_eq!(server.over_socket("POST", path, &[], r#"{"path": "w.toml"}"#).await.problem().0, 400);
+    assert_eq!(server.over_socket("POST", path, &[], r#"{"path": "/w.toml", "text": "x"}"#).await.problem().0, 400);
+    assert_eq!(server.over_socket("POST", path, &[], r#"{"text": ""}"#).await.problem().0, 422);
+    let admin = server.token("adm", "admin").await;
+    assert_eq!(messages(server.over_tcp("POST", path, &[&admin], r#"{"text": "schema = 1"}"#).await).as_deref(), Some("schema = 1"));
+    assert_eq!(server.over_tcp("POST", path, &[&admin], r#"{"path": "/etc/shadow"}"#).await.problem().0, 403, "a token reads no files");
+    let operate = server.token("op", "operate").await;
+    assert_eq!(server.over_tcp("POST", path, &[&operate], "").await.problem().0, 403);
+}
+
+#[tokio::test]
+async fn the_configuration_that_runs_is_shown_by_kind_and_page() {
+    let server = Server::start().await;
+    let all = server.get("/api/v1/config").await;
+    assert_eq!(all["hash"], "0123456789abcdef");
+    let pools = server.get("/api/v1/config?kind=pool&limit=1").await;
+    assert_eq!((pools["items"].as_array().map(Vec::len), pools["items"][0]["kind"].as_str()), (Some(1), Some("pool")));
+    let socket = server.get("/api/v1/config?kind=settings&name=admin").await;
+    assert_eq!(socket["items"][0]["fields"]["socket"].as_str(), server.socket.to_str());
+    assert_eq!(server.get("/api/v1/config/diff").await["plan"]["messages"][0], "own");
 }

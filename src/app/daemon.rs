@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
+use crate::admin::config::Files;
 use crate::admin::door::Door;
 use crate::admin::upgrade::{Beginner, Upgrades};
 use crate::admin::{self, Admin, Parts, Reloader};
@@ -30,8 +31,8 @@ use crate::store::Store;
 
 use super::clock::Clock;
 use super::control_loop::{self, Hands, Queues};
-use super::reload;
 use super::upgrade::{Before, Farewell, Giver, Inheritance, Program, Rest};
+use super::{plan, reload};
 
 /// Events that may wait for the core; probes and callers wait when it is full.
 const QUEUE: usize = 4096;
@@ -138,11 +139,13 @@ impl Daemon {
         let control = control_thread(core, Queues { knocks, outcomes, stop: stopping.clone(), orders }, hands)?;
 
         let serving = Arc::new(AtomicBool::new(false));
+        let own = Arc::new(settings.clone());
+        let files = Files { plan: plan::planner(path.clone(), own.clone(), door.clone()), settings: own };
         let tls = Arc::new(OnceLock::new());
         let reloader = reload::reloader(path, settings.clone(), door.clone(), metrics.clone(), clock, tls.clone());
         let dns_known = Arc::new(OnceLock::new());
         let upgrades = program.map(|program| upgrades(program, settings.admin.socket.clone(), &giver));
-        let parts = Parts { upgrades, ..parts(&settings, &door, &metrics, &reloader, (&serving, &dns_known), clock, doctor) };
+        let parts = Parts { upgrades, ..parts(&settings, &door, &metrics, (&reloader, files), (&serving, &dns_known), clock, doctor) };
         let api = admin::bind(&settings.admin, &settings.metrics, left.admin).await.map_err(|error| error.to_string())?;
         if let Some(certificates) = api.certificates() {
             let _ = tls.set(certificates);
@@ -286,7 +289,7 @@ fn parts(
     settings: &Settings,
     door: &Door,
     metrics: &Arc<Metrics>,
-    reload: &Reloader,
+    (reload, files): (&Reloader, Files),
     (serving, dns): (&Arc<AtomicBool>, &Arc<OnceLock<Vec<SocketAddr>>>),
     clock: Clock,
     doctor: admin::doctor::Doctor,
@@ -304,6 +307,7 @@ fn parts(
         dns: dns.clone(),
         metrics: metrics.clone(),
         reload: reload.clone(),
+        files,
         doctor,
         upgrades: None,
         ready: Arc::new(ready),

@@ -12,6 +12,7 @@ mod files;
 mod logging;
 mod memory;
 mod panics;
+mod plan;
 mod reload;
 mod secret;
 mod serve;

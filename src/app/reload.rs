@@ -77,11 +77,12 @@ pub(super) fn configuration(loaded: config::Loaded, needs_restart: Vec<String>) 
         zones: loaded.zones.into_iter().map(Arc::new).collect(),
         answers: Arc::new(super::secret::with_secret(loaded.answers)),
         needs_restart,
+        hash: loaded.hash.into(),
     }
 }
 
 /// Tables whose keys take no part in a reload and differ (SEMANTICS, 16).
-fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
+pub(super) fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
     let Settings { node, dns, admin, metrics, store } = old;
     // TLS files and subjects are taken by a reload; whether there is TLS at all is not.
     let without_files = |settings: &AdminSettings| AdminSettings { tls: None, ..settings.clone() };

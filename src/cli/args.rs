@@ -88,7 +88,13 @@ pub enum Command {
     Demo(DemoArgs),
     /// Make the server read its configuration again, all or nothing
     #[command(after_help = ex::RELOAD, display_order = 1)]
-    Reload,
+    Reload(ReloadArgs),
+    /// What a reload would change, and whether it would be refused; exit code 3 if something would change
+    #[command(after_help = ex::PLAN, display_order = 1)]
+    Plan(PlanArgs),
+    /// The file against what runs, and against what operators have set; exit code 3 if they differ
+    #[command(after_help = ex::DIFF, display_order = 1)]
+    Diff,
     /// Let the program on disk take over from the running one, without a lost query
     #[command(after_help = ex::UPGRADE, display_order = 1)]
     Upgrade,
@@ -198,6 +204,22 @@ pub struct ServeArgs {
     /// SOCKET is the admin socket of the server that runs, by default the one in the configuration.
     #[arg(long, value_name = "SOCKET", num_args = 0..=1, require_equals = true)]
     pub upgrade: Option<Option<PathBuf>>,
+}
+
+/// `windrose reload`
+#[derive(Clone, Debug, Args)]
+pub struct ReloadArgs {
+    /// Say what would change, change nothing (as `windrose plan`)
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `windrose plan`
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// The configuration; by default the one that the server runs from
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// `windrose check`
@@ -431,6 +453,8 @@ pub enum TargetKind {
     Pool,
     /// One gateway: pool/name
     Endpoint,
+    /// Every gateway with this tag
+    Tag,
 }
 
 /// `windrose drain`, `force-up`, `force-down`
@@ -439,7 +463,7 @@ pub struct OverrideArgs {
     /// What it is
     #[arg(value_enum)]
     pub kind: TargetKind,
-    /// Its name; pool/name for an endpoint
+    /// Its name; pool/name for an endpoint. `*` stands for any characters: 'eu-*', 'prod/*'
     pub name: String,
     /// How long, such as 2h; force-up and force-down end after 4h by default, a drain when somebody ends it
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]

@@ -34,6 +34,20 @@ pub(super) const RELOAD: &str = "\
 Example:
   windrose check --config /etc/windrose/windrose.toml && windrose reload";
 
+pub(super) const PLAN: &str = "\
+Over the server's own socket the server reads FILE itself; elsewhere the text is sent, and files that it names are the server's. Needs the scope admin.
+Exit code 0: nothing would change; 3: something would; 5: it would be refused; 2: the file has problems.
+
+Examples:
+  windrose plan
+  windrose plan windrose.toml || test $? -eq 3";
+
+pub(super) const DIFF: &str = "\
+Exit code 0: all the same; 3: the file on disk differs from what runs, or operators have moved traffic away from it.
+
+Example:
+  windrose diff";
+
 pub(super) const UPGRADE: &str = "\
 The server checks its configuration with the program that is on disk now, starts it, and hands its sockets and what it has learned over; then it ends.
 Every query is answered meanwhile, changes are refused for a moment (503). If the new one does not come up, the old one goes on. Needs the scope admin.
@@ -130,6 +144,8 @@ pub(super) const DRAIN: &str = "\
 Examples:
   windrose drain region prod --for 2h --reason \"kernel upgrade\"
   windrose drain pool prod --service orders
+  windrose drain tag az-1 --for 1h --reason \"zone az-1 is losing packets\"
+  windrose drain region 'eu-*' --for 10m
   windrose drain endpoint prod/192.0.2.10 --for 30m --dry-run";
 
 pub(super) const UNDRAIN: &str = "\

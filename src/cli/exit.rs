@@ -57,7 +57,7 @@ impl Exit {
             ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch | ProblemKind::NothingToProbe => {
                 Self::Refused
             }
-            ProblemKind::GuardRefused | ProblemKind::ConfirmationNeeded => Self::Refused,
+            ProblemKind::ManagedElsewhere | ProblemKind::GuardRefused | ProblemKind::ConfirmationNeeded => Self::Refused,
             ProblemKind::RevisionMismatch => Self::Conflict,
             ProblemKind::NotFound | ProblemKind::MethodNotAllowed | ProblemKind::IfMatchRequired | ProblemKind::UpgradeFailed => Self::Failed,
             ProblemKind::Internal | ProblemKind::StoreUnavailable | ProblemKind::RateLimited | ProblemKind::RequestInProgress => Self::Failed,
@@ -214,6 +214,7 @@ mod tests {
                 ("nothing-to-undo", 5),
                 ("override-exists", 5),
                 ("policy-mismatch", 5),
+                ("managed-elsewhere", 5),
                 ("upgrade-failed", 1),
                 ("nothing-to-probe", 5),
                 ("guard-refused", 5),

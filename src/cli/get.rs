@@ -15,6 +15,8 @@ use super::exit::Failure;
 use super::report::Report;
 use super::table::{Cell, Grid, Paint, Tone, clock, count, endpoint_cell, health_cell, region_cell, state_cell, thousands};
 
+/// Matches of an override that fit in a table.
+const MATCHES_SHOWN: usize = 4;
 /// Longest wait for an upgrade: the server says before that why it was not made.
 const UPGRADE_MAX: Duration = Duration::from_secs(130);
 
@@ -107,15 +109,36 @@ fn endpoints(endpoints: &[Endpoint], paint: Paint) -> String {
 }
 
 fn overrides(overrides: &[Override], paint: Paint) -> String {
-    let mut grid = Grid::new(&["ID", "KIND", "TARGET", "SERVICES", "UNTIL", "WHO", "REASON"]);
+    let mut grid = Grid::new(&["ID", "KIND", "TARGET", "MATCHES", "SERVICES", "UNTIL", "WHO", "REASON"]);
     for known in overrides {
         let services = if known.services.is_empty() { "all".to_string() } else { known.services.join(" ") };
         let until = known.ends.map_or_else(|| "ended by hand".to_string(), |ends| clock(ends, known.at));
         let target = if known.matched { Cell::from(known.target.as_str()) } else { Cell::toned(Tone::Warn, format!("{} (does not exist)", known.target)) };
         let kind = known.kind.word().replace('_', "-");
-        grid.row(vec![known.id.as_str().into(), kind.into(), target, services.into(), until.into(), known.actor.as_str().into(), known.reason.as_str().into()]);
+        grid.row(vec![
+            known.id.as_str().into(),
+            kind.into(),
+            target,
+            matches_of(known).into(),
+            services.into(),
+            until.into(),
+            known.actor.as_str().into(),
+            known.reason.as_str().into(),
+        ]);
     }
     grid.render(paint)
+}
+
+/// What a pattern or tag is about now; nothing where the target says it itself.
+fn matches_of(known: &Override) -> String {
+    let itself = known.target.split_once('/').map(|(_, name)| name).unwrap_or_default();
+    match known.matches.as_slice() {
+        [one] if one == itself => String::new(),
+        matches => match known.matches_total.saturating_sub(MATCHES_SHOWN as u64) {
+            0 => matches.join(" "),
+            more => format!("{} and {more} more", matches.iter().take(MATCHES_SHOWN).cloned().collect::<Vec<_>>().join(" ")),
+        },
+    }
 }
 
 fn zones(zones: &[Zone], paint: Paint) -> String {

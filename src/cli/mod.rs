@@ -20,6 +20,7 @@ mod explain;
 mod get;
 mod guards;
 mod overrides;
+mod plan;
 mod probe;
 mod push;
 mod query;
@@ -108,7 +109,10 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
     match command {
         Command::Serve(_) | Command::Demo(_) => Err(Failure::local(Exit::Failed, "serve and demo are not run here")),
         Command::Check(args) => check(args.file.as_deref().unwrap_or(&args.config)),
-        Command::Reload => get::reload(&client()?, paint).await,
+        Command::Reload(args) if args.dry_run => plan::dry_run(&client()?, paint).await,
+        Command::Reload(_) => get::reload(&client()?, paint).await,
+        Command::Plan(args) => plan::plan(&client()?, args, paint).await,
+        Command::Diff => plan::diff(&client()?, paint).await,
         Command::Upgrade => get::upgrade(&client()?, paint).await,
         Command::Health => get::health(&client()?, paint).await,
 
@@ -151,10 +155,13 @@ fn is_writing(command: &Command) -> bool {
     match command {
         Command::Split(_) | Command::Failover(_) | Command::Failback(_) | Command::Undo(_) => true,
         Command::Drain(_) | Command::ForceUp(_) | Command::ForceDown(_) | Command::Freeze(_) => true,
-        Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Push(_) | Command::Reload | Command::Upgrade => true,
+        Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Push(_) | Command::Reload(_) | Command::Upgrade => {
+            true
+        }
         Command::Gate(_) | Command::Confirm(_) => true,
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Get(_) => false,
+        Command::Plan(_) | Command::Diff => false,
         Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
             false
         }
@@ -175,8 +182,8 @@ fn check(path: &Path) -> Result<Report, Failure> {
     let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     let summary = crate::config::summary(&loaded).to_string();
     let note: String = warnings.iter().map(|warning| format!("⚠ {warning}\n")).collect();
-    let raw = serde_json::json!({ "ok": true, "warnings": warnings, "summary": summary.lines().collect::<Vec<_>>() });
-    Ok(Report::new(format!("{}\n✔ {} is right\n", summary.trim_end(), path.display()), raw).note(note))
+    let raw = serde_json::json!({ "ok": true, "warnings": warnings, "summary": summary.lines().collect::<Vec<_>>(), "hash": loaded.hash });
+    Ok(Report::new(format!("{}\n✔ {} is right (config {})\n", summary.trim_end(), path.display(), loaded.hash), raw).note(note))
 }
 
 /// The socket of this user's demo: a second terminal finds it without flags. The folder above is to be made with mode 0700.

@@ -334,6 +334,7 @@ table! {
         down_after: i64,
         ok_after: i64,
         up_after: i64,
+        tags: OneOrMany<String>,
         degraded_factor: Number,
         endpoints: Vec<Key<Endpoint>>,
     } later NONE
@@ -347,6 +348,7 @@ table! {
         connect: Reach,
         weight: i64,
         tier: i64,
+        tags: OneOrMany<String>,
         down_after: i64,
         ok_after: i64,
         up_after: i64,
@@ -359,6 +361,7 @@ table! {
         name: OneOrMany<String>,
         names_file: String,
         policy: Policy,
+        traffic_from: String,
         ttl: Duration,
         ttl_min: Duration,
         max_answers: i64,

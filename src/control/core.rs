@@ -342,6 +342,9 @@ impl Core {
         let estate = self.configuration.estate.clone();
         let file = estate.service(service);
         let form = self.traffic.get(&file.name).and_then(|(record, _)| record.form.as_ref());
+        if let (Some(_), Some(place)) = (form, estate.managed.get(&file.name)) {
+            return (self.shares.of_file(file), Some(Self::set_aside(place).into()));
+        }
         match form.map(|form| (form, estate.resolve(form))) {
             None => (self.shares.of_file(file), None),
             Some((form, Ok(tree))) => (self.shares.of_operator(file, form, &tree), None),
@@ -423,7 +426,7 @@ impl Core {
             return;
         }
         let limited: Vec<ServiceId> = services.iter().filter_map(|name| estate.service_named(name)).collect();
-        for pool in super::overrides::pools_of(&estate, target) {
+        for pool in super::targets::pools_of(&estate, target) {
             for service in self.users_of(pool) {
                 if services.is_empty() || limited.contains(&service) {
                     self.touch(service, cause);

@@ -26,6 +26,8 @@ pub struct Configuration {
     pub answers: Arc<AnswerSettings>,
     /// Keys that changed in the file and take no part in a reload (SEMANTICS, 16); shown until the next restart.
     pub needs_restart: Vec<String>,
+    /// Of every file that was read, in one word: equal on nodes that have read the same.
+    pub hash: Arc<str>,
 }
 
 /// A fact.

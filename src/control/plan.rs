@@ -95,11 +95,13 @@ impl Core {
             Change::Traffic { service, form } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
+                self.may_move(service)?;
                 self.set_traffic(service, Some(form.clone()), Act::Split, waiting, now)
             }
             Change::Failover { service, to } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
+                self.may_move(service)?;
                 let form = self.failover_form(service, to.as_deref())?;
                 self.set_traffic(service, Some(form), Act::Failover, waiting, now)
             }
@@ -107,6 +109,10 @@ impl Core {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
                 let form = self.undo_form(service, *to)?;
+                // Back to the file is where the file wants it.
+                if form.is_some() {
+                    self.may_move(service)?;
+                }
                 self.set_traffic(service, form, Act::Undo, waiting, now)
             }
             Change::Failback { service, pool } => {
@@ -120,6 +126,9 @@ impl Core {
             }
             Change::Extend { id, lasts } => {
                 let kept = self.kept_override(*id, waiting)?;
+                if lasts.is_none() {
+                    self.may_be_endless(kept.kind, &kept.target, &kept.services)?;
+                }
                 let record = OverrideRecord { ends: lasts.map(|lasts| now.wall.plus(lasts)), overridden: Vec::new(), ..kept };
                 let text = format!("o-{id}: {} of {} {}", record.kind.word(), record.target, until(*lasts));
                 self.override_plan(*id, Some(record), Act::Extend, text, waiting, now)

@@ -255,9 +255,13 @@ impl Core {
                 OverrideWord::ForceDown => "unforce",
                 OverrideWord::ForceUp | OverrideWord::Freeze => return None,
             };
+            // Patterns are quoted for the shell.
             match &kept.record.target {
+                target if !target.covers_pool(estate, pool) => None,
                 OverrideTargetName::Region(name) if name == region => Some(format!("windrose {verb} region {name}")),
+                OverrideTargetName::Region(pattern) => Some(format!("windrose {verb} region '{pattern}'")),
                 OverrideTargetName::Pool(name) if *name == of.name => Some(format!("windrose {verb} pool {name}")),
+                OverrideTargetName::Pool(pattern) => Some(format!("windrose {verb} pool '{pattern}'")),
                 _ => None,
             }
         })

@@ -182,7 +182,7 @@ impl Core {
 }
 
 /// `failover prod > dr`, `weighted prod 80 %, dr 20 %`.
-fn policy_text(form: &PolicyForm) -> String {
+pub(super) fn policy_text(form: &PolicyForm) -> String {
     match &form.choice {
         Choice::Failover(children) => format!("failover {}", children.join(" > ")),
         Choice::Multivalue(children) => format!("multivalue {}", children.join(", ")),

@@ -181,7 +181,7 @@ impl OverrideWord {
     }
 }
 
-/// What an override is about, by name.
+/// What an override is about, by name. In names of regions, pools, endpoints and tags `*` stands for any characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OverrideTargetName {
     /// A region.
@@ -192,9 +192,11 @@ pub enum OverrideTargetName {
     Endpoint(Arc<str>, Arc<str>),
     /// A service (freeze).
     Service(Arc<str>),
+    /// Every endpoint with this tag.
+    Tag(Arc<str>),
 }
 
-/// `region/prod`, `pool/prod`, `endpoint/prod/a`, `service/orders`: in API, metrics and the store.
+/// `region/prod`, `pool/prod`, `endpoint/prod/a`, `service/orders`, `tag/az-1`, `region/eu-*`: in API, metrics and the store.
 impl std::fmt::Display for OverrideTargetName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -202,6 +204,7 @@ impl std::fmt::Display for OverrideTargetName {
             Self::Pool(name) => write!(f, "pool/{name}"),
             Self::Endpoint(pool, name) => write!(f, "endpoint/{pool}/{name}"),
             Self::Service(name) => write!(f, "service/{name}"),
+            Self::Tag(name) => write!(f, "tag/{name}"),
         }
     }
 }
@@ -214,6 +217,7 @@ impl OverrideTargetName {
             "region" => Some(Self::Region(name.into())),
             "pool" => Some(Self::Pool(name.into())),
             "service" => Some(Self::Service(name.into())),
+            "tag" => Some(Self::Tag(name.into())),
             "endpoint" => name.split_once('/').map(|(pool, name)| Self::Endpoint(pool.into(), name.into())),
             _ => None,
         }

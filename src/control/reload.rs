@@ -24,9 +24,7 @@ impl Core {
             effects.push(Effect::Reply { ticket, reply: Err(refusal) });
             return;
         }
-        let mut messages = self.overruled(&next);
-        messages.extend(self.unraised_serials(&next));
-        messages.extend(next.needs_restart.iter().map(|key| format!("`{key}` changed and needs a restart; the old value stays until then")));
+        let mut messages = self.messages_of(&next);
         let old = std::mem::replace(&mut self.configuration, next);
         self.configured_at = now.wall;
         self.confirmations.forget_all();
@@ -101,10 +99,13 @@ impl Core {
     }
 
     /// Traffic in force that the new file could not serve.
-    fn unusable_after(&self, next: &Configuration) -> Vec<Fault> {
+    pub(super) fn unusable_after(&self, next: &Configuration) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (name, (record, revision)) in &self.traffic {
             let (Some(form), Some(_)) = (&record.form, next.estate.service_named(name)) else { continue };
+            if next.estate.managed.contains_key(name) {
+                continue;
+            }
             let usable_now = self.configuration.estate.service_named(name).is_some() && self.configuration.estate.resolve(form).is_ok();
             if let (true, Err(errors)) = (usable_now, next.estate.resolve(form)) {
                 let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -120,10 +121,13 @@ impl Core {
     }
 
     /// Services whose policy changed in the file under an operator's (SEMANTICS, 15).
-    fn overruled(&self, next: &Configuration) -> Vec<String> {
+    pub(super) fn overruled(&self, next: &Configuration) -> Vec<String> {
         let mut messages = Vec::new();
         for service in &next.estate.services {
             let Some((record, revision)) = self.traffic.get(&service.name) else { continue };
+            if next.estate.managed.contains_key(&service.name) {
+                continue;
+            }
             let before = self.configuration.estate.service_named(&service.name).map(|id| &self.configuration.estate.service(id).form);
             if record.form.is_some() && before.is_some_and(|before| *before != service.form) {
                 let name = &service.name;
@@ -134,7 +138,7 @@ impl Core {
     }
 
     /// Zones whose content changed under the same serial (SEMANTICS, 23).
-    fn unraised_serials(&self, next: &Configuration) -> Vec<String> {
+    pub(super) fn unraised_serials(&self, next: &Configuration) -> Vec<String> {
         let mut messages = Vec::new();
         for zone in &next.zones {
             let Some(before) = self.configuration.zones.iter().find(|before| before.apex == zone.apex) else { continue };
@@ -152,6 +156,6 @@ impl Core {
 }
 
 /// `1 zone`, `2 zones`.
-fn counted(count: usize, one: &str) -> String {
+pub(super) fn counted(count: usize, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }

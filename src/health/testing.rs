@@ -83,6 +83,8 @@ impl Builder {
             ("outcomes", rest) => self.outcomes(rest),
             ("pool", rest) => self.pool(rest),
             ("composite", rest) => self.composite(rest),
+            ("tag", rest) => self.tag(rest),
+            ("managed", rest) => drop(self.estate.managed.insert(rest.into(), format!("windrose.toml:{}:1", 10 + self.estate.managed.len()).into())),
             ("sentinel", rest) => self.sentinel(rest),
             ("health", rest) => self.guard(rest),
             ("policy", rest) => {
@@ -211,6 +213,16 @@ impl Builder {
                 AnyMonitor::Simple(id) => found.push(self.judgement(id, address, Some(endpoint), own)),
                 AnyMonitor::Composite(id) => self.members(id, address, endpoint, own, found),
             }
+        }
+    }
+
+    /// `tag az-1: prod/10.0.0.1 dr/a`; the pools stand above.
+    fn tag(&mut self, text: &str) {
+        let (name, endpoints) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
+        for word in endpoints.split_whitespace() {
+            let (pool, endpoint) = word.split_once('/').unwrap_or_else(|| panic!("not pool/endpoint: {word}"));
+            let endpoint = self.estate.pool_named(pool).and_then(|pool| self.estate.endpoint_named(pool, endpoint)).unwrap_or_else(|| panic!("no {word}"));
+            self.estate.tags.entry(name.into()).or_default().insert(endpoint);
         }
     }
 

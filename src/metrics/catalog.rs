@@ -110,6 +110,7 @@ catalog! {
     OVERRIDE_START: Gauge "windrose_override_start_timestamp_seconds" ["kind" "target"] "Unix time since which an override is in force.";
     OVERRIDE_EXPIRY: Gauge "windrose_override_expiry_timestamp_seconds" ["kind" "target"] "Unix time at which an override ends; absent for one without an end.";
 
+    CONFIG_INFO: Gauge "windrose_config_info" ["hash"] "Hash of every file of the configuration in force; the value is always 1.";
     CONFIG_SUCCESS_TIME: Gauge "windrose_config_last_reload_success_timestamp_seconds" [] "Unix time of the last successful configuration load.";
     CONFIG_SUCCESSFUL: Gauge "windrose_config_last_reload_successful" [] "Whether the last configuration load succeeded.";
     CONFIG_RELOADS: Counter "windrose_config_reloads_total" ["outcome"] "Configuration loads.";

@@ -213,6 +213,9 @@ impl Metrics {
         let workers = lock(&self.workers).clone();
         let mut out = Vec::new();
         self.node(&mut out);
+        let mut config = Series::new(catalog::CONFIG_INFO);
+        config.push(&[&core.overview().config_hash], 1.0);
+        out.push(config);
         dns::collect(core, &workers, &mut out);
         answers::collect(core, &tracked, &workers, &mut out);
         out.push(Series::single(catalog::DNS_TCP, self.tcp_connections.get().map_or(0.0, |read| read() as f64)));

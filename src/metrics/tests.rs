@@ -38,7 +38,13 @@ fn configuration(text: &str) -> Configuration {
         RecordSet { owner: apex.clone(), rtype: 6, ttl: 60, rdata: vec![soa.into()] },
         RecordSet { owner: apex.clone(), rtype: 2, ttl: 60, rdata: vec![name("ns.example.com").into()] },
     ];
-    Configuration { estate: Arc::new(estate(text)), zones: vec![Arc::new(Zone { apex, sets })], answers: Arc::default(), needs_restart: Vec::new() }
+    Configuration {
+        estate: Arc::new(estate(text)),
+        zones: vec![Arc::new(Zone { apex, sets })],
+        answers: Arc::default(),
+        needs_restart: Vec::new(),
+        hash: "0123456789abcdef".into(),
+    }
 }
 
 impl World {

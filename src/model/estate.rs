@@ -1,6 +1,6 @@
 //! The estate: everything a configuration file says to exist.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +46,10 @@ pub struct Estate {
     pub sentinels: Vec<Sentinel>,
     /// `[resolver]`
     pub resolver: ResolverRules,
+    /// Endpoints by tag, their own tags and their pool's.
+    pub tags: BTreeMap<Arc<str>, BTreeSet<EndpointId>>,
+    /// Services whose traffic the file alone moves (`traffic_from = "file"`), and where their policy stands: `windrose.toml:12:10`.
+    pub managed: BTreeMap<Arc<str>, Arc<str>>,
     /// `[probe]`: where probes may go.
     pub probing: Arc<ProbeRules>,
     /// What changes of traffic must keep.

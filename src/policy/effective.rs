@@ -1,7 +1,8 @@
 //! Effective health: what observed health looks like through the overrides that a service sees (SEMANTICS, 2 and 18).
 //!
 //! The order of overrides never matters: of several that say the same, the one with the least id is named. Two health overrides on one
-//! target (one limited to services, one not) are settled in favour of `force_down`.
+//! target (one limited to services, one not) are settled in favour of `force_down`. One that names the target counts more than a pattern that its
+//! name fits, and that more than a tag that it has.
 
 use crate::health::State;
 use crate::model::{EndpointId, Factor, PoolId, Service, ServiceId};
@@ -82,7 +83,7 @@ impl<'a> Effective<'a> {
     }
 
     fn find(&self, target: OverrideTarget, wanted: impl Fn(&Override) -> bool) -> Option<&'a Override> {
-        self.overrides.iter().copied().filter(|o| o.target == target && wanted(o)).min_by_key(|o| (o.kind != OverrideKind::ForceDown, &o.id))
+        self.overrides.iter().copied().filter(|o| o.target == target && wanted(o)).min_by_key(|o| (o.reach, o.kind != OverrideKind::ForceDown, &o.id))
     }
 
     /// What an override of this endpoint may be about, nearest first. Nothing while there are no overrides, which is nearly always.

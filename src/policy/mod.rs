@@ -31,7 +31,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use decision::{Decision, FamilyDecision, Leaf, Rung, Verdict};
-pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget};
+pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach};
 pub use hold::hold_ends;
 pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};

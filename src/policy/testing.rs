@@ -145,7 +145,7 @@ impl World {
             _ => OverrideTarget::Endpoint(self.endpoints(name)[0]),
         };
         let id = format!("o-{}", self.overrides.len() + 1).into();
-        self.overrides.push(Override { id, kind, target, services });
+        self.overrides.push(Override { id, kind, target, reach: super::Reach::Name, services });
         self.settle();
     }
 

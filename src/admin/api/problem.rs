@@ -103,6 +103,8 @@ pub enum ProblemKind {
     OverrideExists,
     /// 409: the verb does not fit the root of this policy.
     PolicyMismatch,
+    /// 409: the file alone moves this service's traffic.
+    ManagedElsewhere,
     /// 409: no new process has taken over; the old one serves on.
     UpgradeFailed,
     /// 409: nothing probes it.
@@ -133,7 +135,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [ProblemKind; 22] = [
+    pub const ALL: [ProblemKind; 23] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -143,6 +145,7 @@ impl ProblemKind {
         Self::NothingToUndo,
         Self::OverrideExists,
         Self::PolicyMismatch,
+        Self::ManagedElsewhere,
         Self::UpgradeFailed,
         Self::NothingToProbe,
         Self::GuardRefused,
@@ -170,6 +173,7 @@ impl ProblemKind {
             Self::NothingToUndo => ("nothing-to-undo", 409, "Nothing to undo"),
             Self::OverrideExists => ("override-exists", 409, "An override is there already"),
             Self::PolicyMismatch => ("policy-mismatch", 409, "The policy has another form"),
+            Self::ManagedElsewhere => ("managed-elsewhere", 409, "Managed by the file"),
             Self::UpgradeFailed => ("upgrade-failed", 409, "Not upgraded"),
             Self::NothingToProbe => ("nothing-to-probe", 409, "Not probed"),
             Self::RateLimited => ("rate-limited", 429, "Too many at once"),
@@ -206,6 +210,7 @@ impl From<RefusalKind> for ProblemKind {
             RefusalKind::NothingToUndo => Self::NothingToUndo,
             RefusalKind::OverrideExists => Self::OverrideExists,
             RefusalKind::PolicyMismatch => Self::PolicyMismatch,
+            RefusalKind::ManagedElsewhere => Self::ManagedElsewhere,
             RefusalKind::GuardRefused => Self::GuardRefused,
             RefusalKind::ConfirmationNeeded => Self::ConfirmationNeeded,
             RefusalKind::RevisionMismatch => Self::RevisionMismatch,

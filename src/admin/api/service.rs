@@ -27,6 +27,9 @@ pub struct Service {
     pub pools: Vec<ServicePool>,
     /// The override that freezes it, `o-12`.
     pub frozen: Option<String>,
+    /// Where the file manages its traffic (`traffic_from = "file"`): `windrose.toml:12:10`; `null`: operators may move it.
+    #[serde(default)]
+    pub managed_by: Option<String>,
 }
 
 /// A pool as one service sees it.

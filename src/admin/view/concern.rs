@@ -47,7 +47,9 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
         }
         if let Some(why) = &traffic.unusable {
             let text = format!("{name} follows the file, because the traffic that was set can't be used: {why}");
-            say("traffic-unusable", "warning", format!("service/{name}"), text, Some(format!("windrose undo {name} --to file")));
+            // Where the file says so, it is meant.
+            let severity = if service.managed_by.is_some() { "info" } else { "warning" };
+            say("traffic-unusable", severity, format!("service/{name}"), text, Some(format!("windrose undo {name} --to file")));
         }
         for pool in service.pools.iter().filter(|pool| pool.held) {
             let why = pool.waits.as_ref().map(|why| format!(", its time is over but {why}")).unwrap_or_default();

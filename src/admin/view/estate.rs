@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::admin::api;
-use crate::control::{Core, Override, OverrideTargetName, OverrideWord};
+use crate::control::{Core, Override, OverrideWord};
 use crate::health::{MemberHealth, Outcome, State};
-use crate::model::{self, EndpointId, Family, PoolId, RegionId, Sentinel, ServiceId, TargetId, Timestamp, Watch};
+use crate::model::{self, EndpointId, Estate, Family, PoolId, RegionId, Sentinel, ServiceId, TargetId, Timestamp, Watch};
 use crate::policy::{Required, endpoint_view, lacking, pool_view, region_state, required};
 use crate::zone::Zone;
 
@@ -20,7 +20,7 @@ pub(in crate::admin) fn region(core: &Core, board: &Board, id: RegionId) -> api:
     let estate = core.estate();
     let name = &estate.region(id).name;
     let pools: Vec<PoolId> = (0..estate.pools.len()).map(PoolId::at).filter(|pool| estate.pool(*pool).region == id).collect();
-    let overrides: Vec<_> = core.overrides().into_iter().filter(|kept| matches!(&kept.record.target, OverrideTargetName::Region(of) if of == name)).collect();
+    let overrides: Vec<_> = core.overrides().into_iter().filter(|kept| kept.record.target.covers_region(estate, id)).collect();
     let services: BTreeSet<&Arc<str>> = pools.iter().filter_map(|pool| board.users.get(pool)).flatten().collect();
     let counts = pools.iter().map(|pool| up_of(core, *pool)).fold((0, 0), |(up, of), (more_up, more)| (up + more_up, of + more));
     api::Region {
@@ -80,11 +80,6 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
     let region = &estate.region(pool.region).name;
     let view = pool_view(&core.policy_facts(), None, id, shown_family(estate, id));
     let (up, of) = up_of(core, id);
-    let acts = |target: &OverrideTargetName| match target {
-        OverrideTargetName::Region(name) => name == region,
-        OverrideTargetName::Pool(name) => *name == pool.name,
-        _ => false,
-    };
     let required = required(&core.policy_facts(), None, id);
     let requirement = |required: &Required| api::Required {
         pool: estate.pool(required.pool).name.to_string(),
@@ -104,7 +99,7 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
         factor: (view.factor * 1000.0).round() / 1000.0,
         drained: view.drained,
         held_by: names(board.held.get(&id).into_iter().flatten()),
-        overrides: core.overrides().iter().filter(|kept| acts(&kept.record.target)).map(override_id).collect(),
+        overrides: core.overrides().iter().filter(|kept| kept.record.target.covers_pool(estate, id)).map(override_id).collect(),
         services: names(board.users.get(&id).into_iter().flatten()),
         requires: required.iter().map(requirement).collect(),
         required_by: names(pool.required_by.iter().map(|pool| &estate.pool(*pool).name)),
@@ -205,8 +200,11 @@ pub(super) fn known_time(at: Timestamp) -> Option<api::Time> {
 }
 
 /// One override.
-pub(in crate::admin) fn override_(kept: &Override<'_>) -> api::Override {
-    record(kept.id, kept.record, kept.matched)
+pub(in crate::admin) fn override_(estate: &Estate, kept: &Override<'_>) -> api::Override {
+    let matches = kept.record.target.matches(estate);
+    let (matches_total, mut matches) = (matches.len() as u64, matches);
+    matches.truncate(NAMES_SHOWN);
+    api::Override { matches, matches_total, ..record(kept.id, kept.record, kept.matched) }
 }
 
 /// An override's record; `matched`: its target exists.
@@ -222,6 +220,8 @@ pub(in crate::admin) fn record(id: u64, record: &crate::control::OverrideRecord,
         at: (*at).into(),
         ends: ends.map(api::Time),
         matched,
+        matches: Vec::new(),
+        matches_total: 0,
         overridden: overridden.clone(),
     }
 }

@@ -43,6 +43,7 @@ pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, n
         traffic: traffic_of(core, &view, metrics, &pools),
         pools,
         frozen: view.frozen.map(|id| format!("o-{id}")),
+        managed_by: core.managed(&definition.name).map(str::to_string),
     }
 }
 

@@ -110,7 +110,7 @@ impl Maker<'_> {
 
     fn pool(&mut self, entry: Entry<Table>, sink: &mut Sink<'_>) {
         let Entry { name, span, value: table } = entry;
-        let Table { region, monitor, min_up, min_active, requires, down_after, ok_after, up_after, degraded_factor, endpoints } = table;
+        let Table { region, monitor, min_up, min_active, requires, down_after, ok_after, up_after, degraded_factor, tags, endpoints } = table;
         check_name(&name, &span, "pool", sink);
         let path = format!("pool.{name}");
         let id = PoolId::at(self.estate.pools.len());
@@ -128,7 +128,9 @@ impl Maker<'_> {
         if monitor.is_absent() {
             self.pools.unwatched.push(id);
         }
+        let shared = tags_of(&tags, &path, sink);
         let ids = self.endpoints(id, &path, &endpoints, rules, sink);
+        ids.iter().for_each(|id| self.tag(*id, &shared));
         if endpoints.is_absent() {
             sink.missing(&span, &path, "`endpoints` is missing", "add endpoints = [\"192.0.2.10\", \"192.0.2.11\"]");
         } else if let Some(list) = endpoints.get().filter(|list| list.value.is_empty()) {
@@ -194,7 +196,7 @@ impl Maker<'_> {
         let mut names: HashMap<Arc<str>, Range<usize>> = HashMap::new();
         for (index, word) in list.get().map(|list| &list.value[..]).unwrap_or_default().iter().enumerate() {
             let Some(At { value: EndpointWord(table), span }) = word.get() else { continue };
-            let EndpointTable { name, address, connect, weight, tier, down_after, ok_after, up_after } = table;
+            let EndpointTable { name, address, connect, weight, tier, tags, down_after, ok_after, up_after } = table;
             let path = format!("{path}.endpoints[{index}]");
             if address.is_absent() {
                 sink.missing(span, format_args!("{path}.address"), "`address` is missing", "{ name = \"gw-1\", address = \"192.0.2.10\" }");
@@ -254,8 +256,17 @@ impl Maker<'_> {
             let narrow = |number: i64| u32::try_from(number).unwrap_or(0);
             self.estate.endpoints.push(Endpoint { name: label, pool, address, weight: narrow(weight), tier: narrow(tier), watch });
             ids.push(id);
+            let own = tags_of(tags, &path, sink);
+            self.tag(id, &own);
         }
         ids
+    }
+
+    /// Enters an endpoint under its tags.
+    fn tag(&mut self, endpoint: EndpointId, tags: &[String]) {
+        for tag in tags {
+            self.estate.tags.entry(tag.as_str().into()).or_default().insert(endpoint);
+        }
     }
 
     /// No monitor, or one that says what it knows without looking.
@@ -317,6 +328,20 @@ impl Maker<'_> {
         }
         Some(id)
     }
+}
+
+/// Tags: names that people choose, for overrides of many endpoints at once.
+fn tags_of(tags: &Key<OneOrMany<String>>, path: &str, sink: &mut Sink<'_>) -> Vec<String> {
+    let Some(At { value: OneOrMany(list), .. }) = tags.get() else { return Vec::new() };
+    let mut known = Vec::new();
+    for At { value, span } in list.iter().filter_map(Key::get) {
+        check_name(value, span, &format!("{path}.tags"), sink);
+        if known.contains(value) {
+            sink.problem(span, format_args!("{path}.tags"), format!("`{value}` stands twice"), "remove one");
+        }
+        known.push(value.clone());
+    }
+    known
 }
 
 /// Addresses that no client can connect to.

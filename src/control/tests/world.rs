@@ -80,7 +80,13 @@ pub(super) fn configuration(text: &str) -> Configuration {
     if !secondaries.is_empty() {
         estate.secondaries.push((apex.clone(), secondaries.into()));
     }
-    Configuration { estate: Arc::new(estate), zones: vec![Arc::new(Zone { apex, sets })], answers: Arc::default(), needs_restart: Vec::new() }
+    Configuration {
+        estate: Arc::new(estate),
+        zones: vec![Arc::new(Zone { apex, sets })],
+        answers: Arc::default(),
+        needs_restart: Vec::new(),
+        hash: "0123456789abcdef".into(),
+    }
 }
 
 impl World {
