@@ -31,7 +31,7 @@ pub fn limits(terms: &ExecTerms, other_user: bool, cpu_seconds: u64) -> [String;
     [u64::from(other_user), 0, cpu_seconds, FILE_OCTETS_MAX, FILES_MAX, u64::from(terms.processes_max), terms.memory_octets_max].map(|limit| limit.to_string())
 }
 
-/// If this process was started as [`NAME`]: becomes the program, or says why not. Call it first of all.
+/// If this process was started as `windrose-exec`: becomes the program, or says why not. Call it first of all.
 pub fn launched() -> Option<ExitCode> {
     let mut words = std::env::args_os();
     if words.next()? != *NAME {
