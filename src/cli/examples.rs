@@ -196,13 +196,13 @@ Examples:
 
 pub(super) const TOKEN: &str = "\
 Examples:
-  windrose token create ci --scope operate --for 90d > ci.token
+  windrose token create ci --scope operate --service orders --expires 90d > ci.token
   windrose token list
   windrose token revoke ci";
 
 pub(super) const TOKEN_CREATE: &str = "\
 Examples:
-  windrose token create ci --scope operate --for 90d > ci.token
+  windrose token create ci --scope operate --service orders --expires 90d > ci.token
   windrose status --server https://ns1.example.com:8090 --token-file ci.token";
 
 pub(super) const WHOAMI: &str = "\

@@ -5,6 +5,7 @@
 
 mod certificates;
 mod clock;
+mod early;
 mod netns;
 mod peer;
 mod real;
@@ -34,6 +35,11 @@ fn absence_and_a_wrong_clock_are_not_taken_for_the_silence_of_others() {
         ("starved", stopped::a_process_with_a_tenth_of_a_cpu_flips_nothing_and_tells_its_lag),
         ("clock", clock::a_wall_clock_that_jumps_by_ten_days_flips_nothing_ends_nothing_early_and_bursts_nothing),
     ]);
+}
+
+#[test]
+fn ten_thousand_early_closes_leave_memory_flat() {
+    early::ten_thousand_early_closes_leave_memory_flat();
 }
 
 #[test]
