@@ -180,7 +180,9 @@ fn without_sentinels_a_cut_uplink_is_a_mass_and_moves_answers_at_most_there_and_
     assert_served(&seen);
     // Until the mass is seen as one, a region may be the first to fall, and that one is always released (SEMANTICS, 26); then it is taken back.
     for seen in &seen {
-        assert!(seen.changes <= 4, "away and back, in two steps each: {seen:?}");
+        // Probes of one pool don't fail in the same instant: it shrinks to one endpoint before it goes, the other one shrinks before the node is blind,
+        // and on the way back they grow in two steps each.
+        assert!(seen.changes <= 6, "away and back, in three steps each: {seen:?}");
     }
     assert!(flips.failovers <= 4, "{flips:?}");
 }
