@@ -19,6 +19,7 @@ use crate::health::Reason;
 use crate::model::{HttpCheck, Method, Scheme};
 
 use super::fail::{Failure, quotable};
+use super::permit::Permit;
 use super::tls;
 
 /// One request's way.
@@ -54,8 +55,9 @@ impl Hop {
         Self { scheme: check.scheme, peer, host, name, path: check.path.clone(), method: check.method, trusted: true, redirects: 0 }
     }
 
-    /// Where `location` leads from here. `first`: where it all began.
-    pub fn follow(&self, first: &Hop, check: &HttpCheck, status: StatusCode, location: &str) -> Result<Hop, Failure> {
+    /// Where `location` leads from here. `first`: where it all began. What must not be probed is not followed, and that is the endpoint's fault:
+    /// asked only when it is connected to, it would be ours, and count for nothing.
+    pub fn follow(&self, first: &Hop, check: &HttpCheck, (status, location): (StatusCode, &str), permit: &Permit) -> Result<Hop, Failure> {
         let refused = |why: String| Failure::new(Reason::Status, format!("redirected ({}) to {}: {why}", status.as_u16(), quotable(location)));
         if self.redirects == check.outcomes.redirects {
             let followed = if self.redirects == 1 { "1 redirect".to_string() } else { format!("{} redirects", self.redirects) };
@@ -72,10 +74,15 @@ impl Hop {
         }
         let Some(host) = to.host() else { return Err(refused("it names no host".to_string())) };
         let home = self.is_home(first, &to, &host);
-        let address = if home { first.peer.ip() } else { elsewhere(&host).map_err(refused)? };
+        let address = if home {
+            first.peer.ip()
+        } else {
+            literal(&host).ok_or_else(|| refused("another host is followed only by its address, because names are not resolved here".to_string()))?
+        };
         // A name without a port in `host` stands for the port that is probed, whatever it is.
         let same_port = self.is_relative(location) || SocketAddr::new(address, port) == first.peer;
         let peer = if self.is_relative(location) { self.peer } else { SocketAddr::new(address, port) };
+        permit.check(peer).map_err(|forbidden| refused(forbidden.message))?;
         Ok(Hop {
             scheme,
             peer,
@@ -121,30 +128,16 @@ fn literal(host: &Host<&str>) -> Option<IpAddr> {
     match host {
         Host::Domain(_) => None,
         Host::Ipv4(address) => Some((*address).into()),
-        Host::Ipv6(address) => Some((*address).into()),
+        Host::Ipv6(address) => Some(IpAddr::from(*address).to_canonical()),
     }
-}
-
-/// The address of another host than the one that is probed: the one place where a resolver and rules for addresses belong.
-fn elsewhere(host: &Host<&str>) -> Result<IpAddr, String> {
-    let address = literal(host).ok_or("another host is followed only by its address, because names are not resolved here")?;
-    let mapped = match address {
-        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
-        IpAddr::V4(_) => address,
-    };
-    let link_local = match mapped {
-        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
-    if mapped.is_unspecified() || mapped.is_multicast() || link_local {
-        return Err("no probe goes to such an address".to_string());
-    }
-    Ok(mapped)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::model::{Own, ProbeRules};
 
     fn first(scheme: Scheme, host: Option<&str>, peer: &str) -> (HttpCheck, Hop) {
         let mut check = HttpCheck::get(scheme, 0, "/a/health?x=1");
@@ -154,9 +147,15 @@ mod tests {
         (check, hop)
     }
 
+    /// The admin API listens at 127.0.0.1:8090, and one link-local network is allowed.
+    fn permit() -> Permit {
+        let (own, allow) = (vec![(Own::Admin, "127.0.0.1:8090".parse().unwrap())], vec!["169.254.7.0/24".parse().unwrap()]);
+        Permit(Arc::new(ProbeRules { own, allow }))
+    }
+
     /// `https 192.0.2.1:443 host /path trusted`.
     fn led(from: (&HttpCheck, &Hop), status: u16, location: &str) -> String {
-        match from.1.follow(from.1, from.0, StatusCode::from_u16(status).unwrap(), location) {
+        match from.1.follow(from.1, from.0, (StatusCode::from_u16(status).unwrap(), location), &permit()) {
             Ok(Hop { scheme, peer, host, path, trusted, .. }) => {
                 format!("{} {peer} {host} {path}{}", if scheme == Scheme::Https { "https" } else { "http" }, if trusted { " trusted" } else { "" })
             }
@@ -183,6 +182,8 @@ mod tests {
         let (plain_check, plain) = first(Scheme::Http, None, "192.0.2.1:8080");
         let unresolved = "another host is followed only by its address, because names are not resolved here";
         let refused = |location: &str, why: &str| format!("redirected (302) to {location}: {why}");
+        // The rules and their words are those of every probe.
+        let forbidden = |location: &str, peer: &str| refused(location, &permit().check(peer.parse().unwrap()).unwrap_err().message);
         for (from, location, to) in [
             (0, "/ready", "https 192.0.2.1:8443 api.example.com:8443 /ready trusted".to_string()),
             (0, "ready?y=2#top", "https 192.0.2.1:8443 api.example.com:8443 /a/ready?y=2 trusted".to_string()),
@@ -200,11 +201,13 @@ mod tests {
             (1, "http://192.0.2.1:8080/ready", "http 192.0.2.1:8080 192.0.2.1:8080 /ready trusted".to_string()),
             (1, "https://192.0.2.1/", "https 192.0.2.1:443 192.0.2.1 /".to_string()),
             (1, "http://[2001:db8::7]:81/", "http [2001:db8::7]:81 [2001:db8::7]:81 /".to_string()),
-            (1, "http://169.254.169.254/latest/meta-data", refused("http://169.254.169.254/latest/meta-data", "no probe goes to such an address")),
-            (1, "http://0xa9fea9fe/", refused("http://0xa9fea9fe/", "no probe goes to such an address")),
-            (1, "http://[::ffff:169.254.169.254]/", refused("http://[::ffff:169.254.169.254]/", "no probe goes to such an address")),
-            (1, "http://[fe80::1]/", refused("http://[fe80::1]/", "no probe goes to such an address")),
-            (1, "http://0.0.0.0/", refused("http://0.0.0.0/", "no probe goes to such an address")),
+            (1, "http://169.254.169.254/latest/meta-data", forbidden("http://169.254.169.254/latest/meta-data", "169.254.169.254:80")),
+            (1, "http://0xa9fea9fe/", forbidden("http://0xa9fea9fe/", "169.254.169.254:80")),
+            (1, "http://[::ffff:169.254.169.254]/", forbidden("http://[::ffff:169.254.169.254]/", "169.254.169.254:80")),
+            (1, "http://[fe80::1]/", forbidden("http://[fe80::1]/", "[fe80::1]:80")),
+            (1, "http://127.0.0.1:8090/api/v1/overview", forbidden("http://127.0.0.1:8090/api/v1/overview", "127.0.0.1:8090")),
+            (1, "http://169.254.7.7/", "http 169.254.7.7:80 169.254.7.7 /".to_string()),
+            (1, "http://0.0.0.0/", forbidden("http://0.0.0.0/", "0.0.0.0:80")),
         ] {
             let from = if from == 0 { (&check, &named) } else { (&plain_check, &plain) };
             assert_eq!(led(from, 302, location), to, "{location}");
@@ -214,18 +217,18 @@ mod tests {
     #[test]
     fn trust_that_was_lost_on_the_way_does_not_return() {
         let (check, home) = first(Scheme::Http, None, "192.0.2.1:8080");
-        let away = home.follow(&home, &check, StatusCode::FOUND, "http://192.0.2.9/").unwrap();
-        let back = away.follow(&home, &check, StatusCode::FOUND, "http://192.0.2.1:8080/admin").unwrap();
+        let away = home.follow(&home, &check, (StatusCode::FOUND, "http://192.0.2.9/"), &permit()).unwrap();
+        let back = away.follow(&home, &check, (StatusCode::FOUND, "http://192.0.2.1:8080/admin"), &permit()).unwrap();
         assert_eq!((away.trusted, back.trusted, back.peer), (false, false, home.peer));
-        assert!(!away.follow(&home, &check, StatusCode::FOUND, "/x").unwrap().trusted);
+        assert!(!away.follow(&home, &check, (StatusCode::FOUND, "/x"), &permit()).unwrap().trusted);
     }
 
     #[test]
     fn as_many_as_allowed_are_followed_and_methods_change_as_rfc_9110_says() {
         let (mut check, home) = first(Scheme::Http, None, "192.0.2.1:8080");
         check.outcomes.redirects = 1;
-        let next = home.follow(&home, &check, StatusCode::FOUND, "/b").unwrap();
-        let failure = next.follow(&home, &check, StatusCode::FOUND, "/c").unwrap_err();
+        let next = home.follow(&home, &check, (StatusCode::FOUND, "/b"), &permit()).unwrap();
+        let failure = next.follow(&home, &check, (StatusCode::FOUND, "/c"), &permit()).unwrap_err();
         assert_eq!(failure.message, "redirected (302) to /c: 1 redirect followed already, as many as `redirects` allows");
         for (status, method, then) in [
             (301, Method::Post, Method::Get),
@@ -236,7 +239,12 @@ mod tests {
             (308, Method::Options, Method::Options),
         ] {
             let from = Hop { method, ..home.clone() };
-            assert_eq!(from.follow(&home, &check, StatusCode::from_u16(status).unwrap(), "/b").unwrap().method, then, "{status} {}", method.word());
+            assert_eq!(
+                from.follow(&home, &check, (StatusCode::from_u16(status).unwrap(), "/b"), &permit()).unwrap().method,
+                then,
+                "{status} {}",
+                method.word()
+            );
         }
     }
 }

@@ -66,7 +66,7 @@ pub async fn check(check: &HttpCheck, way: Way<'_>, tls: &Tls, session: &Arc<Ses
         let way = Way { peer: hop.peer, source, ..way };
         let seen = ask(check, &hop, way, (tls, session), timeout, trace).await.map_err(|failure| hop.blame(failure))?;
         hop = match seen {
-            Seen::Redirected(status, location) => Arc::new(hop.follow(&first, check, status, &location)?),
+            Seen::Redirected(status, location) => Arc::new(hop.follow(&first, check, (status, &location), way.permit)?),
             Seen::Busy(message, retry_after) => return Ok(Outcome::Busy { message, retry_after }),
             Seen::Passed(degraded) => {
                 let slow = check.outcomes.degraded.as_ref().and_then(|rule| rule.slower_than).filter(|limit| *limit < trace.started().elapsed());
