@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use super::auth::Peer;
+use super::patience::Patience;
 use super::unix;
 
 /// Connections of one listener at a time; more wait in the kernel's queue.
@@ -56,9 +57,13 @@ pub(super) enum Listener {
     Unix(UnixListener),
 }
 
+/// Where a connection comes from, for the audit: an IP address, or `socket`.
+#[derive(Clone, Debug)]
+pub(super) struct PeerAddress(pub String);
+
 /// A connection just accepted.
 enum Accepted {
-    Tcp(TcpStream, Option<TlsAcceptor>),
+    Tcp(TcpStream, PeerAddress, Option<TlsAcceptor>),
     Unix(UnixStream),
 }
 
@@ -66,9 +71,9 @@ impl Listener {
     async fn accept(&self) -> std::io::Result<Accepted> {
         match self {
             Listener::Tcp(listener, tls) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, from) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Accepted::Tcp(stream, tls.clone()))
+                Ok(Accepted::Tcp(stream, PeerAddress(from.ip().to_canonical().to_string()), tls.clone()))
             }
             Listener::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
         }
@@ -116,22 +121,23 @@ async fn accept_all(listener: Listener, routes: Router, mut stopping: watch::Rec
 
 async fn connection(accepted: Accepted, routes: Router, stopping: watch::Receiver<()>) {
     match accepted {
-        Accepted::Tcp(stream, None) => serve(stream, Peer::Tcp, routes, stopping).await,
-        Accepted::Tcp(stream, Some(tls)) => match tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
-            Ok(Ok(stream)) => serve(stream, Peer::Tcp, routes, stopping).await,
+        Accepted::Tcp(stream, from, None) => serve(stream, Peer::Tcp, from, routes, stopping).await,
+        Accepted::Tcp(stream, from, Some(tls)) => match tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
+            Ok(Ok(stream)) => serve(stream, Peer::Tcp, from, routes, stopping).await,
             Ok(Err(error)) => debug!("a TLS handshake failed: {error}"),
             Err(_) => debug!("a TLS handshake took more than {HANDSHAKE_MAX:?}"),
         },
         Accepted::Unix(stream) => match unix::peer(&stream).await {
-            Some(peer) => serve(stream, peer, routes, stopping).await,
+            Some(peer) => serve(stream, peer, PeerAddress("socket".to_string()), routes, stopping).await,
             None => warn!("the system does not say who is at the other end of the admin socket; not served"),
         },
     }
 }
 
 /// HTTP/1.1 until the client leaves, a deadline passes, or the daemon stops.
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer, routes: Router, mut stopping: watch::Receiver<()>) {
-    let service = TowerToHyperService::new(routes.layer(Extension(peer)));
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer, from: PeerAddress, routes: Router, mut stopping: watch::Receiver<()>) {
+    let service = TowerToHyperService::new(routes.layer(Extension(peer)).layer(Extension(from)));
+    let stream = Patience::new(stream);
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)

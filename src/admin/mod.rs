@@ -20,6 +20,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use tokio::net::UnixListener;
+use tokio::sync::watch;
 
 use crate::control::Refusal;
 use crate::metrics::Metrics;
@@ -33,8 +34,10 @@ mod body;
 mod change;
 mod connections;
 mod etag;
+mod feeds;
 mod listen;
 mod middleware;
+mod patience;
 mod problem;
 mod read;
 mod router;
@@ -42,6 +45,7 @@ mod unix;
 pub mod upgrade;
 mod view;
 
+pub use feeds::{AuditReader, Feeds};
 pub use listen::BindError;
 
 use connections::{Listener, run};
@@ -66,6 +70,8 @@ pub struct Parts {
     pub reload: Reloader,
     /// `POST /upgrade`, `POST /handover`; `None`: this process can't be succeeded.
     pub upgrades: Option<upgrade::Upgrades>,
+    /// Events, audit, webhooks.
+    pub feeds: Feeds,
     /// `GET /readyz`: nothing, or why not, one sentence each.
     pub ready: Arc<dyn Fn() -> Result<(), Vec<String>> + Send + Sync>,
 }
@@ -90,6 +96,10 @@ struct App {
     parts: Arc<Parts>,
     /// `admin.hosts`
     hosts: Arc<[String]>,
+    /// Streams that may still begin.
+    streams: Arc<tokio::sync::Semaphore>,
+    /// The API ends: so must streams.
+    stopping: watch::Receiver<bool>,
 }
 
 /// Duplicates of the listeners: what another process needs to take them over, with the connections that wait in them.
@@ -119,6 +129,7 @@ pub struct Admin {
     addresses: Vec<SocketAddr>,
     socket: PathBuf,
     listeners: Vec<connections::Running>,
+    stop: watch::Sender<bool>,
     sockets: Arc<Sockets>,
 }
 
@@ -159,12 +170,14 @@ impl Bound {
     /// Serves until [`Admin::stop`].
     pub fn serve(self, parts: Parts) -> Admin {
         let Self { admin, tls, metrics, door, socket, hosts, sockets, takes_socket: _ } = self;
-        let app = App { parts: Arc::new(parts), hosts };
+        let (stop, stopping) = watch::channel(false);
+        let streams = Arc::new(tokio::sync::Semaphore::new(feeds::STREAMS_MAX));
+        let app = App { parts: Arc::new(parts), hosts, streams, stopping };
         let addresses = std::iter::once(admin.address).chain(metrics.as_ref().map(|bound| bound.address)).collect();
         let routes = router::router(app.clone());
         let mut listeners = vec![run(Listener::Tcp(admin.listener, tls), routes.clone()), run(Listener::Unix(door), routes)];
         listeners.extend(metrics.map(|bound| run(Listener::Tcp(bound.listener, None), router::metrics_router(app))));
-        Admin { addresses, socket, listeners, sockets: Arc::new(sockets) }
+        Admin { addresses, socket, listeners, stop, sockets: Arc::new(sockets) }
     }
 }
 
@@ -188,6 +201,7 @@ impl Admin {
 
     /// The same, but the socket file stays: it is another process's now.
     pub async fn leave(self) {
+        let _ = self.stop.send(true);
         let ends: Vec<_> = self.listeners.into_iter().map(connections::Running::stop).collect();
         for end in ends {
             end.await;

@@ -10,7 +10,7 @@ use crate::control::Scope;
 
 use super::api::BASE;
 use super::problem::Refused;
-use super::{App, change, middleware, read, upgrade};
+use super::{App, change, feeds, middleware, read, upgrade};
 
 /// The whole admin API.
 pub(super) fn router(app: App) -> Router {
@@ -31,6 +31,8 @@ pub(super) fn router(app: App) -> Router {
         .route("/overrides", get(read::overrides))
         .route("/zones", get(read::zones))
         .route("/explain", get(read::explain))
+        .route("/events", get(feeds::events))
+        .route("/events/stream", get(feeds::stream))
         .route("/whoami", get(read::whoami))
         .route_layer(needs(Scope::Read));
     let operate = Router::new()
@@ -46,6 +48,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/config/reload", post(change::reload))
         .route("/upgrade", post(upgrade::begin))
         .route("/handover", post(upgrade::hand_over))
+        .route("/audit", get(feeds::audit))
         .route("/tokens", get(read::tokens))
         .route("/tokens", post(change::create_token))
         .route("/tokens/{id}", delete(change::revoke_token))
@@ -73,7 +76,7 @@ fn around(routes: Router<App>, app: App) -> Router {
 }
 
 async fn nothing_here(request: Request) -> Refused {
-    const PLACES: [&str; 13] = [
+    const PLACES: [&str; 15] = [
         "/api/v1/overview",
         "/api/v1/services",
         "/api/v1/regions",
@@ -82,6 +85,8 @@ async fn nothing_here(request: Request) -> Refused {
         "/api/v1/overrides",
         "/api/v1/zones",
         "/api/v1/explain",
+        "/api/v1/events",
+        "/api/v1/audit",
         "/api/v1/tokens",
         "/api/v1/whoami",
         "/metrics",

@@ -168,6 +168,7 @@ impl Server {
                 })
             }),
             upgrades: None,
+            feeds: Feeds::default(),
             ready: Arc::new(move || match is_ready.load(Ordering::Relaxed) {
                 READY => Ok(()),
                 NOT_YET => Err(vec!["not yet".into()]),

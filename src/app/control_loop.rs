@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::admin::door::Knock;
-use crate::control::{Core, Effect, Effects, Event, Legacy, Notice, Refusal, RefusalKind, Reply, Revision, Ticket};
+use crate::control::{Core, Effect, Effects, Event, Happening, Legacy, Notice, Refusal, RefusalKind, Reply, Revision, Ticket};
 use crate::dns::notify;
 use crate::health::State;
 use crate::metrics::Metrics;
@@ -49,6 +49,8 @@ pub(super) struct Hands {
     pub metrics: Arc<Metrics>,
     /// What secondaries should know.
     pub secondaries: notify::Board,
+    /// To streams and webhooks. A slow listener loses its place, never our time.
+    pub happenings: tokio::sync::broadcast::Sender<Arc<Happening>>,
     /// Moves that may still be told by name; [`MOVES_TOLD`] at each settling.
     pub moves_left: usize,
     /// When to give back free memory.
@@ -305,6 +307,8 @@ impl Hands {
                 let told = tell(&notice, self.moves_left);
                 self.moves_left -= told;
             }
+            // Nobody listens: fine, it is in the core's ring.
+            Effect::Happened(happening) => drop(self.happenings.send(happening)),
             Effect::Secondaries(announced) => drop(self.secondaries.send_replace(announced.into())),
             Effect::WakeAt(at) => *wake = at.map(|mono| self.clock.instant(mono)),
         }
@@ -332,6 +336,8 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         Notice::Override { text, actor: Some(actor) } => info!(%actor, "override {text} by {actor}"),
         Notice::Override { text, actor: None } => info!("override {text} by itself"),
         Notice::Reloaded { text } => info!("{text}"),
+        // Logged, with every problem, where the file was read.
+        Notice::ReloadFailed { .. } => (),
         Notice::Guarded { region, begins: true, text } => warn!(%region, "{text}"),
         Notice::Guarded { region, begins: false, text } => info!(%region, "{text}"),
         Notice::Blind { begins: true, text } => error!("{text}"),

@@ -13,6 +13,7 @@ mod requires;
 mod resolver;
 mod services;
 mod settings;
+mod telling;
 mod zones;
 
 use std::fmt::Display;
@@ -39,7 +40,7 @@ pub(super) struct Meaning {
 
 /// Checks everything; relative paths are relative to `folder`.
 pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
-    let File { schema, node, dns, admin, metrics, store, health, resolver, key, zone, region, monitor, sentinel, pool, policy, service } = file;
+    let File { schema, node, dns, admin, metrics, store, audit, webhook, health, resolver, key, zone, region, monitor, sentinel, pool, policy, service } = file;
     if schema.is_absent() {
         sink.missing(&(0..0), "schema", "`schema` is missing", "add schema = 1 above the first [header]: it says of which format this file is");
     }
@@ -48,8 +49,9 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     }
     let mut files = Vec::new();
     let answers = answering::check(&node, &dns, folder, &mut files, sink);
-    let settings = settings::check(settings::Tables { node, dns, admin, metrics, store }, folder, sink);
+    let settings = settings::check(settings::Tables { node, dns, admin, metrics, store, audit }, folder, sink);
     let mut estate = Estate::default();
+    estate.webhooks = telling::webhooks(webhook.or_default(), folder, &mut files, sink);
     let keys = keys::check(key.or_default(), folder, &mut estate, &mut files, sink);
     let zones = zones::check(zone.or_default(), folder, &keys, &mut files, sink);
     estate.secondaries = zones.secondaries().to_vec();

@@ -52,6 +52,8 @@ table! {
         admin: Admin,
         metrics: Metrics,
         store: Store,
+        audit: Audit,
+        webhook: Named<WebhookTable>,
         health: Health,
         resolver: Resolver,
         key: Named<TsigKeyTable>,
@@ -62,7 +64,7 @@ table! {
         pool: Named<Pool>,
         policy: Named<Policy>,
         service: Named<Service>,
-    } later ["network", "guard", "guards", "shift", "shifts", "webhook", "webhooks"]
+    } later ["network", "guard", "guards", "shift", "shifts"]
 }
 
 table! {
@@ -135,6 +137,24 @@ table! {
     Store {
         path: String,
     } later ["etcd"]
+}
+
+table! {
+    /// `[audit]`
+    Audit {
+        keep: Duration,
+        entries_max: i64,
+    } later NONE
+}
+
+table! {
+    /// `[webhook.NAME]`
+    WebhookTable {
+        url: String,
+        secret_file: String,
+        events: OneOrMany<String>,
+        template: String,
+    } later NONE
 }
 
 table! {

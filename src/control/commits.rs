@@ -26,6 +26,7 @@ pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub ticket: Ticket,
+    pub origin: super::journal::Origin,
     pub actor: Actor,
     pub reason: String,
     pub change: Change,
@@ -55,6 +56,8 @@ pub(super) struct Learned {
     pub forgotten: BTreeSet<Arc<str>>,
     /// Zones whose serial is to be kept.
     pub serials: BTreeSet<Name>,
+    /// Events, audit, the webhooks' queue.
+    pub journal: super::journal::Unwritten,
     /// A sign of life is due.
     pub alive: bool,
 }
@@ -66,12 +69,13 @@ impl Learned {
 
     /// Puts a failed batch back; what was learned since stays.
     pub(super) fn put_back(&mut self, failed: Learned) {
-        let Learned { verdicts, memories, ended, forgotten, serials, alive } = failed;
+        let Learned { verdicts, memories, ended, forgotten, serials, journal, alive } = failed;
         self.verdicts.extend(verdicts);
         self.memories.extend(memories);
         self.ended.extend(ended);
         self.forgotten.extend(forgotten);
         self.serials.extend(serials);
+        self.journal.put_back(journal);
         self.alive |= alive;
     }
 }

@@ -78,6 +78,7 @@ pub struct Core {
     pub(super) serving: Serving,
     pub(super) ignored_outcomes: u64,
     pub(super) serials: super::serials::Serials,
+    pub(super) journal: super::journal::Journal,
 }
 
 /// Spread the first round over at most a second?
@@ -168,6 +169,7 @@ impl Core {
             serving: Serving::Due,
             ignored_outcomes: 0,
             serials: super::serials::Serials::default(),
+            journal: super::journal::Journal::default(),
             configuration,
         };
         let alive = stored.iter().find_map(|stored| if let Record::Alive(at) = stored.record { Some(at) } else { None });
@@ -177,6 +179,7 @@ impl Core {
         for Stored { key, record, revision } in stored {
             match (key, record) {
                 (Key::Verdict(key), Record::Verdict(verdict)) => kept.push((key, verdict)),
+                (key, Record::Line(text)) => core.recall(key, text),
                 (key, record) => core.remember(key, record, revision, now),
             }
         }
@@ -205,17 +208,22 @@ impl Core {
 
     /// Every change comes through this door. Answers change at the next [`Self::settle`].
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
+        let from = effects.len();
         match event {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
-            Event::Change { ticket, actor, reason, change, expect, expect_file, dry_run } => {
-                let waiting = super::commits::Waiting { ticket, actor, reason, change, expect, expect_file };
+            Event::Change { ticket, origin, actor, reason, change, expect, expect_file, dry_run } => {
+                let waiting = super::commits::Waiting { ticket, origin, actor, reason, change, expect, expect_file };
                 self.wish(waiting, dry_run, now, effects);
             }
             Event::Reload { ticket, configuration } => self.reload(ticket, configuration, now, effects),
             Event::Committed { commit, revision } => self.committed(commit, revision, now, effects),
             Event::CommitFailed { commit, why, conflict } => self.commit_failed(commit, why, conflict, now, effects),
+            Event::Called(call) => self.called(call, now),
+            Event::Noticed(notice) => effects.push(Effect::Tell(notice)),
+            Event::Queued(words) => self.keep_queue(words),
             Event::Tick => self.told_wake = None,
         }
+        self.note(from, now, effects);
     }
 
     /// An outcome: nearly always O(1), nothing else happens.

@@ -16,6 +16,7 @@ impl Core {
     pub(super) fn committed(&mut self, commit: u64, revision: Revision, now: Now, effects: &mut Effects) {
         self.store_is_up(effects);
         self.revision = self.revision.max(revision);
+        self.journal.audit.done(true, now);
         match self.take_in_flight(commit) {
             Some(InFlight::Change { ticket, ops, mut applied, notices }) => {
                 applied.revision = revision;
@@ -47,6 +48,7 @@ impl Core {
             }
             self.store = StoreState::Down(why.clone());
         }
+        self.journal.audit.done(false, now);
         match self.take_in_flight(commit) {
             Some(InFlight::Change { ticket, .. }) => {
                 let refusal = if conflict {
@@ -125,7 +127,8 @@ impl Core {
             (Key::Token(id), Record::Token(record)) => drop(self.tokens.insert(id, record)),
             (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
-            (Key::Verdict(_) | Key::Alive, _) => (),
+            // What a commit wrote of the audit is known already.
+            (Key::Verdict(_) | Key::Alive | Key::Audit(_), _) => (),
             (key, _) => debug_assert!(false, "{key:?} holds a record of another kind"),
         }
     }
@@ -141,6 +144,7 @@ impl Core {
             Key::Token(id) => drop(self.tokens.remove(id)),
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
             Key::Verdict(_) | Key::Serial(_) | Key::Alive => (),
+            Key::Audit(_) | Key::AuditAnchor | Key::Event(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..) => (),
         }
     }
 

@@ -9,6 +9,7 @@ mod dirty;
 mod durable;
 mod event;
 mod guarding;
+mod journal;
 mod legacy;
 mod memory;
 mod overrides;
@@ -29,6 +30,7 @@ mod tests;
 pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, UndoTo};
 pub use core::{Core, Start};
 pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
+pub use journal::{Anchor, AuditDraft, Broken, Call, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
 pub use read::{Override, Overview, ServiceView, StoreHealth};
 pub use record::{

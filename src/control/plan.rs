@@ -60,6 +60,8 @@ impl Core {
             Ok(Plan { ops, applied, .. }) if ops.is_empty() => self.replies.push((ticket, applied)),
             Ok(Plan { ops, applied, notices }) => {
                 let commit = self.commits.number();
+                let mut ops = ops;
+                ops.extend(self.audit_change(&waiting, &ops, &applied, now));
                 effects.push(Effect::Commit { commit, expect: Vec::new(), ops: ops.clone(), learned: false });
                 self.commits.in_flight = Some((commit, InFlight::Change { ticket, ops, applied: Box::new(applied), notices }));
             }

@@ -148,6 +148,8 @@ impl Changes {
             Notice::TrafficUnusable { .. } => "traffic.unusable",
             Notice::Override { .. } => "override.changed",
             Notice::Reloaded { .. } => "config.reloaded",
+            // Counted where the load is.
+            Notice::ReloadFailed { .. } => return,
             Notice::Guarded { begins: true, .. } => "region.guarded",
             Notice::Guarded { begins: false, .. } => "region.unguarded",
             Notice::Blind { begins: true, .. } => "node.blind",

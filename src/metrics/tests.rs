@@ -88,7 +88,7 @@ impl World {
                         self.metrics.store_operation(if learned { "learn" } else { "put" }, true, Duration::from_millis(2));
                         self.core.handle(self.now, Event::Committed { commit, revision: self.revision }, &mut effects);
                     }
-                    Effect::Serve | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::WakeAt(_) => (),
+                    Effect::Serve | Effect::Happened(_) | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::WakeAt(_) => (),
                 }
             }
             self.core.settle(self.now, &mut effects);
@@ -139,6 +139,7 @@ impl World {
     fn change(&mut self, change: Change) {
         self.event(Event::Change {
             ticket: Ticket(1),
+            origin: crate::control::Origin::default(),
             actor: Actor("token:anna".into()),
             reason: "CHG-1".into(),
             change,

@@ -24,6 +24,7 @@ mod settings;
 mod time;
 mod tls_terms;
 mod transfer;
+mod webhook;
 
 pub use answering::{AnswerSettings, CookieSecret, CookieSettings, RateLimit};
 pub use dns_check::DnsCheck;
@@ -39,7 +40,8 @@ pub use monitor::{Check, GrpcCheck, Monitor, Sources, TcpCheck, Thresholds, TlsC
 pub use names::Names;
 pub use policy::{Choice, Node, PolicyForm, ResolveError, Share};
 pub use secret::Secret;
-pub use settings::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, TlsFiles};
+pub use settings::{AdminSettings, AuditSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, TlsFiles};
 pub use time::{Now, Timestamp, duration_text, parse_duration};
 pub use tls_terms::{CaFile, ClientIdentity, TlsTerms, Verify};
 pub use transfer::Secondary;
+pub use webhook::{Webhook, WebhookTemplate, matches as glob_matches};

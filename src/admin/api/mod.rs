@@ -20,6 +20,8 @@
 //! | `POST /config/reload` | | [`ReloadReply`] |
 //! | `POST /upgrade` · `/handover` (unix socket; RFC 9110 `Upgrade`) | | [`UpgradeReply`] · 101 |
 //! | `GET /tokens` · `POST` · `DELETE /tokens/{id or name}` | [`TokenPost`] | [`List`]`<`[`Token`]`>` · [`TokenCreated`] · [`ChangeReply`] |
+//! | `GET /events` · `/events/stream` (server-sent events) | [`EventQuery`] | [`List`] of CloudEvents · the same, live |
+//! | `GET /audit?cursor=&limit=` | | [`AuditPage`] |
 //! | `GET /whoami` | | [`Whoami`] |
 //! | `GET /healthz` · `GET /readyz` (not below [`BASE`]) | | [`Alive`] · [`Ready`] |
 //!
@@ -28,6 +30,7 @@
 mod access;
 mod estate;
 mod explain;
+mod feeds;
 mod override_;
 mod overview;
 mod problem;
@@ -37,6 +40,7 @@ mod units;
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
 pub use estate::{Endpoint, EndpointState, Guarded, Member, Pool, Probe, ProbePhase, Region, Required, Resolved, Sentinel, Zone};
 pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
+pub use feeds::{AuditHead, AuditPage, EventQuery};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use problem::{Fault, Problem, ProblemKind};

@@ -4,6 +4,7 @@ mod changes;
 mod composite;
 mod flips;
 mod guard;
+mod journal;
 mod learned;
 mod legacy;
 mod reload;

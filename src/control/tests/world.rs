@@ -32,6 +32,8 @@ pub(super) struct World {
     pub(super) announced: Vec<Vec<Announced>>,
     pub(super) served: bool,
     pub(super) replies: Vec<(Ticket, Reply)>,
+    /// Events made.
+    pub(super) happenings: Vec<Arc<crate::control::Happening>>,
     pub(super) notices: Vec<Notice>,
     pub(super) wake_at: Option<Duration>,
     pub(super) plans: Vec<(u64, bool)>,
@@ -119,6 +121,7 @@ impl World {
             served: false,
             replies: Vec::new(),
             notices: Vec::new(),
+            happenings: Vec::new(),
             wake_at: None,
             plans: Vec::new(),
             commits: Vec::new(),
@@ -149,6 +152,7 @@ impl World {
                     Effect::Probe { plan, hurry, .. } => self.plans.push((plan, hurry)),
                     Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
                     Effect::Tell(notice) => self.notices.push(notice),
+                    Effect::Happened(happening) => self.happenings.push(happening),
                     Effect::WakeAt(at) => self.wake_at = at,
                     Effect::Commit { commit, ops, learned, .. } => {
                         self.commits.push((ops.clone(), learned));
@@ -229,7 +233,16 @@ impl World {
     pub(super) fn wish(&mut self, change: Change, expect: Option<Revision>, dry_run: bool) -> Result<Applied, Refusal> {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        self.event(Event::Change { ticket, actor: Actor("token:anna".into()), reason: "CHG-1".into(), change, expect, expect_file: None, dry_run });
+        self.event(Event::Change {
+            ticket,
+            origin: crate::control::Origin { peer: "192.0.2.9".into(), request: "r-1".into() },
+            actor: Actor("token:anna".into()),
+            reason: "CHG-1".into(),
+            change,
+            expect,
+            expect_file: None,
+            dry_run,
+        });
         let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
         self.replies.remove(at).1
     }
