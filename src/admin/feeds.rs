@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -27,7 +27,7 @@ use crate::control::{Core, Happening};
 use crate::model::{Now, Timestamp, glob_matches, parse_duration};
 
 use super::App;
-use super::api::{AuditHead, AuditPage, EventQuery, Fault, List, ProblemKind};
+use super::api::{AuditHead, AuditPage, Delivery, EventQuery, Fault, List, ProblemKind, WebhookTest};
 use super::auth::{self, Peer};
 use super::body::Query;
 use super::problem::Refused;
@@ -47,6 +47,16 @@ const SEND_MAX: Duration = Duration::from_secs(30);
 /// Reads the audit: entries after a number, at most so many.
 pub type AuditReader = Arc<dyn Fn(u64, usize) -> Pin<Box<dyn Future<Output = Result<Vec<(u64, String)>, String>> + Send>> + Send + Sync>;
 
+/// Webhooks, as far as the API needs them.
+pub trait WebhookDesk: Send + Sync {
+    /// Messages that wait, and the last ones that don't any more; newest first.
+    fn deliveries(&self) -> Vec<Delivery>;
+    /// Names of the receivers.
+    fn names(&self) -> Vec<Arc<str>>;
+    /// Sends one message now; `None`: no such receiver.
+    fn test(&self, name: String) -> Pin<Box<dyn Future<Output = Option<Result<String, String>>> + Send + '_>>;
+}
+
 /// Where events, audit and webhooks come from.
 #[derive(Clone)]
 pub struct Feeds {
@@ -54,12 +64,14 @@ pub struct Feeds {
     pub happenings: broadcast::Sender<Arc<Happening>>,
     /// The audit in the store.
     pub audit: AuditReader,
+    /// `None`: there are no webhooks.
+    pub webhooks: Option<Arc<dyn WebhookDesk>>,
 }
 
 /// Nothing happens, nothing was audited.
 impl Default for Feeds {
     fn default() -> Self {
-        Self { happenings: broadcast::channel(1).0, audit: Arc::new(|_, _| Box::pin(async { Ok(Vec::new()) })) }
+        Self { happenings: broadcast::channel(1).0, audit: Arc::new(|_, _| Box::pin(async { Ok(Vec::new()) })), webhooks: None }
     }
 }
 
@@ -262,4 +274,23 @@ pub(super) async fn audit(State(app): State<App>, Query(query): Query<AuditQuery
     let next_cursor = found.last().filter(|(number, _)| found.len() == limit && *number < last).map(|(number, _)| number.to_string());
     let items = found.into_iter().map(|(_, text)| serde_json::from_str(&text).unwrap_or(Value::String(text))).collect();
     Ok(Json(AuditPage { items, next_cursor, head, anchor }))
+}
+
+pub(super) async fn deliveries(State(app): State<App>) -> Result<Json<List<Delivery>>, Refused> {
+    let revision = app.look(|core, _| core.overview().revision.0).await?;
+    let items = app.parts.feeds.webhooks.as_ref().map(|desk| desk.deliveries()).unwrap_or_default();
+    Ok(Json(List { items, next_cursor: None, revision }))
+}
+
+pub(super) async fn test_webhook(State(app): State<App>, Path(name): Path<String>) -> Result<Json<WebhookTest>, Refused> {
+    let desk = app.parts.feeds.webhooks.clone();
+    let names = desk.as_ref().map(|desk| desk.names()).unwrap_or_default();
+    let unknown = || Refused::not_found("webhook", &name, names.iter().map(|name| &**name));
+    let Some(desk) = desk else { return Err(unknown()) };
+    let result = desk.test(name.clone()).await.ok_or_else(unknown)?;
+    let (delivered, detail) = match result {
+        Ok(said) => (true, said),
+        Err(why) => (false, why),
+    };
+    Ok(Json(WebhookTest { receiver: name, delivered, detail }))
 }

@@ -33,6 +33,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/explain", get(read::explain))
         .route("/events", get(feeds::events))
         .route("/events/stream", get(feeds::stream))
+        .route("/webhooks/deliveries", get(feeds::deliveries))
         .route("/whoami", get(read::whoami))
         .route_layer(needs(Scope::Read));
     let operate = Router::new()
@@ -43,6 +44,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/overrides", post(change::begin_override))
         .route("/overrides/{id}", patch(change::extend_override))
         .route("/overrides/{id}", delete(change::end_override))
+        .route("/webhooks/{name}/test", post(feeds::test_webhook))
         .route_layer(needs(Scope::Operate));
     let admin = Router::new()
         .route("/config/reload", post(change::reload))
@@ -76,7 +78,7 @@ fn around(routes: Router<App>, app: App) -> Router {
 }
 
 async fn nothing_here(request: Request) -> Refused {
-    const PLACES: [&str; 15] = [
+    const PLACES: [&str; 16] = [
         "/api/v1/overview",
         "/api/v1/services",
         "/api/v1/regions",
@@ -87,6 +89,7 @@ async fn nothing_here(request: Request) -> Refused {
         "/api/v1/explain",
         "/api/v1/events",
         "/api/v1/audit",
+        "/api/v1/webhooks/deliveries",
         "/api/v1/tokens",
         "/api/v1/whoami",
         "/metrics",

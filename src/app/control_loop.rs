@@ -19,7 +19,7 @@ use crate::control::{Core, Effect, Effects, Event, Happening, Legacy, Notice, Re
 use crate::dns::notify;
 use crate::health::State;
 use crate::metrics::Metrics;
-use crate::model::Estate;
+use crate::model::{Estate, Webhook};
 use crate::probe::{Probed, Prober};
 use crate::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
@@ -49,6 +49,8 @@ pub(super) struct Hands {
     pub metrics: Arc<Metrics>,
     /// What secondaries should know.
     pub secondaries: notify::Board,
+    /// Who wants to hear of events, as configured now.
+    pub webhooks: watch::Sender<Vec<Webhook>>,
     /// To streams and webhooks. A slow listener loses its place, never our time.
     pub happenings: tokio::sync::broadcast::Sender<Arc<Happening>>,
     /// Moves that may still be told by name; [`MOVES_TOLD`] at each settling.
@@ -286,6 +288,7 @@ impl Hands {
             }
             Effect::Probe { plan, estate, hurry } => {
                 self.metrics.configured(&estate);
+                self.webhooks.send_replace(estate.webhooks.clone());
                 self.prober.plan(plan, estate, hurry);
                 self.give_back_soon();
             }

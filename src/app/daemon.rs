@@ -116,6 +116,8 @@ impl Daemon {
 
         core.keep_journal(control::JournalSettings { node: settings.node.name.clone(), audit: settings.audit });
         let (happenings, _) = tokio::sync::broadcast::channel(HAPPENINGS);
+        let (webhooks, wanted) = watch::channel(core.estate().webhooks.clone());
+        let queued = core.webhook_records().map(|(key, text)| (key.clone(), text.clone())).collect();
 
         let (door, knocks) = Door::new(QUEUE);
         let (outcomes_in, outcomes) = mpsc::channel::<Probed>(QUEUE);
@@ -131,6 +133,7 @@ impl Daemon {
         let hands = Hands {
             clock,
             happenings: happenings.clone(),
+            webhooks,
             published: published.clone(),
             previous: None,
             prober,
@@ -147,7 +150,8 @@ impl Daemon {
         let reloader = reload::reloader(path, settings.clone(), door.clone(), metrics.clone(), clock);
         let dns_known = Arc::new(OnceLock::new());
         let upgrades = program.map(|program| upgrades(program, settings.admin.socket.clone(), &giver));
-        let feeds = Feeds { happenings: happenings.clone(), audit: audit_reader(audit_store) };
+        let desk = super::telling::start(&settings.node.name, &door, &happenings, &metrics, clock, queued, wanted);
+        let feeds = Feeds { happenings, audit: audit_reader(audit_store), webhooks: Some(desk) };
         let parts = Parts { upgrades, feeds, ..parts(&settings, &door, &metrics, &reloader, (&serving, &dns_known), clock) };
         let api = admin::bind(&settings.admin, &settings.metrics, left.admin).await.map_err(|error| error.to_string())?;
         let (mut admin, mut waiting) = match before {

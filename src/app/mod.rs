@@ -15,6 +15,7 @@ mod panics;
 mod reload;
 mod secret;
 mod serve;
+mod telling;
 mod upgrade;
 
 use std::process::ExitCode;

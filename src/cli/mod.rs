@@ -8,11 +8,13 @@
 #![allow(clippy::disallowed_methods, reason = "IO room: the DNS client measures how long answers take")]
 
 pub mod args;
+mod audit;
 mod change;
 mod client;
 mod count;
 mod describe;
 mod dns;
+mod events;
 mod examples;
 pub mod exit;
 mod explain;
@@ -113,6 +115,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Describe(args) => describe::run(&client()?, args, paint).await,
         Command::History(args) => traffic::history(&client()?, &args.service, paint).await,
         Command::Explain(args) => explain::run(&client()?, args, paint).await,
+        Command::Events(args) => events::run(&client()?, args, global, paint).await,
         Command::Query(args) => query::run(client(), args, global.timeout, paint).await,
 
         Command::Split(args) => traffic::split(&client()?, args, paint).await,
@@ -129,6 +132,8 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Unfreeze(args) => overrides::unfreeze(&client()?, args, paint).await,
         Command::Extend(args) => overrides::extend(&client()?, args, paint).await,
 
+        Command::Audit(args) => audit::run(client(), &args.command, paint).await,
+        Command::Webhook(args) => events::webhook(&client()?, &args.command, paint).await,
         Command::Token(args) => token::run(&client()?, &args.command, paint).await,
         Command::Whoami => token::whoami(&client()?).await,
     }
@@ -143,6 +148,7 @@ fn is_writing(command: &Command) -> bool {
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Get(_) => false,
         Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami => false,
+        Command::Events(_) | Command::Audit(_) | Command::Webhook(_) => false,
     }
 }
 

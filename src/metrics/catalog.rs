@@ -104,6 +104,7 @@ catalog! {
     FAILOVERS: Counter "windrose_failovers_total" ["service" "from" "to" "trigger"] "Changes of the set of answered regions, by what caused them.";
     FAILOVER_DURATION: Histogram "windrose_failover_duration_seconds" ["service"] "Time from the first failed probe of an outage to the first answer without that region.";
     EVENTS: Counter "windrose_events_total" ["type"] "Events emitted.";
+    WEBHOOK_DELIVERIES: Counter "windrose_webhook_deliveries_total" ["receiver" "result"] "Messages to webhooks: delivered, failed (one attempt; it is tried again), gave_up (after a day), dropped (too many waited).";
     OVERRIDE_ACTIVE: Gauge "windrose_override_active" ["kind" "target"] "Overrides in force.";
     OVERRIDE_EXPIRY: Gauge "windrose_override_expiry_timestamp_seconds" ["kind" "target"] "Unix time at which an override ends; absent for one without an end.";
 

@@ -204,6 +204,7 @@ fn lively() -> World {
     world.turn("prod", State::Down);
     world.begin(OverrideWord::Drain, "region/dr", Some(Duration::from_secs(600)));
     world.metrics.api_request("GET", "/api/v1/services", 200, Duration::from_millis(1));
+    world.metrics.webhook("ops");
     let mut estate = Estate::default();
     estate.secondaries.push(("example.com".parse().unwrap(), Arc::new([])));
     world.metrics.transfers().configured(&estate);

@@ -37,6 +37,42 @@ pub struct AuditPage {
     pub anchor: Option<AuditHead>,
 }
 
+/// A message to a webhook's receiver.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Which receiver.
+    pub receiver: String,
+    /// `webhook-id`
+    pub id: String,
+    /// Types of its events.
+    pub types: Vec<String>,
+    /// How many events it tells.
+    pub events: u64,
+    /// One sentence.
+    pub summary: String,
+    /// When it was made.
+    pub made: super::Time,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// `waiting`, `delivered`, `gave_up`, `dropped`
+    pub state: String,
+    /// When it is tried next.
+    pub next: Option<super::Time>,
+    /// Why the last attempt failed.
+    pub error: Option<String>,
+}
+
+/// What came of `POST /webhooks/{name}/test`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookTest {
+    /// Which receiver.
+    pub receiver: String,
+    /// It took the message.
+    pub delivered: bool,
+    /// What it answered, or why it could not be told.
+    pub detail: String,
+}
+
 /// A place in the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditHead {

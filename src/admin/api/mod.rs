@@ -22,6 +22,7 @@
 //! | `GET /tokens` · `POST` · `DELETE /tokens/{id or name}` | [`TokenPost`] | [`List`]`<`[`Token`]`>` · [`TokenCreated`] · [`ChangeReply`] |
 //! | `GET /events` · `/events/stream` (server-sent events) | [`EventQuery`] | [`List`] of CloudEvents · the same, live |
 //! | `GET /audit?cursor=&limit=` | | [`AuditPage`] |
+//! | `GET /webhooks/deliveries` · `POST /webhooks/{name}/test` | | [`List`]`<`[`Delivery`]`>` · [`WebhookTest`] |
 //! | `GET /whoami` | | [`Whoami`] |
 //! | `GET /healthz` · `GET /readyz` (not below [`BASE`]) | | [`Alive`] · [`Ready`] |
 //!
@@ -40,7 +41,7 @@ mod units;
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
 pub use estate::{Endpoint, EndpointState, Guarded, Member, Pool, Probe, ProbePhase, Region, Required, Resolved, Sentinel, Zone};
 pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
-pub use feeds::{AuditHead, AuditPage, EventQuery};
+pub use feeds::{AuditHead, AuditPage, Delivery, EventQuery, WebhookTest};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use problem::{Fault, Problem, ProblemKind};

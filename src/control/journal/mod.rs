@@ -175,7 +175,11 @@ impl Core {
 
     /// Regions whose pools' verdicts turned them.
     fn region_drafts(&mut self, drafts: &mut Vec<told::Draft>) {
-        let touched: BTreeSet<Arc<str>> = drafts.iter().filter(|draft| draft.kind.starts_with("endpoint.")).filter_map(|draft| draft.region.clone()).collect();
+        let touched: BTreeSet<Arc<str>> = drafts
+            .iter()
+            .filter(|draft| draft.kind.starts_with("endpoint.") || draft.kind == "region.unguarded")
+            .filter_map(|draft| draft.region.clone())
+            .collect();
         for region in touched {
             let Some(id) = self.configuration.estate.region_named(&region) else { continue };
             let state = crate::policy::region_state(&self.facts(), id);
