@@ -127,6 +127,7 @@ impl Core {
             (Key::Token(id), Record::Token(record)) => drop(self.tokens.insert(id, record)),
             (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
+            (Key::EventPending(number), _) => self.commits.learned.journal.told(number),
             // What a commit wrote of the audit is known already.
             (Key::Verdict(_) | Key::Alive | Key::Audit(_), _) => (),
             (key, _) => debug_assert!(false, "{key:?} holds a record of another kind"),
@@ -144,7 +145,7 @@ impl Core {
             Key::Token(id) => drop(self.tokens.remove(id)),
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
             Key::Verdict(_) | Key::Serial(_) | Key::Alive => (),
-            Key::Audit(_) | Key::AuditAnchor | Key::Event(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..) => (),
+            Key::Audit(_) | Key::AuditAnchor | Key::EventPending(_) | Key::Event(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..) => (),
         }
     }
 

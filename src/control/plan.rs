@@ -62,6 +62,7 @@ impl Core {
                 let commit = self.commits.number();
                 let mut ops = ops;
                 ops.extend(self.audit_change(&waiting, &ops, &applied, now));
+                ops.extend(self.pending_events(&notices));
                 effects.push(Effect::Commit { commit, expect: Vec::new(), ops: ops.clone(), learned: false });
                 self.commits.in_flight = Some((commit, InFlight::Change { ticket, ops, applied: Box::new(applied), notices }));
             }

@@ -35,6 +35,8 @@ pub enum Key {
     AuditAnchor,
     /// `event/SEQUENCE`
     Event(u64),
+    /// `event-pending/N`: events of the commit that made revision N, until they have sequences.
+    EventPending(u64),
     /// `event-mark`: no greater sequence was given to an event.
     EventMark,
     /// `webhook/NAME`: how far a receiver's queue has taken events in.

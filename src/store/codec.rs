@@ -26,6 +26,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Audit(number) => format!("audit/{number:020}"),
         Key::AuditAnchor => "audit-anchor".to_string(),
         Key::Event(sequence) => format!("event/{sequence:020}"),
+        Key::EventPending(number) => format!("event-pending/{number:020}"),
         Key::EventMark => "event-mark".to_string(),
         Key::Webhook(name) => format!("webhook/{name}"),
         Key::Delivery(name, number) => format!("delivery/{name}/{number:020}"),
@@ -53,6 +54,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         "verdict" => Some(Key::Verdict(rest.into())),
         "memory" => Some(Key::Memory(rest.into())),
         "audit" => Some(Key::Audit(parse_number(rest)?)),
+        "event-pending" => Some(Key::EventPending(parse_number(rest)?)),
         "event" => Some(Key::Event(parse_number(rest)?)),
         "webhook" => Some(Key::Webhook(rest.into())),
         "delivery" => {
@@ -94,7 +96,7 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::Verdict(_), Record::Verdict(_))
             | (Key::Memory(_), Record::Memory(_))
             | (Key::Serial(_), Record::Serial(_))
-            | (Key::Audit(_) | Key::AuditAnchor | Key::Event(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..), Record::Line(_))
+            | (Key::Audit(_) | Key::AuditAnchor | Key::Event(_) | Key::EventPending(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..), Record::Line(_))
             | (Key::Alive, Record::Alive(_))
     );
     if fits { Ok((record, Revision(revision))) } else { Err("it is a record of another kind than its key".to_string()) }
@@ -338,13 +340,14 @@ pub(super) mod tests {
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
         let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
         let serial = (zone, any::<u32>()).prop_map(|(zone, serial)| (Key::Serial(zone), Record::Serial(serial)));
-        let line = (name(), any::<u64>(), 0..6, text()).prop_map(|(name, number, kind, text)| {
+        let line = (name(), any::<u64>(), 0..7, text()).prop_map(|(name, number, kind, text)| {
             let key = match kind {
                 0 => Key::Audit(number),
                 1 => Key::AuditAnchor,
                 2 => Key::Event(number),
                 3 => Key::EventMark,
                 4 => Key::Webhook(name),
+                5 => Key::EventPending(number),
                 _ => Key::Delivery(name, number),
             };
             (key, Record::Line(text.into()))

@@ -213,7 +213,7 @@ fn a_storm_of_a_region_is_one_message() {
     let mut node = node(&receiver, "events = [\"endpoint.down\"]\ntemplate = \"slack\"", &services);
     node.launch();
     wait_for("everything up", PATIENCE, || {
-        (node.json(&["get", "endpoints"])["items"].as_array()?.iter().filter(|endpoint| endpoint["state"] == "up").count() >= 12).then_some(())
+        (node.json(&["get", "endpoints"])["items"].as_array()?.iter().filter(|endpoint| endpoint["state"]["observed"] == "up").count() >= 12).then_some(())
     });
     drop(gates);
     let message = receiver.wait_for("endpoints down of prod");

@@ -21,7 +21,7 @@ use crate::model::{AuditSettings, Now};
 
 use super::commits::Learned;
 use super::core::{Core, StoreState};
-use super::event::{Effect, Effects};
+use super::event::{Effect, Effects, Notice};
 use super::record::{Key, Op, Record};
 
 pub use audit::{AuditDraft, Call, Origin};
@@ -47,6 +47,8 @@ pub(super) struct Journal {
     source: Arc<str>,
     /// Oldest first.
     ring: VecDeque<Arc<Happening>>,
+    /// Events of changes that were made just before the process before was killed.
+    pending: Vec<told::Draft>,
     /// The last sequence given.
     last: u64,
     /// No sequence above this was given before it was in the store.
@@ -73,6 +75,8 @@ pub struct JournalSettings {
 pub(super) struct Unwritten {
     /// Sequences of events; those that the ring has lost meanwhile are left out.
     events: BTreeSet<u64>,
+    /// Revisions whose events have their sequences now.
+    pending: BTreeSet<u64>,
     /// Events to forget.
     forgotten: BTreeSet<u64>,
     /// The mark must be raised.
@@ -88,7 +92,8 @@ pub(super) struct Unwritten {
 impl Unwritten {
     /// Puts a failed batch back; what came since stays, and wins.
     pub(super) fn put_back(&mut self, failed: Unwritten) {
-        let Unwritten { events, forgotten, mark, audit, cut, queue } = failed;
+        let Unwritten { events, pending, forgotten, mark, audit, cut, queue } = failed;
+        self.pending.extend(pending);
         self.events.extend(events);
         self.forgotten.extend(forgotten);
         self.mark |= mark;
@@ -98,6 +103,11 @@ impl Unwritten {
         for (key, word) in queue {
             self.queue.entry(key).or_insert(word);
         }
+    }
+
+    /// The events of this revision are about to get their sequences.
+    pub(super) fn told(&mut self, revision: u64) {
+        self.pending.insert(revision);
     }
 
     /// The last word on a key of the webhooks' queue.
@@ -140,7 +150,7 @@ impl Core {
 
     /// Notices among the effects from `from` on become events. The only place where events are made.
     pub(super) fn note(&mut self, from: usize, now: Now, effects: &mut Effects) {
-        let mut drafts = Vec::new();
+        let mut drafts = std::mem::take(&mut self.journal.pending);
         for effect in effects.iter().skip(from) {
             if let Effect::Tell(notice) = effect {
                 self.journal.context.drafts(notice, &self.configuration.estate, &mut drafts);
@@ -171,6 +181,20 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Events of a change, in the commit that makes it: a kill in between doesn't lose them.
+    pub(super) fn pending_events(&self, notices: &[Notice]) -> Option<Op> {
+        let (mut context, mut drafts) = (self.journal.context.clone(), Vec::new());
+        for notice in notices {
+            let mut notice = notice.clone();
+            if let Notice::Traffic { revision, .. } = &mut notice {
+                revision.0 = self.revision.0 + 1;
+            }
+            context.drafts(&notice, &self.configuration.estate, &mut drafts);
+        }
+        let text = serde_json::to_string(&drafts).ok().filter(|_| !drafts.is_empty())?;
+        Some(Op::Put(Key::EventPending(self.revision.0 + 1), Record::Line(text.into())))
     }
 
     /// Regions whose pools' verdicts turned them.
@@ -209,6 +233,11 @@ impl Core {
                 self.journal.mark = text.parse().unwrap_or(0);
                 self.journal.last = self.journal.last.max(self.journal.mark);
             }
+            Key::EventPending(revision) => {
+                let drafts: Vec<told::Draft> = serde_json::from_str(&text).unwrap_or_default();
+                self.journal.pending.extend(drafts);
+                self.commits.learned.journal.told(revision);
+            }
             Key::Audit(number) => self.journal.audit.recall(number, &text),
             Key::AuditAnchor => self.journal.audit.recall_anchor(&text),
             key => drop(self.journal.queue.insert(key, text)),
@@ -217,7 +246,7 @@ impl Core {
 
     /// What a learned batch writes of the journal.
     pub(super) fn journal_ops(&mut self, batch: &Learned, now: Now) -> Vec<Op> {
-        let Unwritten { events, forgotten, mark, audit, cut, queue } = &batch.journal;
+        let Unwritten { events, pending, forgotten, mark, audit, cut, queue } = &batch.journal;
         let line = |key, text: Arc<str>| Op::Put(key, Record::Line(text));
         let mut ops = Vec::new();
         if *mark {
@@ -228,6 +257,7 @@ impl Core {
         for happening in events.range(first..).filter_map(|sequence| self.happening(*sequence)) {
             ops.push(line(Key::Event(happening.sequence), happening.text.clone()));
         }
+        ops.extend(pending.iter().map(|number| Op::Delete(Key::EventPending(*number))));
         ops.extend(forgotten.iter().map(|sequence| Op::Delete(Key::Event(*sequence))));
         for (key, word) in queue {
             ops.push(match word {

@@ -2,9 +2,11 @@
 //!
 //! A notice of a new kind needs one arm in [`Context::drafts`]. Never here: who listens.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::control::event::Notice;
@@ -40,10 +42,10 @@ pub struct Happening {
 }
 
 /// An event without its number.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Draft {
-    pub kind: &'static str,
-    severity: &'static str,
+    pub kind: Cow<'static, str>,
+    severity: Cow<'static, str>,
     subject: String,
     service: Option<Arc<str>>,
     pub region: Option<Arc<str>>,
@@ -54,7 +56,7 @@ pub(super) struct Draft {
 
 impl Draft {
     fn new(kind: &'static str, severity: &'static str, subject: impl Into<String>, summary: impl Into<String>) -> Self {
-        Self { kind, severity, subject: subject.into(), service: None, region: None, summary: summary.into(), more: Value::Null }
+        Self { kind: kind.into(), severity: severity.into(), subject: subject.into(), service: None, region: None, summary: summary.into(), more: Value::Null }
     }
 
     fn of_service(self, service: &Arc<str>) -> Self {
@@ -117,7 +119,7 @@ impl Happening {
 }
 
 /// What was told before: it makes a beginning of one notice, an end of another.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Context {
     /// Services that moved away, and from which regions.
     away: BTreeMap<Arc<str>, String>,

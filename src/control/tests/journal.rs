@@ -153,3 +153,24 @@ fn the_chain_goes_on_after_a_restart() {
     let lines: Vec<String> = audit(&world).iter().map(Value::to_string).collect();
     assert_eq!(verify(None, lines.iter().map(String::as_str)).unwrap().range, Some((1, 2)));
 }
+
+#[test]
+fn the_event_of_a_change_is_not_lost_when_the_process_is_killed_right_after() {
+    let mut world = World::new(TEXT);
+    world.change(failover("orders", Some("dr"))).unwrap();
+    // The disk as it was when the change was durable and nothing after it: the batch that follows never came.
+    let (ops, _) = world.commits.iter().find(|(_, learned)| !learned).cloned().unwrap();
+    world.disk.retain(|stored| !matches!(stored.key, Key::Event(_) | Key::EventMark));
+    for op in ops {
+        if let Op::Put(key @ Key::EventPending(_), record) = op {
+            world.disk.push(crate::control::Stored { key, record, revision: world.disk_revision });
+        }
+    }
+    let mut next = world.restart(TEXT, Duration::from_secs(1));
+    assert_eq!(kinds(&next), ["traffic.changed"]);
+    assert!(next.happenings[0].text.contains("CHG-1"), "{}", next.happenings[0].text);
+    assert!(!next.disk.iter().any(|stored| matches!(stored.key, Key::EventPending(_))));
+    next.happenings.clear();
+    let again = next.restart(TEXT, Duration::from_secs(1));
+    assert!(again.happenings.is_empty() && again.core.happenings().iter().any(|happening| &*happening.kind == "traffic.changed"));
+}
