@@ -47,6 +47,9 @@ const SEND_MAX: Duration = Duration::from_secs(30);
 /// Reads the audit: entries after a number, at most so many.
 pub type AuditReader = Arc<dyn Fn(u64, usize) -> Pin<Box<dyn Future<Output = Result<Vec<(u64, String)>, String>> + Send>> + Send + Sync>;
 
+/// What a receiver answered, or why it could not be told; `None`: there is none of that name.
+pub type Tested<'a> = Pin<Box<dyn Future<Output = Option<Result<String, String>>> + Send + 'a>>;
+
 /// Webhooks, as far as the API needs them.
 pub trait WebhookDesk: Send + Sync {
     /// Messages that wait, and the last ones that don't any more; newest first.
@@ -54,7 +57,7 @@ pub trait WebhookDesk: Send + Sync {
     /// Names of the receivers.
     fn names(&self) -> Vec<Arc<str>>;
     /// Sends one message now; `None`: no such receiver.
-    fn test(&self, name: String) -> Pin<Box<dyn Future<Output = Option<Result<String, String>>> + Send + '_>>;
+    fn test(&self, name: String) -> Tested<'_>;
 }
 
 /// Where events, audit and webhooks come from.

@@ -45,7 +45,7 @@ mod unix;
 pub mod upgrade;
 mod view;
 
-pub use feeds::{AuditReader, Feeds, WebhookDesk};
+pub use feeds::{AuditReader, Feeds, Tested, WebhookDesk};
 pub use listen::BindError;
 
 use connections::{Listener, run};

@@ -1,15 +1,12 @@
 //! Webhooks wired: to the core's ring, its learned commits, and the API.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, watch};
 
-use crate::admin::WebhookDesk;
-use crate::admin::api;
 use crate::admin::door::Door;
+use crate::admin::{Tested, WebhookDesk, api};
 use crate::control::{Event, Happening, Key};
 use crate::metrics::Metrics;
 use crate::model::Webhook;
@@ -66,7 +63,7 @@ impl WebhookDesk for Desk {
         self.0.names()
     }
 
-    fn test(&self, name: String) -> Pin<Box<dyn Future<Output = Option<Result<String, String>>> + Send + '_>> {
+    fn test(&self, name: String) -> Tested<'_> {
         Box::pin(async move { self.0.test(&name).await })
     }
 }

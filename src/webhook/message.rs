@@ -101,7 +101,8 @@ fn alert(event: &Value) -> Value {
     for key in ["service", "region", "pool", "endpoint"] {
         let value = field(event, key);
         // A failover's region is where it began; at its end it may be another.
-        if !value.is_empty() && !(key == "region" && kind.starts_with("failover.")) {
+        let elsewhere = key == "region" && kind.starts_with("failover.");
+        if !value.is_empty() && !elsewhere {
             labels[key] = json!(value);
         }
     }

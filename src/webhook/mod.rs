@@ -33,6 +33,15 @@ use queue::Queue;
 /// A future of an edge that the app wires.
 pub type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// Reads kept events after a sequence, and the last sequence given.
+pub type Since = Arc<dyn Fn(u64) -> Later<(Vec<Arc<Happening>>, u64)> + Send + Sync>;
+
+/// What the store is to keep; `None`: removed.
+pub type Words = Vec<(Key, Option<Arc<str>>)>;
+
+/// Has it kept.
+pub type Keep = Arc<dyn Fn(Words) -> Later<()> + Send + Sync>;
+
 /// What the room stands on.
 #[derive(Clone)]
 pub struct Ground {
@@ -41,9 +50,9 @@ pub struct Ground {
     /// Events as they happen.
     pub happenings: broadcast::Sender<Arc<Happening>>,
     /// Kept events after a sequence, and the last sequence given.
-    pub since: Arc<dyn Fn(u64) -> Later<(Vec<Arc<Happening>>, u64)> + Send + Sync>,
+    pub since: Since,
     /// Has records kept in the store; `None`: removed.
-    pub keep: Arc<dyn Fn(Vec<(Key, Option<Arc<str>>)>) -> Later<()> + Send + Sync>,
+    pub keep: Keep,
     /// What the wall clock says.
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Deliveries are counted.

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::control::{Happening, Key};
 use crate::model::Timestamp;
 
-use super::{Delivery, Stand, message};
+use super::{Delivery, Stand, Words, message};
 
 /// Events that happen together come in one message.
 const GATHER: Duration = Duration::from_secs(1);
@@ -37,9 +37,6 @@ const RETRY_MIN: Duration = Duration::from_secs(5);
 const RETRY_MAX: Duration = Duration::from_secs(3600);
 /// A message is tried for so long.
 const TRIED_FOR: Duration = Duration::from_secs(86_400);
-
-/// What the store is to keep.
-pub(super) type Words = Vec<(Key, Option<Arc<str>>)>;
 
 /// Kind and region: what is told together.
 type Storm = (Arc<str>, Option<Arc<str>>);

@@ -152,6 +152,39 @@ mod tests {
     }
 
     #[test]
+    fn the_page_on_events_shows_a_table_that_is_right() {
+        let page = include_str!("../../../docs/events.md");
+        let shown = page.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ops.secret"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
+        let service = "[monitor.m]\nalways = \"up\"\n[pool.a]\nmonitor = \"m\"\nendpoints = [\"192.0.2.1\"]\n";
+        let loaded = crate::config::load_text(&format!("schema = 1\n{service}{shown}"), &folder.path().join("windrose.toml")).unwrap();
+        let [webhook] = loaded.estate.webhooks.as_slice() else { panic!("one webhook") };
+        assert!(webhook.wants("failover.started") && webhook.wants("region.down") && !webhook.wants("traffic.changed"));
+        assert!(webhook.secret.is_some() && !format!("{webhook:?}").contains("hooks.example.com"));
+    }
+
+    #[test]
+    fn every_problem_of_a_webhook_is_told() {
+        let text = "schema = 1\n[webhook.a]\nurl = \"ftp://x\"\nsecret_file = \"missing\"\nevents = [\"Failover\", \"a.*\", \"a.*\"]\ntemplate = \"slak\"\n[webhook.b]\nevents = []\n[audit]\nkeep = \"1h\"\nentries_max = 1\n";
+        let told = crate::config::load_text(text, Path::new("windrose.toml")).unwrap_err().to_string();
+        for part in [
+            "3:7: webhook.a.url: not a URL",
+            "4:15: webhook.a.secret_file:",
+            "webhook.a.events: `Failover` is no pattern",
+            "webhook.a.events: `a.*` stands twice",
+            "6:12: webhook.a.template: `slak` is not a template",
+            "did you mean `slack`?",
+            "webhook.b: `url` is missing",
+            "webhook.b.events: no events",
+            "audit.keep: less than a day",
+            "audit.entries_max: 1 is out of range",
+        ] {
+            assert!(told.contains(part), "{part} is missing:\n{told}");
+        }
+    }
+
+    #[test]
     fn urls_are_absolute_and_name_nobody() {
         for (url, fine) in [
             ("https://hooks.example.com/a?b=c", true),
