@@ -1,6 +1,6 @@
 //! Everything that writes: form and rights are checked here, the rest is the core's answer.
 //!
-//! A dry run takes the same way to the core and back; only its reply lacks `applied` and `undo`.
+//! A dry run takes the same way to the core and back; only its reply lacks `applied`.
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
@@ -8,7 +8,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tracing::info;
 
-use crate::control::{self, Actor, Applied, Change, OverrideTargetName, OverrideWord, RefusalKind, Revision, TokenRecord};
+use crate::control::{self, Actor, Applied, Change, OverrideRecord, OverrideTargetName, OverrideWord, RefusalKind, Revision, Scope, TokenRecord};
+use crate::model::GuardKind;
 
 use super::api::{self, BASE, ChangeReply, Fault, ProblemKind, WriteQuery};
 use super::auth::{self, Caller, Secret};
@@ -23,6 +24,8 @@ use super::{App, ReloadOutcome, view};
 const REASON_MAX: usize = 1_000;
 /// Longest name of a token.
 const TOKEN_NAME_MAX: usize = 64;
+/// Most globs of one token.
+const TOKEN_SERVICES_MAX: usize = 64;
 
 pub(super) async fn traffic(
     State(app): State<App>,
@@ -32,10 +35,10 @@ pub(super) async fn traffic(
     headers: HeaderMap,
     Body(body): Body<api::TrafficPut>,
 ) -> Result<Response, Refused> {
-    let api::TrafficPut { policy, reason } = body;
+    let api::TrafficPut { policy, reason, break_glass } = body;
     let expect = etag::required_if_match(&headers)?;
     let change = Change::Traffic { service: service.clone(), form: policy };
-    on_service(app, caller, service, change, reason, expect, query, Undo::Traffic).await
+    on_service(app, caller, service, change, Why { reason, break_glass }, expect, query, Undo::Traffic).await
 }
 
 pub(super) async fn failover(
@@ -46,10 +49,10 @@ pub(super) async fn failover(
     headers: HeaderMap,
     Body(body): Body<api::Failover>,
 ) -> Result<Response, Refused> {
-    let api::Failover { to, reason } = body;
+    let api::Failover { to, reason, break_glass } = body;
     let expect = etag::if_match(&headers)?.unwrap_or_default();
     let change = Change::Failover { service: service.clone(), to };
-    on_service(app, caller, service, change, reason, expect, query, Undo::Traffic).await
+    on_service(app, caller, service, change, Why { reason, break_glass }, expect, query, Undo::Traffic).await
 }
 
 pub(super) async fn failback(
@@ -60,10 +63,10 @@ pub(super) async fn failback(
     headers: HeaderMap,
     Body(body): Body<api::Failback>,
 ) -> Result<Response, Refused> {
-    let api::Failback { pool, reason } = body;
+    let api::Failback { pool, reason, break_glass } = body;
     let expect = etag::if_match(&headers)?.unwrap_or_default();
     let change = Change::Failback { service: service.clone(), pool };
-    on_service(app, caller, service, change, reason, expect, query, Undo::Impossible).await
+    on_service(app, caller, service, change, Why { reason, break_glass }, expect, query, Undo::Impossible).await
 }
 
 pub(super) async fn undo(
@@ -74,7 +77,7 @@ pub(super) async fn undo(
     headers: HeaderMap,
     Body(body): Body<api::Undo>,
 ) -> Result<Response, Refused> {
-    let api::Undo { to, reason } = body;
+    let api::Undo { to, reason, break_glass } = body;
     let expect = etag::if_match(&headers)?.unwrap_or_default();
     let to = match to {
         None => control::UndoTo::Before,
@@ -82,7 +85,7 @@ pub(super) async fn undo(
         Some(api::UndoTo::Revision(number)) => control::UndoTo::Revision(Revision(number)),
     };
     let change = Change::Undo { service: service.clone(), to };
-    on_service(app, caller, service, change, reason, expect, query, Undo::Traffic).await
+    on_service(app, caller, service, change, Why { reason, break_glass }, expect, query, Undo::Traffic).await
 }
 
 pub(super) async fn begin_override(
@@ -92,7 +95,7 @@ pub(super) async fn begin_override(
     headers: HeaderMap,
     Body(body): Body<api::OverridePost>,
 ) -> Result<Response, Refused> {
-    let api::OverridePost { kind, target, services, expires_in, reason } = body;
+    let api::OverridePost { kind, target, services, expires_in, reason, break_glass } = body;
     let mut faults = Vec::new();
     let named = OverrideTargetName::parse(&target.to_string());
     if named.is_none() {
@@ -105,8 +108,9 @@ pub(super) async fn begin_override(
     faults.extend(too_short(expires_in));
     let (Some(target), true) = (named, faults.is_empty()) else { return Err(Refused::invalid(faults)) };
     let services = if everybody { Vec::new() } else { services };
+    let services = limited_services(&app, &caller, &target, services).await?;
     let change = Change::Override { kind: kind.into(), target, services, lasts: expires_in.map(|span| span.0) };
-    on_override(app, caller, None, change, reason, etag::if_match(&headers)?.unwrap_or_default(), query).await
+    on_override(app, caller, None, change, Why { reason, break_glass }, etag::if_match(&headers)?.unwrap_or_default(), query).await
 }
 
 pub(super) async fn extend_override(
@@ -117,13 +121,14 @@ pub(super) async fn extend_override(
     headers: HeaderMap,
     Body(body): Body<api::OverridePatch>,
 ) -> Result<Response, Refused> {
-    let api::OverridePatch { expires_in, reason } = body;
+    let api::OverridePatch { expires_in, reason, break_glass } = body;
     let number = override_number(&id)?;
     if let Some(fault) = too_short(expires_in) {
         return Err(Refused::invalid(vec![fault]));
     }
+    may_touch_override(&app, &caller, number).await?;
     let change = Change::Extend { id: number, lasts: expires_in.map(|span| span.0) };
-    on_override(app, caller, Some(number), change, reason, etag::if_match(&headers)?.unwrap_or_default(), query).await
+    on_override(app, caller, Some(number), change, Why { reason, break_glass }, etag::if_match(&headers)?.unwrap_or_default(), query).await
 }
 
 pub(super) async fn end_override(
@@ -134,8 +139,9 @@ pub(super) async fn end_override(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let number = override_number(&id)?;
+    may_touch_override(&app, &caller, number).await?;
     let expect = etag::if_match(&headers)?.unwrap_or_default();
-    on_override(app, caller, Some(number), Change::EndOverride { id: number }, String::new(), expect, query).await
+    on_override(app, caller, Some(number), Change::EndOverride { id: number }, Why::default(), expect, query).await
 }
 
 pub(super) async fn reload(State(app): State<App>, Query(query): Query<WriteQuery>) -> Result<Json<api::ReloadReply>, Refused> {
@@ -181,12 +187,17 @@ pub(super) async fn create_token(
     Query(query): Query<WriteQuery>,
     Body(body): Body<api::TokenPost>,
 ) -> Result<Response, Refused> {
-    let api::TokenPost { name, scope, expires_in } = body;
+    let api::TokenPost { name, scope, services, expires_in } = body;
     let mut faults: Vec<Fault> = too_short(expires_in).into_iter().collect();
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"._-".contains(&octet);
     if name.is_empty() || TOKEN_NAME_MAX < name.len() || !name.bytes().all(plain) {
         let message = format!("`{}` can't be a token's name", name.escape_debug());
         faults.push(fault("/name", message, "use 1 to 64 letters, digits, dots, hyphens and underscores"));
+    }
+    let glob = |name: &&String| name.is_empty() || TOKEN_NAME_MAX < name.len() || name.bytes().any(|octet| octet.is_ascii_control());
+    if TOKEN_SERVICES_MAX < services.len() || services.iter().any(|name| glob(&name)) {
+        let message = "a token is limited by 64 names at most, each of 1 to 64 characters".to_string();
+        faults.push(fault("/services", message, "name services, or several with a glob such as \"shop-*\""));
     }
     if !faults.is_empty() {
         return Err(Refused::invalid(faults));
@@ -195,17 +206,24 @@ pub(super) async fn create_token(
     let (id, secret) = (auth::random_id::<6>(), Secret::draw().map_err(no_chance)?);
     let at = app.look(|_, now| now.wall).await?;
     let ends = expires_in.map(|span| at.plus(span.0));
-    let record = TokenRecord { name: name.clone(), hash: secret.hash(), scope: scope.into(), at, ends };
+    let record = TokenRecord {
+        name: name.clone(),
+        hash: secret.hash(),
+        scope: scope.into(),
+        services: services.iter().map(|name| name.as_str().into()).collect(),
+        at,
+        ends,
+    };
     let dry_run = query.dry_run;
     let change = Change::Token { id: id.as_str().into(), record };
     let Actor(actor) = caller.actor.clone();
-    app.parts.door.change(wish(caller, change, String::new(), IfMatch::default(), query)?).await?;
+    app.parts.door.change(wish(caller, change, Why::default(), IfMatch::default(), query)?).await?;
     if !dry_run {
         info!(actor, token.id = id, token.name = name, "token `{name}` with scope {scope} was made by {actor}");
     }
     let token = (!dry_run).then_some(secret.0);
     let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Json(api::TokenCreated { id, name, scope, token, ends: ends.map(api::Time) })).into_response())
+    Ok((status, Json(api::TokenCreated { id, name, scope, services, token, ends: ends.map(api::Time) })).into_response())
 }
 
 pub(super) async fn revoke_token(
@@ -216,11 +234,43 @@ pub(super) async fn revoke_token(
 ) -> Result<Response, Refused> {
     let Actor(actor) = caller.actor.clone();
     let dry_run = query.dry_run;
-    let applied = app.parts.door.change(wish(caller, Change::RevokeToken { id: id.clone() }, String::new(), IfMatch::default(), query)?).await?;
+    let applied = app.parts.door.change(wish(caller, Change::RevokeToken { id: id.clone() }, Why::default(), IfMatch::default(), query)?).await?;
     if !dry_run {
         info!(actor, token.id = id, "token `{id}` was revoked by {actor}");
     }
-    Ok(Json(reply(&app, applied, None, None)).into_response())
+    Ok(Json(reply(&app, applied, None, None).await?).into_response())
+}
+
+/// For a caller that is limited: every service that the override would act on is inside, and it acts on these for ever, whatever the file adds.
+async fn limited_services(app: &App, caller: &Caller, target: &OverrideTargetName, services: Vec<String>) -> Result<Vec<String>, Refused> {
+    if caller.limit.is_empty() {
+        return Ok(services);
+    }
+    let (about, named) = (target.clone(), services.iter().map(|name| name.as_str().into()).collect::<Vec<_>>());
+    let acted_on = app.look(move |core, _| core.services_under(&about, &named)).await?;
+    caller.may_touch(acted_on.iter().map(|name| &**name))?;
+    match target {
+        OverrideTargetName::Service(_) => Ok(services),
+        // Nobody uses it yet: whom it would act on is not known.
+        _ if acted_on.is_empty() => caller.may_touch_the_node().map(|()| services),
+        _ => Ok(acted_on.iter().map(ToString::to_string).collect()),
+    }
+}
+
+/// The same for an override that is there. One that isn't is the core's to refuse.
+async fn may_touch_override(app: &App, caller: &Caller, number: u64) -> Result<(), Refused> {
+    if caller.limit.is_empty() {
+        return Ok(());
+    }
+    let acted_on = app.look(move |core, _| {
+        let kept = core.overrides().into_iter().find(|kept| kept.id == number)?;
+        Some(core.services_under(&kept.record.target, &kept.record.services))
+    });
+    match acted_on.await? {
+        None => Ok(()),
+        Some(acted_on) if acted_on.is_empty() => caller.may_touch_the_node(),
+        Some(acted_on) => caller.may_touch(acted_on.iter().map(|name| &**name)),
+    }
 }
 
 /// What can take a change back.
@@ -239,23 +289,18 @@ async fn on_service(
     caller: Caller,
     service: String,
     change: Change,
-    reason: String,
+    why: Why,
     expect: IfMatch,
     query: WriteQuery,
     undo: Undo,
 ) -> Result<Response, Refused> {
     let name = service.clone();
     app.look(move |core, _| service_named(core.estate(), &name).map(|_| ())).await??;
-    match app.parts.door.change(wish(caller, change, reason, expect, query)?).await {
+    match app.parts.door.change(wish(caller, change, why, expect, query)?).await {
         Ok(applied) => {
-            let hint = (undo == Undo::Traffic).then(|| api::UndoHint {
-                method: "POST".to_string(),
-                path: format!("{BASE}/services/{service}/undo"),
-                body: serde_json::Value::Null,
-                command: format!("windrose undo {service}"),
-            });
+            let hint = (undo == Undo::Traffic).then(|| undo_of(&service));
             let etag = etag_after(&app, &service, &applied, undo).await;
-            let body = Json(reply(&app, applied, Some(service), hint));
+            let body = Json(reply(&app, applied, Some(service), hint).await?);
             Ok(match etag {
                 Some(etag) => ([(header::ETAG, etag)], body).into_response(),
                 None => body.into_response(),
@@ -285,28 +330,15 @@ async fn etag_after(app: &App, service: &str, applied: &Applied, undo: Undo) -> 
 }
 
 /// A change of one override. `number`: which, if it was there before.
-async fn on_override(
-    app: App,
-    caller: Caller,
-    number: Option<u64>,
-    change: Change,
-    reason: String,
-    expect: IfMatch,
-    query: WriteQuery,
-) -> Result<Response, Refused> {
+async fn on_override(app: App, caller: Caller, number: Option<u64>, change: Change, why: Why, expect: IfMatch, query: WriteQuery) -> Result<Response, Refused> {
     let begins = matches!(change, Change::Override { .. });
     let ends = matches!(change, Change::EndOverride { .. });
-    match app.parts.door.change(wish(caller, change, reason, expect, query)?).await {
+    match app.parts.door.change(wish(caller, change, why, expect, query)?).await {
         Ok(applied) => {
             let status = if begins && !applied.dry_run { StatusCode::CREATED } else { StatusCode::OK };
-            let hint = applied.override_.as_ref().filter(|_| begins).map(|(id, record)| api::UndoHint {
-                method: "DELETE".to_string(),
-                path: format!("{BASE}/overrides/o-{id}"),
-                body: serde_json::Value::Null,
-                command: end_command(record.kind, &record.target),
-            });
+            let hint = applied.override_.as_ref().filter(|_| begins).map(|(id, record)| end_of(*id, record));
             let etag = (!applied.dry_run && !ends).then(|| etag::of_revision(applied.revision));
-            let body = (status, Json(reply(&app, applied, None, hint)));
+            let body = (status, Json(reply(&app, applied, None, hint).await?));
             Ok(match etag {
                 Some(etag) => ([(header::ETAG, etag)], body).into_response(),
                 None => body.into_response(),
@@ -328,6 +360,26 @@ async fn on_override(
     }
 }
 
+/// How to take a change of traffic back.
+pub(super) fn undo_of(service: &str) -> api::UndoHint {
+    api::UndoHint {
+        method: "POST".to_string(),
+        path: format!("{BASE}/services/{service}/undo"),
+        body: serde_json::Value::Null,
+        command: format!("windrose undo {service}"),
+    }
+}
+
+/// How to end an override.
+pub(super) fn end_of(id: u64, record: &OverrideRecord) -> api::UndoHint {
+    api::UndoHint {
+        method: "DELETE".to_string(),
+        path: format!("{BASE}/overrides/o-{id}"),
+        body: serde_json::Value::Null,
+        command: end_command(record.kind, &record.target),
+    }
+}
+
 /// What to type to end an override.
 fn end_command(kind: OverrideWord, target: &OverrideTargetName) -> String {
     let verb = match kind {
@@ -342,37 +394,72 @@ fn end_command(kind: OverrideWord, target: &OverrideTargetName) -> String {
     }
 }
 
+/// What a body says beside what is to be done.
+#[derive(Debug, Default)]
+pub(super) struct Why {
+    pub reason: String,
+    /// Guards that need not hold, by their words.
+    pub break_glass: Vec<String>,
+}
+
 /// A wish on its way to the core.
-fn wish(caller: Caller, change: Change, reason: String, expect: IfMatch, query: WriteQuery) -> Result<Wish, Refused> {
+pub(super) fn wish(caller: Caller, change: Change, why: Why, expect: IfMatch, query: WriteQuery) -> Result<Wish, Refused> {
     let IfMatch { expect, expect_file } = expect;
-    let WriteQuery { dry_run, reason: asked } = query;
+    let WriteQuery { dry_run, reason: asked, break_glass: listed } = query;
+    let Why { reason, break_glass } = why;
     let reason = if reason.is_empty() { asked.unwrap_or_default() } else { reason };
     if REASON_MAX < reason.chars().count() || reason.chars().any(char::is_control) {
         let message = format!("the reason has more than {REASON_MAX} characters, or line breaks");
         return Err(Refused::invalid(vec![fault("/reason", message, "one line, such as a ticket's number")]));
     }
-    Ok(Wish { actor: caller.actor, reason, change, expect, expect_file, dry_run })
+    let listed = listed.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|word| !word.is_empty());
+    let words: Vec<&str> = break_glass.iter().map(String::as_str).chain(listed).collect();
+    let break_glass = glass(&words)?;
+    if !break_glass.is_empty() && caller.scope < Scope::Admin {
+        return Err(Refused::scope(&caller.actor.0, caller.scope, Scope::Admin));
+    }
+    Ok(Wish { actor: caller.actor, reason, change, expect, expect_file, break_glass, dry_run })
 }
 
-fn reply(app: &App, applied: Applied, service: Option<String>, undo: Option<api::UndoHint>) -> ChangeReply {
-    let Applied { dry_run, revision, moves, override_, form, messages, at, clients_follow_by } = applied;
-    let moves = moves.into_iter().map(|control::Move { service: _, name, before, after }| api::Move {
-        service: name.to_string(),
-        before: api::Shares::from_ratios(before),
-        after: api::Shares::from_ratios(after),
-    });
-    ChangeReply {
+/// Guards by their words; every wrong one is told.
+fn glass(words: &[&str]) -> Result<Vec<GuardKind>, Refused> {
+    let mut faults = Vec::new();
+    let mut guards = Vec::new();
+    for (at, word) in words.iter().enumerate() {
+        let pointer = format!("/break_glass/{at}");
+        match GuardKind::parse(word) {
+            Some(GuardKind::RequireReason) => faults.push(fault(&pointer, "a reason can't be done without: give one".into(), "--reason \"…\"")),
+            Some(guard) => guards.push(guard),
+            None => {
+                let known = GuardKind::ALL.map(GuardKind::word);
+                let near = crate::model::did_you_mean(word, known.into_iter()).map(|near| format!("did you mean `{near}`?"));
+                let hint = near.unwrap_or_else(|| format!("there are {}", known.join(", ")));
+                faults.push(fault(&pointer, format!("`{}` is not a guard", word.escape_debug()), &hint));
+            }
+        }
+    }
+    if faults.is_empty() { Ok(guards) } else { Err(Refused::invalid(faults)) }
+}
+
+/// What was done, with the answers a second that go elsewhere.
+pub(super) async fn reply(app: &App, applied: Applied, service: Option<String>, undo: Option<api::UndoHint>) -> Result<ChangeReply, Refused> {
+    let Applied { dry_run, revision, moves, override_, form, messages, takers, guards, at, clients_follow_by } = applied;
+    let metrics = app.parts.metrics.clone();
+    let (moves, takers) = app.look(move |core, now| view::preflight(core, &metrics, moves, takers, now)).await?;
+    Ok(ChangeReply {
         dry_run,
         revision: revision.0,
         service,
         policy: form,
-        moves: moves.collect(),
+        moves,
+        takers,
+        guards: guards.into_iter().map(Into::into).collect(),
         messages,
         applied: (!dry_run).then(|| api::AppliedAt { node: app.parts.node.clone(), at: at.into() }),
         clients_follow_by: clients_follow_by.into(),
         override_: override_.map(|(id, record)| view::record(id, &record, true)),
-        undo: undo.filter(|_| !dry_run),
-    }
+        undo,
+    })
 }
 
 /// `o-12`, or `12`.

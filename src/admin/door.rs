@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::{Actor, Change, Core, Event, Origin, Refusal, RefusalKind, Reply, Revision, Ticket};
-use crate::model::Now;
+use crate::model::{GuardKind, Now};
 
 tokio::task_local! {
     /// Where the request that this task serves came from: for the audit. Set by the middleware, so that no handler can forget it.
@@ -54,6 +54,8 @@ pub struct Wish {
     pub expect: Option<Revision>,
     /// `If-Match` of a service that follows the file.
     pub expect_file: Option<u64>,
+    /// Guards that need not hold; the actor may break them.
+    pub break_glass: Vec<GuardKind>,
     /// Write nothing.
     pub dry_run: bool,
 }
@@ -70,9 +72,9 @@ impl Door {
         self.knocks.send(Knock::Event(event)).await.map_err(|_| Closed)
     }
 
-    /// Hands in a fact that may be lost: dropped if the queue is full.
-    pub fn hint(&self, event: Event) {
-        let _lost_or_told = self.knocks.try_send(Knock::Event(event));
+    /// Hands in a fact that may be lost: if the queue is full, it is.
+    pub fn mention(&self, event: Event) {
+        let _ = self.knocks.try_send(Knock::Event(event));
     }
 
     /// Lends the core to `look` and returns what it found. If `look` panics, it does so here, in the task that asked; the core goes on.
@@ -90,9 +92,9 @@ impl Door {
 
     /// Hands in a change and waits until it is durable and answered by DNS, or refused.
     pub async fn change(&self, wish: Wish) -> Reply {
-        let Wish { actor, reason, change, expect, expect_file, dry_run } = wish;
+        let Wish { actor, reason, change, expect, expect_file, break_glass, dry_run } = wish;
         let origin = ORIGIN.try_with(Clone::clone).unwrap_or_default();
-        self.ask(|ticket| Event::Change { ticket, origin: origin.clone(), actor, reason, change, expect, expect_file, dry_run }).await
+        self.ask(|ticket| Event::Change { ticket, origin, actor, reason, change, expect, expect_file, break_glass, dry_run }).await
     }
 
     /// Hands in an event that will be replied to.

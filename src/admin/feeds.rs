@@ -207,7 +207,7 @@ impl Stream {
                 _ = heartbeat.tick() => {
                     self.send(Bytes::from_static(b":\n\n")).await?;
                     // A token that was revoked meanwhile sees no more.
-                    auth::caller(&self.peer, &self.headers, &self.app.parts.door).await.map_err(|_| Over)?;
+                    auth::caller(&self.peer, &self.headers, &self.app).await.map_err(|_| Over)?;
                 }
                 came = self.coming.recv() => {
                     // Too far behind, or the server ends: the client reconnects with its Last-Event-ID.

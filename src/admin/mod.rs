@@ -29,24 +29,35 @@ use crate::model::{AdminSettings, MetricsSettings, Timestamp};
 pub mod api;
 pub mod door;
 
+mod attempts;
 mod auth;
 mod body;
+mod certificate;
 mod change;
 mod connections;
+pub mod doctor;
 mod etag;
 mod feeds;
+mod glass;
 mod listen;
+mod looks;
 mod middleware;
+mod once;
+mod origin;
 mod patience;
+mod places;
 mod problem;
+mod push;
 mod read;
 mod router;
+mod tls;
 mod unix;
 pub mod upgrade;
 mod view;
 
 pub use feeds::{AuditReader, Feeds, Tested, WebhookDesk};
 pub use listen::BindError;
+pub use tls::{Certificates, Renewal};
 
 use connections::{Listener, run};
 use door::Door;
@@ -68,6 +79,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// `POST /config/reload`
     pub reload: Reloader,
+    /// `POST …/probe`
+    pub doctor: doctor::Doctor,
     /// `POST /upgrade`, `POST /handover`; `None`: this process can't be succeeded.
     pub upgrades: Option<upgrade::Upgrades>,
     /// Events, audit, webhooks.
@@ -100,6 +113,12 @@ struct App {
     streams: Arc<tokio::sync::Semaphore>,
     /// The API ends: so must streams.
     stopping: watch::Receiver<bool>,
+    /// TLS of `admin.listen`, if it has any.
+    certificates: Option<Certificates>,
+    /// Who was wrong about a token, and how often.
+    attempts: Arc<attempts::Attempts>,
+    /// Of requests with an `Idempotency-Key`.
+    replies: Arc<once::Replies>,
 }
 
 /// Duplicates of the listeners: what another process needs to take them over, with the connections that wait in them.
@@ -114,7 +133,7 @@ pub struct Sockets {
 /// Everything is open, nothing is served yet. Connections wait.
 pub struct Bound {
     admin: listen::Bound,
-    tls: Option<tokio_rustls::TlsAcceptor>,
+    tls: Option<Certificates>,
     metrics: Option<listen::Bound>,
     door: UnixListener,
     socket: PathBuf,
@@ -131,6 +150,8 @@ pub struct Admin {
     listeners: Vec<connections::Running>,
     stop: watch::Sender<bool>,
     sockets: Arc<Sockets>,
+    /// Looks at the files of `[admin] tls`; ends with this.
+    _watch: tokio::task::JoinSet<()>,
 }
 
 /// Binds everything, then serves until [`Admin::stop`]. Nothing is served if something can't be bound.
@@ -167,17 +188,27 @@ impl Bound {
         self.takes_socket
     }
 
+    /// TLS of `admin.listen`, if it has any: for reloads.
+    pub fn certificates(&self) -> Option<Certificates> {
+        self.tls.clone()
+    }
+
     /// Serves until [`Admin::stop`].
     pub fn serve(self, parts: Parts) -> Admin {
         let Self { admin, tls, metrics, door, socket, hosts, sockets, takes_socket: _ } = self;
         let (stop, stopping) = watch::channel(false);
         let streams = Arc::new(tokio::sync::Semaphore::new(feeds::STREAMS_MAX));
-        let app = App { parts: Arc::new(parts), hosts, streams, stopping };
+        let (attempts, replies) = (Arc::default(), Arc::default());
+        let app = App { parts: Arc::new(parts), hosts, streams, stopping, certificates: tls.clone(), attempts, replies };
+        let mut watch = tokio::task::JoinSet::new();
+        if let Some(certificates) = tls.clone() {
+            watch.spawn(certificates.watch());
+        }
         let addresses = std::iter::once(admin.address).chain(metrics.as_ref().map(|bound| bound.address)).collect();
         let routes = router::router(app.clone());
         let mut listeners = vec![run(Listener::Tcp(admin.listener, tls), routes.clone()), run(Listener::Unix(door), routes)];
         listeners.extend(metrics.map(|bound| run(Listener::Tcp(bound.listener, None), router::metrics_router(app))));
-        Admin { addresses, socket, listeners, stop, sockets: Arc::new(sockets) }
+        Admin { addresses, socket, listeners, stop, sockets: Arc::new(sockets), _watch: watch }
     }
 }
 

@@ -1,8 +1,8 @@
-//! A connection whose peer must go on reading: what can't be written for [`WRITE_MAX`] ends it.
+//! A connection whose other end must take what is sent: one that reads nothing for a while is cut.
 //!
-//! Replies are small and streams endless; a client that never reads would otherwise keep its place for ever.
+//! hyper has deadlines for what it reads and none for what it writes.
 
-use std::io;
+use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -10,70 +10,68 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Longest time in which not an octet can be written.
-const WRITE_MAX: Duration = Duration::from_secs(30);
-
-/// A stream whose writes have a deadline.
-pub(super) struct Patience<S> {
+/// A stream with a deadline for each write that makes no headway.
+pub(super) struct Patient<S> {
     stream: S,
-    /// When it is over; armed while something waits to be written.
-    over: Pin<Box<Sleep>>,
-    waits: bool,
     most: Duration,
+    /// Runs while a write waits.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patience<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self::for_at_most(stream, WRITE_MAX)
+impl<S> Patient<S> {
+    /// A write that waits longer than `most` fails.
+    pub(super) fn new(stream: S, most: Duration) -> Self {
+        Self { stream, most, deadline: None }
     }
 
-    fn for_at_most(stream: S, most: Duration) -> Self {
-        Self { stream, over: Box::pin(sleep(most)), waits: false, most }
+    pub(super) fn into_inner(self) -> S {
+        self.stream
     }
 
-    fn limited<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+    fn patient<T>(&mut self, context: &mut Context<'_>, written: Poll<Result<T>>) -> Poll<Result<T>> {
         if written.is_ready() {
-            self.waits = false;
+            self.deadline = None;
             return written;
         }
-        if !self.waits {
-            self.waits = true;
-            self.over.as_mut().reset(Instant::now() + self.most);
+        let most = self.most;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(most)));
+        if deadline.deadline() < Instant::now() || deadline.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the client reads nothing")));
         }
-        ready!(self.over.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
+        Poll::Pending
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, octets);
-        self.limited(written, cx)
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, octets);
+        self.patient(context, written)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.limited(written, cx)
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[IoSlice<'_>]) -> Poll<Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, octets);
+        self.patient(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.limited(flushed, cx)
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.patient(context, flushed)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.limited(shut, cx)
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let shut = Pin::new(&mut self.stream).poll_shutdown(context);
+        ready!(self.patient(context, shut))?;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -84,19 +82,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_never_reads_is_cut_and_who_reads_slowly_is_not() {
-        let (ours, _silent) = tokio::io::duplex(8);
-        let mut ours = Patience::for_at_most(ours, Duration::from_millis(20));
-        assert_eq!(ours.write_all(&[0; 64]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
-
-        let (ours, mut slow) = tokio::io::duplex(8);
-        let mut ours = Patience::for_at_most(ours, Duration::from_secs(10));
+    async fn one_who_reads_nothing_is_cut_and_one_who_reads_slowly_is_not() {
+        let (ours, mut theirs) = tokio::io::duplex(16);
+        let most = Duration::from_secs(1);
+        let mut patient = Patient::new(ours, most);
         let reads = tokio::spawn(async move {
-            let mut all = Vec::new();
-            slow.read_to_end(&mut all).await.map(|_| all.len())
+            let mut octets = [0; 16];
+            for _ in 0..8 {
+                sleep(most / 5).await;
+                theirs.read_exact(&mut octets).await.unwrap();
+            }
+            theirs
         });
-        ours.write_all(&[0; 64]).await.unwrap();
-        drop(ours);
-        assert_eq!(reads.await.unwrap().unwrap(), 64);
+        let begun = Instant::now();
+        patient.write_all(&[1; 128]).await.unwrap();
+        assert!(begun.elapsed() > most, "in all it took longer than one write may");
+        let _theirs = reads.await.unwrap();
+        patient.write_all(&[1; 16]).await.unwrap();
+        assert_eq!(patient.write_all(&[1; 16]).await.unwrap_err().kind(), ErrorKind::TimedOut);
     }
 }

@@ -17,6 +17,8 @@ use crate::model::{
 use crate::wire::Name;
 use crate::zone::{RecordSet, Zone};
 
+mod access;
+
 const SOON: Duration = Duration::from_secs(10);
 /// What `readyz` finds.
 const READY: u8 = 0;
@@ -52,6 +54,7 @@ fn estate() -> Estate {
             min_active: None,
             requires: Vec::new(),
             required_by: Vec::new(),
+            degraded_factor: None,
         });
         let address = format!("192.0.2.{}", at + 1);
         estate.endpoints.push(Endpoint {
@@ -160,6 +163,7 @@ impl Server {
             version: "1.2.3",
             dns: Arc::new(vec!["127.0.0.1:53".parse().unwrap()].into()),
             metrics: metrics(),
+            doctor: doctor::Doctor { examine: Arc::new(|_| Box::pin(async { None })), monitor: Arc::new(|_| Err(vec!["no monitor".into()])) },
             reload: Arc::new(move || {
                 let outcome = next.lock().unwrap().pop().unwrap_or(ReloadOutcome::Taken(vec!["taken".into()]));
                 Box::pin(async move {
@@ -253,7 +257,13 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, method: &str, path
     let exchange = async {
         // A refused large body may be answered before it is read.
         let _ = stream.write_all(request.as_bytes()).await;
-        let _ = stream.read_to_end(&mut bytes).await;
+        // A stream of events has no end: its beginning is the reply.
+        while stream.read_buf(&mut bytes).await.is_ok_and(|read| 0 < read) {
+            let text = String::from_utf8_lossy(&bytes);
+            if text.split_once("\r\n\r\n").is_some_and(|(head, _)| head.contains("text/event-stream")) {
+                break;
+            }
+        }
     };
     tokio::time::timeout(SOON, exchange).await.unwrap();
     let text = String::from_utf8(bytes).unwrap();
@@ -268,9 +278,10 @@ fn pointers(response: &Response) -> Vec<String> {
 #[tokio::test]
 async fn over_tcp_nobody_comes_in_without_a_token_on_loopback_either() {
     let server = Server::start().await;
-    for headers in [&[][..], &["Authorization: Bearer wr_00"], &["Authorization: Basic YTpi"], &["Authorization: Bearer "]] {
-        for path in ["/api/v1/whoami", TRAFFIC, "/api/v1/nothing", "/"] {
-            let response = server.over_tcp("GET", path, headers, "").await;
+    for (one, headers) in [&[][..], &["Authorization: Bearer wr_00"], &["Authorization: Basic YTpi"], &["Authorization: Bearer "]].into_iter().enumerate() {
+        for (two, path) in ["/api/v1/whoami", TRAFFIC, "/api/v1/nothing", "/"].into_iter().enumerate() {
+            // Each from an address of its own: failures slow an address down.
+            let response = server.from_address(100 + one, two, "GET", path, headers).await;
             assert_eq!(response.problem(), (401, "unauthorized".into()), "{headers:?} {path}");
             assert!(response.header("www-authenticate").unwrap().starts_with("Bearer"));
         }
@@ -356,7 +367,7 @@ async fn traffic_is_changed_under_the_revision_that_was_seen() {
     let server = Server::start().await;
     let before = server.over_socket("GET", TRAFFIC, &[], "").await;
     let etag = before.header("etag").unwrap().to_string();
-    assert!(etag.starts_with("\"0-") && etag.len() == 20, "{etag}: the file's policy serves");
+    assert!(etag.starts_with("\"0-") && etag.find('~') == Some(19), "{etag}: the file's policy serves");
     assert_eq!((before.json()["source"].clone(), before.json()["revision"].clone()), (json!("file"), json!(0)));
     assert_eq!(before.json()["shares"]["desired"], json!({"prod": 80, "dr": 20}));
 
@@ -371,7 +382,7 @@ async fn traffic_is_changed_under_the_revision_that_was_seen() {
     let reply = done.json();
     assert_eq!((&reply["revision"], &reply["applied"]["node"], &reply["undo"]["command"]), (&json!(1), &json!("ns1"), &json!("windrose undo orders")));
     let now = server.over_socket("GET", TRAFFIC, &[], "").await;
-    assert_eq!(now.header("etag"), Some("\"1\""));
+    assert!(now.header("etag").unwrap().starts_with("\"1~"), "{}", now.head);
     assert_eq!((&now.json()["source"], &now.json()["changed"]["reason"]), (&json!("operator"), &json!("CHG-1")));
 
     let stale = server.over_socket("PUT", TRAFFIC, &[&format!("If-Match: {etag}")], &body).await;
@@ -564,7 +575,7 @@ async fn tls_serves_what_clear_text_would() {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_string()]).unwrap();
     let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     let server = Server::start_with(|settings, folder| {
-        let files = TlsFiles { cert: folder.join("a.crt"), key: folder.join("a.key") };
+        let files = TlsFiles { cert: folder.join("a.crt"), key: folder.join("a.key"), client_ca: None, subjects: Vec::new() };
         std::fs::write(&files.cert, cert).unwrap();
         std::fs::write(&files.key, key).unwrap();
         settings.tls = Some(files);

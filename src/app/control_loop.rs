@@ -234,10 +234,18 @@ fn take(knock: Knock, works: bool, core: &mut Core, hands: &Hands, tickets: &mut
 
 fn outcome(probed: Probed, core: &mut Core, hands: &Hands, effects: &mut Effects) {
     let Probed { plan, target, report } = probed;
-    if plan == core.plan() {
-        hands.metrics.probed(target, &report);
+    let known = plan == core.plan() && target.index() < core.estate().targets.len();
+    if !known {
+        return core.handle(hands.clock.now(), Event::Probed { plan, target, report }, effects);
     }
+    hands.metrics.probed(target, &report);
+    let verdicts = |core: &Core| core.estate().judgements_of(target).map(|id| core.health().judgement(id).state).collect::<Vec<_>>();
+    let before = verdicts(core);
     core.handle(hands.clock.now(), Event::Probed { plan, target, report }, effects);
+    let turned = before.into_iter().zip(verdicts(core)).any(|(before, now)| before != State::Unknown && before != now);
+    if turned {
+        hands.prober.distrust(plan, target);
+    }
 }
 
 impl Finished {
@@ -292,6 +300,7 @@ impl Hands {
                 self.prober.plan(plan, estate, hurry);
                 self.give_back_soon();
             }
+            Effect::Heard { target, report } => self.metrics.probed(target, &report),
             Effect::Commit { commit, expect, ops, learned } => {
                 let Some(store) = self.store.clone() else { return };
                 let (finished, metrics, large) = (finished.clone(), self.metrics.clone(), LARGE_COMMIT <= ops.len());
@@ -325,6 +334,13 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
             State::Down => warn!(%endpoint, %pool, %region, "endpoint {endpoint} is down: {message}"),
             _ => info!(%endpoint, %pool, %region, "endpoint {endpoint} is {}", state.word()),
         },
+        Notice::Degraded { endpoint, labels: [pool, region, _], begins: true, message } => {
+            warn!(%endpoint, %pool, %region, "endpoint {endpoint} is up, but degraded: {message}");
+        }
+        Notice::Degraded { endpoint, labels: [pool, region, _], begins: false, message } => {
+            info!(%endpoint, %pool, %region, "endpoint {endpoint} is no longer degraded: {message}");
+        }
+        Notice::Certificate { text } => warn!("{text}"),
         Notice::Failover { services, from, to, trigger, took } => {
             let none = |regions: &str| if regions.is_empty() { "nobody".to_string() } else { regions.to_string() };
             let took = took.map(|took| format!(", {:.1} s after the first failed probe", took.as_secs_f64())).unwrap_or_default();
@@ -338,6 +354,10 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         }
         Notice::Override { text, actor: Some(actor) } => info!(%actor, "override {text} by {actor}"),
         Notice::Override { text, actor: None } => info!("override {text} by itself"),
+        Notice::GuardRefused { guards, text, actor } => info!(%actor, guards = guards.join(","), "{text}, asked for by {actor}"),
+        Notice::GuardOverridden { guards, text, actor, reason } => warn!(%actor, %reason, guards = guards.join(","), "{text}, by {actor} ({reason})"),
+        Notice::Gate { gate, text, actor, .. } => info!(%gate, %actor, "{text} by {actor}"),
+        Notice::FailbackWaits { service, text } => warn!(%service, "{service}: a returned pool waits although its time is over: {text}"),
         Notice::Reloaded { text } => info!("{text}"),
         // Logged, with every problem, where the file was read.
         Notice::ReloadFailed { .. } => (),

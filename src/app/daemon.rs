@@ -106,6 +106,7 @@ impl Daemon {
         let series_max = SeriesMax { services: settings.metrics.services_max, endpoints: settings.metrics.endpoints_max };
         let metrics = Metrics::new(&settings.node.name, series_max, started.wall);
         metrics.reloaded(true, started.wall);
+        metrics.begin(started);
         metrics.watch_panics(Box::new(super::panics::count));
         let stale_after = settings.node.stale_after;
         let start = control::Start { configuration: reload::configuration(loaded, Vec::new()), stored, revision, stale_after, without_store };
@@ -122,6 +123,7 @@ impl Daemon {
         let (door, knocks) = Door::new(QUEUE);
         let (outcomes_in, outcomes) = mpsc::channel::<Probed>(QUEUE);
         let prober = Prober::start(outcomes_in, metrics.probe());
+        let doctor = doctor(prober.resolver());
         let (stop, stopping) = watch::channel(false);
         let (serve, may_serve) = oneshot::channel();
         let (order, orders) = mpsc::channel(ORDERS);
@@ -147,13 +149,17 @@ impl Daemon {
         let control = control_thread(core, Queues { knocks, outcomes, stop: stopping.clone(), orders }, hands)?;
 
         let serving = Arc::new(AtomicBool::new(false));
-        let reloader = reload::reloader(path, settings.clone(), door.clone(), metrics.clone(), clock);
+        let tls = Arc::new(OnceLock::new());
+        let reloader = reload::reloader(path, settings.clone(), door.clone(), metrics.clone(), clock, tls.clone());
         let dns_known = Arc::new(OnceLock::new());
         let upgrades = program.map(|program| upgrades(program, settings.admin.socket.clone(), &giver));
         let desk = super::telling::start(&settings.node.name, &door, &happenings, &metrics, clock, queued, wanted);
         let feeds = Feeds { happenings, audit: audit_reader(audit_store), webhooks: Some(desk) };
-        let parts = Parts { upgrades, feeds, ..parts(&settings, &door, &metrics, &reloader, (&serving, &dns_known), clock) };
+        let parts = Parts { upgrades, feeds, ..parts(&settings, &door, &metrics, &reloader, (&serving, &dns_known), clock, doctor) };
         let api = admin::bind(&settings.admin, &settings.metrics, left.admin).await.map_err(|error| error.to_string())?;
+        if let Some(certificates) = api.certificates() {
+            let _ = tls.set(certificates);
+        }
         let (mut admin, mut waiting) = match before {
             None => (Some(api.serve(parts)), None),
             Some(_) => (None, Some((api, parts))),
@@ -296,6 +302,7 @@ fn parts(
     reload: &Reloader,
     (serving, dns): (&Arc<AtomicBool>, &Arc<OnceLock<Vec<SocketAddr>>>),
     clock: Clock,
+    doctor: admin::doctor::Doctor,
 ) -> Parts {
     let serving = serving.clone();
     let watched = serving.clone();
@@ -310,6 +317,7 @@ fn parts(
         dns: dns.clone(),
         metrics: metrics.clone(),
         reload: reload.clone(),
+        doctor,
         upgrades: None,
         feeds: Feeds::default(),
         ready: Arc::new(ready),
@@ -325,6 +333,21 @@ fn audit_reader(store: Option<Store>) -> admin::AuditReader {
             store.audit(after, limit).await.map_err(|error| error.to_string())
         })
     })
+}
+
+/// Probes for people, beside the scheduled ones.
+fn doctor(resolver: crate::probe::resolver::Resolver) -> admin::doctor::Doctor {
+    let doctor = Arc::new(crate::probe::Doctor::new(resolver));
+    let examine: admin::doctor::Examiner = Arc::new(move |asked| {
+        let doctor = doctor.clone();
+        Box::pin(async move {
+            let admin::doctor::Asked { monitor, address, port, rules, endpoint } = asked;
+            let endpoint = || endpoint.clone();
+            let place = crate::probe::Place { host: &address, port, endpoint: &endpoint };
+            doctor.examine(&monitor, place, rules).await.ok()
+        })
+    });
+    admin::doctor::Doctor { examine, monitor: Arc::new(crate::config::inline_monitor) }
 }
 
 fn sample_often(door: Door, metrics: Arc<Metrics>, mut stopping: watch::Receiver<bool>) {

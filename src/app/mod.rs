@@ -24,6 +24,10 @@ use crate::cli;
 
 /// From the command line to an exit code.
 pub fn main() -> ExitCode {
+    // First of all: what becomes a probe's program is nothing of the rest.
+    if let Some(code) = crate::probe::launched() {
+        return code;
+    }
     panics::watch();
     match cli::parse() {
         cli::Invocation::Serve(arguments) => serve::main(&arguments),

@@ -117,6 +117,12 @@ pub enum Command {
     /// Ask the server's DNS, once or a thousand times
     #[command(after_help = ex::QUERY, display_order = 2)]
     Query(QueryArgs),
+    /// Probe now, without effect, and show every step
+    #[command(after_help = ex::PROBE, display_order = 2)]
+    Probe(ProbeArgs),
+    /// The last probes of an endpoint
+    #[command(after_help = ex::PROBES, display_order = 2)]
+    Probes(ProbesArgs),
 
     /// Set the shares of a service's pools
     #[command(after_help = ex::SPLIT, display_order = 3)]
@@ -156,6 +162,16 @@ pub enum Command {
     #[command(after_help = ex::EXTEND, display_order = 4)]
     Extend(ExtendArgs),
 
+    /// Switch a gate: a named switch that changes may need to be on
+    #[command(after_help = ex::GATE, display_order = 4)]
+    Gate(GateArgs),
+    /// Confirm, as a second person, a change that breaks the glass
+    #[command(after_help = ex::CONFIRM, display_order = 4)]
+    Confirm(ConfirmArgs),
+
+    /// Tell how an endpoint is, if its monitor is one that is told (push = true)
+    #[command(after_help = ex::PUSH, display_order = 5)]
+    Push(PushArgs),
     /// Who changed what, from where and why: list, export, verify
     #[command(after_help = ex::AUDIT, display_order = 5)]
     Audit(AuditArgs),
@@ -168,6 +184,13 @@ pub enum Command {
     /// Who the server takes you for
     #[command(after_help = ex::WHOAMI, display_order = 5)]
     Whoami,
+
+    /// Grafana's dashboards
+    #[command(after_help = ex::DASHBOARDS, display_order = 6)]
+    Dashboards(DashboardsArgs),
+    /// Prometheus' recording rules and alerts
+    #[command(after_help = ex::RULES, display_order = 6)]
+    Rules(RulesArgs),
 }
 
 /// `windrose serve`
@@ -261,6 +284,12 @@ pub enum Listed {
     /// API tokens, without their secrets
     #[value(alias = "token")]
     Tokens,
+    /// What changes must keep, by service
+    #[value(alias = "guard")]
+    Guards,
+    /// Switches that changes may need to be on
+    #[value(alias = "gate")]
+    Gates,
     /// Zones that are served
     #[value(alias = "zone")]
     Zones,
@@ -304,6 +333,36 @@ pub struct ServiceArgs {
     pub service: String,
 }
 
+/// `windrose probe`
+#[derive(Clone, Debug, Args)]
+pub struct ProbeArgs {
+    /// An endpoint (pool/name), or a URL: http, https, tcp, tls, grpc, grpcs or dns
+    #[arg(value_name = "ENDPOINT|URL")]
+    pub what: Option<String>,
+    /// Probe with this monitor of the server's
+    #[arg(long, value_name = "MONITOR")]
+    pub monitor: Option<String>,
+    /// Connect here instead: an address, perhaps with a port
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// A URL: probe from this machine, whether or not there is a server
+    #[arg(long)]
+    pub local: bool,
+}
+
+/// `windrose probes`
+#[derive(Clone, Debug, Args)]
+pub struct ProbesArgs {
+    /// The endpoint: pool/name
+    pub endpoint: String,
+    /// Only those that failed
+    #[arg(long)]
+    pub failed: bool,
+    /// Most lines
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub limit: usize,
+}
+
 /// Flags of writing commands.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Write {
@@ -313,6 +372,9 @@ pub struct Write {
     /// Say what would happen, change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Guards that need not hold, such as max_step,freeze: needs the scope admin and a reason, and is told to everybody
+    #[arg(long, value_name = "GUARD", value_delimiter = ',')]
+    pub break_glass: Vec<String>,
     /// Only if nobody has changed it since revision N (exit code 4)
     #[arg(long, value_name = "N")]
     pub if_revision: Option<u64>,
@@ -399,6 +461,34 @@ pub struct OverrideArgs {
     pub write: Write,
 }
 
+/// What is told of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PushOutcome {
+    /// All is well
+    Pass,
+    /// It is not
+    Fail,
+}
+
+/// `windrose push`
+#[derive(Clone, Debug, Args)]
+pub struct PushArgs {
+    /// The endpoint: pool/name
+    pub endpoint: String,
+    /// How it is
+    #[arg(value_enum)]
+    pub outcome: PushOutcome,
+    /// Why, one sentence
+    #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub message: String,
+    /// How long this holds, such as 90s; by default as the monitor says
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub ttl: Option<Duration>,
+    /// Which monitor; needed if the endpoint has several that are told
+    #[arg(long, value_name = "NAME")]
+    pub monitor: Option<String>,
+}
+
 /// `windrose undrain`, `unforce`
 #[derive(Clone, Debug, Args)]
 pub struct EndArgs {
@@ -446,6 +536,38 @@ pub struct ExtendArgs {
     /// It ends when somebody ends it
     #[arg(long, conflicts_with = "lasts")]
     pub forever: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Changes that need it may be made
+    On,
+    /// They may not
+    Off,
+}
+
+/// `windrose gate`
+#[derive(Clone, Debug, Args)]
+pub struct GateArgs {
+    /// On or off
+    #[arg(value_enum)]
+    pub switch: Switch,
+    /// The gate
+    pub name: String,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would become help text")]
+    pub write: Write,
+}
+
+/// `windrose confirm`
+#[derive(Clone, Debug, Args)]
+pub struct ConfirmArgs {
+    /// What the refusal named, such as c-7
+    pub id: String,
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would become help text")]
     pub write: Write,
@@ -580,8 +702,11 @@ pub enum TokenCommand {
         /// What it may do
         #[arg(long, value_parser = parse_scope, default_value = "operate", value_name = "read|operate|admin")]
         scope: Scope,
+        /// Services that it may change, by name or glob; all, and the node, by default
+        #[arg(long = "service", value_name = "NAME|GLOB")]
+        services: Vec<String>,
         /// How long it works, such as 90d; until revoked by default
-        #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+        #[arg(long = "expires", alias = "for", value_name = "TIME", value_parser = parse_duration)]
         lasts: Option<Duration>,
     },
     /// List tokens
@@ -593,6 +718,66 @@ pub enum TokenCommand {
         /// Its name or id
         name: String,
     },
+}
+
+/// `windrose dashboards`
+#[derive(Clone, Debug, Args)]
+pub struct DashboardsArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: DashboardsCommand,
+}
+
+/// What to do with dashboards.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DashboardsCommand {
+    /// Write them into a folder, one file each
+    #[command(after_help = ex::DASHBOARDS)]
+    Export {
+        /// The folder; it is made if need be
+        dir: PathBuf,
+        /// Data source that they open with, by UID or name; without it Grafana takes its default. Everyone can choose another
+        #[arg(long, value_name = "UID")]
+        datasource: Option<String>,
+        /// Replace files that are there and differ
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// `windrose rules`
+#[derive(Clone, Debug, Args)]
+pub struct RulesArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: RulesCommand,
+}
+
+/// What to do with rules.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RulesCommand {
+    /// Write them, and their unit tests, into a folder; print the rules if none is given
+    #[command(after_help = ex::RULES)]
+    Export {
+        /// The folder; it is made if need be
+        dir: Option<PathBuf>,
+        /// Where your runbooks are; {alert} in it stands for the alert's name, else /NAME.md is added
+        #[arg(long, value_name = "URL", value_parser = parse_runbooks)]
+        runbooks: Option<String>,
+        /// Replace files that are there and differ
+        #[arg(long, requires = "dir")]
+        force: bool,
+    },
+}
+
+/// What can stand in YAML between quotes, and be opened.
+fn parse_runbooks(text: &str) -> Result<String, String> {
+    let web = ["https://", "http://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+    if web && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "\"\\".contains(c)) {
+        Ok(text.to_string())
+    } else {
+        Err(format!("`{text}` is not a web address; write it like https://wiki.example.com/windrose/{{alert}}"))
+    }
 }
 
 /// `prod=80`, `prod=12.5%`.

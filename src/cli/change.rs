@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::admin::api::{ChangeReply, Shares};
+use crate::admin::api::{ChangeReply, Move, Shares};
 use crate::model::{Choice, PolicyForm};
 
 use super::client::Got;
 use super::report::Report;
-use super::table::{Cell, Grid, Paint, Tone, clock, percent};
+use super::table::{Cell, Grid, Paint, Tone, clock, percent, thousands};
 
 /// Services whose moves are printed; the rest is counted.
 const SHOWN_MAX: usize = 20;
@@ -21,11 +21,18 @@ pub fn told(headline: &str, got: Got<ChangeReply>, paint: Paint) -> Report {
 fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
     let mut out = format!("{headline}\n");
     out.push_str(&moves(reply, paint));
+    out.push_str(&takers(reply));
+    out.push_str(&guards(reply, paint));
     for message in &reply.messages {
         let _ = writeln!(out, "  {message}");
     }
     match &reply.applied {
-        None => out.push_str("dry run: nothing changed.   To do it: run again without --dry-run\n"),
+        None => {
+            if let Some(undo) = &reply.undo {
+                let _ = writeln!(out, "to take it back then: {}", undo.command);
+            }
+            out.push_str("dry run: nothing changed.   To do it: run again without --dry-run\n");
+        }
         Some(applied) if reply.moves.iter().all(|change| change.before == change.after) => {
             let _ = writeln!(out, "in force since {}; no answer changes now", clock(applied.at, applied.at));
         }
@@ -46,18 +53,69 @@ fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
 
 /// Shares before and after, by service and pool.
 fn moves(reply: &ChangeReply, paint: Paint) -> String {
-    let mut grid = Grid::new(&["SERVICE", "POOL", ">BEFORE", ">AFTER", ""]);
+    let mut grid = Grid::new(&["SERVICE", "POOL", ">BEFORE", ">AFTER", "", ""]);
     for change in reply.moves.iter().take(SHOWN_MAX) {
         let mut name = change.service.as_str();
-        for pool in pools(&change.before, &change.after) {
+        let names = pools(&change.before, &change.after);
+        for (at, pool) in names.iter().copied().enumerate() {
             let (before, after) = (change.before.get(pool).unwrap_or(0.0), change.after.get(pool).unwrap_or(0.0));
-            grid.row(vec![name.into(), pool.into(), percent(Some(before)).into(), percent(Some(after)).into(), arrow(before, after)]);
+            grid.row(vec![
+                name.into(),
+                pool.into(),
+                percent(Some(before)).into(),
+                percent(Some(after)).into(),
+                arrow(before, after),
+                if at + 1 == names.len() { rate(change) } else { String::new() }.into(),
+            ]);
             name = "";
         }
     }
     let mut out = if grid.is_empty() { String::new() } else { grid.render(paint) };
     if let Some(more) = reply.moves.len().checked_sub(SHOWN_MAX).filter(|more| 0 < *more) {
         let _ = writeln!(out, "… and {more} more services");
+    }
+    out
+}
+
+/// `about 120 of 402 answers/s move`
+fn rate(change: &Move) -> String {
+    match (change.moves_per_second, change.answers_per_second) {
+        (Some(moves), Some(all)) if 0.0 < moves => format!("about {} of {} answers/s move", number(moves), number(all)),
+        _ => String::new(),
+    }
+}
+
+fn number(rate: f64) -> String {
+    if rate < 10.0 { format!("{rate:.1}") } else { thousands(rate.round() as u64) }
+}
+
+/// Who takes the load.
+fn takers(reply: &ChangeReply) -> String {
+    let mut out = String::new();
+    for taker in reply.takers.iter().take(SHOWN_MAX) {
+        let up = taker.up_for.map_or_else(|| "not up".to_string(), |up| format!("up for {up}"));
+        let gains = taker.gains_per_second.filter(|gains| 0.0 < *gains).map(|gains| format!(", gains about {} answers/s", number(gains))).unwrap_or_default();
+        let carries = taker.capacity.map(|capacity| format!(", {} of the {capacity}% that it can carry", percent(Some(taker.share)))).unwrap_or_default();
+        let _ = writeln!(out, "takes over: {} ({up}{gains}{carries})", taker.pool);
+    }
+    out
+}
+
+/// What guards say: those that hold in one line, the others one by one.
+fn guards(reply: &ChangeReply, paint: Paint) -> String {
+    let mut out = String::new();
+    let mut holds: Vec<String> = Vec::new();
+    for guard in &reply.guards {
+        let limit = guard.limit.map(|limit| format!(" {limit}")).unwrap_or_default();
+        if guard.ok {
+            holds.push(format!("{} {}{limit}", paint.tone(Tone::Good, "✔"), guard.name));
+        }
+    }
+    if !holds.is_empty() {
+        let _ = writeln!(out, "guards: {}", holds.join("   "));
+    }
+    for guard in reply.guards.iter().filter(|guard| !guard.ok) {
+        let _ = writeln!(out, "  {} {} overridden: {}", paint.tone(Tone::Warn, "⚠"), guard.name, guard.message);
     }
     out
 }

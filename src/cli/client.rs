@@ -175,7 +175,9 @@ impl Client {
         if_match: Option<String>,
     ) -> Result<Got<T>, Failure> {
         let reason = body.is_none().then(|| write.reason.clone()).filter(|reason| !reason.is_empty());
-        let mut request = self.request(method, &api(path)).query(&WriteQuery { dry_run: write.dry_run, reason });
+        // A body says it itself.
+        let break_glass = (body.is_none() && !write.break_glass.is_empty()).then(|| write.break_glass.join(","));
+        let mut request = self.request(method, &api(path)).query(&WriteQuery { dry_run: write.dry_run, reason, break_glass });
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -188,6 +190,12 @@ impl Client {
     /// Writes without a body and waits longer than `--timeout`, if that is shorter.
     pub async fn post_and_wait<T: DeserializeOwned>(&self, path: &[&str], most: Duration) -> Result<Got<T>, Failure> {
         self.send(self.request(Method::POST, &api(path)).timeout(self.timeout.max(most))).await
+    }
+
+    /// Posts `body`, if there is one, and waits longer than `--timeout`, if that is shorter.
+    pub async fn post_body_and_wait<T: DeserializeOwned>(&self, path: &[&str], body: Option<&impl Serialize>, most: Duration) -> Result<Got<T>, Failure> {
+        let request = self.request(Method::POST, &api(path)).timeout(self.timeout.max(most));
+        self.send(if let Some(body) = body { request.json(body) } else { request }).await
     }
 
     /// `GET /readyz`, which says 503 when it is not.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::admin::api::{Endpoint, Member, Pool, Probe, Region, Service, ServicePool, State};
+use crate::admin::api::{Busy, Certificate, Degraded, Endpoint, Member, Pool, Probe, Region, Service, ServicePool, State};
 
 use super::args::{DescribeArgs, Described};
 use super::change::policy_text;
@@ -10,7 +10,7 @@ use super::client::{Client, Got};
 use super::exit::{Exit, Failure};
 use super::get::probe_text;
 use super::report::Report;
-use super::table::{Cell, Grid, Paint, Tone, clock, health_cell, percent, region_cell, state_cell};
+use super::table::{Cell, Grid, Paint, Tone, clock, endpoint_cell, health_cell, percent, region_cell, state_cell};
 
 /// Asks and tells.
 pub async fn run(client: &Client, args: &DescribeArgs, paint: Paint) -> Result<Report, Failure> {
@@ -138,21 +138,17 @@ fn pool(pool: &Pool, endpoints: &[&Endpoint], paint: Paint) -> String {
     }
     facts.some("lacks", pool.lacks.as_deref().unwrap_or_default()).some("required by", &pool.required_by.join(" "));
     facts.some("guarded", if pool.guarded { KEPT } else { "" });
+    if pool.factor < 1.0 {
+        facts.line("degraded", format!("counts {} of its share in weighted policies", pool.factor));
+    }
     facts.some("min_active", &pool.min_active.map(|number| number.to_string()).unwrap_or_default());
     facts.some("services", &pool.services.join(" ")).some("waits for", &pool.held_by.join(" ")).some("overrides", &pool.overrides.join(" "));
     let mut out = facts.0.render(paint);
     let mut grid = Grid::new(&["ENDPOINT", "ADDRESS", ">TIER", ">WEIGHT", "HEALTH", "LAST PROBE"]);
     for endpoint in endpoints {
-        let (tier, weight) = (endpoint.tier.to_string(), endpoint.weight.to_string());
+        let (tier, weight) = (endpoint.tier.to_string(), endpoint.weight_effective.map_or_else(|| endpoint.weight.to_string(), |weight| weight.to_string()));
         let probe = endpoint.last_probe.as_ref().map(probe_text).unwrap_or_default();
-        grid.row(vec![
-            endpoint.id.as_str().into(),
-            endpoint.address.as_str().into(),
-            tier.into(),
-            weight.into(),
-            if endpoint.guarded { Cell::toned(Tone::Warn, "✖ down, held up") } else { state_cell(endpoint.state.effective) },
-            probe.into(),
-        ]);
+        grid.row(vec![endpoint.id.as_str().into(), endpoint.address.as_str().into(), tier.into(), weight.into(), endpoint_cell(endpoint), probe.into()]);
     }
     if !grid.is_empty() {
         let _ = write!(out, "\n{}", grid.render(paint));
@@ -166,9 +162,24 @@ fn endpoint(endpoint: &Endpoint, paint: Paint) -> String {
     facts.some("probed at", &probed_at(endpoint));
     facts.line("tier", endpoint.tier.to_string()).line("weight", endpoint.weight.to_string());
     facts.line("monitor", endpoint.monitor.as_deref().unwrap_or("none: nothing watches it"));
-    facts.line("effective", state_cell(endpoint.state.effective)).line("observed", observed(endpoint));
+    if let Some(told) = endpoint.weight_reported {
+        facts.line("reported weight", told.to_string());
+    }
+    if let Some(weight) = endpoint.weight_effective.filter(|weight| *weight != f64::from(endpoint.weight)) {
+        facts.line("weight in force", weight.to_string());
+    }
+    facts.line("effective", endpoint_cell(endpoint)).line("observed", observed(endpoint));
     if let Some(forced) = endpoint.state.forced {
         facts.line("forced", state_cell(forced));
+    }
+    if let Some(Degraded { since, factor, why }) = &endpoint.degraded {
+        facts.line("degraded", format!("counts {factor}: {why} (since {})", clock(*since, Default::default())));
+    }
+    if let Some(Busy { since, counts }) = &endpoint.busy {
+        facts.line("busy", format!("since {}, counts as {counts}", clock(*since, Default::default())));
+    }
+    if let Some(Certificate { expires, state }) = &endpoint.certificate {
+        facts.line("certificate", format!("{state}, ends on {}", clock(*expires, Default::default())));
     }
     facts.some("guarded", if endpoint.guarded { KEPT } else { "" });
     facts.some("drained", if endpoint.drained { "yes" } else { "" }).some("overrides", &endpoint.overrides.join(" "));

@@ -58,6 +58,7 @@ pub(super) const GET: &str = "\
 Examples:
   windrose get services
   windrose get endpoints
+  windrose get guards                what changes must keep, and where that stands
   windrose get overrides -o json";
 
 pub(super) const DESCRIBE: &str = "\
@@ -96,6 +97,24 @@ Examples:
   windrose webhook test ops
   windrose webhook list";
 
+pub(super) const PROBE: &str = "\
+Nothing is changed: the probe counts for no verdict, metric or history. Exit code 0: it passes; 3: it fails.
+A URL is probed by the server; without one, by this program, which says so.
+
+Examples:
+  windrose probe prod/192.0.2.10
+  windrose probe https://api.example.com/healthcheck
+  windrose probe https://api.example.com/healthcheck --address 192.0.2.10
+  windrose probe tcp://192.0.2.10:3306 --local
+  windrose probe --monitor gateway --address 192.0.2.99";
+
+pub(super) const PROBES: &str = "\
+Failed ones are kept apart, so that good ones don't push them out; they outlive a restart.
+
+Examples:
+  windrose probes prod/192.0.2.10
+  windrose probes prod/192.0.2.10 --failed --limit 10";
+
 pub(super) const QUERY: &str = "\
 Examples:
   windrose query orders.api.example.com
@@ -106,6 +125,7 @@ pub(super) const SPLIT: &str = "\
 Examples:
   windrose split search prod=80 dr=20 --reason CHG-1234
   windrose split search prod=50 dr=50 --dry-run
+  windrose split search prod=0 dr=100 --break-glass max_step --reason \"prod is on fire\"
   windrose undo search                               back to what was before";
 
 pub(super) const FAILOVER: &str = "\
@@ -161,6 +181,23 @@ Examples:
   windrose extend o-12 --for 1h
   windrose extend o-12 --forever";
 
+pub(super) const GATE: &str = "\
+Examples:
+  windrose gate on release --reason CHG-1234
+  windrose gate off release
+  windrose get gates";
+
+pub(super) const CONFIRM: &str = "\
+A change with --break-glass may need a second person, with another token of scope admin, within 10 minutes.
+
+Examples:
+  windrose confirm c-7 --dry-run     what it would do
+  windrose confirm c-7";
+pub(super) const PUSH: &str = "\
+Examples:
+  windrose push prod/gw-1 pass --ttl 90s
+  windrose push prod/gw-1 fail -m \"replication lags by 4 minutes\"";
+
 pub(super) const TOKEN: &str = "\
 Examples:
   windrose token create ci --scope operate --for 90d > ci.token
@@ -175,3 +212,18 @@ Examples:
 pub(super) const WHOAMI: &str = "\
 Example:
   windrose whoami";
+
+pub(super) const DASHBOARDS: &str = "\
+Four dashboards for Grafana 10.4 or later, as files for its provisioning or to import by hand. No server is asked.
+
+Examples:
+  windrose dashboards export /var/lib/grafana/dashboards
+  windrose dashboards export ./dashboards --datasource prometheus-eu --force";
+
+pub(super) const RULES: &str = "\
+Each alert links to its runbook. No server is asked.
+
+Examples:
+  windrose rules export > windrose.rules.yml
+  windrose rules export /etc/prometheus/rules --force
+  windrose rules export ./rules --runbooks https://wiki.example.com/windrose/{alert}";

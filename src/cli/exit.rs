@@ -5,7 +5,7 @@
 //! | 0 | done |
 //! | 1 | failed |
 //! | 2 | usage, or an invalid configuration |
-//! | 3 | condition not met (`status --exit-code`, `health`, `query --exit-code`) |
+//! | 3 | condition not met (`status --exit-code`, `health`, `query --exit-code`, a `probe` that fails) |
 //! | 4 | revision conflict |
 //! | 5 | refused by a guard, or because the target is not up |
 //! | 6 | server not reachable |
@@ -52,12 +52,15 @@ impl Exit {
             };
         };
         match kind {
-            ProblemKind::InvalidRequest | ProblemKind::PayloadTooLarge | ProblemKind::InvalidConfig => Self::Usage,
+            ProblemKind::InvalidRequest | ProblemKind::PayloadTooLarge | ProblemKind::InvalidConfig | ProblemKind::KeyReused => Self::Usage,
             ProblemKind::Unauthorized | ProblemKind::Forbidden => Self::NotAllowed,
-            ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch => Self::Refused,
+            ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch | ProblemKind::NothingToProbe => {
+                Self::Refused
+            }
+            ProblemKind::GuardRefused | ProblemKind::ConfirmationNeeded => Self::Refused,
             ProblemKind::RevisionMismatch => Self::Conflict,
             ProblemKind::NotFound | ProblemKind::MethodNotAllowed | ProblemKind::IfMatchRequired | ProblemKind::UpgradeFailed => Self::Failed,
-            ProblemKind::Internal | ProblemKind::StoreUnavailable => Self::Failed,
+            ProblemKind::Internal | ProblemKind::StoreUnavailable | ProblemKind::RateLimited | ProblemKind::RequestInProgress => Self::Failed,
         }
     }
 }
@@ -156,7 +159,9 @@ fn sentence(problem: &Problem) -> &str {
 /// Faults and hints of a problem.
 fn problem_lines(problem: &Problem, paint: Paint, out: &mut String) -> std::fmt::Result {
     for fault in &problem.errors {
-        let place = fault.place.as_deref().unwrap_or(&fault.pointer);
+        // A guard is known by its name.
+        let guard = problem.kind() == Some(ProblemKind::GuardRefused) || problem.confirmation.is_some();
+        let place = if guard { &fault.code } else { fault.place.as_deref().unwrap_or(&fault.pointer) };
         // One fault often says what the detail says; then only what to do is left to say.
         if problem.errors.len() == 1 && problem.detail.starts_with(&fault.message) {
             if !fault.hint.is_empty() {
@@ -210,10 +215,16 @@ mod tests {
                 ("override-exists", 5),
                 ("policy-mismatch", 5),
                 ("upgrade-failed", 1),
+                ("nothing-to-probe", 5),
+                ("guard-refused", 5),
+                ("confirmation-needed", 5),
                 ("revision-mismatch", 4),
                 ("payload-too-large", 2),
                 ("invalid-config", 2),
                 ("if-match-required", 1),
+                ("rate-limited", 1),
+                ("request-in-progress", 1),
+                ("key-reused", 2),
                 ("internal", 1),
                 ("store-unavailable", 1),
             ]

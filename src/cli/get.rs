@@ -13,7 +13,7 @@ use super::change::policy_text;
 use super::client::{Client, Got};
 use super::exit::Failure;
 use super::report::Report;
-use super::table::{Cell, Grid, Paint, Tone, clock, count, health_cell, region_cell, state_cell, thousands};
+use super::table::{Cell, Grid, Paint, Tone, clock, count, endpoint_cell, health_cell, region_cell, state_cell, thousands};
 
 /// Longest wait for an upgrade: the server says before that why it was not made.
 const UPGRADE_MAX: Duration = Duration::from_secs(130);
@@ -27,6 +27,8 @@ pub async fn run(client: &Client, kind: Listed, paint: Paint) -> Result<Report, 
         Listed::Endpoints => list(client, "endpoints", endpoints, paint).await,
         Listed::Overrides => list(client, "overrides", overrides, paint).await,
         Listed::Tokens => list(client, "tokens", super::token::table, paint).await,
+        Listed::Guards => list(client, "guards", super::guards::guards, paint).await,
+        Listed::Gates => list(client, "gates", super::guards::gates, paint).await,
         Listed::Zones => list(client, "zones", zones, paint).await,
     }
 }
@@ -85,7 +87,7 @@ fn endpoints(endpoints: &[Endpoint], paint: Paint) -> String {
     let mut grid = Grid::new(&["ENDPOINT", "ADDRESS", "HEALTH", "FORCED", "SINCE", "SERVES", "LAST PROBE"]);
     for endpoint in endpoints {
         let forced = endpoint.state.forced.map_or_else(Cell::default, state_cell);
-        let mut health = state_cell(endpoint.state.effective);
+        let mut health = endpoint_cell(endpoint);
         if endpoint.drained {
             health = Cell::toned(Tone::Warn, format!("⏸ drained ({})", endpoint.state.effective));
         }
@@ -138,7 +140,8 @@ pub fn probe_text(probe: &Probe) -> String {
     match (&probe.reason, &probe.message) {
         (Some(reason), Some(message)) => format!("✖ {reason}: {message} ({took})"),
         (Some(reason), None) => format!("✖ {reason} ({took})"),
-        (None, _) => match probe.status {
+        (None, Some(message)) => format!("~ {}: {message} ({took})", probe.outcome),
+        (None, None) => match probe.status {
             Some(status) => format!("✔ {status} in {took}"),
             None => format!("✔ {took}"),
         },

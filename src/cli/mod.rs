@@ -9,6 +9,7 @@
 
 pub mod args;
 mod audit;
+mod boards;
 mod change;
 mod client;
 mod count;
@@ -19,7 +20,10 @@ mod examples;
 pub mod exit;
 mod explain;
 mod get;
+mod guards;
 mod overrides;
+mod probe;
+mod push;
 mod query;
 mod reach;
 mod report;
@@ -117,12 +121,15 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Explain(args) => explain::run(&client()?, args, paint).await,
         Command::Events(args) => events::run(&client()?, args, global, paint).await,
         Command::Query(args) => query::run(client(), args, global.timeout, paint).await,
+        Command::Probe(args) => probe::run(global, args, paint, env).await,
+        Command::Probes(args) => probe::past(&client()?, args, paint).await,
 
         Command::Split(args) => traffic::split(&client()?, args, paint).await,
         Command::Failover(args) => traffic::failover(&client()?, args, paint).await,
         Command::Failback(args) => traffic::failback(&client()?, args, paint).await,
         Command::Undo(args) => traffic::undo(&client()?, args, paint).await,
 
+        Command::Push(args) => push::run(&client()?, args).await,
         Command::Drain(args) => overrides::begin(&client()?, crate::admin::api::Kind::Drain, args, paint).await,
         Command::ForceUp(args) => overrides::begin(&client()?, crate::admin::api::Kind::ForceUp, args, paint).await,
         Command::ForceDown(args) => overrides::begin(&client()?, crate::admin::api::Kind::ForceDown, args, paint).await,
@@ -131,11 +138,16 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Unforce(args) => overrides::end(&client()?, overrides::Ended::Force, args, paint).await,
         Command::Unfreeze(args) => overrides::unfreeze(&client()?, args, paint).await,
         Command::Extend(args) => overrides::extend(&client()?, args, paint).await,
+        Command::Gate(args) => guards::gate(&client()?, args).await,
+        Command::Confirm(args) => guards::confirm(&client()?, args, paint).await,
 
         Command::Audit(args) => audit::run(client(), &args.command, paint).await,
         Command::Webhook(args) => events::webhook(&client()?, &args.command, paint).await,
         Command::Token(args) => token::run(&client()?, &args.command, paint).await,
         Command::Whoami => token::whoami(&client()?).await,
+
+        Command::Dashboards(args) => boards::dashboards(&args.command),
+        Command::Rules(args) => boards::rules(&args.command),
     }
 }
 
@@ -144,11 +156,14 @@ fn is_writing(command: &Command) -> bool {
     match command {
         Command::Split(_) | Command::Failover(_) | Command::Failback(_) | Command::Undo(_) => true,
         Command::Drain(_) | Command::ForceUp(_) | Command::ForceDown(_) | Command::Freeze(_) => true,
-        Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Reload | Command::Upgrade => true,
+        Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Push(_) | Command::Reload | Command::Upgrade => true,
+        Command::Gate(_) | Command::Confirm(_) => true,
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Get(_) => false,
-        Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami => false,
-        Command::Events(_) | Command::Audit(_) | Command::Webhook(_) => false,
+        Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
+            false
+        }
+        Command::Dashboards(_) | Command::Rules(_) | Command::Events(_) | Command::Audit(_) | Command::Webhook(_) => false,
     }
 }
 
@@ -259,9 +274,12 @@ mod grammar {
             "freeze s",
             "unfreeze s",
             "extend o-1 --for 1h",
+            "gate on g",
+            "confirm c-1",
         ];
         for line in lines {
-            let cli = parsed(&format!("windrose {line} --reason x --dry-run --if-revision 7")).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let cli = parsed(&format!("windrose {line} --reason x --dry-run --if-revision 7 --break-glass max_step,freeze"))
+                .unwrap_or_else(|error| panic!("{line}: {error}"));
             assert!(is_writing(&cli.command), "{line}");
         }
     }

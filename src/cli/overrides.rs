@@ -44,8 +44,14 @@ impl Ended {
 /// `windrose drain`, `force-up`, `force-down`
 pub async fn begin(client: &Client, kind: Kind, args: &OverrideArgs, paint: Paint) -> Result<Report, Failure> {
     let OverrideArgs { kind: target, name, lasts, services, write } = args;
-    let body =
-        OverridePost { kind, target: self::target(*target, name), services: services.clone(), expires_in: lasts.map(Span), reason: write.reason.clone() };
+    let body = OverridePost {
+        kind,
+        target: self::target(*target, name),
+        services: services.clone(),
+        expires_in: lasts.map(Span),
+        reason: write.reason.clone(),
+        break_glass: write.break_glass.clone(),
+    };
     post(client, &body, write, paint).await
 }
 
@@ -53,7 +59,14 @@ pub async fn begin(client: &Client, kind: Kind, args: &OverrideArgs, paint: Pain
 pub async fn freeze(client: &Client, args: &FreezeArgs, paint: Paint) -> Result<Report, Failure> {
     let FreezeArgs { service, lasts, write } = args;
     let target = OverrideTarget::Service(service.clone());
-    let body = OverridePost { kind: Kind::Freeze, target, services: Vec::new(), expires_in: lasts.map(Span), reason: write.reason.clone() };
+    let body = OverridePost {
+        kind: Kind::Freeze,
+        target,
+        services: Vec::new(),
+        expires_in: lasts.map(Span),
+        reason: write.reason.clone(),
+        break_glass: write.break_glass.clone(),
+    };
     post(client, &body, write, paint).await
 }
 
@@ -69,7 +82,7 @@ pub async fn unfreeze(client: &Client, args: &UnfreezeArgs, paint: Paint) -> Res
 
 /// `windrose extend`
 pub async fn extend(client: &Client, args: &ExtendArgs, paint: Paint) -> Result<Report, Failure> {
-    let body = OverridePatch { expires_in: args.lasts.map(Span), reason: args.write.reason.clone() };
+    let body = OverridePatch { expires_in: args.lasts.map(Span), reason: args.write.reason.clone(), break_glass: args.write.break_glass.clone() };
     let got: Got<ChangeReply> = client.write(Method::PATCH, &["overrides", &args.id], Some(&body), &args.write, None).await?;
     let headline = match &got.value.override_ {
         Some(changed) => sentence(changed, &got.value),

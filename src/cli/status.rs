@@ -111,6 +111,9 @@ fn pool_notes(pool: &ServicePool, service: &Service, overview: &Overview) -> Vec
         let cause = pool.cause.as_ref().map(|cause| format!(": {}", cause.message)).unwrap_or_default();
         notes.push(format!("guarded: down by probes, held as up{cause}"));
     }
+    if let Some(degraded) = &pool.degraded {
+        notes.push(format!("degraded, counts {}: {}", degraded.factor, degraded.why));
+    }
     match pool.state {
         State::Down => {
             let since = pool.since.map(|since| format!("for {}", age(since, overview.at)));
@@ -123,9 +126,11 @@ fn pool_notes(pool: &ServicePool, service: &Service, overview: &Overview) -> Vec
     }
     // Only what is up has returned; of a pool that is down, that it is down matters more.
     if pool.held && pool.state == State::Up {
-        let until = pool
-            .held_until
-            .map_or_else(|| format!(": windrose failback {} {}", service.name, pool.pool), |until| format!(" until {}", clock(until, overview.at)));
+        let until = match (&pool.waits, pool.held_until) {
+            (Some(why), _) => format!(": {why}"),
+            (None, Some(until)) => format!(" until {}", clock(until, overview.at)),
+            (None, None) => format!(": windrose failback {} {}", service.name, pool.pool),
+        };
         notes.push(format!("returned, waiting{until}"));
     }
     let share = |shares: &crate::admin::api::Shares| shares.get(&pool.pool).unwrap_or(0.0);

@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Color, Table, presets};
 
-use crate::admin::api::{RegionState, Span, State, Time};
+use crate::admin::api::{Endpoint, RegionState, Span, State, Time};
 
 /// Whether and how to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +162,15 @@ pub fn state_cell(state: State) -> Cell {
         State::Up => Cell::toned(Tone::Good, "✔ up"),
         State::Down => Cell::toned(Tone::Bad, "✖ down"),
         State::Unknown => Cell::toned(Tone::Dim, "? unknown"),
+    }
+}
+
+/// Sign and word of an endpoint: what is apart from up and down is said.
+pub fn endpoint_cell(endpoint: &Endpoint) -> Cell {
+    match endpoint.state.effective {
+        _ if endpoint.guarded => Cell::toned(Tone::Warn, "✖ down, held up"),
+        State::Up if endpoint.degraded.is_some() => Cell::toned(Tone::Warn, "✔ up, degraded"),
+        state => state_cell(state),
     }
 }
 

@@ -22,21 +22,21 @@ pub async fn split(client: &Client, args: &SplitArgs, paint: Paint) -> Result<Re
         };
         Failure::local(exit, format!("{}: {error}", args.service)).hint(format!("it is {} now", policy_text(&seen.value.policy)))
     })?;
-    let body = TrafficPut { policy, reason: args.write.reason.clone() };
+    let body = TrafficPut { policy, reason: args.write.reason.clone(), break_glass: args.write.break_glass.clone() };
     let reply: Got<ChangeReply> = client.write(Method::PUT, &["services", &args.service, "traffic"], Some(&body), &args.write, seen.etag).await?;
     Ok(told(&headline(&args.service, &policy_text(&body.policy), &reply.value), reply, paint))
 }
 
 /// `windrose failover`
 pub async fn failover(client: &Client, args: &FailoverArgs, paint: Paint) -> Result<Report, Failure> {
-    let body = Failover { to: args.to.clone(), reason: args.write.reason.clone() };
+    let body = Failover { to: args.to.clone(), reason: args.write.reason.clone(), break_glass: args.write.break_glass.clone() };
     let reply = post(client, &args.service, "failover", &body, &args.write).await?;
     Ok(told(&headline(&args.service, &policy(&reply.value), &reply.value), reply, paint))
 }
 
 /// `windrose undo`
 pub async fn undo(client: &Client, args: &UndoArgs, paint: Paint) -> Result<Report, Failure> {
-    let body = Undo { to: args.to, reason: args.write.reason.clone() };
+    let body = Undo { to: args.to, reason: args.write.reason.clone(), break_glass: args.write.break_glass.clone() };
     let reply = post(client, &args.service, "undo", &body, &args.write).await?;
     let word = match args.to {
         None => format!("back to what was before, {}", policy(&reply.value)),
@@ -48,7 +48,7 @@ pub async fn undo(client: &Client, args: &UndoArgs, paint: Paint) -> Result<Repo
 
 /// `windrose failback`
 pub async fn failback(client: &Client, args: &FailbackArgs, paint: Paint) -> Result<Report, Failure> {
-    let body = Failback { pool: args.pool.clone(), reason: args.write.reason.clone() };
+    let body = Failback { pool: args.pool.clone(), reason: args.write.reason.clone(), break_glass: args.write.break_glass.clone() };
     let reply = post(client, &args.service, "failback", &body, &args.write).await?;
     // The server says so when nothing was held.
     let what = match args.pool.as_deref() {
@@ -75,10 +75,18 @@ pub async fn history(client: &Client, service: &str, paint: Paint) -> Result<Rep
             entry.by.as_str().into(),
             entry.verb.as_str().into(),
             policy.into(),
-            entry.reason.as_str().into(),
+            reason(entry).into(),
         ]);
     }
     Ok(Report::new(grid.render(paint), got.raw))
+}
+
+/// Why, and which guards were overridden for it.
+fn reason(entry: &RevisionEntry) -> String {
+    match entry.overridden.as_slice() {
+        [] => entry.reason.clone(),
+        broken => format!("{} (broke the glass: {})", entry.reason, broken.join(", ")),
+    }
 }
 
 /// `search: weighted prod 50%, dr 50% (revision 43)`

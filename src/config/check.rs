@@ -5,10 +5,12 @@
 
 mod answering;
 mod guarding;
+mod guards;
 mod keys;
 mod monitors;
 mod policies;
 mod pools;
+mod probing;
 mod requires;
 mod resolver;
 mod services;
@@ -23,7 +25,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{AnswerSettings, Estate, Settings};
 use crate::zone::Zone;
 
-use super::file::File;
+use super::file::{File, Probe};
 use super::problem::Sink;
 use super::read::Key;
 
@@ -40,7 +42,30 @@ pub(super) struct Meaning {
 
 /// Checks everything; relative paths are relative to `folder`.
 pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
-    let File { schema, node, dns, admin, metrics, store, audit, webhook, health, resolver, key, zone, region, monitor, sentinel, pool, policy, service } = file;
+    let File {
+        schema,
+        node,
+        dns,
+        admin,
+        metrics,
+        store,
+        audit,
+        webhook,
+        health,
+        probe,
+        resolver,
+        key,
+        zone,
+        region,
+        monitor,
+        sentinel,
+        pool,
+        policy,
+        service,
+        guards,
+        gate,
+        freeze,
+    } = file;
     if schema.is_absent() {
         sink.missing(&(0..0), "schema", "`schema` is missing", "add schema = 1 above the first [header]: it says of which format this file is");
     }
@@ -54,14 +79,27 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     let keys = keys::check(key.or_default(), folder, &mut estate, &mut files, sink);
     let zones = zones::check(zone.or_default(), folder, &keys, &mut files, sink);
     estate.secondaries = zones.secondaries().to_vec();
-    let monitors = monitors::check(monitor.or_default(), monitors::Context { folder, files: &mut files }, &mut estate, sink);
-    let mut pools = pools::check(region.or_default(), pool.or_default(), &monitors, &mut estate, sink);
+    let Probe { allow, exec } = probe.or_default();
+    let exec = probing::exec(exec, sink);
+    let monitors = monitors::check(monitor.or_default(), monitors::Context { folder, files: &mut files, exec }, &mut estate, sink);
+    let written = probing::addresses(&pool, &sentinel);
+    let (regions, mut services) = (region.or_default(), service.or_default());
+    let rules = guards::Tables::take(guards, gate, freeze, &regions, &mut services);
+    let mut pools = pools::check(regions, pool.or_default(), &monitors, &mut estate, sink);
     guarding::check(health.or_default(), sentinel.or_default(), &monitors, &mut pools.host_names, &mut estate, sink);
+    probing::check(allow, &settings, &written, &mut estate, sink);
     let policies = policies::check(policy.or_default(), &pools, &mut estate, sink);
-    let last_resorts = services::check(service.or_default(), services::Context { folder, zones: &zones, policies: &policies }, &mut estate, &mut files, sink);
+    let last_resorts = services::check(services, services::Context { folder, zones: &zones, policies: &policies }, &mut estate, &mut files, sink);
     resolver::check(resolver, &settings.dns.listen, &pools.host_names, &zones, &mut estate, sink);
     pools::check_watched(&pools, &policies, &last_resorts, &estate, sink);
+    guards::check(rules, &mut estate, sink);
     Meaning { settings, answers, estate, zones: zones.into_zones(), files }
+}
+
+/// The monitors of a text that is no configuration. Reads no file: keys that name some must have been refused before.
+pub(super) fn inline_monitor(file: File, estate: &mut Estate, sink: &mut Sink<'_>) {
+    let cx = monitors::Context { folder: Path::new(""), files: &mut Vec::new(), exec: probing::Exec::Off };
+    monitors::check(file.monitor.or_default(), cx, estate, sink);
 }
 
 impl<T: Default> Key<T> {

@@ -11,7 +11,8 @@ use crate::model::Host;
 
 use super::problem::{Route, Sink};
 use super::read::{
-    Failback, HeaderValue, Key, NameServer, Named, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, Value, WhenAllDown, table, unknown,
+    Capacity, Failback, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, SubjectGrant,
+    Value, WhenAllDown, table, unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
@@ -56,6 +57,7 @@ table! {
         webhook: Named<WebhookTable>,
         health: Health,
         resolver: Resolver,
+        probe: Probe,
         key: Named<TsigKeyTable>,
         zone: Named<Zone>,
         region: Named<Region>,
@@ -64,7 +66,10 @@ table! {
         pool: Named<Pool>,
         policy: Named<Policy>,
         service: Named<Service>,
-    } later ["network", "guard", "guards", "shift", "shifts"]
+        guards: Guards,
+        gate: Named<Gate>,
+        freeze: Vec<Key<Freeze>>,
+    } later ["network", "shift", "shifts"]
 }
 
 table! {
@@ -120,6 +125,8 @@ table! {
     Tls {
         cert: String,
         key: String,
+        client_ca: String,
+        subjects: Named<SubjectGrant>,
     } later NONE
 }
 
@@ -185,7 +192,10 @@ table! {
 
 table! {
     /// `[region.NAME]`
-    Region {} later ["location", "capacity"]
+    Region {
+        capacity: Capacity,
+        guards: Guards,
+    } later ["location"]
 }
 
 table! {
@@ -196,6 +206,9 @@ table! {
         tls: PortOrYes,
         dns: String,
         grpc: String,
+        icmp: bool,
+        exec: Vec<Key<String>>,
+        push: bool,
         always: String,
         port: i64,
         rcode: String,
@@ -218,6 +231,16 @@ table! {
         key: String,
         expires_within: Duration,
         expiry_down: bool,
+        degraded: DegradedTable,
+        report: ReportTable,
+        busy: String,
+        busy_max: Duration,
+        redirects: i64,
+        exit: String,
+        warning: String,
+        ttl: Duration,
+        ttl_max: Duration,
+        silence: String,
         source: OneOrMany<IpAddr>,
         interval: Duration,
         timeout: Duration,
@@ -227,7 +250,7 @@ table! {
         all: Vec<Key<Member>>,
         any: Vec<Key<Member>>,
         at_least: AtLeastTable,
-    } later ["exec", "icmp", "push"]
+    } later NONE
 }
 
 table! {
@@ -255,6 +278,28 @@ table! {
 }
 
 table! {
+    /// `degraded = { slower_than = "800ms", factor = 0.5 }`
+    DegradedTable {
+        slower_than: Duration,
+        body: String,
+        json: OneOrMany<String>,
+        status: OneOrMany<StatusRange>,
+        factor: Number,
+    } later NONE
+}
+
+table! {
+    /// `report = { header = "X-Load-Weight", min = 1, max = 100 }`
+    ReportTable {
+        header: String,
+        json: String,
+        kind: String,
+        min: Number,
+        max: Number,
+    } later NONE
+}
+
+table! {
     /// `[health]`
     Health {
         window: Duration,
@@ -268,6 +313,25 @@ table! {
         servers: OneOrMany<NameServer>,
         timeout: Duration,
         attempts: i64,
+    } later NONE
+}
+
+table! {
+    /// `[probe]`
+    Probe {
+        allow: OneOrMany<String>,
+        exec: Exec,
+    } later NONE
+}
+
+table! {
+    /// `exec = { user = "nobody", folders = ["/usr/lib/nagios/plugins"] }`
+    Exec {
+        user: String,
+        folders: OneOrMany<String>,
+        running_max: i64,
+        processes_max: i64,
+        memory_mib_max: i64,
     } later NONE
 }
 
@@ -290,6 +354,7 @@ table! {
         down_after: i64,
         ok_after: i64,
         up_after: i64,
+        degraded_factor: Number,
         endpoints: Vec<Key<Endpoint>>,
     } later NONE
 }
@@ -320,7 +385,40 @@ table! {
         failback: Failback,
         when_all_down: WhenAllDown,
         metrics: bool,
-    } later ["sticky", "guard", "guards", "shift", "shifts"]
+        guards: Guards,
+    } later ["sticky", "shift", "shifts"]
+}
+
+table! {
+    /// `[guards]`, `[service.NAME.guards]`, `[region.NAME.guards]`
+    Guards {
+        min_serving_regions: i64,
+        max_step: i64,
+        healthy_targets: bool,
+        capacity: bool,
+        require_reason: bool,
+        rate: i64,
+        gate: OneOrMany<String>,
+        break_glass_confirm: bool,
+    } later NONE
+}
+
+table! {
+    /// `[gate.NAME]`
+    Gate {
+        about: String,
+    } later NONE
+}
+
+table! {
+    /// `[[freeze]]`
+    Freeze {
+        from: Moment,
+        to: Moment,
+        services: OneOrMany<String>,
+        allow: OneOrMany<String>,
+        about: String,
+    } later NONE
 }
 
 /// An address, or a table with one.

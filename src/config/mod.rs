@@ -10,6 +10,7 @@
 mod check;
 mod file;
 mod gather;
+mod inline;
 mod problem;
 mod read;
 mod summary;
@@ -18,6 +19,7 @@ mod target_key;
 
 use std::path::{Path, PathBuf};
 
+pub use inline::monitor as inline_monitor;
 pub use problem::{Problem, Problems};
 pub use summary::{MonitorSummary, ServiceSummary, Summary, summary};
 

@@ -63,6 +63,14 @@ impl<T> Key<T> {
         }
     }
 
+    /// The value and where it stands.
+    pub fn take_at(self) -> Option<At<T>> {
+        match self {
+            Key::Is(at) => Some(at),
+            Key::Absent | Key::Unreadable => None,
+        }
+    }
+
     /// The value, or the default.
     pub fn or(self, default: T) -> T {
         self.take().unwrap_or(default)
@@ -204,6 +212,26 @@ impl Read for i64 {
     }
 }
 
+/// A number, whole or not; its range is the key's business.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number(pub f64);
+
+impl Read for Number {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Integer(_) => i64::read(value, at, sink).map(|whole| Number(whole as f64)),
+            DeValue::Float(float) => {
+                let number = float.as_str().parse::<f64>().ok().filter(|number| number.is_finite());
+                if number.is_none() {
+                    sink.problem(&value.span(), at, "not a number that can be used", "write it like 0.5");
+                }
+                number.map(Number)
+            }
+            _ => refuse(&value, at, sink, "a number", "write it like 0.5, without quotes"),
+        }
+    }
+}
+
 impl Read for IpAddr {
     fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
         parsed(value, at, sink, "write it like \"192.0.2.10\" or \"2001:db8::10\"; host names and ports don't belong here", |text| {
@@ -250,6 +278,70 @@ impl<T: Read> Read for Vec<Key<T>> {
             },
             _ => refuse(&value, at, sink, "a list", "write it like [\"one\", \"two\"]"),
         }
+    }
+}
+
+/// What a region can carry, in per cent: of every service, or by service.
+#[derive(Clone, Debug)]
+pub(super) enum Capacity {
+    /// `60`
+    All(At<i64>),
+    /// `{ orders = 60 }`
+    ByService(Vec<Entry<At<i64>>>),
+}
+
+impl Read for Capacity {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let span = value.span();
+        if !matches!(value.get_ref(), DeValue::Table(_)) {
+            return i64::read(value, at, sink).map(|value| Capacity::All(At { value, span }));
+        }
+        let Named(entries) = Named::<i64>::read_with_spans(value, at, sink)?;
+        Some(Capacity::ByService(entries))
+    }
+}
+
+impl Named<i64> {
+    /// As [`Read::read`], with the place of each number.
+    fn read_with_spans(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Named<At<i64>>> {
+        let mut named = Vec::new();
+        for (name, value) in table(value, at, sink)? {
+            let (span, place) = (name.span(), value.span());
+            let name = name.into_inner().into_owned();
+            if let Some(value) = i64::read(value, &at.key(&name), sink) {
+                named.push(Entry { name, span, value: At { value, span: place } });
+            }
+        }
+        Some(Named(named))
+    }
+}
+
+/// A moment: once (`"2026-12-20T00:00:00Z"`, quoted or not) or every week (`"fri 16:00"`, UTC).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// Milliseconds since the epoch.
+    Once(i64),
+    /// Minutes since Monday 00:00 UTC.
+    Weekly(u32),
+}
+
+impl Read for Moment {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let help = "write it like \"2026-12-20T00:00:00Z\", or for every week like \"fri 16:00\" (UTC)";
+        let moment = |text: &str| {
+            let once = || {
+                let at = humantime::parse_rfc3339_weak(text.trim()).ok()?;
+                let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+                i64::try_from(since.as_millis()).ok().map(Moment::Once)
+            };
+            let weekly = || crate::model::parse_week_moment(text).map(Moment::Weekly);
+            once().or_else(weekly).ok_or_else(|| format!("`{text}` is not a moment"))
+        };
+        if let DeValue::Datetime(datetime) = value.get_ref() {
+            let (text, span) = (datetime.to_string(), value.span());
+            return moment(&text).map_err(|why| sink.problem(&span, at, why, help)).ok();
+        }
+        parsed(value, at, sink, help, moment)
     }
 }
 
@@ -385,6 +477,51 @@ impl Read for PortOrYes {
             DeValue::Boolean(yes) => Some(PortOrYes::Yes(*yes)),
             _ => i64::read(value, at, sink).map(PortOrYes::Port),
         }
+    }
+}
+
+/// What a client's certificate may: `"operate"`, or `{ scope = "operate", services = ["shop-*"] }`.
+#[derive(Clone, Debug)]
+pub(super) struct SubjectGrant {
+    pub scope: crate::model::Scope,
+    pub services: Vec<String>,
+}
+
+impl Read for SubjectGrant {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let help = "write \"read\", \"operate\" or \"admin\", or { scope = \"operate\", services = [\"shop-*\"] }";
+        let scope_of = |value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>| {
+            parsed(value, at, sink, help, |text| crate::model::Scope::parse(text).ok_or_else(|| format!("`{text}` is not a scope")))
+        };
+        if !matches!(value.get_ref(), DeValue::Table(_)) {
+            return scope_of(value, at, sink).map(|scope| SubjectGrant { scope, services: Vec::new() });
+        }
+        let span = value.span();
+        let (mut scope, mut services) = (None, Vec::new());
+        let before = sink.problem_count();
+        for (key, value) in table(value, at, sink)? {
+            match key.get_ref().as_ref() {
+                "scope" => scope = scope_of(value, &at.key("scope"), sink),
+                "services" => {
+                    let listed = OneOrMany::<String>::read(value, &at.key("services"), sink)?;
+                    services = listed.0.iter().filter_map(|name| name.get()).map(|name| name.value.clone()).collect();
+                    if services.is_empty() {
+                        // An empty list would mean every service, which nobody writes so.
+                        sink.problem(
+                            &key.span(),
+                            at.key("services"),
+                            "names no service",
+                            "name them, such as [\"shop-*\"], or leave the key out: all services",
+                        );
+                    }
+                }
+                other => unknown(&key.span(), &at.key(other), other, &["scope", "services"], &[], sink),
+            }
+        }
+        if scope.is_none() && sink.problem_count() == before {
+            sink.problem(&span, at, "`scope` is missing", help);
+        }
+        Some(SubjectGrant { scope: scope?, services })
     }
 }
 

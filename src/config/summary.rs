@@ -46,6 +46,8 @@ pub struct MonitorSummary {
     pub name: String,
     /// Longest time from a failure to the verdict (SEMANTICS, 14); `None`: never probed.
     pub detection: Option<Duration>,
+    /// An outside system tells; silence counts after at most this.
+    pub told: Option<Duration>,
     /// Targets probed by it.
     pub targets: usize,
     /// All its targets together.
@@ -93,9 +95,10 @@ pub fn summary(loaded: &Loaded) -> Summary {
         .zip(per_monitor)
         .map(|(monitor, targets)| MonitorSummary {
             name: monitor.name.clone(),
-            detection: (monitor.check != Check::Always).then(|| monitor.detection(&monitor.thresholds)),
+            detection: monitor.check.is_probed().then(|| monitor.detection(&monitor.thresholds)),
+            told: if let Check::Push(check) = &monitor.check { Some(check.ttl_max) } else { None },
             targets,
-            probes_per_second: targets as f64 / monitor.interval.as_secs_f64(),
+            probes_per_second: if monitor.check.is_probed() { targets as f64 / monitor.interval.as_secs_f64() } else { 0.0 },
         })
         .collect();
     // Services with equal forms share one tree: each is walked once.
@@ -112,7 +115,7 @@ pub fn summary(loaded: &Loaded) -> Summary {
         regions: estate.regions.len(),
         pools: estate.pools.len(),
         endpoints: estate.endpoints.len(),
-        targets: estate.targets.len(),
+        targets: estate.probed(),
         names: estate.services.iter().map(|service| service.names.len()).sum(),
         // From 0.0: the sum of nothing is -0.0.
         probes_per_second: monitors.iter().map(|monitor| monitor.probes_per_second).fold(0.0, std::ops::Add::add),
@@ -156,7 +159,8 @@ fn tree(estate: &Estate, node: &Node) -> (usize, Option<Duration>) {
         pools.insert(pool);
     });
     let endpoints = pools.iter().flat_map(|pool| &estate.pool(*pool).endpoints);
-    let slowest = endpoints.flat_map(|endpoint| estate.judgements_on(*endpoint)).map(|judgement| estate.detection(*judgement)).max();
+    let judgements = endpoints.flat_map(|endpoint| estate.judgements_on(*endpoint));
+    let slowest = judgements.filter(|id| estate.is_probed(estate.judgement(**id).target)).map(|id| estate.detection(*id)).max();
     (pools.len(), slowest)
 }
 
@@ -180,8 +184,12 @@ impl fmt::Display for Summary {
         if !self.monitors.is_empty() || !self.composites.is_empty() {
             writeln!(f, "\nmonitor              targets  a failure is seen within")?;
         }
-        for MonitorSummary { name, detection, targets, .. } in &self.monitors {
-            let seen = detection.map_or("never probed: counts as up".to_string(), duration_text);
+        for MonitorSummary { name, detection, told, targets, .. } in &self.monitors {
+            let seen = match (detection, told) {
+                (Some(detection), _) => duration_text(*detection),
+                (None, Some(told)) => format!("told from outside; silence counts after {} at most", duration_text(*told)),
+                (None, None) => "never probed: counts as up".to_string(),
+            };
             writeln!(f, "{name:<20} {targets:>7}  {seen}")?;
         }
         for CompositeSummary { name, listens_to } in &self.composites {

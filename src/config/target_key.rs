@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use crate::model::{
-    Check, DnsCheck, Family, GrpcCheck, Header, Host, HttpCheck, HttpVersion, Method, Monitor, Scheme, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify,
+    Busy, Check, DegradedRule, DnsCheck, ExecCheck, ExitRule, Family, GrpcCheck, Header, Host, HttpCheck, HttpOutcomes, HttpVersion, Method, Monitor,
+    PushCheck, ReportRule, Scheme, Silence, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify,
 };
 
 /// `gateway@192.0.2.10#9f3c52aa01b7d64e`, or `gateway@10.0.0.1:9000#…` if the endpoint has a port of its own for probes. A host name counts, not what it
@@ -26,17 +27,37 @@ fn fnv1a(octets: &[u8]) -> u64 {
 
 /// Everything that makes an outcome or a verdict, without the name: monitors that agree in it share their targets.
 pub(super) fn definition(monitor: &Monitor) -> String {
-    let Monitor { name: _, check, source, interval, timeout, thresholds: Thresholds { down_after, ok_after, up_after } } = monitor;
+    let Monitor { name, check, source, interval, timeout, thresholds: Thresholds { down_after, ok_after, up_after } } = monitor;
     let warned = check.tls().and_then(|tls| tls.expires_within).map_or(String::new(), |within| format!(" warned={}", within.as_secs()));
     let from = |address: Option<IpAddr>| address.map_or(String::new(), |address| format!(" from={address}"));
     let from = from(source.v4.map(IpAddr::V4)) + &from(source.v6.map(IpAddr::V6));
-    format!("{}{warned}{from} interval={} timeout={} {down_after} {ok_after} {up_after}", question(check), interval.as_nanos(), timeout.as_nanos())
+    let beside = match check {
+        // Two who tell are never one, however alike they are.
+        Check::Push(PushCheck { ttl, ttl_max, silence }) => {
+            let silence = if *silence == Silence::Down { "down" } else { "unknown" };
+            format!(" by={} ttl={} max={} silence={silence}", quoted(name), ttl.as_millis(), ttl_max.as_millis())
+        }
+        // All programs run as the same user, with the same limits.
+        _ => check.outcomes().map_or(String::new(), beside),
+    };
+    format!("{}{warned}{from}{beside} interval={} timeout={} {down_after} {ok_after} {up_after}", question(check), interval.as_nanos(), timeout.as_nanos())
 }
 
 /// What a probe asks and expects. Texts carry their length, so that no two look the same.
 fn question(check: &Check) -> String {
     match check {
         Check::Always => "always".to_string(),
+        Check::Icmp => "icmp".to_string(),
+        Check::Exec(ExecCheck { program, arguments, port, exit, terms: _ }) => {
+            let arguments: String = arguments.iter().map(|argument| format!(" {}", quoted(argument))).collect();
+            let exit = match exit {
+                ExitRule::Zero => "zero",
+                ExitRule::Nagios { warning_fails: false } => "nagios",
+                ExitRule::Nagios { warning_fails: true } => "nagios-strict",
+            };
+            format!("exec {}{arguments} port={} exit={exit}", quoted(program), port.unwrap_or(0))
+        }
+        Check::Push(_) => "push".to_string(),
         Check::Tcp(TcpCheck { port, send, expect }) => {
             // A connection alone is written as it always was: what is stored under it stays found.
             let said = |word: &str, said: &Option<String>| said.as_ref().map_or(String::new(), |said| format!(" {word}={}", quoted(said)));
@@ -51,7 +72,7 @@ fn question(check: &Check) -> String {
             let encrypted = tls.as_ref().map_or(String::new(), |tls| format!(" tls sni={}{}", text(&tls.sni), terms(tls)));
             format!("grpc {port} {} host={}{encrypted}", quoted(service), text(host))
         }
-        Check::Http(HttpCheck { scheme, version, port, method, body_regex, json, path, host, headers, status, body, tls }) => {
+        Check::Http(HttpCheck { scheme, version, port, method, body_regex, json, path, host, headers, status, body, tls, outcomes }) => {
             let scheme = match scheme {
                 Scheme::Http => "http",
                 Scheme::Https => "https",
@@ -73,9 +94,29 @@ fn question(check: &Check) -> String {
             for test in json {
                 more.push_str(&format!(" json={}", quoted(&test.to_string())));
             }
+            if 0 < outcomes.redirects {
+                more.push_str(&format!(" redirects={}", outcomes.redirects));
+            }
             format!("{scheme} {port} {path} host={} sni={} headers={headers} status={status} body={}{terms}{more}", text(host), text(&tls.sni), text(body))
         }
     }
+}
+
+/// What makes degraded and busy outcomes, and what is believed of told weights: no part of the question, so who tunes them keeps the verdict.
+fn beside(HttpOutcomes { degraded, report, busy, busy_max, redirects: _ }: &HttpOutcomes) -> String {
+    let mut text = String::new();
+    if let Some(DegradedRule { slower_than, body, json, status, factor }) = degraded {
+        let slower_than = slower_than.map_or(0, |slow| slow.as_nanos());
+        text.push_str(&format!(" degraded={slower_than},{},{status:?},{factor}", self::text(body)));
+        json.iter().for_each(|test| text.push_str(&format!(",{}", quoted(&test.to_string()))));
+    }
+    if let Some(ReportRule { place, kind, min, max }) = report {
+        text.push_str(&format!(" report={},{},{min},{max}", quoted(&place.to_string()), kind.word()));
+    }
+    if *busy != Busy::Fail {
+        text.push_str(&format!(" busy={},{}", busy.word(), busy_max.as_nanos()));
+    }
+    text
 }
 
 /// What is asked of a certificate, beside the name; nothing if only what was always asked. Files count by their names: who replaces an authority

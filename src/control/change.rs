@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::model::{PolicyForm, ServiceId, Timestamp};
 
+use super::guards::GuardFinding;
 use super::record::{OverrideRecord, OverrideTargetName, OverrideWord, Revision, TokenRecord};
 
 /// Who asks: `socket:root`, `token:ci`.
@@ -65,6 +66,18 @@ pub enum Change {
         /// The N of `o-N`.
         id: u64,
     },
+    /// Switch a gate.
+    Gate {
+        /// Which.
+        name: String,
+        /// Changes that need it may be made from now on.
+        on: bool,
+    },
+    /// Make a change that waits for a second person.
+    Confirm {
+        /// The N of `c-N`.
+        id: u64,
+    },
     /// Keep a new token (its hash).
     Token {
         /// Random id, made by `admin`.
@@ -105,6 +118,10 @@ pub struct Applied {
     pub form: Option<PolicyForm>,
     /// Sentences worth reading: what a reload took, what it left.
     pub messages: Vec<String>,
+    /// Pools that gain.
+    pub takers: Vec<Taker>,
+    /// What every guard that is on says.
+    pub guards: Vec<GuardFinding>,
     /// When it was answered by this node's DNS.
     pub at: Timestamp,
     /// When clients that obey TTLs will have followed.
@@ -114,7 +131,18 @@ pub struct Applied {
 impl Applied {
     /// Nothing moved yet, at this revision and moment.
     pub(super) fn nothing(revision: Revision, at: Timestamp) -> Self {
-        Self { dry_run: false, revision, moves: Vec::new(), override_: None, form: None, messages: Vec::new(), at, clients_follow_by: at }
+        Self {
+            dry_run: false,
+            revision,
+            moves: Vec::new(),
+            override_: None,
+            form: None,
+            messages: Vec::new(),
+            takers: Vec::new(),
+            guards: Vec::new(),
+            at,
+            clients_follow_by: at,
+        }
     }
 }
 
@@ -131,6 +159,23 @@ pub struct Move {
     pub after: Vec<(Arc<str>, f64)>,
 }
 
+/// A pool that gains by a change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taker {
+    /// Its name.
+    pub pool: Arc<str>,
+    /// Where it is.
+    pub region: Arc<str>,
+    /// How long it has been up without a break, whole seconds; `None`: it is not.
+    pub up_for: Option<Duration>,
+    /// Services in which it gains.
+    pub services: usize,
+    /// Its highest share among them (0 to 1).
+    pub share: f64,
+    /// What its region declares to carry of the services, the least of it: per cent.
+    pub capacity: Option<u32>,
+}
+
 /// Why a change is not made. Nothing was changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
@@ -142,12 +187,16 @@ pub struct Refusal {
     pub faults: Vec<Fault>,
     /// The revision of the resource as it is, where that matters.
     pub revision: Option<Revision>,
+    /// Every guard that stands in the way; or that is overridden, if a second person must confirm it.
+    pub guards: Vec<GuardFinding>,
+    /// The N of `c-N`, if it waits for a second person.
+    pub confirmation: Option<u64>,
 }
 
 impl Refusal {
     /// A refusal with one sentence and no faults.
     pub fn new(kind: RefusalKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), faults: Vec::new(), revision: None }
+        Self { kind, detail: detail.into(), faults: Vec::new(), revision: None, guards: Vec::new(), confirmation: None }
     }
 }
 
@@ -166,6 +215,10 @@ pub enum RefusalKind {
     OverrideExists,
     /// 409: the verb does not fit the root of this policy; the detail names the PUT to use.
     PolicyMismatch,
+    /// 409: guards stand in the way.
+    GuardRefused,
+    /// 409: a second person must confirm it.
+    ConfirmationNeeded,
     /// 412
     RevisionMismatch,
     /// 503: the store can't write, or too many changes wait.

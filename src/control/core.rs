@@ -7,21 +7,23 @@
 //!                                                             └─▶ Commit what was learned
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::health::{ByKey, Guard, HealthTable, ProbeReport, State, Transition};
+use crate::health::{ByKey, Guard, HealthTable, Observed, ProbeReport, Reason, State, Transition};
 use crate::model::{JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
 use crate::policy::{Decision, Facts};
 use crate::snapshot::{CellMap, Snapshot};
 
 use super::change::Applied;
 use super::commits::Commits;
+use super::confirm::Confirmations;
 use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
 use super::overrides::Overrides;
-use super::record::{History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
+use super::pushes::Pushes;
+use super::record::{GateRecord, History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
 use super::services::{Rules, ServiceState, Shares};
 use super::settle::Moved;
 use super::wakes::Wakes;
@@ -49,6 +51,14 @@ pub struct Core {
     pub(super) history: BTreeMap<Arc<str>, BTreeMap<u64, (Revision, History)>>,
     pub(super) overrides: Overrides,
     pub(super) tokens: BTreeMap<Arc<str>, TokenRecord>,
+    /// By gate name; gates that the file no longer has are kept.
+    pub(super) gates: BTreeMap<Arc<str>, (GateRecord, Revision)>,
+    /// The store's counter at [`Key::LastChange`].
+    pub(super) last_change: Option<Revision>,
+    /// By service name, for those whose changes are counted: when (`mono`) each change of late is an hour old.
+    pub(super) recent: BTreeMap<Arc<str>, VecDeque<Duration>>,
+    pub(super) confirmations: Confirmations,
+    pub(super) tokens_used: super::tokens::Used,
     /// Memories of services that the present estate lacks.
     pub(super) spare_memories: BTreeMap<Arc<str>, Arc<LearnedMemory>>,
     pub(super) revision: Revision,
@@ -69,9 +79,13 @@ pub struct Core {
     pub(super) put_off: Dirty,
     /// Moments at which a service must be decided again by itself.
     pub(super) wakes: Wakes,
+    /// What outside systems have told.
+    pub(super) pushes: Pushes,
     pub(super) told_wake: Option<Duration>,
     /// Services whose regions the last publish has changed: to be told.
     pub(super) moved: Vec<Moved>,
+    /// Failbacks that guards have put off, to be told.
+    pub(super) waiting_told: Vec<(ServiceId, Arc<str>)>,
     /// Replies that wait for the next publish.
     pub(super) replies: Vec<(Ticket, Applied)>,
     /// DNS answers. Before that nothing counts as "was answering".
@@ -79,6 +93,8 @@ pub struct Core {
     pub(super) ignored_outcomes: u64,
     pub(super) serials: super::serials::Serials,
     pub(super) journal: super::journal::Journal,
+    /// The last probes of each target; nothing is decided from them.
+    pub(super) probes: super::probes::Probes,
 }
 
 /// Spread the first round over at most a second?
@@ -150,6 +166,11 @@ impl Core {
             history: BTreeMap::new(),
             overrides: Overrides::default(),
             tokens: BTreeMap::new(),
+            gates: BTreeMap::new(),
+            last_change: None,
+            recent: BTreeMap::new(),
+            confirmations: Confirmations::default(),
+            tokens_used: super::tokens::Used::default(),
             spare_memories: BTreeMap::new(),
             revision,
             commits: Commits::default(),
@@ -163,23 +184,32 @@ impl Core {
             dirty: Dirty::default(),
             put_off: Dirty::default(),
             wakes: Wakes::default(),
+            pushes: Pushes::new(&configuration.estate, now),
             moved: Vec::new(),
+            waiting_told: Vec::new(),
             told_wake: None,
             replies: Vec::new(),
             serving: Serving::Due,
             ignored_outcomes: 0,
             serials: super::serials::Serials::default(),
             journal: super::journal::Journal::default(),
+            probes: super::probes::Probes::new(&configuration.estate),
             configuration,
         };
         let alive = stored.iter().find_map(|stored| if let Record::Alive(at) = stored.record { Some(at) } else { None });
         let usable = alive.is_some_and(|alive| now.wall.since(alive) <= stale_after);
         let mut verdicts = 0;
         let mut kept: Vec<(Arc<str>, LearnedVerdict)> = Vec::new();
+        let targets: HashMap<Arc<str>, TargetId> =
+            core.configuration.estate.targets.iter().enumerate().map(|(at, target)| (target.key.clone(), TargetId::at(at))).collect();
         for Stored { key, record, revision } in stored {
             match (key, record) {
                 (Key::Verdict(key), Record::Verdict(verdict)) => kept.push((key, verdict)),
                 (key, Record::Line(text)) => core.recall(key, text),
+                (Key::Probes(key), Record::Probes(learned)) => match targets.get(&key) {
+                    Some(target) => core.probes.restore(*target, &learned),
+                    None => drop(core.commits.learned.forgotten.insert(key)),
+                },
                 (key, record) => core.remember(key, record, revision, now),
             }
         }
@@ -188,16 +218,18 @@ impl Core {
         for (at, judgement) in estate.judgements.iter().enumerate().filter(|_| usable) {
             if let Some(verdict) = known.get(&judgement.key) {
                 core.health.restore(&estate, JudgementId::at(at), verdict.state, verdict.since, now);
-                verdicts += 1;
+                // What is told has no round: it makes nobody's first one needless.
+                verdicts += usize::from(estate.is_probed(judgement.target));
             }
         }
         let judged: HashSet<&str> = estate.judgements.iter().map(|judgement| &*judgement.key).collect();
         let forgotten = kept.iter().map(|(key, _)| key).filter(|key| !judged.contains(&***key)).cloned();
         core.commits.learned.forgotten.extend(forgotten);
+        core.recall_changes(now);
         core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);
-        let judged = core.configuration.estate.judgements.len();
+        let judged = core.configuration.estate.judged_by_probes();
         let hurry = judged > 0 && verdicts == 0;
         if hurry {
             core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: judged };
@@ -211,9 +243,10 @@ impl Core {
         let from = effects.len();
         match event {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
-            Event::Change { ticket, origin, actor, reason, change, expect, expect_file, dry_run } => {
-                let waiting = super::commits::Waiting { ticket, origin, actor, reason, change, expect, expect_file };
-                self.wish(waiting, dry_run, now, effects);
+            Event::Push { ticket, push } => self.pushed(ticket, push, now, effects),
+            Event::Change { ticket, origin, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
+                let waiting = super::commits::Waiting { ticket, origin, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
+                self.wish(waiting, now, effects);
             }
             Event::Reload { ticket, configuration } => self.reload(ticket, configuration, now, effects),
             Event::Committed { commit, revision } => self.committed(commit, revision, now, effects),
@@ -221,6 +254,7 @@ impl Core {
             Event::Called(call) => self.called(call, now),
             Event::Noticed(notice) => effects.push(Effect::Tell(notice)),
             Event::Queued(words) => self.keep_queue(words),
+            Event::TokenUsed { id } => self.token_used(&id, now),
             Event::Tick => self.told_wake = None,
         }
         self.note(from, now, effects);
@@ -232,16 +266,30 @@ impl Core {
             self.ignored_outcomes += 1;
             return;
         }
+        self.sign_of_life(now);
+        self.probes.note(target, &report);
+        let before = self.quality_of(target);
+        let observed = self.health.observe(&self.configuration.estate, target, report, now);
+        self.quality_observed(target, before, effects);
+        self.judged(&observed, now, effects);
+    }
+
+    /// Outcomes come: stored verdicts are young (SEMANTICS, 13).
+    pub(super) fn sign_of_life(&mut self, now: Now) {
         if now.mono >= self.commits.alive_at + super::commits::ALIVE_EVERY {
             self.commits.learned.alive = true;
         }
-        let observed = self.health.observe(&self.configuration.estate, target, report, now);
+    }
+
+    /// What follows from an outcome: nothing unless a verdict changed, or was confirmed.
+    pub(super) fn judged(&mut self, observed: &Observed, now: Now, effects: &mut Effects) {
         if observed.transitions.is_empty() {
             return;
         }
         let estate = self.configuration.estate.clone();
         for Transition { judgement, from, failing_since, .. } in &observed.transitions {
             if *from == State::Unknown
+                && estate.is_probed(estate.judgement(*judgement).target)
                 && let Serving::FirstRound { unknown, .. } = &mut self.serving
             {
                 *unknown = unknown.saturating_sub(1);
@@ -251,7 +299,7 @@ impl Core {
             pools.into_iter().for_each(|pool| self.touch_pool(pool, Cause::Health { failing_since: *failing_since }));
         }
         effects.extend(observed.turns.iter().map(|turn| Effect::Tell(self.endpoint_notice(turn.endpoint, turn.to))));
-        self.guard_observes(&observed, now, effects);
+        self.guard_observes(observed, now, effects);
     }
 
     fn endpoint_notice(&self, endpoint: crate::model::EndpointId, state: State) -> Notice {
@@ -265,6 +313,9 @@ impl Core {
                 watched.and_then(|health| health.failed_by).map_or(message.clone(), |monitor| format!("{monitor}: {message}"))
             }
             (State::Up, Some(_), _) => "passes again".to_string(),
+            (State::Unknown, Some(crate::health::ProbeReport { outcome: crate::health::Outcome::Fail { reason: Reason::Silence, message }, .. }), _) => {
+                message.clone()
+            }
             (State::Unknown, Some(_), _) => "some of its monitors have no verdict".to_string(),
             _ => String::new(),
         };
@@ -284,7 +335,7 @@ impl Core {
     }
 
     /// The services that a pool decides over: by its own answers, or by those of pools that require it.
-    fn users_of(&self, pool: PoolId) -> Vec<ServiceId> {
+    pub(super) fn users_of(&self, pool: PoolId) -> Vec<ServiceId> {
         let pools = std::iter::once(&pool).chain(&self.configuration.estate.pool(pool).required_by);
         pools.filter_map(|pool| self.users.get(pool.index())).flatten().copied().collect()
     }
@@ -326,7 +377,7 @@ impl Core {
             let memory = self.spare_memories.remove(&service.name).map(|memory| super::memory::recall(&estate, &memory)).unwrap_or_default();
             let memory = self.shares.memory(memory);
             let slot = self.cells.service(&service.name);
-            self.services.push(ServiceState { rules, decided: None, memory, unusable, wake_at: None, slot });
+            self.services.push(ServiceState { rules, decided: None, memory, unusable, wake_at: None, waits: None, slot });
             self.index_users(id);
             self.touch(id, Cause::Config);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::health::ProbeReport;
-use crate::model::{AnswerSettings, Estate, TargetId};
+use crate::model::{AnswerSettings, Estate, GuardKind, TargetId};
 use crate::snapshot::Snapshot;
 use crate::zone::Zone;
 
@@ -41,6 +41,13 @@ pub enum Event {
         /// What it found.
         report: ProbeReport,
     },
+    /// An outside system tells how an endpoint is.
+    Push {
+        /// For the reply.
+        ticket: Ticket,
+        /// What it tells.
+        push: super::pushes::Push,
+    },
     /// An operator wants something.
     Change {
         /// For the reply.
@@ -57,6 +64,8 @@ pub enum Event {
         expect: Option<Revision>,
         /// `If-Match` of a service that follows the file: its policy's hash must be this, too.
         expect_file: Option<u64>,
+        /// Guards that need not hold. Whether the actor may is `admin`'s business.
+        break_glass: Vec<GuardKind>,
         /// Say what would happen, write nothing.
         dry_run: bool,
     },
@@ -66,6 +75,11 @@ pub enum Event {
         ticket: Ticket,
         /// What exists now.
         configuration: Configuration,
+    },
+    /// A token was used; told once a minute at most.
+    TokenUsed {
+        /// Its id.
+        id: Arc<str>,
     },
     /// A commit is durable.
     Committed {
@@ -95,6 +109,7 @@ pub enum Event {
 
 /// An order.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a handful in each step, each moved once")]
 pub enum Effect {
     /// The first round of probes is over, or its 5 s are, or stored verdicts made it needless: DNS may answer now (SEMANTICS, 13). Once.
     Serve,
@@ -108,6 +123,13 @@ pub enum Effect {
         estate: Arc<Estate>,
         /// No verdict was usable: spread the first round over at most a second (SEMANTICS, 13).
         hurry: bool,
+    },
+    /// What was told of a target, or that it fell silent: for the metrics, as probes are.
+    Heard {
+        /// Whose; of the estate of the last [`Effect::Probe`].
+        target: TargetId,
+        /// What was told.
+        report: ProbeReport,
     },
     /// Make this durable, all or nothing. One at a time.
     Commit {
@@ -157,6 +179,22 @@ pub enum Notice {
         /// The last probe's sentence.
         message: String,
     },
+    /// An endpoint became degraded, or is sound again. It stays up.
+    Degraded {
+        /// `pool/name`
+        endpoint: String,
+        /// Pool, region and endpoint names.
+        labels: [Arc<str>; 3],
+        /// It is degraded from now on.
+        begins: bool,
+        /// The last degraded probe's sentence.
+        message: String,
+    },
+    /// A certificate ends within the monitor's `expires_within`. Once per target and certificate.
+    Certificate {
+        /// One sentence.
+        text: String,
+    },
     /// The set of answered regions of services changed, of all of them alike.
     Failover {
         /// Which services; at least one.
@@ -189,6 +227,44 @@ pub enum Notice {
         text: String,
         /// Who; `None` when it ended by itself.
         actor: Option<String>,
+    },
+    /// Guards refused a change.
+    GuardRefused {
+        /// Their words, each once.
+        guards: Vec<String>,
+        /// One sentence.
+        text: String,
+        /// Who asked.
+        actor: String,
+    },
+    /// Guards were overridden.
+    GuardOverridden {
+        /// Their words, each once.
+        guards: Vec<String>,
+        /// One sentence.
+        text: String,
+        /// Who, and who confirmed it.
+        actor: String,
+        /// Why.
+        reason: String,
+    },
+    /// A gate was switched.
+    Gate {
+        /// Which.
+        gate: Arc<str>,
+        /// Changes that need it may be made from now on.
+        on: bool,
+        /// One sentence.
+        text: String,
+        /// Who.
+        actor: String,
+    },
+    /// A hold could end by its time, and guards put that off.
+    FailbackWaits {
+        /// Which service.
+        service: Arc<str>,
+        /// One sentence.
+        text: String,
     },
     /// A configuration was taken.
     Reloaded {

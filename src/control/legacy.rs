@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::{ByKey, Guard, GuardNames, JudgementHealth, State};
-use crate::model::{Estate, Family, JudgementId, Now, PoolId, ServiceId, Timestamp};
+use crate::health::{ByKey, Guard, GuardNames, JudgementHealth, Quality, State};
+use crate::model::{Estate, Family, JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
 use crate::policy::{Hold, Memory};
 
 use super::core::{Core, Hurry, Serving};
+use super::probes::ProbesLegacy;
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,15 @@ pub struct Legacy {
     /// Delays and blindness.
     #[serde(default)]
     pub guard: GuardNames,
+    /// What is known beside verdicts, by target key; targets of which nothing is are left out.
+    #[serde(default)]
+    pub qualities: Vec<(Arc<str>, Quality)>,
+    /// The last probes, by target key.
+    #[serde(default)]
+    pub probes: Vec<(Arc<str>, ProbesLegacy)>,
+    /// What was told, and until when it holds.
+    #[serde(default)]
+    pub pushes: Vec<super::pushes::PushLegacy>,
 }
 
 /// A verdict with its counters.
@@ -103,8 +113,19 @@ impl Core {
         let pools = pools.map(|(at, pool)| (pool.name.clone(), Family::ALL.map(|family| self.health.pool(PoolId::at(at), family).up_since)));
         let memories = estate.services.iter().zip(&self.services).filter(|(_, state)| *state.memory != Memory::default());
         let memories = memories.map(|(service, state)| (service.name.clone(), MemoryLegacy::of(estate, &state.memory)));
+        let qualities = estate.targets.iter().enumerate().map(|(at, target)| (target.key.clone(), self.health.target(TargetId::at(at)).quality.clone()));
+        let qualities = qualities.filter(|(_, quality)| *quality != Quality::default()).collect();
         let (targets, pools, memories) = (targets.collect(), pools.collect(), memories.collect());
-        Legacy { mono: now.mono, targets, pools, memories, guard: self.guard.names(estate) }
+        Legacy {
+            mono: now.mono,
+            targets,
+            pools,
+            memories,
+            qualities,
+            guard: self.guard.names(estate),
+            probes: self.probes.legacy(estate),
+            pushes: self.pushes.legacy(estate),
+        }
     }
 
     /// Goes on from what a predecessor left. Call between [`Core::start`] and the first [`Core::settle`]; `now.mono` must go on from `legacy.mono`.
@@ -120,6 +141,14 @@ impl Core {
             }
             self.health.inherit(&estate, id, left, now);
         }
+        let qualities: HashMap<&str, &Quality> = legacy.qualities.iter().map(|(key, quality)| (&**key, quality)).collect();
+        for (at, target) in estate.targets.iter().enumerate() {
+            if let Some(quality) = qualities.get(&*target.key) {
+                self.health.inherit_quality(TargetId::at(at), (*quality).clone());
+            }
+        }
+        self.probes.inherit(&legacy.probes, &estate);
+        self.pushes.inherit(&legacy.pushes, &estate);
         let clocks: HashMap<&str, [Option<Duration>; 2]> = legacy.pools.iter().map(|(name, up_since)| (&**name, *up_since)).collect();
         for (at, pool) in estate.pools.iter().enumerate() {
             if let Some(up_since) = clocks.get(&*pool.name) {
@@ -135,8 +164,8 @@ impl Core {
                 self.commits.learned.memories.push(ServiceId::at(at));
             }
         }
-        let unknown = (0..estate.judgements.len()).filter(|at| self.health.judgement(JudgementId::at(*at)).state == State::Unknown).count();
-        if unknown < estate.judgements.len() {
+        let mut probed = estate.judgements.iter().enumerate().filter(|(_, judgement)| estate.is_probed(judgement.target));
+        if probed.any(|(at, _)| self.health.judgement(JudgementId::at(at)).state != State::Unknown) {
             self.serving = Serving::Due;
             self.plan_due = Some(Hurry(false));
         }

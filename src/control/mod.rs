@@ -4,37 +4,52 @@
 
 mod change;
 mod commits;
+mod confirm;
 mod core;
 mod dirty;
 mod durable;
 mod event;
+mod failback;
+mod gates;
 mod guarding;
+mod guards;
 mod journal;
 mod legacy;
 mod memory;
 mod overrides;
 mod plan;
+mod plan_guards;
 mod plan_overrides;
 mod plan_traffic;
+mod probes;
+mod pushes;
+mod quality;
 mod read;
 mod record;
 mod reload;
 mod serials;
 mod services;
 mod settle;
+mod tokens;
 mod wakes;
 
 #[cfg(test)]
 mod tests;
 
-pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, UndoTo};
+pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, Taker, UndoTo};
 pub use core::{Core, Start};
 pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
+pub use gates::GateView;
+pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
 pub use journal::{Anchor, AuditDraft, Broken, Call, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
+pub use probes::ProbesLegacy;
+pub use pushes::{Push, PushLegacy, Told};
 pub use read::{Override, Overview, ServiceView, StoreHealth};
 pub use record::{
-    Expect, History, Key, LearnedMemory, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, Source, Stored,
-    TokenRecord, TrafficRecord,
+    Expect, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
+    Source, Stored, TokenRecord, TrafficRecord,
 };
 pub use serials::Announced;
+
+pub use crate::model::Scope;

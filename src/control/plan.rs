@@ -2,22 +2,26 @@
 
 use std::sync::Arc;
 
-use crate::model::{Family, Node, Now, PoolId, ServiceId, did_you_mean};
-use crate::policy::{self, Facts, Memory};
+use crate::model::{Family, Node, Now, ServiceId, did_you_mean};
+use crate::policy::Memory;
 
-use super::change::{Applied, Change, Fault, Move, Refusal, RefusalKind};
+use super::change::{Applied, Change, Refusal, RefusalKind};
 use super::commits::{InFlight, WAITING_MAX, Waiting};
 use super::core::{Core, StoreState};
 use super::event::{Effect, Effects, Notice};
-use super::overrides::Overrides;
-use super::plan_overrides::until;
-use super::record::{Key, Op, OverrideRecord, Record, Source, TokenRecord};
+use super::guards::Act;
+use super::plan_overrides::{ending, until};
+use super::record::{Expect, Key, Op, OverrideRecord, Source};
 
 /// A checked wish, ready to be committed.
 pub(super) struct Plan {
     pub ops: Vec<Op>,
     pub applied: Applied,
     pub notices: Vec<Notice>,
+    /// What must be found (SEMANTICS, 19).
+    pub expect: Vec<(Key, Expect)>,
+    /// Services for which this counts as a change of the hour.
+    pub rated: Vec<Arc<str>>,
 }
 
 /// A service as it would be.
@@ -25,14 +29,16 @@ pub(super) struct Imagined {
     pub service: ServiceId,
     pub tree: Arc<Node>,
     pub memory: Memory,
+    /// Tree and memory are those in force.
+    pub as_is: bool,
 }
 
 impl Core {
     /// A wish comes in.
-    pub(super) fn wish(&mut self, waiting: Waiting, dry_run: bool, now: Now, effects: &mut Effects) {
+    pub(super) fn wish(&mut self, waiting: Waiting, now: Now, effects: &mut Effects) {
         let ticket = waiting.ticket;
-        if dry_run {
-            let reply = self.plan_change(&waiting, now).map(|plan| Applied { dry_run: true, ..plan.applied });
+        if waiting.dry_run {
+            let reply = self.planned(waiting, now).map(|plan| Applied { dry_run: true, ..plan.applied });
             effects.push(Effect::Reply { ticket, reply });
         } else if self.store == StoreState::Absent {
             let refusal = Refusal::new(
@@ -54,73 +60,96 @@ impl Core {
 
     /// A wish's turn: a commit, or a refusal at once.
     pub(super) fn start_change(&mut self, waiting: Waiting, now: Now, effects: &mut Effects) {
-        let ticket = waiting.ticket;
-        match self.plan_change(&waiting, now) {
-            Err(refusal) => effects.push(Effect::Reply { ticket, reply: Err(refusal) }),
-            Ok(Plan { ops, applied, .. }) if ops.is_empty() => self.replies.push((ticket, applied)),
-            Ok(Plan { ops, applied, notices }) => {
+        let (ticket, asked) = (waiting.ticket, waiting.clone());
+        let planned = self.meant(waiting, now).and_then(|meant| self.plan_change(&meant, now).map(|plan| (plan, meant)));
+        match planned {
+            Err(refusal) => {
+                if refusal.kind == RefusalKind::GuardRefused {
+                    effects.push(Effect::Tell(refused_notice(&asked, &refusal)));
+                }
+                let keeps = refusal.kind == RefusalKind::ConfirmationNeeded && !refusal.guards.is_empty();
+                let refusal = if keeps { self.keep_for_confirmation(asked, refusal, now) } else { refusal };
+                effects.push(Effect::Reply { ticket, reply: Err(refusal) });
+            }
+            Ok((Plan { ops, applied, .. }, _)) if ops.is_empty() => self.replies.push((ticket, applied)),
+            Ok((Plan { mut ops, applied, notices, expect, rated }, meant)) => {
+                if let Change::Confirm { id } = asked.change {
+                    self.confirmations.forget(id);
+                }
                 let commit = self.commits.number();
-                let mut ops = ops;
-                ops.extend(self.audit_change(&waiting, &ops, &applied, now));
+                ops.extend(self.audit_change(&meant, &ops, &applied, now));
                 ops.extend(self.pending_events(&notices));
-                effects.push(Effect::Commit { commit, expect: Vec::new(), ops: ops.clone(), learned: false });
-                self.commits.in_flight = Some((commit, InFlight::Change { ticket, ops, applied: Box::new(applied), notices }));
+                effects.push(Effect::Commit { commit, expect, ops: ops.clone(), learned: false });
+                self.commits.in_flight = Some((commit, InFlight::Change { ticket, ops, applied: Box::new(applied), notices, rated }));
             }
         }
     }
 
+    /// The plan of a wish, or of the one that it confirms.
+    fn planned(&self, waiting: Waiting, now: Now) -> Result<Plan, Refusal> {
+        self.plan_change(&self.meant(waiting, now)?, now)
+    }
+
+    /// The wish itself, or the one that it confirms: asked for by one, made from where the second is.
+    fn meant(&self, waiting: Waiting, now: Now) -> Result<Waiting, Refusal> {
+        match waiting.change {
+            Change::Confirm { id } => {
+                let confirmed = self.confirmed(id, waiting.ticket, &waiting.actor, waiting.dry_run, now)?;
+                Ok(Waiting { origin: waiting.origin, ..confirmed })
+            }
+            _ => Ok(waiting),
+        }
+    }
+
     fn plan_change(&self, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
-        let Waiting { actor, reason, change, .. } = waiting;
-        match change {
+        match &waiting.change {
             Change::Traffic { service, form } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
-                self.set_traffic(service, Some(form.clone()), "set", actor, reason, now)
+                self.set_traffic(service, Some(form.clone()), Act::Split, waiting, now)
             }
             Change::Failover { service, to } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
                 let form = self.failover_form(service, to.as_deref())?;
-                self.set_traffic(service, Some(form), "failover", actor, reason, now)
+                self.set_traffic(service, Some(form), Act::Failover, waiting, now)
             }
             Change::Undo { service, to } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
                 let form = self.undo_form(service, *to)?;
-                self.set_traffic(service, form, "undo", actor, reason, now)
+                self.set_traffic(service, form, Act::Undo, waiting, now)
             }
             Change::Failback { service, pool } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
-                self.end_holds(service, pool.as_deref(), actor, now)
+                self.end_holds(service, pool.as_deref(), waiting, now)
             }
             Change::Override { kind, target, services, lasts } => {
                 self.expected_store(waiting)?;
-                self.begin_override(*kind, target, services, *lasts, actor, reason, now)
+                self.begin_override(*kind, target, services, *lasts, waiting, now)
             }
             Change::Extend { id, lasts } => {
                 let kept = self.kept_override(*id, waiting)?;
-                let record = OverrideRecord { ends: lasts.map(|lasts| now.wall.plus(lasts)), ..kept };
+                let record = OverrideRecord { ends: lasts.map(|lasts| now.wall.plus(lasts)), overridden: Vec::new(), ..kept };
                 let text = format!("o-{id}: {} of {} {}", record.kind.word(), record.target, until(*lasts));
-                Ok(self.override_plan(*id, Some(record), text, actor, now))
+                self.override_plan(*id, Some(record), Act::Extend, text, waiting, now)
             }
             Change::EndOverride { id } => {
                 let kept = self.kept_override(*id, waiting)?;
                 let text = format!("o-{id}: {} of {} ended", kept.kind.word(), kept.target);
-                Ok(self.override_plan(*id, None, text, actor, now))
+                self.override_plan(*id, None, ending(kept.kind), text, waiting, now)
             }
+            Change::Gate { name, on } => self.switch_gate(name, *on, waiting, now),
+            Change::Confirm { .. } => Err(Refusal::new(RefusalKind::InvalidRequest, "a confirmation can't be confirmed")),
             Change::Token { id, record } => self.keep_token(id, record, now),
-            Change::RevokeToken { id } => {
-                let found = self.tokens.iter().find(|(key, record)| ***key == **id || record.name == *id).map(|(key, _)| key.clone());
-                let key = found.ok_or_else(|| Refusal::new(RefusalKind::NotFound, format!("there is no token `{id}`; see `windrose token list`")))?;
-                Ok(self.plan_of(vec![Op::Delete(Key::Token(key))], now))
-            }
+            Change::RevokeToken { id } => self.revoke_token(id, now),
         }
     }
 
     pub(super) fn plan_of(&self, ops: Vec<Op>, now: Now) -> Plan {
         let applied = Applied::nothing(self.revision, now.wall);
-        Plan { ops, applied, notices: Vec::new() }
+        Plan { ops, applied, notices: Vec::new(), expect: Vec::new(), rated: Vec::new() }
     }
 
     pub(super) fn known_service(&self, name: &str) -> Result<ServiceId, Refusal> {
@@ -153,37 +182,8 @@ impl Core {
         Err(Refusal { revision: Some(self.revision), ..Refusal::new(RefusalKind::RevisionMismatch, detail) })
     }
 
-    fn keep_token(&self, id: &Arc<str>, record: &TokenRecord, now: Now) -> Result<Plan, Refusal> {
-        if self.tokens.values().any(|known| known.name == record.name) {
-            let detail = format!("there is a token called `{}` already; revoke it first or choose another name", record.name);
-            let fault =
-                Fault { pointer: "/name".to_string(), code: "name-taken", message: detail.clone(), hint: format!("windrose token revoke {}", record.name) };
-            return Err(Refusal { faults: vec![fault], ..Refusal::new(RefusalKind::InvalidRequest, detail) });
-        }
-        Ok(self.plan_of(vec![Op::Put(Key::Token(id.clone()), Record::Token(record.clone()))], now))
-    }
-
     pub(super) fn service_memory(&self, service: ServiceId) -> Memory {
         self.services.get(service.index()).map(|state| (*state.memory).clone()).unwrap_or_default()
-    }
-
-    /// What would be answered, beside what is. `all`: also services whose shares stay.
-    pub(super) fn moves(&self, imagined: &[Imagined], overrides: &Overrides, now: Now, all: bool) -> Vec<Move> {
-        let estate = &self.configuration.estate;
-        let facts = Facts { overrides: &overrides.resolved, ..self.facts() };
-        let named = |shares: Vec<(PoolId, f64)>| shares.into_iter().map(|(pool, share)| (estate.pool(pool).name.clone(), share)).collect::<Vec<_>>();
-        let mut moves = Vec::new();
-        for Imagined { service, tree, memory } in imagined {
-            let definition = estate.service(*service);
-            let family = self.main_family(*service);
-            let decision = policy::decide(definition, tree, &facts, memory, now);
-            let before = self.effective(*service, family);
-            let after = named(policy::effective(&decision.families[family.index()], tree));
-            if all || before != after {
-                moves.push(Move { service: *service, name: definition.name.clone(), before, after });
-            }
-        }
-        moves
     }
 
     /// IPv4 unless no pool of the tree has an IPv4 endpoint.
@@ -207,4 +207,12 @@ pub(super) fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'
 
 pub(super) fn because(reason: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(" ({reason})") }
+}
+
+/// For people and the counter of refusals.
+fn refused_notice(waiting: &Waiting, refusal: &Refusal) -> Notice {
+    let mut guards: Vec<String> = refusal.guards.iter().map(|finding| finding.guard.word().to_string()).collect();
+    guards.dedup();
+    let sentences = refusal.guards.iter().map(|finding| format!("{}: {}", finding.guard.word(), finding.message)).collect::<Vec<_>>().join("; ");
+    Notice::GuardRefused { guards, text: format!("guards refused a change: {sentences}"), actor: waiting.actor.0.clone() }
 }

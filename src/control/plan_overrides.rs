@@ -5,41 +5,46 @@ use std::time::Duration;
 
 use crate::model::{Now, ServiceId, duration_text};
 
-use super::change::{Actor, Refusal, RefusalKind};
+use super::change::{Actor, Fault, Refusal, RefusalKind};
 use super::commits::Waiting;
 use super::core::Core;
 use super::event::Notice;
-use super::overrides::Overrides;
+use super::guards::Act;
+use super::overrides::{Kept, Overrides};
 use super::plan::{Imagined, Plan, because, unknown};
+use super::plan_guards::{Deed, whole};
 use super::record::{Key, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record};
 
 /// `force_up` and `force_down` end after this unless told otherwise (SEMANTICS, 18).
 const FORCE_LASTS: Duration = Duration::from_secs(4 * 3600);
 
 impl Core {
-    #[allow(clippy::too_many_arguments, reason = "the fields of one wish")]
     pub(super) fn begin_override(
         &self,
         kind: OverrideWord,
         target: &OverrideTargetName,
         services: &[String],
         lasts: Option<Duration>,
-        actor: &Actor,
-        reason: &str,
+        waiting: &Waiting,
         now: Now,
     ) -> Result<Plan, Refusal> {
+        let Waiting { actor: Actor(actor), reason, .. } = waiting;
         self.check_override_target(kind, target)?;
         let services = services.iter().map(|name| self.known_service(name).map(|_| Arc::from(name.as_str()))).collect::<Result<Vec<Arc<str>>, _>>()?;
         let health = |kind: OverrideWord| matches!(kind, OverrideWord::ForceUp | OverrideWord::ForceDown);
-        let same = |kept: &OverrideRecord| kept.target == *target && (health(kind) && health(kept.kind) || kind == OverrideWord::Freeze && kept.kind == kind);
+        let twin = |kept: &OverrideRecord| kept.kind == kind && same_services(&kept.services, &services);
+        let same = |kept: &OverrideRecord| {
+            kept.target == *target && (health(kind) && health(kept.kind) || kind == OverrideWord::Freeze && kept.kind == kind || twin(kept))
+        };
         if let Some((id, kept)) = self.overrides.kept.iter().find(|(_, kept)| same(&kept.record)) {
-            let detail = format!(
-                "{target} has the override o-{id} already ({} by {}{}); end it first",
-                kept.record.kind.word(),
-                kept.record.actor,
-                because(&kept.record.reason)
-            );
-            return Err(Refusal::new(RefusalKind::OverrideExists, detail));
+            let Kept { record, .. } = kept;
+            let detail = format!("{target} has the override o-{id} already ({} by {}{})", record.kind.word(), record.actor, because(&record.reason));
+            let hint = match record.kind == kind {
+                true => format!("windrose extend o-{id} --for 1h lets it end later; to change it, end it first"),
+                false => format!("end o-{id} first"),
+            };
+            let fault = Fault { pointer: "/target".to_string(), code: "override-exists", message: detail.clone(), hint };
+            return Err(Refusal { faults: vec![fault], ..Refusal::new(RefusalKind::OverrideExists, format!("{detail}; nothing was changed")) });
         }
         let lasts = lasts.or(health(kind).then_some(FORCE_LASTS));
         // The counter that this commit raises: unique for ever, also after overrides are gone.
@@ -48,13 +53,20 @@ impl Core {
             kind,
             target: target.clone(),
             services,
-            actor: actor.0.clone(),
-            reason: reason.to_string(),
+            actor: actor.clone(),
+            reason: reason.clone(),
             at: now.wall,
             ends: lasts.map(|lasts| now.wall.plus(lasts)),
+            overridden: Vec::new(),
         };
         let text = format!("o-{id}: {} of {target} {}{}", kind.word(), until(lasts), because(reason));
-        Ok(self.override_plan(id, Some(record), text, actor, now))
+        let act = match kind {
+            OverrideWord::Drain => Act::Drain,
+            OverrideWord::ForceUp => Act::ForceUp,
+            OverrideWord::ForceDown => Act::ForceDown,
+            OverrideWord::Freeze => Act::Freeze,
+        };
+        self.override_plan(id, Some(record), act, text, waiting, now)
     }
 
     fn check_override_target(&self, kind: OverrideWord, target: &OverrideTargetName) -> Result<(), Refusal> {
@@ -98,8 +110,24 @@ impl Core {
         }
     }
 
+    /// The services that an override of `target` acts on, by name: `services` if it is limited to some, else all that use it.
+    pub fn services_under(&self, target: &OverrideTargetName, services: &[Arc<str>]) -> Vec<Arc<str>> {
+        let estate = &self.configuration.estate;
+        if let OverrideTargetName::Service(name) = target {
+            return vec![name.clone()];
+        }
+        if !services.is_empty() {
+            return services.to_vec();
+        }
+        let pools = super::overrides::pools_of(estate, target);
+        let mut users: Vec<ServiceId> = pools.into_iter().flat_map(|pool| self.users_of(pool)).collect();
+        users.sort_unstable();
+        users.dedup();
+        users.into_iter().map(|service| estate.service(service).name.clone()).collect()
+    }
+
     /// `record`: as it will be; `None`: ended.
-    pub(super) fn override_plan(&self, id: u64, record: Option<OverrideRecord>, text: String, Actor(actor): &Actor, now: Now) -> Plan {
+    pub(super) fn override_plan(&self, id: u64, record: Option<OverrideRecord>, act: Act, text: String, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
         let key = Key::Override(id);
         let estate = &self.configuration.estate;
         let mut imagined = Overrides::default();
@@ -118,13 +146,22 @@ impl Core {
                 services.extend(self.users.get(pool.index()).into_iter().flatten());
             }
         }
-        // The end of a freeze lets the service follow what happened meanwhile; its beginning moves nothing.
-        if let (None, Some(OverrideTargetName::Service(name))) = (&record, before.as_ref().map(|before| &before.target)) {
+        if let Some(OverrideTargetName::Service(name)) = before.as_ref().or(record.as_ref()).map(|about| &about.target) {
             services.extend(estate.service_named(name));
         }
+        // Those that the override does not count for are none of its business.
+        let counts = |service: &ServiceId| {
+            before.iter().chain(&record).any(|about| about.services.is_empty() || about.services.contains(&estate.service(*service).name))
+        };
+        services.retain(counts);
         services.sort();
         services.dedup();
-        let as_is = |service: &ServiceId| Imagined { service: *service, tree: self.service(*service).policy.clone(), memory: self.service_memory(*service) };
+        let as_is = |service: &ServiceId| Imagined {
+            service: *service,
+            tree: self.service(*service).policy.clone(),
+            memory: self.service_memory(*service),
+            as_is: true,
+        };
         let imagined_services: Vec<Imagined> = services.iter().map(as_is).collect();
         let shown = record.clone().or(before);
         let ops = vec![match record {
@@ -132,12 +169,26 @@ impl Core {
             None => Op::Delete(key),
         }];
         let mut plan = self.plan_of(ops, now);
-        plan.applied.moves = self.moves(&imagined_services, &imagined, now, false);
-        plan.applied.clients_follow_by = now.wall.plus(self.longest_ttl(plan.applied.moves.iter().map(|change| change.service)));
         plan.applied.override_ = shown.map(|record| (id, record));
+        let Actor(actor) = &waiting.actor;
         plan.notices.push(Notice::Override { text, actor: Some(actor.clone()) });
-        plan
+        let deed = Deed { act, imagined: &imagined_services, overrides: &imagined, all: false, partly: &whole };
+        self.through_guards(plan, &deed, waiting, now)
     }
+}
+
+/// The end of an override.
+pub(super) fn ending(kind: OverrideWord) -> Act {
+    match kind {
+        OverrideWord::Drain => Act::Undrain,
+        OverrideWord::ForceUp | OverrideWord::ForceDown => Act::Unforce,
+        OverrideWord::Freeze => Act::Unfreeze,
+    }
+}
+
+/// The same ones, in any order.
+fn same_services(a: &[Arc<str>], b: &[Arc<str>]) -> bool {
+    a.len() == b.len() && a.iter().all(|name| b.contains(name))
 }
 
 /// For people.

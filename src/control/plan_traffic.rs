@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::model::{Choice, Node, Now, PolicyForm, ServiceId, Watch};
+use crate::model::{Choice, Node, Now, PolicyForm, ServiceId, Share, Watch};
 use crate::policy::{self, Memory};
 
 use super::change::{Actor, Fault, Refusal, RefusalKind, UndoTo};
+use super::commits::Waiting;
 use super::core::Core;
 use super::event::Notice;
+use super::guards::Act;
 use super::plan::{Imagined, Plan, unknown};
+use super::plan_guards::{Deed, whole};
 use super::record::{History, Key, Op, Record, Revision, TrafficRecord};
 
 /// Past changes of a service's traffic that are kept.
@@ -16,15 +19,7 @@ const HISTORY_MAX: u64 = 1000;
 
 impl Core {
     /// Sets a service's policy (`None`: back to the file's) under a new revision, with its history; ends its holds.
-    pub(super) fn set_traffic(
-        &self,
-        service: ServiceId,
-        form: Option<PolicyForm>,
-        verb: &str,
-        Actor(actor): &Actor,
-        reason: &str,
-        now: Now,
-    ) -> Result<Plan, Refusal> {
+    pub(super) fn set_traffic(&self, service: ServiceId, form: Option<PolicyForm>, act: Act, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
         let estate = &self.configuration.estate;
         let definition = estate.service(service);
         let tree = match &form {
@@ -35,9 +30,12 @@ impl Core {
         let before = self.traffic.get(&name).and_then(|(record, _)| record.form.clone());
         let sequence = self.traffic.get(&name).map_or(1, |(record, _)| record.sequence + 1);
         let memory = Memory { held: Vec::new(), ..self.service_memory(service) };
-        let (actor, reason, at) = (actor.clone(), reason.to_string(), now.wall);
+        let Waiting { actor: Actor(actor), reason, .. } = waiting;
+        let verb = if act == Act::Split { "set" } else { act.word() };
+        let (actor, reason, at) = (actor.clone(), reason.clone(), now.wall);
         let record = TrafficRecord { form: form.clone(), sequence, actor: actor.clone(), reason: reason.clone(), at };
-        let history = History { form: form.clone(), before, verb: verb.to_string(), actor: actor.clone(), reason: reason.clone(), at };
+        let overridden = Vec::new();
+        let history = History { form: form.clone(), before, verb: verb.to_string(), actor: actor.clone(), reason: reason.clone(), at, overridden };
         let mut ops = vec![
             Op::Put(Key::Traffic(name.clone()), Record::Traffic(record)),
             Op::Put(Key::History(name.clone(), sequence), Record::History(history)),
@@ -47,11 +45,15 @@ impl Core {
             ops.push(Op::Delete(Key::History(name.clone(), sequence - HISTORY_MAX)));
         }
         let mut plan = self.plan_of(ops, now);
-        plan.applied.moves = self.moves(&[Imagined { service, tree, memory }], &self.overrides, now, true);
-        plan.applied.clients_follow_by = now.wall.plus(self.longest_ttl([service].into_iter()));
         let text = format!("{name}: traffic set to {}", form.as_ref().map_or("the file's policy".to_string(), policy_text));
+        plan.notices.push(Notice::Traffic { service: name.clone(), text, actor, reason, revision: Revision(0) });
+        let imagined = [Imagined { service, tree, memory, as_is: false }];
+        let present = self.service(service).form;
+        let partly = |fraction: f64| (act == Act::Split).then(|| part_of_the_way(&name, present, form.as_ref()?, fraction)).flatten();
+        let deed = Deed { act, imagined: &imagined, overrides: &self.overrides, all: true, partly: &partly };
+        let mut plan = self.through_guards(plan, &deed, waiting, now)?;
+        plan.applied.clients_follow_by = now.wall.plus(self.longest_ttl([service].into_iter()));
         plan.applied.form = form;
-        plan.notices.push(Notice::Traffic { service: name, text, actor, reason, revision: Revision(0) });
         Ok(plan)
     }
 
@@ -156,7 +158,7 @@ impl Core {
         }
     }
 
-    pub(super) fn end_holds(&self, service: ServiceId, pool: Option<&str>, Actor(actor): &Actor, now: Now) -> Result<Plan, Refusal> {
+    pub(super) fn end_holds(&self, service: ServiceId, pool: Option<&str>, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
         let estate = &self.configuration.estate;
         let name = estate.service(service).name.clone();
         let pool = match pool {
@@ -172,9 +174,10 @@ impl Core {
         let ops = vec![Op::Put(Key::Memory(name.clone()), Record::Memory(Arc::new(super::memory::remember(estate, &memory))))];
         let mut plan = self.plan_of(ops, now);
         let tree = self.service(service).policy.clone();
-        plan.applied.moves = self.moves(&[Imagined { service, tree, memory }], &self.overrides, now, true);
+        let Actor(actor) = &waiting.actor;
         plan.notices.push(Notice::Override { text: format!("{name}: holds ended (failback)"), actor: Some(actor.clone()) });
-        Ok(plan)
+        let imagined = [Imagined { service, tree, memory, as_is: false }];
+        self.through_guards(plan, &Deed { act: Act::Failback, imagined: &imagined, overrides: &self.overrides, all: true, partly: &whole }, waiting, now)
     }
 }
 
@@ -184,5 +187,31 @@ fn policy_text(form: &PolicyForm) -> String {
         Choice::Failover(children) => format!("failover {}", children.join(" > ")),
         Choice::Multivalue(children) => format!("multivalue {}", children.join(", ")),
         Choice::Weighted(children) => format!("weighted {}", children.iter().map(|(name, share)| format!("{name} {share} %")).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// `windrose split search prod=50 dr=50`: as far as `fraction` of the way from one setting to another, if both are shares of the same children.
+fn part_of_the_way(service: &str, from: &PolicyForm, to: &PolicyForm, fraction: f64) -> Option<String> {
+    let from = shares_of(from)?;
+    let to = shares_of(to)?;
+    let mut parts = Vec::with_capacity(to.len());
+    let mut left = 100.0;
+    for (at, (child, wanted)) in to.iter().enumerate() {
+        let (_, present) = from.iter().find(|(known, _)| known == child)?;
+        // Rounded towards where it is, so that the limit holds; the last one takes what is left.
+        let share = present + ((wanted - present) * fraction).trunc();
+        let share = if at + 1 == to.len() { left } else { share };
+        left -= share;
+        parts.push(format!("{child}={}", Share::from_percent(share)?));
+    }
+    (from.len() == to.len()).then(|| format!("windrose split {service} {}", parts.join(" ")))
+}
+
+/// Children with their shares in per cent; the first of a failover has all.
+fn shares_of(form: &PolicyForm) -> Option<Vec<(&str, f64)>> {
+    match &form.choice {
+        Choice::Weighted(children) => Some(children.iter().map(|(name, share)| (name.as_str(), share.percent())).collect()),
+        Choice::Failover(children) => Some(children.iter().enumerate().map(|(at, name)| (name.as_str(), if at == 0 { 100.0 } else { 0.0 })).collect()),
+        Choice::Multivalue(_) => None,
     }
 }

@@ -11,7 +11,7 @@ use crate::snapshot::CellMap;
 use crate::zone::Zone;
 
 use super::core::{Core, StoreState};
-use super::record::{History, OverrideRecord, OverrideTargetName, Revision, Source, TokenRecord, TrafficRecord};
+use super::record::{History, OverrideRecord, OverrideTargetName, Revision, Source, TrafficRecord};
 
 /// A service as it stands: what explain, status and metrics read.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub struct ServiceView<'a> {
     pub unusable: Option<&'a str>,
     /// The override that freezes it.
     pub frozen: Option<u64>,
+    /// Why guards put off the end of a hold whose time has come.
+    pub waits: Option<&'a str>,
 }
 
 /// An override as it stands.
@@ -148,6 +150,7 @@ impl Core {
             memory: &state.memory,
             unusable: state.unusable.as_deref(),
             frozen: self.overrides.frozen.get(&id).copied(),
+            waits: state.waits.as_deref(),
         }
     }
 
@@ -187,6 +190,10 @@ impl Core {
             steps.push(Step { topic: "frozen", text: format!("override o-{id} freezes this service: it answers as decided before, whatever health says") });
             return (view.decision.clone(), steps);
         }
+        if let Some(why) = self.services.get(id.index()).and_then(|state| state.waits.as_deref()) {
+            steps.push(Step { topic: "guards", text: format!("its time is over, and guards put that off: {why}") });
+            return (view.decision.clone(), steps);
+        }
         if let Some(why) = self.blind_because() {
             steps.push(Step { topic: "blind", text: format!("this node is blind: {why}; it answers as decided before, whatever health says") });
             return (view.decision.clone(), steps);
@@ -217,11 +224,6 @@ impl Core {
     /// Past changes of a service's traffic, newest first: the store's counter then, and the change.
     pub fn history(&self, service: &str) -> Vec<(Revision, &History)> {
         self.history.get(service).into_iter().flat_map(|entries| entries.values().rev()).map(|(revision, history)| (*revision, history)).collect()
-    }
-
-    /// Tokens by id.
-    pub fn tokens(&self) -> impl Iterator<Item = (&Arc<str>, &TokenRecord)> {
-        self.tokens.iter()
     }
 }
 

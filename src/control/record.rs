@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use crate::health::State;
-use crate::model::{Family, PolicyForm, Timestamp};
+use crate::health::{History as ProbeHistory, HistorySize, Moment, Said, State};
+use crate::model::{Family, PolicyForm, Scope, Timestamp};
 use crate::wire::Name;
 
 /// The store's counter. Operators' commits raise it, learned ones (verdicts, memory) don't.
@@ -23,10 +23,18 @@ pub enum Key {
     Override(u64),
     /// `token/ID`
     Token(Arc<str>),
+    /// `token-used/ID`: when a token was last used, to a minute.
+    TokenUsed(Arc<str>),
     /// `verdict/TARGET-KEY`
     Verdict(Arc<str>),
+    /// `probes/TARGET-KEY`
+    Probes(Arc<str>),
     /// `memory/SERVICE`
     Memory(Arc<str>),
+    /// `gate/NAME`
+    Gate(Arc<str>),
+    /// `change`: raised by everything that guards look at, so that two changes weighed at once can't both be made (SEMANTICS, 19).
+    LastChange,
     /// `serial/ZONE`: the highest serial served (SEMANTICS, 23).
     Serial(Name),
     /// `audit/N`: the N-th entry of the audit, from 1.
@@ -58,10 +66,18 @@ pub enum Record {
     Override(OverrideRecord),
     /// For [`Key::Token`].
     Token(TokenRecord),
+    /// For [`Key::TokenUsed`].
+    TokenUsed(Timestamp),
     /// For [`Key::Verdict`].
     Verdict(LearnedVerdict),
+    /// For [`Key::Probes`].
+    Probes(Arc<LearnedProbes>),
     /// For [`Key::Memory`].
     Memory(Arc<LearnedMemory>),
+    /// For [`Key::Gate`].
+    Gate(GateRecord),
+    /// For [`Key::LastChange`].
+    LastChange(Timestamp),
     /// For [`Key::Serial`].
     Serial(u32),
     /// For the keys of audit, events and webhooks: a text, JSON mostly, that only its own reader understands.
@@ -147,6 +163,8 @@ pub struct History {
     pub reason: String,
     /// When.
     pub at: Timestamp,
+    /// Guards that were overridden (`--break-glass`), by their words.
+    pub overridden: Vec<String>,
 }
 
 /// What kind of override, as people say it.
@@ -235,33 +253,21 @@ pub struct OverrideRecord {
     pub at: Timestamp,
     /// Until when; `None`: until somebody ends it.
     pub ends: Option<Timestamp>,
+    /// Guards that were overridden (`--break-glass`) when it was last changed, by their words.
+    pub overridden: Vec<String>,
 }
 
-/// What a token may do: `read < operate < admin`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// Look.
-    Read,
-    /// Move traffic, override.
-    Operate,
-    /// Tokens, reload.
-    Admin,
-}
-
-impl Scope {
-    /// The word in API, CLI and the store.
-    pub fn word(self) -> &'static str {
-        match self {
-            Scope::Read => "read",
-            Scope::Operate => "operate",
-            Scope::Admin => "admin",
-        }
-    }
-
-    /// The other way.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Scope::Read, Scope::Operate, Scope::Admin].into_iter().find(|scope| scope.word() == word)
-    }
+/// A gate as it was switched last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GateRecord {
+    /// Changes that need it may be made.
+    pub on: bool,
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// An API token; the secret itself is never kept.
@@ -273,6 +279,8 @@ pub struct TokenRecord {
     pub hash: String,
     /// What it may do.
     pub scope: Scope,
+    /// Globs of the services that it may change; empty: all, and the node.
+    pub services: Vec<Arc<str>>,
     /// When it was made.
     pub at: Timestamp,
     /// When it stops working.
@@ -286,6 +294,38 @@ pub struct LearnedVerdict {
     pub state: State,
     /// When it became so.
     pub since: Timestamp,
+}
+
+/// A target's last probes (`health::History`); equal sentences stand once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LearnedProbes {
+    /// Oldest first.
+    pub passes: Vec<Moment>,
+    /// Oldest first, with the place of what they said in `said`.
+    pub fails: Vec<(Moment, usize)>,
+    /// What fails said.
+    pub said: Vec<Arc<Said>>,
+}
+
+impl LearnedProbes {
+    /// What is worth keeping of a target's probes.
+    pub fn of(history: &ProbeHistory) -> Self {
+        let mut learned = Self { passes: history.passes().collect(), ..Self::default() };
+        for (moment, said) in history.fails() {
+            let place = learned.said.iter().position(|known| known == said).unwrap_or_else(|| {
+                learned.said.push(said.clone());
+                learned.said.len() - 1
+            });
+            learned.fails.push((moment, place));
+        }
+        learned
+    }
+
+    /// The other way.
+    pub fn history(&self, size: HistorySize) -> ProbeHistory {
+        let fails = self.fails.iter().filter_map(|(moment, place)| Some((*moment, self.said.get(*place)?.clone())));
+        ProbeHistory::restored(self.passes.iter().copied(), fails, size)
+    }
 }
 
 /// A service's [`Memory`](crate::policy::Memory) by pool names.

@@ -29,9 +29,12 @@ impl Core {
         messages.extend(next.needs_restart.iter().map(|key| format!("`{key}` changed and needs a restart; the old value stays until then")));
         let old = std::mem::replace(&mut self.configuration, next);
         self.configured_at = now.wall;
+        self.confirmations.forget_all();
+        self.waiting_told.clear();
         let estate = self.configuration.estate.clone();
         let guard = self.guard.names(&old.estate);
         self.health = self.health.carried_over(&old.estate, &estate, now);
+        self.pushes = self.pushes.carried_over(&old.estate, &estate, now);
         self.guard = Guard::from_names(&guard, &estate, &self.health, now);
         let kept: BTreeSet<&Arc<str>> = estate.judgements.iter().map(|judgement| &judgement.key).collect();
         let forgotten: Vec<Arc<str>> = old.estate.judgements.iter().map(|judgement| &judgement.key).filter(|key| !kept.contains(key)).cloned().collect();
@@ -42,7 +45,7 @@ impl Core {
         self.plan_due = Some(Hurry(false));
         self.rebuild = true;
         if let Serving::FirstRound { unknown, .. } = &mut self.serving {
-            *unknown = estate.judgements.len();
+            *unknown = estate.judged_by_probes();
         }
         let text = format!(
             "configuration taken: {}, {}, {}, {}",
@@ -67,6 +70,12 @@ impl Core {
 
     /// Memories go to their names; learned state that waits is translated to the new ids (all that is known is written again: cheap and safe).
     fn carry_learned(&mut self, old: &Configuration, forgotten: Vec<Arc<str>>) {
+        let in_flight = match &self.commits.in_flight {
+            Some((_, super::commits::InFlight::Learned(batch))) => batch.probes.clone(),
+            _ => BTreeSet::new(),
+        };
+        let writing = std::mem::take(&mut self.commits.learned.probes).into_iter().chain(in_flight);
+        self.probes.carry_over(&old.estate, &self.configuration.estate, writing);
         let verdicts: BTreeSet<Arc<str>> = self.commits.learned.verdicts.iter().map(|judgement| old.estate.judgement(*judgement).key.clone()).collect();
         let memories: BTreeSet<Arc<str>> = self.commits.learned.memories.iter().map(|service| old.estate.service(*service).name.clone()).collect();
         for (service, state) in old.estate.services.iter().zip(&self.services) {

@@ -21,6 +21,8 @@ pub(super) struct ServiceState {
     pub unusable: Option<Box<str>>,
     /// Its entry in `wakes`.
     pub wake_at: Option<Duration>,
+    /// Why guards put off the end of a hold whose time has come.
+    pub waits: Option<Arc<str>>,
     /// For its counters.
     pub slot: ServiceSlot,
 }

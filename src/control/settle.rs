@@ -39,6 +39,8 @@ struct Group {
 struct Outcome {
     decided: Arc<Decided>,
     memory: Arc<Memory>,
+    /// Why guards put off the end of a hold.
+    waits: Option<Arc<str>>,
     /// Answers change.
     changes: bool,
     /// Its place in `moved`, if its regions change.
@@ -57,6 +59,7 @@ impl Core {
         let from = effects.len();
         self.begin_serving(now);
         self.end_overrides(now, effects);
+        self.fall_silent(now, effects);
         self.guard_advances(now, effects);
         while let Some((at, services)) = self.wakes.take_due(now.mono) {
             for service in services {
@@ -90,8 +93,13 @@ impl Core {
             let (from, to) = (from.regions.clone(), to.regions.clone());
             effects.push(Effect::Tell(Notice::Failover { services, from, to, trigger, took }));
         }
+        for (service, text) in std::mem::take(&mut self.waiting_told) {
+            let service = self.configuration.estate.service(service).name.clone();
+            effects.push(Effect::Tell(Notice::FailbackWaits { service, text: text.to_string() }));
+        }
         if let Some(Hurry(hurry)) = self.plan_due.take() {
             effects.push(Effect::Probe { plan: self.plan, estate: self.configuration.estate.clone(), hurry });
+            self.tell_metrics_the_rest(effects);
         }
         self.note(first, now, effects);
         self.advance_journal(now);
@@ -134,6 +142,7 @@ impl Core {
         let mut outcomes: HashMap<Group, Outcome> = HashMap::new();
         // Services that see other overrides than the rest are decided one by one.
         let apart: HashSet<ServiceId> = self.overrides.resolved.iter().filter_map(|limited| limited.services.as_ref()).flatten().copied().collect();
+        let estate = self.configuration.estate.clone();
         let first_round = matches!(self.serving, Serving::FirstRound { .. });
         for (service, cause) in touched {
             if cause <= Cause::Guard && self.overrides.frozen.contains_key(&service) {
@@ -146,7 +155,9 @@ impl Core {
             let Some(state) = self.services.get(service.index()) else { continue };
             let group = Group { rules: &*state.rules, memory: &*state.memory, decided: state.decided.as_ref().map(Arc::as_ptr), cause };
             let alone;
-            let outcome = if apart.contains(&service) {
+            // So are those whose returned pools other guards may keep out.
+            let own_guards = !state.memory.held.is_empty() && estate.rules.names(&estate.service(service).name);
+            let outcome = if own_guards || apart.contains(&service) {
                 alone = self.decide(service, cause, now);
                 alone.as_ref()
             } else {
@@ -167,6 +178,11 @@ impl Core {
                 state.wake_at = wake_at;
             }
             state.decided = Some(outcome.decided.clone());
+            let begins = outcome.waits.as_ref().filter(|waits| state.waits.as_ref() != Some(waits)).cloned();
+            state.waits = outcome.waits.clone();
+            if let Some(text) = begins {
+                self.waiting_told.push((service, text));
+            }
             if outcome.changes {
                 changes.push((service, outcome.decided.alike.of(state.slot, &mut self.cells)));
             }
@@ -182,7 +198,9 @@ impl Core {
         let estate = self.configuration.estate.clone();
         let state = self.services.get(service.index())?;
         let (rules, before) = (state.rules.clone(), state.decided.clone());
-        let decision = policy::decide(estate.service(service), &rules.tree, &self.facts(), &state.memory, now);
+        let held = state.memory.clone();
+        let decision = policy::decide(estate.service(service), &rules.tree, &self.facts(), &held, now);
+        let (decision, waits) = self.unless_failback_waits(service, &rules, &held, decision, now);
         let memory = self.shares.memory(decision.memory.clone());
         let decided = self.shares.decided(&estate, &rules, decision, &mut self.cells);
         let same = |before: &Decided| before.decision.families == decided.decision.families && before.decision.ttl == decided.decision.ttl;
@@ -197,7 +215,7 @@ impl Core {
             };
             self.moved_alike(Moved { from, to: decided.clone(), trigger, took, services: Vec::new() })
         });
-        Some(Outcome { decided, memory, changes, moved })
+        Some(Outcome { decided, memory, waits, changes, moved })
     }
 
     /// The place in `moved` of those who move like this.
@@ -262,19 +280,20 @@ impl Core {
             return;
         }
         let mut batch = std::mem::take(&mut self.commits.learned);
+        batch.probes.extend(self.probes.take_due(now));
         batch.memories.sort_unstable();
         batch.memories.dedup();
         let mut ops = self.learned_ops(&batch, now);
         ops.extend(self.journal_ops(&batch, now));
         self.commits.alive_at = now.mono;
         let commit = self.commits.number();
-        self.commits.in_flight = Some((commit, InFlight::Learned(batch)));
+        self.commits.in_flight = Some((commit, InFlight::Learned(Box::new(batch))));
         effects.push(Effect::Commit { commit, expect: Vec::new(), ops, learned: true });
     }
 
     fn learned_ops(&self, batch: &Learned, now: Now) -> Vec<Op> {
         let estate = &self.configuration.estate;
-        let Learned { verdicts, memories, ended, forgotten, serials, journal: _, alive: _ } = batch;
+        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, journal: _, alive: _ } = batch;
         let mut ops = vec![Op::Put(Key::Alive, Record::Alive(now.wall))];
         for judgement in verdicts {
             let health = self.health.judgement(*judgement);
@@ -282,6 +301,9 @@ impl Core {
                 Key::Verdict(estate.judgement(*judgement).key.clone()),
                 Record::Verdict(LearnedVerdict { state: health.state, since: health.since }),
             ));
+        }
+        for target in probes {
+            ops.push(Op::Put(Key::Probes(estate.target(*target).key.clone()), Record::Probes(self.learned_probes(*target))));
         }
         let mut remembered: HashMap<*const Memory, Arc<LearnedMemory>> = HashMap::new();
         for service in memories {
@@ -291,8 +313,9 @@ impl Core {
             }
         }
         ops.extend(serials.iter().filter_map(|zone| Some(Op::Put(Key::Serial(zone.clone()), Record::Serial(self.serials.to_store(zone)?)))));
+        ops.extend(self.tokens_used.ops(used));
         ops.extend(ended.iter().map(|id| Op::Delete(Key::Override(*id))));
-        ops.extend(forgotten.iter().map(|key| Op::Delete(Key::Verdict(key.clone()))));
+        ops.extend(forgotten.iter().flat_map(|key| [Op::Delete(Key::Verdict(key.clone())), Op::Delete(Key::Probes(key.clone()))]));
         ops
     }
 
@@ -304,10 +327,8 @@ impl Core {
         };
         let hold = self.wakes.first();
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
-        let next = [first_round, hold, self.overrides.next_end(), self.guard.next_at(), retry, self.serials.next_at(), self.journal_wake()]
-            .into_iter()
-            .flatten()
-            .min();
+        let due = [self.overrides.next_end(), self.guard.next_at(), self.pushes.next_at(), self.serials.next_at(), self.journal_wake()];
+        let next = [first_round, hold, retry].into_iter().chain(due).flatten().min();
         if next != self.told_wake {
             self.told_wake = next;
             effects.push(Effect::WakeAt(next));

@@ -11,6 +11,18 @@ use crate::model::Timestamp;
 pub enum Outcome {
     /// As expected.
     Pass,
+    /// As expected, and yet not well, by the monitor's rule. Counts as a pass for Up and Down.
+    Degraded {
+        /// One sentence for people: slow, or what the response says of itself.
+        message: String,
+    },
+    /// 429 or 503 with `Retry-After`, where the monitor has a rule for it: what it counts as depends on how long it lasts.
+    Busy {
+        /// One sentence for people.
+        message: String,
+        /// The wait that was asked for.
+        retry_after: Duration,
+    },
     /// Not as expected.
     Fail {
         /// From a closed list: the metric label.
@@ -19,6 +31,43 @@ pub enum Outcome {
         message: String,
     },
 }
+
+impl Outcome {
+    /// The label, and the word in API and CLI.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Pass => "pass",
+            Outcome::Degraded { .. } => "degraded",
+            Outcome::Busy { .. } => "busy",
+            Outcome::Fail { .. } => "fail",
+        }
+    }
+
+    /// Its sentence; a clean pass has none.
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Outcome::Pass => None,
+            Outcome::Degraded { message } | Outcome::Busy { message, .. } | Outcome::Fail { message, .. } => Some(message),
+        }
+    }
+
+    /// Answered as expected, degraded or not.
+    pub fn passed(&self) -> bool {
+        matches!(self, Outcome::Pass | Outcome::Degraded { .. })
+    }
+}
+
+/// What a response told of its endpoint's weight or load.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reported {
+    /// A finite number that makes sense.
+    Number(f64),
+    /// Nothing that can be used: why, in one sentence.
+    Useless(String),
+}
+
+/// The number is finite.
+impl Eq for Reported {}
 
 /// Why a probe failed. Closed list: these are metric label values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,13 +90,19 @@ pub enum Reason {
     Status,
     /// What the peer sent does not contain what was expected.
     Body,
-    /// This node could not even try (no descriptor, no memory).
+    /// A program says that all is not well (`exec`).
+    Exit,
+    /// An outside system says so (`push`).
+    Pushed,
+    /// An outside system has said nothing for too long (`push`).
+    Silence,
+    /// This node could not even try (no descriptor, no memory, no permission): nothing is known of the target, so no verdict follows.
     Internal,
 }
 
 impl Reason {
     /// All of them, in label order.
-    pub const ALL: [Reason; 10] = [
+    pub const ALL: [Reason; 13] = [
         Reason::Resolve,
         Reason::Timeout,
         Reason::Refused,
@@ -57,6 +112,9 @@ impl Reason {
         Reason::Protocol,
         Reason::Status,
         Reason::Body,
+        Reason::Exit,
+        Reason::Pushed,
+        Reason::Silence,
         Reason::Internal,
     ];
 
@@ -72,6 +130,9 @@ impl Reason {
             Reason::Protocol => "protocol",
             Reason::Status => "status",
             Reason::Body => "body",
+            Reason::Exit => "exit",
+            Reason::Pushed => "pushed",
+            Reason::Silence => "silence",
             Reason::Internal => "internal",
         }
     }
@@ -108,7 +169,7 @@ impl Phase {
 /// One probe, with what people want to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeReport {
-    /// Pass or fail.
+    /// Pass, fail, or something between.
     pub outcome: Outcome,
     /// When it ended.
     pub at: Timestamp,
@@ -124,6 +185,15 @@ pub struct ProbeReport {
     pub warning: Option<String>,
     /// How the target's host name was resolved, if it has one and it was.
     pub resolved: Option<Arc<Resolved>>,
+    /// What the response told of its endpoint's weight, if the monitor asks.
+    pub reported: Option<Reported>,
+}
+
+impl ProbeReport {
+    /// An outcome alone.
+    pub fn new(outcome: Outcome, at: Timestamp, took: Duration) -> Self {
+        Self { outcome, at, took, phases: Vec::new(), status: None, certificate_expires: None, warning: None, resolved: None, reported: None }
+    }
 }
 
 /// The addresses of a host name.

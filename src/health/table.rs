@@ -7,8 +7,9 @@ use crate::model::{CombinedId, EndpointId, Estate, Family, JudgementId, Now, Poo
 
 use super::composite::{self, MemberHealth};
 use super::pools::{self, PoolObserved};
+use super::quality::{Counts, Quality};
 use super::verdict::Standing;
-use super::{Outcome, ProbeReport, State};
+use super::{Outcome, ProbeReport, Reason, State};
 
 /// What is known of one target, whoever judges it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +18,8 @@ pub struct TargetHealth {
     pub last: Option<ProbeReport>,
     /// The last failed probe of this run.
     pub last_failed: Option<ProbeReport>,
+    /// What is known beside Up and Down; degraded by the monitor's thresholds.
+    pub quality: Quality,
 }
 
 /// The verdict on one target by one set of thresholds.
@@ -109,6 +112,8 @@ pub struct HealthTable {
     judgements: Vec<JudgementHealth>,
     combined: Vec<CombinedHealth>,
     pools: Vec<[PoolObserved; 2]>,
+    /// Targets that are degraded or told a weight. Nearly always none: then nobody need ask.
+    shaped: usize,
 }
 
 impl HealthTable {
@@ -120,6 +125,7 @@ impl HealthTable {
             judgements: vec![unknown; estate.judgements.len()],
             combined: vec![CombinedHealth::default(); estate.combined.len()],
             pools: vec![Default::default(); estate.pools.len()],
+            shaped: 0,
         };
         for combined in (0..estate.combined.len()).map(CombinedId::at) {
             table.recall(estate, combined);
@@ -141,6 +147,7 @@ impl HealthTable {
                 health.clone_from(known);
             }
         }
+        table.shaped = table.targets.iter().filter(|health| health.quality.is_shaped()).count();
         let known = ByKey::new(from.judgements.iter().map(|judgement| &*judgement.key).zip(&self.judgements));
         for (judgement, health) in to.judgements.iter().zip(&mut table.judgements) {
             if let Some(known) = known.get(&judgement.key) {
@@ -184,6 +191,13 @@ impl HealthTable {
         self.derive_pools_of(estate, endpoints, now);
     }
 
+    /// What a predecessor knew of a target beside verdicts.
+    pub fn inherit_quality(&mut self, target: TargetId, left: Quality) {
+        let Some(health) = self.targets.get_mut(target.index()) else { return };
+        self.shaped = self.shaped + usize::from(left.is_shaped()) - usize::from(health.quality.is_shaped());
+        health.quality = left;
+    }
+
     /// Since when a predecessor has seen a pool up, per family: an unbroken Up keeps its clock.
     pub fn inherit_clocks(&mut self, pool: PoolId, left: [Option<Duration>; 2]) {
         for (observed, left) in self.pools.get_mut(pool.index()).into_iter().flatten().zip(left) {
@@ -192,22 +206,74 @@ impl HealthTable {
     }
 
     /// One outcome into all verdicts on its target (SEMANTICS, 12). O(1) unless one changes; then its endpoints and their pools are derived anew.
-    pub fn observe(&mut self, estate: &Estate, target: TargetId, report: ProbeReport, now: Now) -> Observed {
+    pub fn observe(&mut self, estate: &Estate, target: TargetId, mut report: ProbeReport, now: Now) -> Observed {
         let mut observed = Observed::default();
         let Some(health) = self.targets.get_mut(target.index()) else { return observed };
-        let passed = report.outcome == Outcome::Pass;
+        // What this node could not do says nothing of the target: shown, not counted.
+        if let Outcome::Fail { reason: Reason::Internal, .. } = report.outcome {
+            health.last_failed = Some(report.clone());
+            health.last = Some(report);
+            return observed;
+        }
+        let monitor = estate.monitor(estate.target(target).monitor);
+        let was_shaped = health.quality.is_shaped();
+        let counts = health.quality.observe(&mut report, monitor, &monitor.thresholds, now);
+        match (was_shaped, health.quality.is_shaped()) {
+            (false, true) => self.shaped += 1,
+            (true, false) => self.shaped -= 1,
+            _ => {}
+        }
+        if counts == Counts::Nothing {
+            health.last = Some(report);
+            return observed;
+        }
+        let passed = counts != Counts::Fail;
         if !passed {
             health.last_failed = Some(report.clone());
         }
         health.last = Some(report);
         for judgement in estate.judgements_of(target) {
             if let Some(transition) = self.judge(estate, judgement, passed, now) {
-                self.turn(estate, &transition, now, &mut observed.turns);
-                self.derive_pools_of(estate, &estate.judgement(judgement).endpoints, now);
-                observed.transitions.push(transition);
+                self.follow(estate, transition, now, &mut observed);
             }
         }
         observed
+    }
+
+    /// What was told of a target no longer holds (`push`): from now on all verdicts on it are `silent`, whatever the thresholds; `report` says why in words.
+    pub fn fall_silent(&mut self, estate: &Estate, target: TargetId, silent: State, report: ProbeReport, now: Now) -> Observed {
+        let mut observed = Observed::default();
+        let Some(health) = self.targets.get_mut(target.index()) else { return observed };
+        health.last_failed = Some(report.clone());
+        health.last = Some(report);
+        for judgement in estate.judgements_of(target) {
+            if let Some(transition) = self.silence(judgement, silent, now) {
+                self.follow(estate, transition, now, &mut observed);
+            }
+        }
+        observed
+    }
+
+    /// One verdict ends. `None`: neither the state nor the stale mark changed.
+    fn silence(&mut self, judgement: JudgementId, silent: State, now: Now) -> Option<Transition> {
+        let health = self.judgements.get_mut(judgement.index())?;
+        let (before, was_stale) = (health.state, health.stale);
+        health.failing_since = if silent == State::Down { health.failing_since.or(Some(now.mono)) } else { None };
+        if before != silent {
+            health.since = now.wall;
+        }
+        (health.state, health.stale, health.fails, health.passes) = (silent, false, 0, 0);
+        if before == silent && !was_stale {
+            return None;
+        }
+        Some(Transition { judgement, from: before, to: silent, confirmed: was_stale, failing_since: health.failing_since })
+    }
+
+    /// A verdict changed, or was confirmed: its endpoints and their pools.
+    fn follow(&mut self, estate: &Estate, transition: Transition, now: Now, observed: &mut Observed) {
+        self.turn(estate, &transition, now, &mut observed.turns);
+        self.derive_pools_of(estate, &estate.judgement(transition.judgement).endpoints, now);
+        observed.transitions.push(transition);
     }
 
     /// One outcome into one verdict. `None`: neither the state nor the stale mark changed.
@@ -309,7 +375,7 @@ impl HealthTable {
         match estate.endpoint(endpoint).watch {
             Watch::Judgement(id) => {
                 let JudgementHealth { state, stale, since, failing_since, fails: _, passes: _ } = *self.judgement(id);
-                let TargetHealth { last, last_failed } = self.target(estate.judgement(id).target);
+                let TargetHealth { last, last_failed, quality: _ } = self.target(estate.judgement(id).target);
                 Some(EndpointHealth { state, stale, since, failing_since, last: last.as_ref(), last_failed: last_failed.as_ref(), failed_by: None })
             }
             Watch::Combined(id) => {
@@ -361,6 +427,20 @@ impl HealthTable {
     #[allow(clippy::indexing_slicing, reason = "sized by the estate")]
     pub fn pool(&self, pool: PoolId, family: Family) -> PoolObserved {
         self.pools[pool.index()][family.index()]
+    }
+
+    /// Some target is degraded or told a weight.
+    pub fn shapes_any(&self) -> bool {
+        0 < self.shaped
+    }
+
+    /// The same verdicts, with nothing known beside them.
+    #[cfg(test)]
+    pub(crate) fn sound(&self) -> Self {
+        let mut sound = self.clone();
+        sound.targets.iter_mut().for_each(|health| health.quality = Quality::default());
+        sound.shaped = 0;
+        sound
     }
 
     /// Every verdict has an outcome or comes from the store: the first round is over.
@@ -427,8 +507,8 @@ impl<'k, T: Copy> ByKey<'k, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::Reason;
     use crate::health::testing::estate;
+    use crate::health::{Outcome, Reason};
 
     fn at(seconds: u64) -> Now {
         Now { mono: Duration::from_secs(seconds), wall: Timestamp(seconds as i64 * 1000) }
@@ -436,16 +516,7 @@ mod tests {
 
     fn report(passed: bool, now: Now) -> ProbeReport {
         let outcome = if passed { Outcome::Pass } else { Outcome::Fail { reason: Reason::Refused, message: "connection refused".into() } };
-        ProbeReport {
-            outcome,
-            at: now.wall,
-            took: Duration::from_millis(1),
-            phases: Vec::new(),
-            status: None,
-            certificate_expires: None,
-            warning: None,
-            resolved: None,
-        }
+        ProbeReport::new(outcome, now.wall, Duration::from_millis(1))
     }
 
     /// Feeds `+` and `-` to a target, one a second from `start`; returns the transitions as `U→D`, `confirmed`.
@@ -496,6 +567,42 @@ mod tests {
         assert_eq!(feed(&mut table, &estate, 1, "++-", 3), [(State::Down, State::Down, true)]);
         assert_eq!(table.judgement(JudgementId(1)).since, Timestamp(-6000), "it did not change now");
         assert_eq!(table.unconfirmed(), 0);
+    }
+
+    #[test]
+    fn what_this_node_could_not_try_is_shown_and_moves_nothing() {
+        let (estate, mut table) = one();
+        let outcome = Outcome::Fail { reason: Reason::Internal, message: "this node could not probe".into() };
+        let internal = |now| ProbeReport { outcome: outcome.clone(), ..report(false, now) };
+        assert_eq!(table.observe(&estate, TargetId(0), internal(at(1)), at(1)), Observed::default());
+        assert_eq!(table.judgement(JudgementId(0)).state, State::Unknown);
+        feed(&mut table, &estate, 0, "+", 2);
+        for second in 3..20 {
+            assert_eq!(table.observe(&estate, TargetId(0), internal(at(second)), at(second)), Observed::default());
+        }
+        let health = table.judgement(JudgementId(0));
+        assert_eq!((health.state, health.fails, health.failing_since), (State::Up, 0, None));
+        assert_eq!(table.target(TargetId(0)).last.as_ref().map(|last| &last.outcome), Some(&outcome), "people see why");
+        assert_eq!(feed(&mut table, &estate, 0, "---", 20), [(State::Up, State::Down, false)]);
+        table.observe(&estate, TargetId(0), internal(at(30)), at(30));
+        assert_eq!(table.judgement(JudgementId(0)).state, State::Down);
+    }
+
+    #[test]
+    fn silence_is_a_verdict_without_thresholds_and_clears_the_mark() {
+        let (estate, mut table) = one();
+        table.restore(&estate, JudgementId(0), State::Up, Timestamp(-5000), at(0));
+        let silence = table.fall_silent(&estate, TargetId(0), State::Unknown, report(false, at(5)), at(5));
+        let ended = Transition { judgement: JudgementId(0), from: State::Up, to: State::Unknown, confirmed: true, failing_since: None };
+        assert_eq!(silence, Observed { transitions: vec![ended], turns: vec![Turn { endpoint: EndpointId(0), from: State::Up, to: State::Unknown }] });
+        assert_eq!(table.pool(PoolId(0), Family::V4).state, State::Unknown);
+        assert!(!table.judgement(JudgementId(0)).stale);
+        assert_eq!(table.fall_silent(&estate, TargetId(0), State::Unknown, report(false, at(6)), at(6)), Observed::default());
+        assert_eq!(feed(&mut table, &estate, 0, "-", 7), [(State::Unknown, State::Down, false)]);
+        feed(&mut table, &estate, 1, "+", 8);
+        let silence = table.fall_silent(&estate, TargetId(1), State::Down, report(false, at(9)), at(9));
+        assert_eq!(silence.transitions.iter().map(|ended| (ended.from, ended.to)).collect::<Vec<_>>(), [(State::Up, State::Down)]);
+        assert_eq!(table.judgement(JudgementId(1)).failing_since, Some(Duration::from_secs(9)));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! pool pair: 10.3.0.1 monitor=both
 //! sentinel router: 192.0.2.1
 //! health window=30s blind_share=50
+//! outcomes factor=0.5 busy=ignore report=load min=0.1 max=8       (makes the monitor an HTTP one; before the first pool)
 //! policy europe: failover prod dr min_up=2
 //! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8
 //! ```
@@ -21,8 +22,9 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AllDown, AnyMonitor, Check, Choice, Combined, CombinedId, Composite, CompositeId, Endpoint, EndpointId, Estate, Failback, JudgementId, Mark, Member,
-    Monitor, MonitorId, Need, PolicyForm, Pool, PoolId, Region, RegionId, Requirement, Sentinel, Service, Share, TargetId, Thresholds, Watch, parse_duration,
+    AllDown, AnyMonitor, Busy, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Factor, Failback,
+    HttpCheck, HttpOutcomes, JudgementId, Mark, Member, Monitor, MonitorId, Need, PolicyForm, Pool, PoolId, Region, RegionId, ReportKind, ReportPlace,
+    ReportRule, Requirement, Scheme, Sentinel, Service, Share, TargetId, TcpCheck, Thresholds, Watch, Weight, parse_duration,
 };
 use crate::wire::Name;
 
@@ -71,12 +73,14 @@ pub(crate) fn form(text: &str) -> PolicyForm {
 struct Builder {
     estate: Estate,
     thresholds: Thresholds,
+    outcomes: Option<HttpOutcomes>,
 }
 
 impl Builder {
     fn statement(&mut self, text: &str) {
         match text.split_once(' ').unwrap_or((text, "")) {
             ("thresholds", rest) => self.thresholds(rest),
+            ("outcomes", rest) => self.outcomes(rest),
             ("pool", rest) => self.pool(rest),
             ("composite", rest) => self.composite(rest),
             ("sentinel", rest) => self.sentinel(rest),
@@ -102,11 +106,32 @@ impl Builder {
         }
     }
 
+    fn outcomes(&mut self, text: &str) {
+        let mut outcomes = HttpOutcomes::default();
+        let number = |text: &str| text.parse::<f64>().expect("a number");
+        let (mut report, mut min, mut max) = (None, Weight::LEAST, Weight::GREATEST);
+        for word in text.split_whitespace() {
+            match word.split_once('=').expect("key=value") {
+                ("factor", factor) => {
+                    outcomes.degraded = Some(DegradedRule { factor: Factor::new(number(factor)).expect("0.01 to 1"), ..DegradedRule::default() })
+                }
+                ("busy", word) => outcomes.busy = Busy::ALL.into_iter().find(|busy| busy.word() == word).expect("a rule"),
+                ("report", word) => report = ReportKind::ALL.into_iter().find(|kind| kind.word() == word),
+                ("min", weight) => min = Weight::new(number(weight)).expect("a weight"),
+                ("max", weight) => max = Weight::new(number(weight)).expect("a weight"),
+                _ => panic!("not an outcome: {word}"),
+            }
+        }
+        outcomes.report = report.map(|kind| ReportRule { place: ReportPlace::Header("X-Weight".to_string()), kind, min, max });
+        self.outcomes = Some(outcomes);
+    }
+
     fn pool(&mut self, text: &str) {
         let (name, rest) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
         let id = PoolId::at(self.estate.pools.len());
         let (mut region, mut min_up, mut min_active, mut monitor, mut endpoints) = (name, 1, None, "gateway", Vec::new());
         let (mut requires, mut own) = (Vec::new(), self.thresholds);
+        let mut degraded_factor = None;
         for word in rest.split_whitespace() {
             match word.split_once('=') {
                 Some(("region", name)) => region = name,
@@ -116,13 +141,14 @@ impl Builder {
                 Some(("requires", list)) => requires = list.split(',').map(|word| self.requirement(word)).collect(),
                 Some(("down_after", number)) => own.down_after = number.parse().expect("down_after"),
                 Some(("up_after", number)) => own.up_after = number.parse().expect("up_after"),
+                Some(("factor", number)) => degraded_factor = number.parse().ok().and_then(Factor::new),
                 Some((name, address)) => endpoints.push((Some(name), address)),
                 None => endpoints.push((None, word)),
             }
         }
         let endpoints = endpoints.into_iter().map(|(name, word)| self.endpoint(id, name, word, monitor, own)).collect();
         let region = self.region(region);
-        self.estate.pools.push(Pool { name: name.into(), region, endpoints, min_up, min_active, requires, required_by: Vec::new() });
+        self.estate.pools.push(Pool { name: name.into(), region, endpoints, min_up, min_active, requires, required_by: Vec::new(), degraded_factor });
         for below in self.below(id) {
             self.estate.pools[below.index()].required_by.push(id);
         }
@@ -168,7 +194,11 @@ impl Builder {
         let known = self.estate.monitors.iter().position(|monitor| monitor.name == name);
         MonitorId::at(known.unwrap_or_else(|| {
             let (interval, timeout) = (std::time::Duration::from_secs(10), std::time::Duration::from_secs(3));
-            let check = if name == "always" { Check::Always } else { Check::Tcp(crate::model::TcpCheck::connect(80 + self.estate.monitors.len() as u16)) };
+            let check = match (name, self.outcomes.clone()) {
+                ("always", _) => Check::Always,
+                (_, None) => Check::Tcp(TcpCheck::connect(80 + self.estate.monitors.len() as u16)),
+                (_, Some(outcomes)) => Check::Http(HttpCheck { outcomes: Box::new(outcomes), ..HttpCheck::get(Scheme::Http, 80, "/") }),
+            };
             self.estate.monitors.push(Monitor { name: name.to_string(), check, source: Default::default(), interval, timeout, thresholds: self.thresholds });
             self.estate.monitors.len() - 1
         }))

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::control::Notice;
 use crate::health::State;
-use crate::model::{EndpointId, Estate, Watch};
+use crate::model::{EndpointId, Estate, GuardKind, Watch};
 
 use super::buckets::Buckets;
 use super::catalog;
@@ -19,14 +19,21 @@ use super::tracked::{OTHERS, Tracked};
 const FAILOVER_SECONDS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0];
 
 /// Kinds of event. Closed list: label values.
-const EVENTS: [&str; 15] = [
+const EVENTS: [&str; 22] = [
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
+    "endpoint.degraded",
+    "endpoint.sound",
+    "certificate.expiring",
     "service.failover",
     "traffic.changed",
     "traffic.unusable",
     "override.changed",
+    "guard.refused",
+    "guard.overridden",
+    "gate.changed",
+    "failback.waiting",
     "config.reloaded",
     "config.failed",
     "region.guarded",
@@ -51,12 +58,14 @@ pub struct Changes {
     verdicts: BTreeMap<([Arc<str>; 3], State), u64>,
     failovers: BTreeMap<Failover, u64>,
     durations: BTreeMap<Arc<str>, Buckets>,
+    /// Refused changes, by guard.
+    refusals: [u64; GuardKind::ALL.len()],
 }
 
 impl Default for Changes {
     fn default() -> Self {
         let events = EVENTS.iter().map(|kind| (*kind, 0)).collect();
-        Self { events, verdicts: BTreeMap::new(), failovers: BTreeMap::new(), durations: BTreeMap::new() }
+        Self { events, verdicts: BTreeMap::new(), failovers: BTreeMap::new(), durations: BTreeMap::new(), refusals: [0; GuardKind::ALL.len()] }
     }
 }
 
@@ -144,9 +153,21 @@ impl Changes {
                 *self.events.entry("service.failover").or_default() += services.len() as u64;
                 return;
             }
+            Notice::Degraded { begins: true, .. } => "endpoint.degraded",
+            Notice::Degraded { begins: false, .. } => "endpoint.sound",
+            Notice::Certificate { .. } => "certificate.expiring",
             Notice::Traffic { .. } => "traffic.changed",
             Notice::TrafficUnusable { .. } => "traffic.unusable",
             Notice::Override { .. } => "override.changed",
+            Notice::GuardRefused { guards, .. } => {
+                for (kind, count) in GuardKind::ALL.iter().zip(&mut self.refusals) {
+                    *count += u64::from(guards.iter().any(|guard| guard == kind.word()));
+                }
+                "guard.refused"
+            }
+            Notice::GuardOverridden { .. } => "guard.overridden",
+            Notice::Gate { .. } => "gate.changed",
+            Notice::FailbackWaits { .. } => "failback.waiting",
             Notice::Reloaded { .. } => "config.reloaded",
             // Counted where the load is.
             Notice::ReloadFailed { .. } => return,
@@ -189,7 +210,11 @@ impl Changes {
         for (kind, count) in &self.events {
             events.push(&[kind], *count as f64);
         }
-        out.extend([verdicts, failovers, durations, events]);
+        let mut refusals = Series::new(catalog::GUARD_REFUSALS);
+        for (kind, count) in GuardKind::ALL.iter().zip(self.refusals) {
+            refusals.push(&[kind.word()], count as f64);
+        }
+        out.extend([verdicts, failovers, durations, events, refusals]);
     }
 }
 

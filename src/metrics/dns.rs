@@ -13,6 +13,17 @@ use super::series::Series;
 /// The `zone` label of queries that belong to none of our zones. No zone has such a name by accident: host names have no underscore.
 const OUTSIDE: &str = "_outside";
 
+/// DNS queries since the start, all together.
+pub fn queries(workers: &[Arc<Counters>]) -> u64 {
+    let mut sum = 0;
+    answer::visit(workers, &mut |counted, count| {
+        if let answer::Series::Queries { .. } = counted {
+            sum += count;
+        }
+    });
+    sum
+}
+
 /// Everything that is counted per zone, transport or reason.
 pub fn collect(core: &Core, workers: &[Arc<Counters>], out: &mut Vec<Series>) {
     let mut queries = Series::new(catalog::DNS_QUERIES);

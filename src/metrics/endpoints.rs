@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::health::{Outcome, Phase, ProbeReport, Reason};
 use crate::model::{EndpointId, Estate, Target, TargetId, Timestamp};
@@ -28,6 +29,8 @@ pub struct Endpoints {
 #[derive(Debug)]
 struct Row {
     passes: u64,
+    degraded: u64,
+    busy: u64,
     /// In the order of [`Reason::ALL`].
     failures: [u64; Reason::ALL.len()],
     duration: Buckets,
@@ -49,7 +52,7 @@ struct Last {
 
 impl Default for Row {
     fn default() -> Self {
-        Self { passes: 0, failures: [0; Reason::ALL.len()], duration: Buckets::new(PROBE_SECONDS), last: None }
+        Self { passes: 0, degraded: 0, busy: 0, failures: [0; Reason::ALL.len()], duration: Buckets::new(PROBE_SECONDS), last: None }
     }
 }
 
@@ -101,6 +104,8 @@ impl Endpoints {
             let labels: [&str; 4] = [monitor, pool, endpoint, region];
             let with = |word: &'static str| -> [&str; 5] { [monitor, pool, endpoint, region, word] };
             attempts.push(&with("pass"), row.passes as f64);
+            attempts.push(&with("degraded"), row.degraded as f64);
+            attempts.push(&with("busy"), row.busy as f64);
             attempts.push(&with("fail"), row.failures.iter().sum::<u64>() as f64);
             for (reason, count) in Reason::ALL.iter().zip(row.failures) {
                 failures.push(&with(reason.word()), count as f64);
@@ -123,26 +128,43 @@ impl Endpoints {
 
 impl Row {
     fn probed(&mut self, report: &ProbeReport, own: bool) {
-        let ProbeReport { outcome, at, took, phases, status: _, certificate_expires, warning, resolved: _ } = report;
+        let ProbeReport { outcome, at, took, phases, status: _, certificate_expires, warning, resolved: _, reported: _ } = report;
         match outcome {
             Outcome::Pass => self.passes += 1,
+            Outcome::Degraded { .. } => self.degraded += 1,
+            Outcome::Busy { .. } => self.busy += 1,
             Outcome::Fail { reason, message: _ } => {
                 if let Some((_, count)) = Reason::ALL.iter().zip(&mut self.failures).find(|(known, _)| *known == reason) {
                     *count += 1;
                 }
             }
         }
-        self.duration.observe(*took);
+        // What was told took nobody's time.
+        if !took.is_zero() {
+            self.duration.observe(*took);
+        }
         if !own {
             return;
         }
         let seen_before = self.last.as_ref().and_then(|last| last.certificate);
         self.last = Some(Last {
-            passed: *outcome == Outcome::Pass,
+            passed: outcome.passed(),
             at: *at,
-            phases: phases.iter().map(|(phase, took)| (*phase, took.as_secs_f64())).collect(),
+            phases: summed(phases),
             certificate: certificate_expires.or(seen_before),
             warned: warning.is_some(),
         });
     }
+}
+
+/// A phase may come again, after a redirect: one series each.
+fn summed(phases: &[(Phase, Duration)]) -> Vec<(Phase, f64)> {
+    let mut sums: Vec<(Phase, f64)> = Vec::with_capacity(phases.len());
+    for (phase, took) in phases {
+        match sums.iter_mut().find(|(known, _)| known == phase) {
+            Some((_, sum)) => *sum += took.as_secs_f64(),
+            None => sums.push((*phase, took.as_secs_f64())),
+        }
+    }
+    sums
 }

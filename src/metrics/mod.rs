@@ -190,13 +190,31 @@ impl Metrics {
     pub fn sample(&self, core: &Core, now: Now) {
         let workers = lock(&self.workers).clone();
         let mut answered = lock(&self.answered);
-        answered.sample(now.mono, core.cells().len(), |cell| cell_total(&workers, cell));
+        answered.sample(now.mono, core.cells().len(), dns::queries(&workers), |cell| cell_total(&workers, cell));
     }
 
     /// Shares by pool (0 to 1, by name) that were answered for a service over the last five minutes; empty if nothing was.
     pub fn answered(&self, core: &Core, service: &str) -> Vec<(Arc<str>, f64)> {
         let workers = lock(&self.workers).clone();
         lock(&self.answered).shares(core.cells().of_service(service), |cell| cell_total(&workers, cell))
+    }
+
+    /// Counting begins at this moment: `mono` of a process that takes over goes on from the one before.
+    pub fn begin(&self, now: Now) {
+        lock(&self.answered).begin(now.mono);
+    }
+
+    /// Answers a second that were given for a service over the last minute; `None` until that can be said.
+    pub fn answers_per_second(&self, core: &Core, service: &str, now: Now) -> Option<f64> {
+        let workers = lock(&self.workers).clone();
+        let cells = core.cells().of_service(service).map(|(cell, _)| cell);
+        lock(&self.answered).rate(now.mono, cells, |cell| cell_total(&workers, cell))
+    }
+
+    /// DNS queries a second over the last minute; `None` until that can be said.
+    pub fn queries_per_second(&self, now: Now) -> Option<f64> {
+        let workers = lock(&self.workers).clone();
+        lock(&self.answered).query_rate(now.mono, dns::queries(&workers))
     }
 
     /// Everything as text.

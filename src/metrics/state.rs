@@ -45,6 +45,8 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
     let mut endpoint_up = Series::new(catalog::ENDPOINT_UP);
     let mut endpoint_serving = Series::new(catalog::ENDPOINT_SERVING);
     let mut endpoint_state = Series::new(catalog::ENDPOINT_STATE);
+    let mut endpoint_degraded = Series::new(catalog::ENDPOINT_DEGRADED);
+    let mut endpoint_weight = Series::new(catalog::ENDPOINT_WEIGHT);
     let mut pool_endpoints = Series::new(catalog::POOL_ENDPOINTS);
     let mut pool_up_endpoints = Series::new(catalog::POOL_UP_ENDPOINTS);
     let mut pool_up = Series::new(catalog::POOL_UP);
@@ -70,6 +72,12 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
             for word in STATES {
                 endpoint_state.push(&[pool, region, name, word], flag(word == state));
             }
+            endpoint_degraded.push(&[pool, region, name], flag(view.degraded.is_some()));
+            endpoint_weight.push(&[pool, region, name, "file"], f64::from(estate.endpoint(*endpoint).weight));
+            endpoint_weight.push(&[pool, region, name, "effective"], view.weight);
+            if let Some(told) = view.told {
+                endpoint_weight.push(&[pool, region, name, "reported"], told.as_f64());
+            }
             if estate.endpoint(*endpoint).watch != Watch::Nothing {
                 endpoint_up.push(&[pool, region, name], flag(view.observed == State::Up));
             }
@@ -82,7 +90,7 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
             up.insert(id, is_up);
         }
     }
-    out.extend([endpoint_up, endpoint_serving, endpoint_state, pool_endpoints, pool_up_endpoints, pool_up]);
+    out.extend([endpoint_up, endpoint_serving, endpoint_state, endpoint_degraded, endpoint_weight, pool_endpoints, pool_up_endpoints, pool_up]);
     up
 }
 
@@ -202,23 +210,25 @@ fn standing(core: &Core, service: ServiceId) -> Standing {
     standing
 }
 
-/// Overrides of one kind on one target may differ in services: they are one series. It ends when the last of them does.
+/// Overrides of one kind on one target may differ in services: they are one series. It begins with the first of them, and ends when the last of them does.
 fn overrides(core: &Core, out: &mut Vec<Series>) {
-    let mut rows: BTreeMap<(&'static str, String), Option<Timestamp>> = BTreeMap::new();
+    let mut rows: BTreeMap<(&'static str, String), (Timestamp, Option<Timestamp>)> = BTreeMap::new();
     for kept in core.overrides().into_iter().filter(|kept| kept.matched) {
         let key = (kept.record.kind.word(), kept.record.target.to_string());
-        let ends = kept.record.ends;
-        rows.entry(key).and_modify(|end| *end = end.zip(ends).map(|(a, b)| a.max(b))).or_insert(ends);
+        let (at, ends) = (kept.record.at, kept.record.ends);
+        rows.entry(key).and_modify(|(start, end)| (*start, *end) = ((*start).min(at), end.zip(ends).map(|(a, b)| a.max(b)))).or_insert((at, ends));
     }
     let mut active = Series::new(catalog::OVERRIDE_ACTIVE);
+    let mut start = Series::new(catalog::OVERRIDE_START);
     let mut expiry = Series::new(catalog::OVERRIDE_EXPIRY);
-    for ((kind, target), ends) in rows {
+    for ((kind, target), (at, ends)) in rows {
         active.push(&[kind, &target], 1.0);
+        start.push(&[kind, &target], at.as_secs_f64());
         if let Some(ends) = ends {
             expiry.push(&[kind, &target], ends.as_secs_f64());
         }
     }
-    out.extend([active, expiry]);
+    out.extend([active, start, expiry]);
 }
 
 /// The regions that a service answers now, as in [`Notice::Failover`](crate::control::Notice::Failover), and all that it may answer.

@@ -83,6 +83,7 @@ impl World {
                     Effect::Publish(snapshot) => self.snapshot = snapshot,
                     Effect::Probe { estate, .. } => self.metrics.configured(&estate),
                     Effect::Tell(notice) => self.metrics.notice(&notice),
+                    Effect::Heard { target, report } => self.metrics.probed(target, &report),
                     Effect::Commit { commit, learned, .. } => {
                         self.revision.0 += u64::from(!learned);
                         self.metrics.store_operation(if learned { "learn" } else { "put" }, true, Duration::from_millis(2));
@@ -115,6 +116,7 @@ impl World {
             certificate_expires: Some(Timestamp(1_900_000_000_000)),
             warning: None,
             resolved: None,
+            reported: None,
         };
         let probing = self.metrics.probe();
         probing.started(Duration::from_millis(1));
@@ -145,6 +147,8 @@ impl World {
             change,
             expect: None,
             expect_file: None,
+            // Some of these tests take the last region away.
+            break_glass: vec![crate::model::GuardKind::MinServingRegions],
             dry_run: false,
         });
     }
@@ -326,6 +330,7 @@ fn overrides_are_seen_and_leave_the_verdict_alone() {
     let text = world.render();
     text.is("windrose_override_active{kind=\"drain\",target=\"region/prod\"}", 1.0);
     text.lacks("windrose_override_expiry_timestamp_seconds{kind=\"drain\"");
+    text.is("windrose_override_start_timestamp_seconds{kind=\"drain\",target=\"region/prod\"}", 1_800_000_000.0);
     text.is("windrose_override_expiry_timestamp_seconds{kind=\"force_down\",target=\"endpoint/dr/a\"}", 1_800_000_060.0);
     text.is("windrose_region_drained{region=\"prod\"}", 1.0);
     text.is("windrose_region_drained{region=\"dr\"}", 0.0);

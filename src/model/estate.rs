@@ -9,8 +9,8 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Family, GuardRules, Host, Judgement, JudgementId, Monitor, MonitorId, Names, Node,
-    PolicyForm, PoolId, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
+    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Family, GuardRules, Host, Judgement, JudgementId, Monitor,
+    MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -48,6 +48,10 @@ pub struct Estate {
     pub sentinels: Vec<Sentinel>,
     /// `[resolver]`
     pub resolver: ResolverRules,
+    /// `[probe]`: where probes may go.
+    pub probing: Arc<ProbeRules>,
+    /// What changes of traffic must keep.
+    pub rules: ChangeRules,
 }
 
 /// A place where gateways run: what operators drain.
@@ -74,6 +78,8 @@ pub struct Pool {
     pub requires: Vec<Requirement>,
     /// Pools that are no use without it, directly or through others.
     pub required_by: Vec<PoolId>,
+    /// What its degraded endpoints count; `None`: as their monitor says.
+    pub degraded_factor: Option<Factor>,
 }
 
 /// `requires = ["prod-db"]`: another pool, of whose endpoints, whatever their family, so many must be up.
@@ -276,6 +282,21 @@ impl Estate {
         }
         self.judgements.push(Judgement { target, thresholds, key, endpoints: Vec::new(), next: None });
         id
+    }
+
+    /// Whether this node probes the target itself.
+    pub fn is_probed(&self, target: TargetId) -> bool {
+        self.monitor(self.target(target).monitor).check.is_probed()
+    }
+
+    /// How many targets are probed.
+    pub fn probed(&self) -> usize {
+        (0..self.targets.len()).filter(|at| self.is_probed(TargetId::at(*at))).count()
+    }
+
+    /// How many judgements stand on probes.
+    pub fn judged_by_probes(&self) -> usize {
+        self.judgements.iter().filter(|judgement| self.is_probed(judgement.target)).count()
     }
 
     /// The region called `name`.

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::scope::Scope;
 
 /// `[node] [dns] [admin] [metrics] [store] [audit]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +64,7 @@ pub struct AdminSettings {
     pub listen: SocketAddr,
     /// Unix socket of the admin API.
     pub socket: PathBuf,
-    /// Certificate chain and key, PEM.
+    /// Certificate chain and key, PEM; who may come with a certificate of their own.
     pub tls: Option<TlsFiles>,
     /// Names besides IP addresses and `localhost` that `Host` may carry.
     pub hosts: Vec<String>,
@@ -74,6 +77,21 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Private key.
     pub key: PathBuf,
+    /// Authorities of clients' certificates; `None`: clients are not asked for one.
+    pub client_ca: Option<PathBuf>,
+    /// Who may come with such a certificate, in the order of the file.
+    pub subjects: Vec<Subject>,
+}
+
+/// A client's certificate and what it may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Its subject (`CN=ci,O=Example`), or one of its alternative names (`DNS:ci.example.com`, `URI:spiffe://…`, `EMAIL:…`, `IP:…`).
+    pub name: String,
+    /// What it may do.
+    pub scope: Scope,
+    /// Globs of the services that it may change; empty: all, and the node.
+    pub services: Vec<Arc<str>>,
 }
 
 /// `[metrics]`

@@ -18,6 +18,12 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// RFC 3339 in UTC without a fraction: `2026-11-21T12:00:03Z`.
+    pub fn whole_seconds(self) -> String {
+        let since_epoch = Duration::from_millis(u64::try_from(self.0).unwrap_or(0));
+        humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since_epoch).to_string()
+    }
+
     /// Seconds since the epoch, for metrics.
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1000.0

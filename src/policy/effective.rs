@@ -4,7 +4,7 @@
 //! target (one limited to services, one not) are settled in favour of `force_down`.
 
 use crate::health::State;
-use crate::model::{EndpointId, PoolId, Service, ServiceId};
+use crate::model::{EndpointId, Factor, PoolId, Service, ServiceId};
 
 use super::{Facts, Override, OverrideKind, OverrideTarget};
 
@@ -47,6 +47,13 @@ impl<'a> Effective<'a> {
     /// The guard keeps it: Up, although it turned. An override counts more.
     pub(super) fn is_kept(&self, endpoint: EndpointId) -> bool {
         self.facts.guard.keeps_any() && self.facts.guard.keeps(endpoint) && self.forced(endpoint).is_none()
+    }
+
+    /// It is degraded, and counts so much beside a sound one. Who is forced is as the operator says, who is kept as it was.
+    pub(super) fn degraded(&self, endpoint: EndpointId) -> Option<Factor> {
+        let health = self.facts.health;
+        let degraded = health.shapes_any().then(|| health.degraded(self.facts.estate, endpoint)).flatten();
+        degraded.filter(|_| self.forced(endpoint).is_none())
     }
 
     /// The health override in force: the endpoint's beats the pool's beats the region's.

@@ -39,7 +39,7 @@ pub use shares::{child_shares, desired, effective};
 pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
 
-use crate::model::{AllDown, Family, Node, Now, PoolId, Service};
+use crate::model::{AllDown, Failback, Family, Node, Now, PoolId, Service};
 
 use effective::Effective;
 use hold::Holds;
@@ -54,8 +54,17 @@ pub fn decide(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memo
     explain(service, policy, facts, memory, now, &mut |_| ())
 }
 
+/// [`decide`], but no hold ends by its time: something else says that it is not yet time.
+pub fn decide_holding(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now) -> Decision {
+    explain_with(service, Failback::Manual, policy, facts, memory, now, &mut |_| ())
+}
+
 /// [`decide`], telling each step. The steps' texts are made only when `tell` calls the closure that it is handed.
 pub fn explain(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
+    explain_with(service, service.failback, policy, facts, memory, now, tell)
+}
+
+fn explain_with(service: &Service, failback: Failback, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
     let effective = Effective::of(facts, service);
     let tree = pool::pools_of(policy);
     let answers_in = |family| answers_in(service, facts, &tree, family);
@@ -70,7 +79,7 @@ pub fn explain(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Mem
             continue;
         }
         let pools = Pools::new(&effective, &tree, family);
-        let mut holds = Holds::review(service.failback, &pools, memory, now);
+        let mut holds = Holds::review(failback, &pools, memory, now);
         let before = holds.held.clone();
         let ladder = Ladder { service, policy, effective: &effective, pools: &pools, last };
         let Climbed { decision: climbed, rung } = ladder.climb(&mut holds);
@@ -90,7 +99,7 @@ pub fn explain(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Mem
         let hold = |pool: &PoolId| Hold { pool: *pool, family };
         decision.memory.held.extend(holds.held.iter().map(hold));
         decision.memory.used.extend(holds.used.iter().map(hold));
-        decision.wake_at = decision.wake_at.into_iter().chain(holds.wake_at(service.failback, &pools)).min();
+        decision.wake_at = decision.wake_at.into_iter().chain(holds.wake_at(failback, &pools)).min();
     }
     decision.memory.held.sort_unstable();
     decision.memory.used.sort_unstable();

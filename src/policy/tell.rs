@@ -157,6 +157,9 @@ fn pool_text(effective: &Effective<'_>, judged: &Judged, family: Family) -> Stri
     } else if judged.is_up_but_drained() {
         text += "; what is not drained of it is too little";
     }
+    if judged.factor < 1.0 {
+        text += &format!("; degraded: where shares are weighted it counts {} of its own", (judged.factor * 1000.0).round() / 1000.0);
+    }
     if !judged.present {
         text += &format!("; it has no {} address, so its share is answered with no data", family_word(family));
     }
@@ -170,6 +173,7 @@ fn endpoint_remark(effective: &Effective<'_>, endpoint: EndpointId) -> Option<St
     let mut remarks = Vec::new();
     let observed = facts.health.endpoint(facts.estate, endpoint);
     let watched = facts.health.watched(facts.estate, endpoint);
+    let quality = facts.health.quality(facts.estate, endpoint).map(|(_, quality)| quality);
     match effective.forced(endpoint) {
         Some(forced) => {
             let word = if forced.kind == OverrideKind::ForceDown { "down" } else { "up" };
@@ -180,7 +184,7 @@ fn endpoint_remark(effective: &Effective<'_>, endpoint: EndpointId) -> Option<St
                 let by = health.failed_by.map(|monitor| format!("{monitor}: ")).unwrap_or_default();
                 let failed = health.last_failed.and_then(|report| match &report.outcome {
                     Outcome::Fail { reason, message } => Some(format!("{by}{}: {message}", reason.word())),
-                    Outcome::Pass => None,
+                    Outcome::Pass | Outcome::Degraded { .. } | Outcome::Busy { .. } => None,
                 });
                 remarks.push(failed.unwrap_or_else(|| "as stored before the start".to_string()));
                 remarks.push(format!("down since {}", health.since));
@@ -193,6 +197,15 @@ fn endpoint_remark(effective: &Effective<'_>, endpoint: EndpointId) -> Option<St
             (State::Unknown, _) => remarks.push(unknown_text(facts, endpoint)),
             _ => {}
         },
+    }
+    if let (Some(factor), Some(quality)) = (effective.degraded(endpoint), quality) {
+        remarks.push(format!("degraded, counts {factor}: {}", quality.degraded_why.as_deref().unwrap_or_default()));
+    }
+    if let Some(busy) = quality.and_then(|quality| quality.busy) {
+        remarks.push(format!("busy since {}", busy.at));
+    }
+    if let Some(told) = facts.health.told_weight(facts.estate, endpoint) {
+        remarks.push(format!("weight {told} as it told, {} in the file", item.weight));
     }
     if let Some(drain) = effective.drained(endpoint).filter(|drain| matches!(drain.target, super::OverrideTarget::Endpoint(_))) {
         remarks.push(format!("drained by {}", drain.id));

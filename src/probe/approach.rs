@@ -7,9 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::health::{Phase, Reason};
-use crate::model::{Host, Monitor};
+use crate::model::{Check, Host, Monitor};
 
 use super::fail::Failure;
+use super::permit::Permit;
 use super::resolver::Resolver;
 use super::tcp::Way;
 use super::trace::Trace;
@@ -21,6 +22,7 @@ const TOLD_MAX: usize = 3;
 #[derive(Debug)]
 pub struct Approach<'a> {
     monitor: &'a Monitor,
+    permit: &'a Permit,
     host: &'a Host,
     port: u16,
     deadline: Instant,
@@ -34,10 +36,10 @@ impl<'a> Approach<'a> {
         monitor: &'a Monitor,
         (host, port): (&'a Host, Option<u16>),
         deadline: Instant,
-        resolver: &Resolver,
+        (resolver, permit): (&Resolver, &'a Permit),
         trace: &mut Trace,
     ) -> Result<Self, Failure> {
-        let port = port.unwrap_or(monitor.check.port());
+        let port = monitor.check.port_of(port).unwrap_or(0);
         let addresses = match host {
             Host::Address(address) => vec![*address],
             Host::Name(..) => {
@@ -55,12 +57,12 @@ impl<'a> Approach<'a> {
                 addresses
             }
         };
-        Ok(Self { monitor, host, port, deadline, left: addresses.into_iter(), tried: Vec::new() })
+        Ok(Self { monitor, permit, host, port, deadline, left: addresses.into_iter(), tried: Vec::new() })
     }
 
-    /// The next way; `None`: there is none left. Every address that a probe connects to, written or resolved, passes here and nowhere else:
-    /// what must not be connected to is refused here.
-    pub fn next(&mut self, trace: &mut Trace) -> Option<Way> {
+    /// The next way; `None`: there is none left. Every address that a probe connects to, written or resolved, passes here and nowhere else;
+    /// whether it may be is asked where it is done (`tcp`, `dns`, `icmp`, `exec`).
+    pub fn next(&mut self, trace: &mut Trace) -> Option<Way<'a>> {
         let ways = u32::try_from(self.left.len()).unwrap_or(u32::MAX);
         let address = self.left.next()?;
         let peer = SocketAddr::new(address, self.port);
@@ -70,13 +72,13 @@ impl<'a> Approach<'a> {
             let now = Instant::now();
             now + self.deadline.saturating_duration_since(now) / ways
         });
-        Some(Way { peer, source: self.monitor.source.towards(address), connect_by })
+        Some(Way { peer, source: self.monitor.source.towards(address), connect_by, permit: self.permit })
     }
 
     /// A way failed: `None` if it could not be connected there and another way is left.
     pub fn failed(&mut self, failure: Failure, trace: &Trace) -> Option<Failure> {
         let Host::Name(..) = self.host else { return Some(failure) };
-        if !unreached(&failure, trace) {
+        if !unreached(self.monitor, &failure, trace) {
             return Some(named(failure, self.host, trace));
         }
         self.tried.push(failure);
@@ -107,9 +109,10 @@ impl<'a> Approach<'a> {
     }
 }
 
-/// No connection stood.
-fn unreached(failure: &Failure, trace: &Trace) -> bool {
-    trace.phase() == Phase::Connect || matches!(failure.reason, Reason::Refused | Reason::Unreachable)
+/// No connection stood, or no echo came back.
+fn unreached(monitor: &Monitor, failure: &Failure, trace: &Trace) -> bool {
+    let silent = monitor.check == Check::Icmp && failure.reason == Reason::Timeout;
+    silent || trace.phase() == Phase::Connect || matches!(failure.reason, Reason::Refused | Reason::Unreachable)
 }
 
 /// A name may be anywhere: where it was this time belongs to the sentence.

@@ -27,13 +27,19 @@ const DATAGRAM_BYTES_MAX: usize = 4096;
 const TOLD_MAX: usize = 5;
 
 /// Passes when the response has the expected code, and the expected address if there is one.
-pub async fn check(check: &DnsCheck, way: Way, trace: &mut Trace) -> Result<(), Failure> {
+pub async fn check(check: &DnsCheck, way: Way<'_>, trace: &mut Trace) -> Result<(), Failure> {
+    trace.detail(|detail| detail.sent(&format!("{} {}", check.name, check.record_type.1)));
     let response = exchange(&check.name, check.record_type.0, way, trace).await?;
+    trace.detail(|detail| {
+        detail.shown.peer = Some(way.peer);
+        detail.head(&format!("{}, {} answers", response.metadata.response_code, response.answers.len()));
+        response.answers.iter().for_each(|record| detail.head(&record.to_string()));
+    });
     judge(check, &response, way.peer)
 }
 
 /// One question, one response: over UDP, and again over TCP if it is truncated. No deadline of its own.
-pub async fn exchange(name: &wire::Name, record_type: u16, way: Way, trace: &mut Trace) -> Result<Message, Failure> {
+pub async fn exchange(name: &wire::Name, record_type: u16, way: Way<'_>, trace: &mut Trace) -> Result<Message, Failure> {
     let (query, packet) = query(name, record_type)?;
     trace.enter(Phase::Request);
     let over_udp = ask_udp(&query, &packet, way).await?;
@@ -54,12 +60,13 @@ fn query(name: &wire::Name, record_type: u16) -> Result<(Message, Vec<u8>), Fail
     Ok((message, packet))
 }
 
-async fn ask_udp(query: &Message, packet: &[u8], Way { peer, source, .. }: Way) -> Result<Message, Failure> {
+async fn ask_udp(query: &Message, packet: &[u8], Way { peer, source, permit, .. }: Way<'_>) -> Result<Message, Failure> {
     let broken = |error: io::Error| match error.kind() {
         // An ICMP error for our query: nobody listens on the port, or there is no way.
         io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Failure::connect(&error, peer),
         _ => Failure::io(&error, Phase::Request, peer),
     };
+    permit.check(peer)?;
     let any = if peer.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((source.unwrap_or(any), 0)).await.map_err(|error| Failure::connect(&error, peer))?;
     socket.connect(peer).await.map_err(|error| Failure::connect(&error, peer))?;
@@ -78,7 +85,7 @@ async fn ask_udp(query: &Message, packet: &[u8], Way { peer, source, .. }: Way) 
     }
 }
 
-async fn ask_tcp(query: &Message, packet: &[u8], way: Way, trace: &mut Trace) -> Result<Message, Failure> {
+async fn ask_tcp(query: &Message, packet: &[u8], way: Way<'_>, trace: &mut Trace) -> Result<Message, Failure> {
     let mut stream = tcp::connect(way, Close::Reset, trace).await?;
     trace.enter(Phase::Request);
     let broken = |error: io::Error| Failure::io(&error, Phase::Request, way.peer);

@@ -91,7 +91,7 @@ mod tests {
     }
 
     fn report(outcome: Outcome, took: Duration) -> ProbeReport {
-        ProbeReport { outcome, at: Timestamp(0), took, phases: vec![], status: None, certificate_expires: None, warning: None, resolved: None }
+        ProbeReport::new(outcome, Timestamp(0), took)
     }
 
     #[test]

@@ -20,8 +20,11 @@ use std::time::Duration;
 
 use crate::model::TargetId;
 
-/// The first round of a hurried plan is spread over at most this.
+/// The first round of a hurried plan is spread over this, or longer if there are more targets than can be probed in it; never longer than the interval.
 const HURRY_SPREAD: Duration = Duration::from_secs(1);
+
+/// So many targets a second: what one core can do. A first round that is due faster than it can be done would put all later ones off.
+const HURRY_RATE: u32 = 10_000;
 
 /// Jitter is at most 1/25 of the interval, so two rounds are an interval ± 4 % apart.
 const JITTER_PART: u64 = 25;
@@ -61,10 +64,12 @@ pub struct Due {
 
 impl Schedule {
     /// A new plan. Targets whose key was in the last one keep their times and their probe in flight; the others begin with their first round after `now`,
-    /// or, with `hurry`, within a second. Returns where each target of the last plan has gone; `None`: it is no longer probed.
+    /// or, with `hurry`, within a second for each 10,000 of them. Returns where each target of the last plan has gone; `None`: it is no longer probed.
     pub fn replan(&mut self, targets: impl Iterator<Item = (Arc<str>, Duration)>, hurry: bool, now: Duration) -> Vec<Option<TargetId>> {
         let old = std::mem::take(&mut self.seats);
         let mut moved = vec![None; old.len()];
+        let targets: Vec<_> = targets.collect();
+        let hurry_spread = HURRY_SPREAD.max(Duration::from_secs(1) * u32::try_from(targets.len()).unwrap_or(u32::MAX) / HURRY_RATE);
         let mut old: HashMap<Arc<str>, (usize, Seat)> = old.into_iter().enumerate().map(|(at, seat)| (seat.key.clone(), (at, seat))).collect();
         for (key, interval) in targets {
             let interval = interval.max(INTERVAL_MIN);
@@ -79,7 +84,7 @@ impl Schedule {
                 }
                 None => {
                     let hash = key_hash(&key);
-                    let due = if hurry { now + part(hash, HURRY_SPREAD.min(interval)) } else { next_round(hash, interval, now) };
+                    let due = if hurry { now + part(hash, hurry_spread.min(interval)) } else { next_round(hash, interval, now) };
                     Seat { key, hash, interval, due, in_flight: false, put_off: false }
                 }
             };
@@ -236,6 +241,17 @@ mod tests {
         assert_eq!(first.len(), 10_000, "every target within a second");
         assert_spread(&starts, ms(500), ms(10), 100, 110.0);
         assert_spread(&play(&mut schedule, ms(31_500)), ms(1_500), ms(100), 300, 100.0);
+    }
+
+    #[test]
+    fn hurry_takes_a_second_for_each_10_000_targets_and_bunches_nowhere() {
+        let mut schedule = Schedule::default();
+        schedule.replan(targets(50_000), true, ms(500));
+        let starts = play(&mut schedule, ms(5_500));
+        let first: std::collections::HashSet<_> = starts.iter().map(|(_, target)| *target).collect();
+        assert_eq!(first.len(), 50_000);
+        // Second rounds begin meanwhile, at half of this rate in the middle.
+        assert_spread(&starts, ms(500), ms(100), 50, 1_000.0);
     }
 
     #[test]

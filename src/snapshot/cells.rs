@@ -259,6 +259,7 @@ mod tests {
             min_active: None,
             requires: Vec::new(),
             required_by: Vec::new(),
+            degraded_factor: None,
         };
         let service = |name: &&str| Service {
             name: (*name).into(),

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{
-    History, Key, LearnedMemory, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, TokenRecord, TrafficRecord,
+    GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope,
+    TokenRecord, TrafficRecord,
 };
-use crate::health::State;
+use crate::health::{Moment, Reason, Said, State};
 use crate::model::{Family, PolicyForm, Timestamp};
 
 /// The text of a key; numbers are padded so that text order is number order.
@@ -20,8 +21,12 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::History(service, sequence) => format!("history/{service}/{sequence:020}"),
         Key::Override(id) => format!("override/{id:020}"),
         Key::Token(id) => format!("token/{id}"),
+        Key::TokenUsed(id) => format!("token-used/{id}"),
         Key::Verdict(target) => format!("verdict/{target}"),
+        Key::Probes(target) => format!("probes/{target}"),
         Key::Memory(service) => format!("memory/{service}"),
+        Key::Gate(name) => format!("gate/{name}"),
+        Key::LastChange => "change".to_string(),
         Key::Serial(zone) => format!("serial/{zone}"),
         Key::Audit(number) => format!("audit/{number:020}"),
         Key::AuditAnchor => "audit-anchor".to_string(),
@@ -40,6 +45,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         "alive" => return Some(Key::Alive),
         "audit-anchor" => return Some(Key::AuditAnchor),
         "event-mark" => return Some(Key::EventMark),
+        "change" => return Some(Key::LastChange),
         _ => (),
     }
     let (kind, rest) = text.split_once('/')?;
@@ -51,8 +57,11 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         }
         "override" => Some(Key::Override(parse_number(rest)?)),
         "token" => Some(Key::Token(rest.into())),
+        "token-used" => Some(Key::TokenUsed(rest.into())),
         "verdict" => Some(Key::Verdict(rest.into())),
+        "probes" => Some(Key::Probes(rest.into())),
         "memory" => Some(Key::Memory(rest.into())),
+        "gate" => Some(Key::Gate(rest.into())),
         "audit" => Some(Key::Audit(parse_number(rest)?)),
         "event-pending" => Some(Key::EventPending(parse_number(rest)?)),
         "event" => Some(Key::Event(parse_number(rest)?)),
@@ -93,8 +102,12 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::History(..), Record::History(_))
             | (Key::Override(_), Record::Override(_))
             | (Key::Token(_), Record::Token(_))
+            | (Key::TokenUsed(_), Record::TokenUsed(_))
             | (Key::Verdict(_), Record::Verdict(_))
+            | (Key::Probes(_), Record::Probes(_))
             | (Key::Memory(_), Record::Memory(_))
+            | (Key::Gate(_), Record::Gate(_))
+            | (Key::LastChange, Record::LastChange(_))
             | (Key::Serial(_), Record::Serial(_))
             | (Key::Audit(_) | Key::AuditAnchor | Key::Event(_) | Key::EventPending(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..), Record::Line(_))
             | (Key::Alive, Record::Alive(_))
@@ -127,8 +140,12 @@ enum Form {
     History(HistoryForm),
     Override(OverrideForm),
     Token(TokenForm),
+    TokenUsed(Timestamp),
     Verdict(VerdictForm),
+    Probes(ProbesForm),
     Memory(MemoryForm),
+    Gate(GateForm),
+    Change(Timestamp),
     Serial(u32),
     Line(Arc<str>),
     Alive(Timestamp),
@@ -153,6 +170,8 @@ struct HistoryForm {
     actor: String,
     reason: String,
     at: Timestamp,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    overridden: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -165,6 +184,17 @@ struct OverrideForm {
     reason: String,
     at: Timestamp,
     ends: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    overridden: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GateForm {
+    on: bool,
+    actor: String,
+    reason: String,
+    at: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -173,6 +203,9 @@ struct TokenForm {
     name: String,
     hash: String,
     scope: String,
+    /// Left out where there is no limit: as releases before the limit wrote it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    services: Vec<Arc<str>>,
     at: Timestamp,
     ends: Option<Timestamp>,
 }
@@ -182,6 +215,24 @@ struct TokenForm {
 struct VerdictForm {
     state: String,
     since: Timestamp,
+}
+
+/// Moments are packed as in memory (`health::Moment`).
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProbesForm {
+    passes: Vec<u64>,
+    fails: Vec<(u64, usize)>,
+    said: Vec<SaidForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SaidForm {
+    reason: String,
+    message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -203,17 +254,33 @@ impl From<&Record> for Form {
     fn from(record: &Record) -> Self {
         match record.clone() {
             Record::Traffic(TrafficRecord { form, sequence, actor, reason, at }) => Self::Traffic(TrafficForm { policy: form, sequence, actor, reason, at }),
-            Record::History(History { form, before, verb, actor, reason, at }) => Self::History(HistoryForm { policy: form, before, verb, actor, reason, at }),
-            Record::Override(OverrideRecord { kind, target, services, actor, reason, at, ends }) => {
-                Self::Override(OverrideForm { kind: kind.word().to_string(), target: target.to_string(), services, actor, reason, at, ends })
+            Record::History(History { form, before, verb, actor, reason, at, overridden }) => {
+                Self::History(HistoryForm { policy: form, before, verb, actor, reason, at, overridden })
             }
-            Record::Token(TokenRecord { name, hash, scope, at, ends }) => Self::Token(TokenForm { name, hash, scope: scope.word().to_string(), at, ends }),
+            Record::Override(OverrideRecord { kind, target, services, actor, reason, at, ends, overridden }) => {
+                Self::Override(OverrideForm { kind: kind.word().to_string(), target: target.to_string(), services, actor, reason, at, ends, overridden })
+            }
+            Record::Token(TokenRecord { name, hash, scope, services, at, ends }) => {
+                Self::Token(TokenForm { name, hash, scope: scope.word().to_string(), services, at, ends })
+            }
+            Record::TokenUsed(at) => Self::TokenUsed(at),
             Record::Verdict(LearnedVerdict { state, since }) => Self::Verdict(VerdictForm { state: state.word().to_string(), since }),
+            Record::Probes(probes) => {
+                let LearnedProbes { passes, fails, said } = Arc::unwrap_or_clone(probes);
+                let said = said.iter().map(|said| SaidForm { reason: said.reason.word().to_string(), message: said.message.to_string(), status: said.status });
+                Self::Probes(ProbesForm {
+                    passes: passes.into_iter().map(|moment| moment.0).collect(),
+                    fails: fails.into_iter().map(|(moment, place)| (moment.0, place)).collect(),
+                    said: said.collect(),
+                })
+            }
             Record::Memory(memory) => {
                 let LearnedMemory { held, last: [last_ipv4, last_ipv6] } = Arc::unwrap_or_clone(memory);
                 let held = held.into_iter().map(|(pool, family)| HoldForm { pool, family: family_number(family) }).collect();
                 Self::Memory(MemoryForm { held, last_ipv4, last_ipv6 })
             }
+            Record::Gate(GateRecord { on, actor, reason, at }) => Self::Gate(GateForm { on, actor, reason, at }),
+            Record::LastChange(at) => Self::Change(at),
             Record::Serial(serial) => Self::Serial(serial),
             Record::Line(text) => Self::Line(text),
             Record::Alive(at) => Self::Alive(at),
@@ -227,15 +294,18 @@ impl TryFrom<Form> for Record {
     fn try_from(form: Form) -> Result<Self, String> {
         Ok(match form {
             Form::Traffic(TrafficForm { policy, sequence, actor, reason, at }) => Self::Traffic(TrafficRecord { form: policy, sequence, actor, reason, at }),
-            Form::History(HistoryForm { policy, before, verb, actor, reason, at }) => Self::History(History { form: policy, before, verb, actor, reason, at }),
-            Form::Override(OverrideForm { kind, target, services, actor, reason, at, ends }) => {
+            Form::History(HistoryForm { policy, before, verb, actor, reason, at, overridden }) => {
+                Self::History(History { form: policy, before, verb, actor, reason, at, overridden })
+            }
+            Form::Override(OverrideForm { kind, target, services, actor, reason, at, ends, overridden }) => {
                 let kind = OverrideWord::parse(&kind).ok_or_else(|| format!("`{kind}` is not a kind of override"))?;
                 let target = OverrideTargetName::parse(&target).ok_or_else(|| format!("`{target}` is not an override's target"))?;
-                Self::Override(OverrideRecord { kind, target, services, actor, reason, at, ends })
+                Self::Override(OverrideRecord { kind, target, services, actor, reason, at, ends, overridden })
             }
-            Form::Token(TokenForm { name, hash, scope, at, ends }) => {
+            Form::TokenUsed(at) => Self::TokenUsed(at),
+            Form::Token(TokenForm { name, hash, scope, services, at, ends }) => {
                 let scope = Scope::parse(&scope).ok_or_else(|| format!("`{scope}` is not a scope"))?;
-                Self::Token(TokenRecord { name, hash, scope, at, ends })
+                Self::Token(TokenRecord { name, hash, scope, services, at, ends })
             }
             Form::Verdict(VerdictForm { state, since }) => {
                 let state = [State::Up, State::Down, State::Unknown]
@@ -244,10 +314,23 @@ impl TryFrom<Form> for Record {
                     .ok_or_else(|| format!("`{state}` is not a state"))?;
                 Self::Verdict(LearnedVerdict { state, since })
             }
+            Form::Probes(ProbesForm { passes, fails, said }) => {
+                // A reason of another release is no reason to refuse a store.
+                let known = |word: &str| Reason::ALL.into_iter().find(|reason| reason.word() == word).unwrap_or(Reason::Internal);
+                let said =
+                    said.into_iter().map(|SaidForm { reason, message, status }| Arc::new(Said { reason: known(&reason), message: message.into(), status }));
+                Self::Probes(Arc::new(LearnedProbes {
+                    passes: passes.into_iter().map(Moment).collect(),
+                    fails: fails.into_iter().map(|(moment, place)| (Moment(moment), place)).collect(),
+                    said: said.collect(),
+                }))
+            }
             Form::Memory(MemoryForm { held, last_ipv4, last_ipv6 }) => {
                 let held = held.into_iter().map(|HoldForm { pool, family }| Ok((pool, parse_family(family)?))).collect::<Result<_, String>>()?;
                 Self::Memory(Arc::new(LearnedMemory { held, last: [last_ipv4, last_ipv6] }))
             }
+            Form::Gate(GateForm { on, actor, reason, at }) => Self::Gate(GateRecord { on, actor, reason, at }),
+            Form::Change(at) => Self::LastChange(at),
             Form::Serial(serial) => Self::Serial(serial),
             Form::Line(text) => Self::Line(text),
             Form::Alive(at) => Self::Alive(at),
@@ -318,25 +401,43 @@ pub(super) mod tests {
         });
         let history =
             (name(), 1_u64..900, prop::option::of(form()), prop::option::of(form()), text(), at()).prop_map(|(service, sequence, form, before, actor, at)| {
-                let record = History { form, before, verb: "set".into(), actor, reason: String::new(), at };
+                let record = History { form, before, verb: "set".into(), actor, reason: String::new(), at, overridden: vec!["max_step".into()] };
                 (Key::History(service, sequence), Record::History(record))
             });
         let word = prop::sample::select(vec![OverrideWord::Drain, OverrideWord::ForceUp, OverrideWord::ForceDown, OverrideWord::Freeze]);
         let over = (any::<u64>(), word, target(), prop::collection::vec(name(), 0..3), text(), at(), prop::option::of(at())).prop_map(
             |(id, kind, target, services, actor, at, ends)| {
-                let record = OverrideRecord { kind, target, services, actor, reason: "why".into(), at, ends };
+                let record = OverrideRecord { kind, target, services, actor, reason: "why".into(), at, ends, overridden: Vec::new() };
                 (Key::Override(id), Record::Override(record))
             },
         );
         let scope = prop::sample::select(vec![Scope::Read, Scope::Operate, Scope::Admin]);
-        let token = (name(), text(), text(), scope, at(), prop::option::of(at()))
-            .prop_map(|(id, name, hash, scope, at, ends)| (Key::Token(id), Record::Token(TokenRecord { name, hash, scope, at, ends })));
+        let limit = prop::collection::vec(name(), 0..3);
+        let token = (name(), text(), text(), scope, limit, at(), prop::option::of(at()))
+            .prop_map(|(id, name, hash, scope, services, at, ends)| (Key::Token(id), Record::Token(TokenRecord { name, hash, scope, services, at, ends })));
+        let used = (name(), at()).prop_map(|(id, at)| (Key::TokenUsed(id), Record::TokenUsed(at)));
         let state = prop::sample::select(vec![State::Up, State::Down, State::Unknown]);
         let verdict = (name(), state, at()).prop_map(|(key, state, since)| (Key::Verdict(key), Record::Verdict(LearnedVerdict { state, since })));
+        let reason = prop::sample::select(Reason::ALL.to_vec());
+        let said = prop::collection::vec((reason, text(), prop::option::of(any::<u16>())), 0..3);
+        let probes = (name(), prop::collection::vec(any::<u64>(), 0..4), prop::collection::vec((any::<u64>(), 0_usize..3), 0..4), said).prop_map(
+            |(key, passes, fails, said)| {
+                let said = said.into_iter().map(|(reason, message, status)| Arc::new(Said { reason, message: message.into(), status }));
+                let record = LearnedProbes {
+                    passes: passes.into_iter().map(Moment).collect(),
+                    fails: fails.into_iter().map(|(moment, place)| (Moment(moment), place)).collect(),
+                    said: said.collect(),
+                };
+                (Key::Probes(key), Record::Probes(Arc::new(record)))
+            },
+        );
         let family = prop::sample::select(Family::ALL.to_vec());
         let pools = || prop::collection::vec(name(), 0..3);
         let memory = (name(), prop::collection::vec((name(), family), 0..3), pools(), pools())
             .prop_map(|(service, held, v4, v6)| (Key::Memory(service), Record::Memory(Arc::new(LearnedMemory { held, last: [v4, v6] }))));
+        let gate = (name(), any::<bool>(), text(), text(), at())
+            .prop_map(|(name, on, actor, reason, at)| (Key::Gate(name), Record::Gate(GateRecord { on, actor, reason, at })));
+        let change = at().prop_map(|at| (Key::LastChange, Record::LastChange(at)));
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
         let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
         let serial = (zone, any::<u32>()).prop_map(|(zone, serial)| (Key::Serial(zone), Record::Serial(serial)));
@@ -352,7 +453,7 @@ pub(super) mod tests {
             };
             (key, Record::Line(text.into()))
         });
-        prop_oneof![traffic, history, over, token, verdict, memory, serial, line, alive]
+        prop_oneof![traffic, history, over, token, used, verdict, probes, memory, gate, change, serial, line, alive]
     }
 
     proptest! {

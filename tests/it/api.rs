@@ -335,7 +335,7 @@ fn an_override_ends_on_time_also_while_the_server_is_away() {
     let mut node = TestNode::start(SERVICES);
     let began = std::time::Instant::now();
     node.ok(&["drain", "pool", "prod", "--for", "2s", "--reason", "short"]);
-    node.ok(&["force-down", "endpoint", "dr/192.0.2.2", "--for", "1h", "--service", "orders", "--reason", "long"]);
+    node.ok(&["force-down", "endpoint", "dr/192.0.2.2", "--for", "1h", "--service", "orders", "--reason", "long", "--break-glass", "min_serving_regions"]);
     node.kill();
     node.launch();
     let answered = Client::new(node.dns).first("portal.api.example.com.");
@@ -359,7 +359,8 @@ fn two_drains_leave_the_service_answered_and_explained() {
     let mut client = Client::new(node.dns);
     node.ok(&["drain", "region", "prod", "--for", "1h", "--reason", "kernel"]);
     let second = node.cli(&["drain", "region", "dr", "--for", "1h", "--reason", "disks"]);
-    assert_eq!(second.code, 0, "no guard forbids it here: {second:?}");
+    assert_eq!(second.code, 5, "the last region is not taken away by accident: {second:?}");
+    node.ok(&["drain", "region", "dr", "--for", "1h", "--reason", "disks", "--break-glass", "min_serving_regions"]);
     // Rung `drained`: the tree as if nobody were (SEMANTICS, 9).
     let share = client.share("orders.api.example.com.", 1000, "192.0.2.1");
     assert!((share - 80.0).abs() <= 2.0, "{share}");

@@ -5,28 +5,36 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests fail by panicking, and read the clock")]
 
 mod acceptance;
+mod access;
 mod api;
 mod architecture;
 mod audit;
+mod boards;
 mod composite;
 mod conformance;
 mod corpus;
 mod differential;
 mod dns;
+mod doctor;
 mod drills;
 mod events;
+mod exec;
 mod fuzzed;
 mod gateway;
 mod guard;
+mod guards;
 mod hostnames;
 mod http;
 mod mutated;
 mod node;
 mod oracle;
+mod outcomes;
 mod overload;
+mod pages;
 mod peers;
 mod persistence;
 mod prometheus;
+mod push;
 mod raw;
 mod reload;
 mod resolver;

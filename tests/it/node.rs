@@ -196,6 +196,11 @@ impl TestNode {
         }
     }
 
+    /// Every line that it has said and nobody waited for, until it ends. Stop it first.
+    pub fn rest_of_log(&mut self) -> Vec<String> {
+        self.log.take().map(|log| log.iter().collect()).unwrap_or_default()
+    }
+
     /// Time since the process was started.
     pub fn since_start(&self) -> Duration {
         self.started.elapsed()

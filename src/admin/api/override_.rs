@@ -25,6 +25,9 @@ pub struct Override {
     pub ends: Option<Time>,
     /// Its target exists in the present configuration.
     pub matched: bool,
+    /// Guards that were overridden when it was last changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overridden: Vec<String>,
 }
 
 /// `POST /overrides`
@@ -44,6 +47,9 @@ pub struct OverridePost {
     /// Why.
     #[serde(default)]
     pub reason: String,
+    /// Guards that need not hold: needs the scope `admin` and a reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<String>,
 }
 
 /// What an override is about.
@@ -82,6 +88,9 @@ pub struct OverridePatch {
     /// Why.
     #[serde(default)]
     pub reason: String,
+    /// Guards that need not hold: needs the scope `admin` and a reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<String>,
 }
 
 /// An optional value whose key is required: serde fills in a missing key only where no function is named.

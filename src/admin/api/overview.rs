@@ -68,7 +68,8 @@ pub struct Blind {
 /// Something that a person should look at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concern {
-    /// Stable word: `pool-down`, `service-down`, `traffic-unusable`, `store-down`, `node-blind`, `region-guarded`, `drain-without-end`, `needs-restart`, `waiting-failback`.
+    /// Stable word: `pool-down`, `service-down`, `traffic-unusable`, `store-down`, `node-blind`, `region-guarded`, `drain-without-end`, `needs-restart`, `waiting-failback`,
+    /// `frozen`, `confirmation-waits`.
     pub code: String,
     /// `critical`, `warning`, `info`.
     pub severity: String,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::control::{self, RefusalKind};
+use crate::model::GuardKind;
 
 /// What problem types begin with (RFC 9457, section 3.1.1); the rest is the stable word.
 const TYPE_BASE: &str = "urn:windrose:problem:";
@@ -34,6 +35,9 @@ pub struct Problem {
     /// The revision of the resource as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
+    /// What a second person confirms, on `confirmation-needed`: `c-7`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<String>,
     /// The resource as it is, on `revision-mismatch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<serde_json::Value>,
@@ -55,12 +59,26 @@ pub struct Fault {
     /// What to do.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hint: String,
+    /// What would be, for guards with a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// What may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
 }
 
 impl From<control::Fault> for Fault {
     fn from(fault: control::Fault) -> Self {
         let control::Fault { pointer, code, message, hint } = fault;
-        Self { pointer, place: None, code: code.to_string(), message, hint }
+        Self { pointer, code: code.to_string(), message, hint, ..Self::default() }
+    }
+}
+
+impl From<control::GuardFinding> for Fault {
+    fn from(finding: control::GuardFinding) -> Self {
+        let control::GuardFinding { guard, ok: _, overridden: _, value, limit, services: _, message, way_on } = finding;
+        let pointer = if guard == GuardKind::RequireReason { "/reason".to_string() } else { String::new() };
+        Self { pointer, place: None, code: guard.word().to_string(), message, hint: way_on, value, limit }
     }
 }
 
@@ -87,6 +105,12 @@ pub enum ProblemKind {
     PolicyMismatch,
     /// 409: no new process has taken over; the old one serves on.
     UpgradeFailed,
+    /// 409: nothing probes it.
+    NothingToProbe,
+    /// 409: guards stand in the way; each is listed.
+    GuardRefused,
+    /// 409: a second person must confirm it; `confirmation` says what.
+    ConfirmationNeeded,
     /// 412
     RevisionMismatch,
     /// 413
@@ -95,6 +119,12 @@ pub enum ProblemKind {
     InvalidConfig,
     /// 428
     IfMatchRequired,
+    /// 429: too many at once; try again.
+    RateLimited,
+    /// 409: a request with this `Idempotency-Key` is under way.
+    RequestInProgress,
+    /// 422: the `Idempotency-Key` belongs to another request.
+    KeyReused,
     /// 500: a bug.
     Internal,
     /// 503: the store can't write, too many changes wait, or the server is stopping.
@@ -103,7 +133,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [ProblemKind; 16] = [
+    pub const ALL: [ProblemKind; 22] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -114,10 +144,16 @@ impl ProblemKind {
         Self::OverrideExists,
         Self::PolicyMismatch,
         Self::UpgradeFailed,
+        Self::NothingToProbe,
+        Self::GuardRefused,
+        Self::ConfirmationNeeded,
         Self::RevisionMismatch,
         Self::PayloadTooLarge,
         Self::InvalidConfig,
         Self::IfMatchRequired,
+        Self::RateLimited,
+        Self::RequestInProgress,
+        Self::KeyReused,
         Self::Internal,
         Self::StoreUnavailable,
     ];
@@ -135,10 +171,16 @@ impl ProblemKind {
             Self::OverrideExists => ("override-exists", 409, "An override is there already"),
             Self::PolicyMismatch => ("policy-mismatch", 409, "The policy has another form"),
             Self::UpgradeFailed => ("upgrade-failed", 409, "Not upgraded"),
+            Self::NothingToProbe => ("nothing-to-probe", 409, "Not probed"),
+            Self::RateLimited => ("rate-limited", 429, "Too many at once"),
+            Self::GuardRefused => ("guard-refused", 409, "Refused by guards"),
+            Self::ConfirmationNeeded => ("confirmation-needed", 409, "A second person must confirm it"),
             Self::RevisionMismatch => ("revision-mismatch", 412, "Changed by somebody else meanwhile"),
             Self::PayloadTooLarge => ("payload-too-large", 413, "Request is too large"),
             Self::InvalidConfig => ("invalid-config", 422, "The configuration has problems"),
             Self::IfMatchRequired => ("if-match-required", 428, "If-Match is required"),
+            Self::RequestInProgress => ("request-in-progress", 409, "The same request is under way"),
+            Self::KeyReused => ("key-reused", 422, "The Idempotency-Key belongs to another request"),
             Self::Internal => ("internal", 500, "Internal error"),
             Self::StoreUnavailable => ("store-unavailable", 503, "The store can't be written"),
         }
@@ -164,6 +206,8 @@ impl From<RefusalKind> for ProblemKind {
             RefusalKind::NothingToUndo => Self::NothingToUndo,
             RefusalKind::OverrideExists => Self::OverrideExists,
             RefusalKind::PolicyMismatch => Self::PolicyMismatch,
+            RefusalKind::GuardRefused => Self::GuardRefused,
+            RefusalKind::ConfirmationNeeded => Self::ConfirmationNeeded,
             RefusalKind::RevisionMismatch => Self::RevisionMismatch,
             RefusalKind::StoreUnavailable => Self::StoreUnavailable,
         }
@@ -186,8 +230,10 @@ impl Problem {
 
 impl From<control::Refusal> for Problem {
     fn from(refusal: control::Refusal) -> Self {
-        let control::Refusal { kind, detail, faults, revision } = refusal;
-        Self { errors: faults.into_iter().map(Fault::from).collect(), revision: revision.map(|revision| revision.0), ..Self::new(kind.into(), detail) }
+        let control::Refusal { kind, detail, faults, revision, guards, confirmation } = refusal;
+        let errors = guards.into_iter().map(Fault::from).chain(faults.into_iter().map(Fault::from)).collect();
+        let (revision, confirmation) = (revision.map(|revision| revision.0), confirmation.map(|id| format!("c-{id}")));
+        Self { errors, revision, confirmation, ..Self::new(kind.into(), detail) }
     }
 }
 

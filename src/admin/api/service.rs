@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::PolicyForm;
 
-use super::{Override, Shares, Source, Span, State, Time};
+use super::{GuardFinding, Override, Shares, Source, Span, State, Taker, Time};
 
 /// A service as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct ServicePool {
     pub held: bool,
     /// When the hold ends by itself, if that is known.
     pub held_until: Option<Time>,
+    /// Why guards put that off, although its time is over.
+    #[serde(default)]
+    pub waits: Option<String>,
     /// Which step of the ladder lets it answer now (`policy`, `standby`, `held`, `drained`, `all_down`); `null`: it doesn't answer.
     pub rung: Option<String>,
     /// Overrides that act on it here, `o-12`.
@@ -61,6 +64,18 @@ pub struct ServicePool {
     pub since: Option<Time>,
     /// Why it is not up, or would not be without the guard: what it requires and lacks, or the worst endpoint's last failed probe.
     pub cause: Option<Cause>,
+    /// It is up, but some of the endpoints that serve are degraded; `null`: they are sound.
+    #[serde(default)]
+    pub degraded: Option<PoolDegraded>,
+}
+
+/// A pool of whose serving endpoints some are degraded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PoolDegraded {
+    /// What it counts of its share in weighted policies: the mean over its serving endpoints.
+    pub factor: f64,
+    /// How many are degraded, and what the first of them said.
+    pub why: String,
 }
 
 /// Why a pool is not up.
@@ -132,6 +147,9 @@ pub struct TrafficPut {
     /// Why.
     #[serde(default)]
     pub reason: String,
+    /// Guards that need not hold: needs the scope `admin` and a reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<String>,
 }
 
 /// `POST …/failover`
@@ -144,6 +162,9 @@ pub struct Failover {
     /// Why.
     #[serde(default)]
     pub reason: String,
+    /// Guards that need not hold: needs the scope `admin` and a reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<String>,
 }
 
 /// `POST …/failback`
@@ -156,6 +177,9 @@ pub struct Failback {
     /// Why.
     #[serde(default)]
     pub reason: String,
+    /// Guards that need not hold: needs the scope `admin` and a reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<String>,
 }
 
 /// `POST …/undo`
@@ -168,6 +192,9 @@ pub struct Undo {
     /// Why.
     #[serde(default)]
     pub reason: String,
+    /// Guards that need not hold: needs the scope `admin` and a reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<String>,
 }
 
 /// Where `undo` goes.
@@ -234,6 +261,12 @@ pub struct ChangeReply {
     pub policy: Option<PolicyForm>,
     /// Services whose answers change.
     pub moves: Vec<Move>,
+    /// Pools that gain.
+    #[serde(default)]
+    pub takers: Vec<Taker>,
+    /// What every guard that is on says.
+    #[serde(default)]
+    pub guards: Vec<GuardFinding>,
     /// Sentences worth reading: that nothing was held, …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<String>,
@@ -244,7 +277,7 @@ pub struct ChangeReply {
     /// The override that was begun, changed or ended.
     #[serde(rename = "override")]
     pub override_: Option<Override>,
-    /// How to take it back; `null` for a dry run.
+    /// How to take it back; for a dry run, how one would.
     pub undo: Option<UndoHint>,
 }
 
@@ -257,6 +290,12 @@ pub struct Move {
     pub before: Shares,
     /// And after.
     pub after: Shares,
+    /// Its answers a second, over the last minute; `null` until known.
+    #[serde(default)]
+    pub answers_per_second: Option<f64>,
+    /// Of these, how many go elsewhere.
+    #[serde(default)]
+    pub moves_per_second: Option<f64>,
 }
 
 /// Where and when a change was answered.
@@ -299,6 +338,9 @@ pub struct RevisionEntry {
     pub reason: String,
     /// When.
     pub at: Time,
+    /// Guards that were overridden.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overridden: Vec<String>,
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::admin::api;
 use crate::control::{Core, OverrideWord};
-use crate::model::{Now, RegionId, duration_text};
+use crate::health::CertificateState;
+use crate::model::{EndpointId, Now, RegionId, TargetId, duration_text};
 
 use super::estate::override_id;
 
@@ -49,7 +50,8 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
             say("traffic-unusable", "warning", format!("service/{name}"), text, Some(format!("windrose undo {name} --to file")));
         }
         for pool in service.pools.iter().filter(|pool| pool.held) {
-            let text = format!("{name}: {} has returned and waits for failback", pool.pool);
+            let why = pool.waits.as_ref().map(|why| format!(", its time is over but {why}")).unwrap_or_default();
+            let text = format!("{name}: {} has returned and waits for failback{why}", pool.pool);
             say("waiting-failback", "info", format!("service/{name}"), text, Some(format!("windrose failback {name} {}", pool.pool)));
         }
     }
@@ -61,6 +63,25 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
         };
         say("pool-down", "critical", format!("pool/{name}"), text, Some(format!("windrose describe pool {name}")));
     }
+    for id in (0..core.estate().endpoints.len()).map(EndpointId::at).filter(|_| core.health().shapes_any()) {
+        let degraded = core.health().degraded(core.estate(), id);
+        let why = core.health().quality(core.estate(), id).and_then(|(_, quality)| quality.degraded_why.clone());
+        if let (Some(factor), Some(why)) = (degraded, why) {
+            let name = core.estate().endpoint_label(id);
+            let text = format!("endpoint {name} is up, but degraded (counts {factor}): {why}");
+            say("endpoint-degraded", "warning", format!("endpoint/{name}"), text, Some(format!("windrose describe endpoint {name}")));
+        }
+    }
+    for id in (0..core.estate().targets.len()).map(TargetId::at) {
+        let certificate = core.health().target(id).quality.certificate;
+        if certificate.is_some_and(|certificate| certificate.told.is_some() && certificate.state != CertificateState::Valid)
+            && let Some(text) = core.certificate_text(id)
+        {
+            let first = core.estate().endpoints_of(id).next();
+            let subject = first.map_or_else(|| "sentinel".to_string(), |endpoint| format!("endpoint/{}", core.estate().endpoint_label(endpoint)));
+            say("certificate-expiring", "warning", subject, text, None);
+        }
+    }
     for kept in core.overrides() {
         let lasts = now.wall.since(kept.record.at);
         if kept.record.kind == OverrideWord::Drain && kept.record.ends.is_none() && DRAIN_LONG <= lasts {
@@ -68,6 +89,17 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
             let text = format!("{} is drained without an end, for {} now ({})", kept.record.target, duration_text(hours), override_id(&kept));
             say("drain-without-end", "warning", kept.record.target.to_string(), text, Some(format!("windrose get overrides {}", override_id(&kept))));
         }
+    }
+    for window in &core.estate().rules.freezes {
+        if let Some(until) = window.until(now.wall) {
+            let who = if window.services.is_empty() { "changes".to_string() } else { format!("changes of {}", window.services.join(", ")) };
+            let about = if window.about.is_empty() { String::new() } else { format!(" ({})", window.about) };
+            say("frozen", "info", "freeze".into(), format!("{who} are frozen until {}{about}", until.whole_seconds()), Some("windrose get guards".to_string()));
+        }
+    }
+    for (id, actor, reason) in core.confirmations(now) {
+        let text = format!("c-{id}: {} wants to break the glass ({reason}), and a second admin must confirm it", actor.0);
+        say("confirmation-waits", "warning", format!("confirmation/c-{id}"), text, Some(format!("windrose confirm c-{id} --dry-run")));
     }
     for key in overview.needs_restart {
         say("needs-restart", "info", "config".into(), format!("{key} changed in the file and waits for a restart"), None);

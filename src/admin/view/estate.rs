@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::admin::api;
 use crate::control::{Core, Override, OverrideTargetName, OverrideWord};
-use crate::health::{MemberHealth, Outcome, ProbeReport, Resolved, State};
-use crate::model::{EndpointId, Family, PoolId, RegionId, Sentinel, ServiceId, Timestamp, Watch};
+use crate::health::{MemberHealth, Outcome, State};
+use crate::model::{self, EndpointId, Family, PoolId, RegionId, Sentinel, ServiceId, TargetId, Timestamp, Watch};
 use crate::policy::{Required, endpoint_view, lacking, pool_view, region_state, required};
 use crate::zone::Zone;
 
@@ -60,15 +59,12 @@ pub(in crate::admin) fn sentinels(core: &Core) -> Vec<api::Sentinel> {
         let health = core.health().judgement(sentinel.judgement);
         let (found, target) = (core.health().target(target), estate.target(target));
         let last_failed = found.last_failed.as_ref();
-        let message = last_failed.filter(|_| health.state == State::Down).and_then(|report| match &report.outcome {
-            Outcome::Fail { message, .. } => Some(message.clone()),
-            Outcome::Pass => None,
-        });
+        let message = last_failed.filter(|_| health.state == State::Down).and_then(|report| report.outcome.message().map(str::to_string));
         api::Sentinel {
             name: sentinel.name.to_string(),
             monitor: estate.monitor(target.monitor).name.clone(),
             address: target.address.to_string(),
-            resolved: found.last.as_ref().and_then(|report| report.resolved.as_deref()).map(resolved_to),
+            resolved: found.last.as_ref().and_then(|report| report.resolved.as_deref()).map(api::Resolved::from),
             state: health.state.into(),
             since: known_time(health.since),
             message,
@@ -105,6 +101,7 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
         min_active: pool.min_active,
         up,
         of,
+        factor: (view.factor * 1000.0).round() / 1000.0,
         drained: view.drained,
         held_by: names(board.held.get(&id).into_iter().flatten()),
         overrides: core.overrides().iter().filter(|kept| acts(&kept.record.target)).map(override_id).collect(),
@@ -136,6 +133,7 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         Watch::Nothing => None,
     };
     let health = core.health().watched(estate, id);
+    let quality = core.health().quality(estate, id);
     api::Endpoint {
         id: estate.endpoint_label(id),
         name: endpoint.name.to_string(),
@@ -144,10 +142,20 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         address: endpoint.address.to_string(),
         connect: connect(core, id),
         weight: endpoint.weight,
+        weight_reported: view.told.map(|told| told.as_f64()),
+        weight_effective: Some((view.weight * 1e6).round() / 1e6),
         tier: endpoint.tier,
         monitor,
         members: core.health().members(estate, id).iter().map(member).collect(),
         state: api::EndpointState { observed: view.observed.into(), forced: view.forced.map(|_| view.state.into()), effective: view.state.into() },
+        degraded: view.degraded.zip(quality).and_then(|(factor, (_, quality))| {
+            let since = quality.degraded_since?.into();
+            Some(api::Degraded { since, factor: factor.as_f64(), why: quality.degraded_why.as_deref().unwrap_or_default().to_string() })
+        }),
+        busy: quality.and_then(|(target, _)| busy(core, target)),
+        certificate: quality
+            .and_then(|(_, quality)| quality.certificate)
+            .map(|certificate| api::Certificate { expires: certificate.expires.into(), state: certificate.state.word().to_string() }),
         guarded: view.guarded,
         stale: view.stale,
         drained: view.drained.is_some(),
@@ -155,8 +163,8 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         serving: names(board.serving.get(&id).into_iter().flatten()),
         overrides: core.overrides_on(id).iter().map(override_id).collect(),
         since: health.map(|health| health.since).and_then(known_time),
-        last_probe: health.and_then(|health| health.last).map(probe),
-        last_failed: health.and_then(|health| health.last_failed).map(probe),
+        last_probe: health.and_then(|health| health.last).map(api::Probe::from),
+        last_failed: health.and_then(|health| health.last_failed).map(api::Probe::from),
     }
 }
 
@@ -176,44 +184,24 @@ fn member(member: &MemberHealth<'_>) -> api::Member {
         state: (*state).into(),
         stale: judgement.is_some_and(|judgement| judgement.stale),
         since: judgement.and_then(|judgement| known_time(judgement.since)),
-        last_probe: target.and_then(|target| target.last.as_ref()).map(probe),
-        last_failed: target.and_then(|target| target.last_failed.as_ref()).map(probe),
+        last_probe: target.and_then(|target| target.last.as_ref()).map(api::Probe::from),
+        last_failed: target.and_then(|target| target.last_failed.as_ref()).map(api::Probe::from),
         members: members.iter().map(self::member).collect(),
     }
+}
+
+fn busy(core: &Core, target: TargetId) -> Option<api::Busy> {
+    let health = core.health().target(target);
+    let since = health.quality.busy?;
+    let estate = core.estate();
+    let rule = estate.monitor(estate.target(target).monitor).check.outcomes().map(|outcomes| outcomes.busy)?;
+    let failed = health.last.as_ref().is_some_and(|report| matches!(report.outcome, Outcome::Fail { .. }));
+    Some(api::Busy { since: since.at.into(), counts: if failed { model::Busy::Fail } else { rule }.word().to_string() })
 }
 
 /// `Timestamp(0)` stands for "not yet".
 pub(super) fn known_time(at: Timestamp) -> Option<api::Time> {
     (at != Timestamp::default()).then_some(api::Time(at))
-}
-
-fn probe(report: &ProbeReport) -> api::Probe {
-    let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning, resolved } = report;
-    let (outcome, reason, message) = match outcome {
-        Outcome::Pass => ("pass", None, None),
-        Outcome::Fail { reason, message } => ("fail", Some(reason.word().to_string()), Some(message.clone())),
-    };
-    api::Probe {
-        at: (*at).into(),
-        outcome: outcome.to_string(),
-        reason,
-        message,
-        took_ms: milliseconds(*took),
-        phases: phases.iter().map(|(phase, took)| api::ProbePhase { phase: phase.word().to_string(), took_ms: milliseconds(*took) }).collect(),
-        status: *status,
-        certificate_expires: certificate_expires.map(api::Time),
-        warning: warning.clone(),
-        resolved: resolved.as_deref().map(resolved_to),
-    }
-}
-
-fn resolved_to(Resolved { addresses, at }: &Resolved) -> api::Resolved {
-    api::Resolved { addresses: addresses.iter().map(ToString::to_string).collect(), at: (*at).into() }
-}
-
-/// With microseconds and no more.
-fn milliseconds(took: Duration) -> f64 {
-    (took.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// One override.
@@ -223,7 +211,7 @@ pub(in crate::admin) fn override_(kept: &Override<'_>) -> api::Override {
 
 /// An override's record; `matched`: its target exists.
 pub(in crate::admin) fn record(id: u64, record: &crate::control::OverrideRecord, matched: bool) -> api::Override {
-    let crate::control::OverrideRecord { kind, target, services, actor, reason, at, ends } = record;
+    let crate::control::OverrideRecord { kind, target, services, actor, reason, at, ends, overridden } = record;
     api::Override {
         id: format!("o-{id}"),
         kind: (*kind).into(),
@@ -234,6 +222,7 @@ pub(in crate::admin) fn record(id: u64, record: &crate::control::OverrideRecord,
         at: (*at).into(),
         ends: ends.map(api::Time),
         matched,
+        overridden: overridden.clone(),
     }
 }
 

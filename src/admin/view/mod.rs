@@ -6,12 +6,16 @@ mod board;
 mod concern;
 mod estate;
 mod explain;
+mod guards;
+mod preflight;
 mod service;
 
 pub(super) use board::Board;
 pub(super) use concern::concerns;
 pub(super) use estate::{blind, endpoint, override_, pool, record, region, sentinels, zone};
 pub(super) use explain::{answer_of, place};
+pub(super) use guards::{gate, guards};
+pub(super) use preflight::preflight;
 pub(super) use service::{revision, service, traffic};
 
 use std::sync::Arc;

@@ -110,6 +110,9 @@ fn why_less(core: &Core, view: &ServiceView<'_>, pool: &api::ServicePool) -> Str
             let until = pool.held_until.map(|until| format!(", until {until} at the latest")).unwrap_or_default();
             format!("{name} has returned and waits for failback{until}; to use it now: windrose failback {} {name}", view.service.name)
         }
+        api::ServicePool { degraded: Some(degraded), .. } if pool.rung.is_some() => {
+            format!("{name} is degraded and counts {} of its share: {}", degraded.factor, degraded.why)
+        }
         _ => format!("{name} stands back for another pool"),
     }
 }
@@ -163,11 +166,27 @@ fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> ap
         drained: seen.drained,
         held,
         held_until: held.then(|| policy::hold_ends(seen.observed.up_since, view.service.failback).map(|end| wall_of(end, now).into())).flatten(),
+        waits: held.then(|| view.waits.map(str::to_string)).flatten(),
         rung: leaves.iter().find(|leaf| leaf.pools.contains(&id)).map(|leaf| leaf.rung.word().to_string()),
         overrides: overrides.into_iter().map(|(_, id)| id).collect(),
         since: since(core, id, family, seen.state),
+        degraded: degraded(core, &seen),
         cause: if seen.state == State::Up && !seen.guarded { None } else { cause(core, view.id, id, family) },
     }
+}
+
+/// Which of the endpoints that serve are degraded, and why; by the overrides that the pool was seen with.
+fn degraded(core: &Core, seen: &policy::PoolView<'_>) -> Option<api::PoolDegraded> {
+    let facts = core.policy_facts();
+    let mut first = seen.serving.iter().filter_map(|id| facts.health.degraded(facts.estate, *id).map(|_| *id));
+    if 1.0 <= seen.factor {
+        return None;
+    }
+    let worst = first.next()?;
+    let many = 1 + first.count();
+    let why = facts.health.quality(facts.estate, worst).and_then(|(_, quality)| quality.degraded_why.clone()).unwrap_or_default();
+    let why = format!("{many} of {} serving endpoints degraded: {}: {why}", seen.serving.len(), facts.estate.endpoint_label(worst));
+    Some(api::PoolDegraded { factor: (seen.factor * 1000.0).round() / 1000.0, why })
 }
 
 /// The wall time of a future `mono`.
@@ -187,7 +206,7 @@ fn since(core: &Core, pool: PoolId, family: Family, state: State) -> Option<api:
 
 /// A past change.
 pub(in crate::admin) fn revision((revision, history): (Revision, &History)) -> api::RevisionEntry {
-    let History { form, before, verb, actor, reason, at } = history;
+    let History { form, before, verb, actor, reason, at, overridden } = history;
     api::RevisionEntry {
         revision: revision.0,
         verb: verb.clone(),
@@ -196,5 +215,6 @@ pub(in crate::admin) fn revision((revision, history): (Revision, &History)) -> a
         by: actor.clone(),
         reason: reason.clone(),
         at: (*at).into(),
+        overridden: overridden.clone(),
     }
 }

@@ -91,7 +91,7 @@ impl World {
                 let of_family = endpoints.iter().copied().filter(|id| Family::of(self.estate.endpoint(*id).address) == family).collect();
                 let decided = &mut families[family.index()];
                 decided.verdict = Verdict::Answer;
-                decided.leaves.push(Leaf { pools: vec![pool], share: *share, rung: Rung::Policy, endpoints: of_family });
+                decided.leaves.push(Leaf { pools: vec![pool], share: *share, rung: Rung::Policy, endpoints: of_family, weights: None });
             }
         }
         for decided in &mut families {
@@ -114,6 +114,7 @@ impl World {
                 min_active: None,
                 requires: Vec::new(),
                 required_by: Vec::new(),
+                degraded_factor: None,
             });
             PoolId::at(self.estate.pools.len() - 1)
         })

@@ -7,7 +7,7 @@ use crate::config::file::{Health, Sentinel as Table};
 use crate::config::problem::Sink;
 use crate::config::read::{At, Entry, Key, Named};
 use crate::config::target_key::{definition, target_key};
-use crate::model::{AnyMonitor, Check, Estate, GuardRules, Host, JudgementId, MonitorId, Sentinel, Target, TargetId, duration_text};
+use crate::model::{AnyMonitor, Estate, GuardRules, Host, JudgementId, MonitorId, Sentinel, Target, TargetId, duration_text};
 
 use super::monitors::Monitors;
 use super::pools::never_answered;
@@ -59,7 +59,7 @@ fn rules(health: Health, estate: &Estate, sink: &mut Sink<'_>) -> GuardRules {
     let span = window.get().map(|found| found.span.clone()).unwrap_or_default();
     let window = window.or(default.window);
     // Endpoints of one outage are seen down as far apart as their probes stand.
-    let slow = estate.monitors.iter().filter(|monitor| monitor.check != Check::Always && window < monitor.interval + monitor.timeout);
+    let slow = estate.monitors.iter().filter(|monitor| monitor.check.is_probed() && window < monitor.interval + monitor.timeout);
     if let Some(monitor) = slow.max_by_key(|monitor| monitor.interval).filter(|_| !window.is_zero()) {
         let message = format!(
             "what fails together is seen up to {} apart by monitor {}, which is longer than window ({})",
@@ -92,7 +92,7 @@ fn monitor_of(key: &Key<String>, span: &Range<usize>, path: &str, monitors: &Mon
         sink.problem(span, format_args!("{path}.monitor"), format!("`{value}` is a composite monitor"), help);
         return None;
     };
-    if estate.monitor(id).check == Check::Always {
+    if !estate.monitor(id).check.is_probed() {
         sink.problem(span, format_args!("{path}.monitor"), format!("`{value}` probes nothing"), "a sentinel must be able to fail: tcp = 53, or a url");
         return None;
     }

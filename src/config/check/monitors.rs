@@ -2,10 +2,16 @@
 
 mod composite;
 mod dns;
+mod exec;
 mod grpc;
 mod http;
+mod icmp;
+mod outcomes;
+mod push;
 mod tls;
 mod url;
+
+pub(super) use outcomes::factor_of;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,6 +24,7 @@ use crate::config::problem::Sink;
 use crate::config::read::{Entry, Key, Named};
 use crate::model::{AnyMonitor, Check, CompositeId, Estate, Monitor, MonitorId, Sources, TcpCheck, Thresholds, TlsCheck, duration_text};
 
+use super::probing::Exec;
 use super::{check_name, number};
 
 /// Shortest time between two probes of a target.
@@ -36,6 +43,8 @@ pub(super) type Monitors = HashMap<String, AnyMonitor>;
 pub(super) struct Context<'a> {
     pub folder: &'a Path,
     pub files: &'a mut Vec<PathBuf>,
+    /// What `exec` monitors may do.
+    pub exec: Exec,
 }
 
 pub(super) fn check(tables: Named<Table>, mut cx: Context<'_>, estate: &mut Estate, sink: &mut Sink<'_>) -> Monitors {
@@ -68,7 +77,7 @@ fn monitor(entry: Entry<Table>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Mo
     let interval_written = interval.get().is_some();
     let timeout_span = timeout.get().map(|found| found.span.clone()).or(interval.get().map(|found| found.span.clone()));
     let (interval, timeout) = (interval.or(Duration::from_secs(10)), timeout.or(Duration::from_secs(3)));
-    if let Some(span) = timeout_span.filter(|_| check != Check::Always) {
+    if let Some(span) = timeout_span.filter(|_| check.is_probed()) {
         if timeout.is_zero() {
             sink.problem(&span, format_args!("{path}.timeout"), "a probe needs time", "\"3s\" by default");
         } else if timeout >= interval {
@@ -77,7 +86,12 @@ fn monitor(entry: Entry<Table>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Mo
             sink.problem(&span, format_args!("{path}.timeout"), message, "one probe ends before the next begins: shorten the timeout or lengthen the interval");
         }
     }
-    let thresholds = OwnThresholds::check([&down_after, &ok_after, &up_after], &path, sink).over(Thresholds::default());
+    // What is told is believed: whoever tells has looked as often as it takes.
+    let told = matches!(check, Check::Push(_));
+    let default = if told { Thresholds { down_after: 1, ok_after: 1, up_after: 1 } } else { Thresholds::default() };
+    let thresholds = OwnThresholds::check([&down_after, &ok_after, &up_after], default, &path, sink).over(default);
+    // Nothing is due for what is told.
+    let (interval, timeout) = if told { (INTERVAL_MAX, Duration::ZERO) } else { (interval, timeout) };
     Monitor { name, check, source, interval, timeout, thresholds }
 }
 
@@ -90,9 +104,8 @@ pub(super) struct OwnThresholds {
 }
 
 impl OwnThresholds {
-    /// From the keys `down_after`, `ok_after`, `up_after` of the table at `path`.
-    pub(super) fn check([down_after, ok_after, up_after]: [&Key<i64>; 3], path: &str, sink: &mut Sink<'_>) -> Self {
-        let default = Thresholds::default();
+    /// From the keys `down_after`, `ok_after`, `up_after` of the table at `path`; `default`: what a problem says holds where they are left out.
+    pub(super) fn check([down_after, ok_after, up_after]: [&Key<i64>; 3], default: Thresholds, path: &str, sink: &mut Sink<'_>) -> Self {
         let mut count = |key: &Key<i64>, default: u16, name: &str| {
             key.get()?;
             u16::try_from(number(key, 1..=1000, i64::from(default), format_args!("{path}.{name}"), sink)).ok()
@@ -121,7 +134,7 @@ impl OwnThresholds {
 }
 
 /// The kinds, by the key that makes them, with the keys that mean something beside it. Timing means something beside all that probe.
-const KINDS: [(&str, &[&str]); 9] = [
+const KINDS: [(&str, &[&str]); 12] = [
     (
         "url",
         &[
@@ -141,6 +154,11 @@ const KINDS: [(&str, &[&str]); 9] = [
             "key",
             "expires_within",
             "expiry_down",
+            "degraded",
+            "report",
+            "busy",
+            "busy_max",
+            "redirects",
         ],
     ),
     ("tcp", &["send", "expect"]),
@@ -148,17 +166,21 @@ const KINDS: [(&str, &[&str]); 9] = [
     ("grpc", &["port", "tls", "host", "sni", "verify", "ca", "cert", "key", "expires_within", "expiry_down"]),
     ("tls", &["sni", "verify", "ca", "cert", "key", "expires_within", "expiry_down"]),
     ("dns", &["port", "rcode", "address"]),
+    ("icmp", &[]),
+    ("exec", &["port", "exit", "warning"]),
+    ("push", &["ttl", "ttl_max", "silence"]),
     ("always", &[]),
     ("all", &[]),
     ("any", &[]),
     ("at_least", &[]),
 ];
 
-/// Kinds that probe nothing themselves.
-const UNPROBED: [&str; 4] = ["always", "all", "any", "at_least"];
-
-/// Keys that mean something beside every kind that probes: where from, and when.
+/// Keys that mean something beside every kind but those of [`NO_TIMING`]: where from, and when.
 const TIMING: [&str; 6] = ["source", "interval", "timeout", "down_after", "ok_after", "up_after"];
+
+/// Of [`TIMING`], what means nothing beside a kind.
+const NO_TIMING: [(&str, &[&str]); 6] =
+    [("always", &TIMING), ("all", &TIMING), ("any", &TIMING), ("at_least", &TIMING), ("push", &["source", "interval", "timeout"]), ("exec", &["source"])];
 
 type Spans = Vec<(&'static str, Option<Range<usize>>)>;
 
@@ -177,6 +199,9 @@ fn written(table: &Table) -> Spans {
         tls,
         dns,
         grpc,
+        icmp,
+        exec,
+        push,
         always,
         port,
         rcode,
@@ -199,6 +224,16 @@ fn written(table: &Table) -> Spans {
         key,
         expires_within,
         expiry_down,
+        degraded,
+        report,
+        busy,
+        busy_max,
+        redirects,
+        exit,
+        warning,
+        ttl,
+        ttl_max,
+        silence,
         source,
         interval,
         timeout,
@@ -226,6 +261,9 @@ fn what(table: &Table, span: &Range<usize>, path: &str, cx: &mut Context<'_>, si
         "tls" => Check::Tls(TlsCheck { port: tls::port(table, path, sink), tls: tls::handshake(table, span, path, cx, sink) }),
         "dns" => Check::Dns(dns::dns(table, path, sink)),
         "grpc" => Check::Grpc(grpc::grpc(table, span, path, cx, sink)),
+        "icmp" => icmp::icmp(table, path, sink),
+        "exec" => Check::Exec(exec::exec(table, path, cx, sink)),
+        "push" => Check::Push(push::push(table, path, sink)),
         _ => Check::Http(http::http(table, path, cx, sink)),
     }
 }
@@ -238,7 +276,7 @@ fn kind_of(table: &Table, span: &Range<usize>, path: &str, sink: &mut Sink<'_>) 
     let given: Vec<_> = written.iter().filter(|(key, _)| kind_of(key)).collect();
     match given[..] {
         [] => {
-            let help = "add url = \"http://{address}:8080/healthcheck\", tcp = 3306, tls = 443, dns = \"www.example.com A\", grpc = \"orders.v1.Orders\", always = \"up\", or all = [\"one\", \"other\"]";
+            let help = "add url = \"http://{address}:8080/healthcheck\", tcp = 3306, tls = 443, dns = \"www.example.com A\", grpc = \"orders.v1.Orders\", icmp = true, exec = [\"/usr/lib/nagios/plugins/check_http\"], push = true, always = \"up\", or all = [\"one\", \"other\"]";
             sink.missing(span, path, "nothing to check", help);
         }
         [(first, _), (second, at), ..] => {
@@ -250,7 +288,7 @@ fn kind_of(table: &Table, span: &Range<usize>, path: &str, sink: &mut Sink<'_>) 
     let (kind, _) = *given.first()?;
     let beside = KINDS.iter().find(|(known, _)| known == kind).map_or(&[][..], |(_, beside)| beside);
     let meaningless = written.iter().filter(|(key, _)| match TIMING.contains(key) {
-        true => UNPROBED.contains(kind),
+        true => NO_TIMING.iter().any(|(of, keys)| of == kind && keys.contains(key)),
         false => !beside.contains(key) && !given.iter().any(|(kind, _)| kind == key),
     });
     if given.len() == 1 {

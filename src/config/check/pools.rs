@@ -11,10 +11,10 @@ use crate::config::read::{At, Entry, Key, Named, OneOrMany, Reach};
 use crate::config::target_key::{definition, target_key};
 use crate::model::{
     AnyMonitor, Check, Combined, CombinedId, CompositeId, Endpoint, EndpointId, Estate, Family, Host, JudgementId, MonitorId, Pool, PoolId, Region, RegionId,
-    TargetId, Watch,
+    TargetId, Thresholds, Watch,
 };
 
-use super::monitors::{Monitors, OwnThresholds};
+use super::monitors::{Monitors, OwnThresholds, factor_of};
 use super::policies::Policies;
 use super::requires;
 use super::resolver::HostNames;
@@ -44,7 +44,8 @@ pub(super) fn check(regions: Named<RegionTable>, pools: Named<Table>, monitors: 
         pools: Pools::default(),
         requires: Vec::new(),
     };
-    for Entry { name, span, value: RegionTable {} } in regions.0 {
+    // What else a region says is about changes: see `guards`.
+    for Entry { name, span, value: RegionTable { capacity: _, guards: _ } } in regions.0 {
         check_name(&name, &span, "region", sink);
         maker.region(&name);
         maker.declared.insert(name);
@@ -109,7 +110,7 @@ impl Maker<'_> {
 
     fn pool(&mut self, entry: Entry<Table>, sink: &mut Sink<'_>) {
         let Entry { name, span, value: table } = entry;
-        let Table { region, monitor, min_up, min_active, requires, down_after, ok_after, up_after, endpoints } = table;
+        let Table { region, monitor, min_up, min_active, requires, down_after, ok_after, up_after, degraded_factor, endpoints } = table;
         check_name(&name, &span, "pool", sink);
         let path = format!("pool.{name}");
         let id = PoolId::at(self.estate.pools.len());
@@ -118,7 +119,7 @@ impl Maker<'_> {
             sink.problem(&region.span, format_args!("{path}.region"), format!("no region is called `{}`", region.value), help);
         }
         let region = self.region(&region.or(name.clone()));
-        let thresholds = OwnThresholds::check([&down_after, &ok_after, &up_after], &path, sink);
+        let thresholds = OwnThresholds::check([&down_after, &ok_after, &up_after], Thresholds::default(), &path, sink);
         let rules = Rules { monitor: self.monitor(&monitor, &path, sink), thresholds };
         if let Some(span) = [&down_after, &ok_after, &up_after].into_iter().find_map(Key::get).map(|found| &found.span).filter(|_| self.probes_nothing(rules)) {
             sink.problem(span, &path, "thresholds mean nothing where nothing is probed", "remove them");
@@ -144,7 +145,17 @@ impl Maker<'_> {
         };
         let min_active = min_active.get().is_some().then(|| at_most(&min_active, "min_active"));
         let min_up_count = at_most(&min_up, "min_up");
-        let pool = Pool { name: name.as_str().into(), region, endpoints: ids, min_up: min_up_count, min_active, requires: Vec::new(), required_by: Vec::new() };
+        let degraded_factor = degraded_factor.get().and_then(|found| factor_of(found, format_args!("{path}.degraded_factor"), sink));
+        let pool = Pool {
+            name: name.as_str().into(),
+            region,
+            endpoints: ids,
+            min_up: min_up_count,
+            min_active,
+            requires: Vec::new(),
+            required_by: Vec::new(),
+            degraded_factor,
+        };
         self.family_warning(&pool, &min_up, &path, sink);
         self.pools.by_name.insert(pool.name.clone(), id);
         self.pools.spans.push(span);
@@ -234,7 +245,7 @@ impl Maker<'_> {
                 let message = format!("each member of a composite monitor has its own port, and this is one for all of them: {port}");
                 sink.problem(&found.span, format_args!("{path}.connect"), message, "write the address alone");
             }
-            let own = OwnThresholds::check([down_after, ok_after, up_after], &path, sink);
+            let own = OwnThresholds::check([down_after, ok_after, up_after], Thresholds::default(), &path, sink);
             if let Some(found) = [down_after, ok_after, up_after].into_iter().find_map(Key::get).filter(|_| self.probes_nothing(rules)) {
                 sink.problem(&found.span, &path, "thresholds mean nothing where nothing is probed", "remove them");
             }

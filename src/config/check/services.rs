@@ -107,7 +107,8 @@ struct Draft {
 
 fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, forms: &mut Forms<'_>, files: &mut Vec<PathBuf>, sink: &mut Sink<'_>) -> Draft {
     let Entry { name: id, span, value: table } = entry;
-    let Table { name, names_file, policy, ttl, ttl_min, max_answers, failback, when_all_down, metrics } = table;
+    // Guards are about changes: see `guards`.
+    let Table { name, names_file, policy, ttl, ttl_min, max_answers, failback, when_all_down, metrics, guards: _ } = table;
     check_name(&id, &span, "service", sink);
     let path = format!("service.{id}");
     let names = names_of(name, names_file, &path, &span, cx.folder, files, sink);

@@ -10,8 +10,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::file::{Admin, Audit, Dns, Metrics, Node, Store, Tls};
 use crate::config::problem::Sink;
-use crate::config::read::{At, Key};
-use crate::model::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, TlsFiles};
+use crate::config::read::{At, Entry, Key, Named, SubjectGrant};
+use crate::model::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, Subject, TlsFiles};
 
 use super::number;
 
@@ -126,6 +126,12 @@ fn pem_key(octets: &[u8]) -> Result<(), Unusable> {
     }
 }
 
+/// `CN=…`, or `DNS:…` and its like.
+fn subject_form(name: &str) -> bool {
+    let of = |separator, words: &[&str]| name.split_once(separator).is_some_and(|(word, rest)| !rest.is_empty() && (words.is_empty() || words.contains(&word)));
+    of(':', &["DNS", "URI", "EMAIL", "IP"]) || of('=', &[])
+}
+
 fn check_admin(admin: Admin, folder: &Path, sink: &mut Sink<'_>) -> AdminSettings {
     let Admin { listen, socket, tls, hosts } = admin;
     if let Some(listen) = listen.get().filter(|listen| !listen.value.ip().is_loopback() && tls.is_absent()) {
@@ -137,7 +143,7 @@ fn check_admin(admin: Admin, folder: &Path, sink: &mut Sink<'_>) -> AdminSetting
         );
     }
     let tls_span = tls.get().map(|tls| tls.span.clone()).unwrap_or_default();
-    let tls = tls.take().map(|Tls { cert, key }| {
+    let tls = tls.take().map(|Tls { cert, key, client_ca, subjects }| {
         let mut file = |key: Key<String>, name: &str| {
             if key.is_absent() {
                 sink.missing(&tls_span, format_args!("admin.tls.{name}"), format!("`{name}` is missing"), "tls = { cert = \"chain.pem\", key = \"key.pem\" }");
@@ -152,7 +158,28 @@ fn check_admin(admin: Admin, folder: &Path, sink: &mut Sink<'_>) -> AdminSetting
         if let Some(span) = &key_span {
             pem_problem(&key, span, "key", &pem_key, sink);
         }
-        TlsFiles { cert, key }
+        let subjects_span = subjects.get().map(|subjects| subjects.span.clone());
+        let client_ca = client_ca.take_at().map(|At { value, span }| {
+            let path = folder.join(value);
+            pem_problem(&path, &span, "client_ca", &pem_certificates, sink);
+            if subjects_span.is_none() {
+                let help = "add [admin.tls.subjects] with lines such as \"CN=ci,O=Example\" = \"operate\"";
+                sink.warning(&span, "admin.tls.client_ca", "nobody is named who may come with such a certificate", help);
+            }
+            path
+        });
+        if let (None, Some(span)) = (&client_ca, &subjects_span) {
+            sink.problem(span, "admin.tls.subjects", "without client_ca nobody is asked for a certificate", "add client_ca = \"/etc/windrose/clients.pem\" to [admin.tls]");
+        }
+        let subjects = subjects.take().map(|Named(subjects)| subjects).unwrap_or_default();
+        let subjects = subjects.into_iter().map(|Entry { name, span, value: SubjectGrant { scope, services } }| {
+            if !subject_form(&name) {
+                let help = "a subject as `windrose check` and openssl show it (\"CN=ci,O=Example\"), or a name: \"DNS:ci.example.com\", \"URI:spiffe://…\", \"EMAIL:…\", \"IP:192.0.2.1\"";
+                sink.problem(&span, format_args!("admin.tls.subjects.{name:?}"), "not a subject or an alternative name", help);
+            }
+            Subject { name, scope, services: services.into_iter().map(Into::into).collect() }
+        });
+        TlsFiles { cert, key, client_ca, subjects: subjects.collect() }
     });
     let hosts = hosts.get().map(|hosts| &hosts.value.0[..]).unwrap_or_default();
     for (index, host) in hosts.iter().enumerate() {

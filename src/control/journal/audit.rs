@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::control::change::{Applied, Change};
 use crate::control::commits::Waiting;
 use crate::control::core::Core;
-use crate::control::record::{Key, Op, OverrideRecord, Record, TokenRecord, TrafficRecord};
+use crate::control::record::{GateRecord, Key, Op, OverrideRecord, Record, TokenRecord, TrafficRecord};
 use crate::health::State;
 use crate::model::{AuditSettings, Now, Timestamp};
 
@@ -233,6 +233,10 @@ impl Core {
             "reason": reason, "revision": self.revision.0 + 1, "moved": applied.moves.len(), "moves": moves, "health": health,
         }));
         let mut draft = draft;
+        let overridden: BTreeSet<&String> = ops.iter().flat_map(guards_overridden).collect();
+        if !overridden.is_empty() {
+            draft.fields.insert("break_glass".to_string(), json!(overridden));
+        }
         draft.fields.insert("before".to_string(), before);
         draft.fields.insert("after".to_string(), after);
         self.journal.audit.begin([&draft], false, now)
@@ -263,6 +267,7 @@ impl Core {
                 (format!("override/o-{id}"), kept.map_or(Value::Null, |record| describe(&record)))
             }
             Key::Token(id) => (format!("token/{id}"), self.tokens.get(id).map_or(Value::Null, |record| describe(&Record::Token(record.clone())))),
+            Key::Gate(name) => (format!("gate/{name}"), self.gates.get(name).map_or(Value::Null, |(record, _)| describe(&Record::Gate(record.clone())))),
             _ => return None,
         })
     }
@@ -277,14 +282,26 @@ impl Core {
     }
 }
 
+/// Guards that did not hold a change back though they would have.
+fn guards_overridden(op: &Op) -> &[String] {
+    match op {
+        Op::Put(_, Record::History(history)) => &history.overridden,
+        Op::Put(_, Record::Override(record)) => &record.overridden,
+        _ => &[],
+    }
+}
+
 /// A record as the audit shows it.
 fn describe(record: &Record) -> Value {
     match record {
         Record::Traffic(TrafficRecord { form, .. }) => form.as_ref().map_or(json!("file"), |form| serde_json::to_value(form).unwrap_or_default()),
-        Record::Override(OverrideRecord { kind, target, services, reason, ends, .. }) => json!({
+        Record::Override(OverrideRecord { kind, target, services, reason, ends, actor: _, at: _, overridden: _ }) => json!({
             "kind": kind.word(), "target": target.to_string(), "services": services, "reason": reason, "ends": ends.map(|ends| ends.to_string()),
         }),
-        Record::Token(TokenRecord { name, scope, ends, .. }) => json!({ "name": name, "scope": scope.word(), "ends": ends.map(|ends| ends.to_string()) }),
+        Record::Token(TokenRecord { name, scope, services, ends, hash: _, at: _ }) => {
+            json!({ "name": name, "scope": scope.word(), "services": services, "ends": ends.map(|ends| ends.to_string()) })
+        }
+        Record::Gate(GateRecord { on, .. }) => json!(if *on { "on" } else { "off" }),
         _ => Value::Null,
     }
 }
@@ -300,6 +317,9 @@ fn verb_of(change: &Change) -> (&'static str, Option<String>) {
         Change::Override { .. } => ("override.begin", None),
         Change::Extend { .. } => ("override.extend", None),
         Change::EndOverride { .. } => ("override.end", None),
+        Change::Gate { name, .. } => ("gate.switch", Some(format!("gate/{name}"))),
+        // The audit tells of the change that was confirmed.
+        Change::Confirm { id } => ("confirm", Some(format!("c-{id}"))),
         Change::Token { .. } => ("token.create", None),
         Change::RevokeToken { .. } => ("token.revoke", None),
     }

@@ -160,6 +160,25 @@ impl Context {
                     .of_region(region)
                     .with(json!({ "endpoint": endpoint, "pool": pool, "cause": cause }))
             }
+            Notice::Degraded { endpoint, labels: [pool, region, _], begins, message } => {
+                let (kind, severity) = if *begins { ("endpoint.degraded", "warning") } else { ("endpoint.sound", "info") };
+                let how = if *begins { "degraded" } else { "sound again" };
+                let because = if *begins && !message.is_empty() { format!(": {message}") } else { String::new() };
+                Draft::new(kind, severity, format!("endpoint/{endpoint}"), format!("{endpoint} is {how}{because}"))
+                    .of_region(region)
+                    .with(json!({ "endpoint": endpoint, "pool": pool, "message": message }))
+            }
+            Notice::Certificate { text } => Draft::new("certificate.expiring", "warning", "certificate", text.clone()),
+            Notice::GuardRefused { guards, text, actor } => {
+                Draft::new("guard.refused", "warning", "guards", text.clone()).with(json!({ "guards": guards, "actor": actor }))
+            }
+            Notice::GuardOverridden { guards, text, actor, reason } => {
+                Draft::new("guard.overridden", "warning", "guards", text.clone()).with(json!({ "guards": guards, "actor": actor, "reason": reason }))
+            }
+            Notice::Gate { gate, on, text, actor } => {
+                Draft::new("gate.changed", "info", format!("gate/{gate}"), text.clone()).with(json!({ "gate": gate, "on": on, "actor": actor }))
+            }
+            Notice::FailbackWaits { service, text } => Draft::new("failback.waiting", "info", format!("service/{service}"), text.clone()).of_service(service),
             Notice::Failover { services, from, to, trigger, took } => {
                 let detected = took.map(|took| (took.as_secs_f64() * 1000.0).round() / 1000.0);
                 let more = json!({ "from": regions(from), "to": regions(to), "trigger": trigger, "detected_in_seconds": detected });

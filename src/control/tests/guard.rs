@@ -76,8 +76,12 @@ fn s26_overrides_and_operators_changes_are_never_delayed() {
     assert_eq!(world.answers("orders"), "b 50, c 50");
     world.change(force_down("region/b")).expect("it is taken");
     assert_eq!(world.answers("orders"), "c 100");
+    // It asks for `a`, which is down, and that is told.
+    world.break_glass = vec![crate::model::GuardKind::HealthyTargets];
     world.change(traffic("orders", "failover a c")).expect("it is taken");
     assert_eq!(world.answers("orders"), "c 100");
+    // The last one: that is what the glass is broken for.
+    world.break_glass = vec![crate::model::GuardKind::MinServingRegions];
     world.change(force_down("region/c")).expect("it is taken");
     assert_eq!(world.answers("orders"), "");
 }

@@ -34,16 +34,7 @@ impl World {
 
     fn probe(&mut self, target: TargetId, passed: bool) {
         let outcome = if passed { Outcome::Pass } else { Outcome::Fail { reason: Reason::Timeout, message: "silence".into() } };
-        let report = ProbeReport {
-            outcome,
-            at: self.now.wall,
-            took: Duration::ZERO,
-            phases: Vec::new(),
-            status: None,
-            certificate_expires: None,
-            warning: None,
-            resolved: None,
-        };
+        let report = ProbeReport::new(outcome, self.now.wall, Duration::ZERO);
         let observed = self.health.observe(&self.estate, target, report, self.now);
         let events = self.guard.observed(&self.estate, &self.health, &observed, self.now);
         self.tell(&events);

@@ -15,6 +15,7 @@ use crate::model::{Family, ResolverRules, duration_text};
 use crate::wire::{Name, Rcode};
 
 use super::super::dns;
+use super::super::permit::Permit;
 use super::super::tcp::Way;
 use super::super::trace::Trace;
 use super::kept::Answer;
@@ -48,13 +49,15 @@ async fn ask_servers(rules: &ResolverRules, first: &AtomicUsize, name: &Name, re
     if servers.is_empty() {
         return Err(Unresolved { trouble: Trouble::NoAnswer, message: format!("no resolver is configured that could be asked for {name}") });
     }
+    // Who may be asked was checked with the file; a cloud's resolver is often link-local.
+    let permit = Permit::anywhere();
     let (begin, mut trouble, mut said) = (first.load(Ordering::Relaxed), Trouble::NoAnswer, BTreeMap::new());
     for at in 0..servers.len() * usize::from((*attempts).max(1)) {
         let at = (begin + at) % servers.len();
         let Some(server) = servers.get(at).copied() else { continue };
         // Its own trace: what a name server's connection does is no phase of the probe.
         let mut trace = Trace::start();
-        let way = Way { peer: server, source: None, connect_by: None };
+        let way = Way { peer: server, source: None, connect_by: None, permit: &permit };
         let response = match timeout(*patience, dns::exchange(name, record_type.into(), way, &mut trace)).await {
             Err(_) => Err(format!("{} did not answer within {}", shown(server), duration_text(*patience))),
             Ok(Err(failure)) => Err(failure.message),

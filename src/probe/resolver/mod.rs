@@ -137,7 +137,8 @@ impl Resolver {
         }
         let names = &mut *names;
         names.kept.values_mut().for_each(|kept| kept.pinned = false);
-        for host in estate.targets.iter().map(|target| &target.address).filter(|host| matches!(host, Host::Name(..))) {
+        let probed = estate.targets.iter().filter(|target| estate.monitor(target.monitor).check.is_probed());
+        for host in probed.map(|target| &target.address).filter(|host| matches!(host, Host::Name(..))) {
             match names.kept.get_mut(host) {
                 Some(kept) => kept.pinned = true,
                 None => drop(names.kept.insert(host.clone(), Kept::new(now, true))),

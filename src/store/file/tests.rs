@@ -18,7 +18,7 @@ fn alive(at: i64) -> Op {
 }
 
 fn history(service: &str, sequence: u64) -> Op {
-    let record = History { form: None, before: None, verb: "set".into(), actor: "a".into(), reason: String::new(), at: Timestamp(0) };
+    let record = History { form: None, before: None, verb: "set".into(), actor: "a".into(), reason: String::new(), at: Timestamp(0), overridden: Vec::new() };
     Op::Put(Key::History(service.into(), sequence), Record::History(record))
 }
 

@@ -105,14 +105,5 @@ impl World {
 /// A probe that nobody answered.
 pub fn failed(now: Now) -> ProbeReport {
     let outcome = Outcome::Fail { reason: Reason::Timeout, message: "no answer".into() };
-    ProbeReport {
-        outcome,
-        at: now.wall,
-        took: Duration::from_millis(5),
-        phases: Vec::new(),
-        status: None,
-        certificate_expires: None,
-        warning: None,
-        resolved: None,
-    }
+    ProbeReport::new(outcome, now.wall, Duration::from_millis(5))
 }

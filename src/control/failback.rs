@@ -1,0 +1,64 @@
+//! The automatic failback, weighed by guards: a hold whose time has come ends only if they let it.
+//!
+//! They can only make a returned pool wait longer. Failing over is never weighed, and a pool that nothing else can stand in for is used on rung `held`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Now, ServiceId};
+use crate::policy::{self, Decision, Memory};
+
+use super::core::Core;
+use super::guards::{self, Act, Proposal};
+use super::plan_guards::{Sight, whole};
+use super::services::Rules;
+
+/// What is put off is looked at again after this: freeze windows end, and what was down comes up.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+impl Core {
+    /// The decision, or, if guards don't let a hold end, the one that keeps it, and why.
+    pub(super) fn unless_failback_waits(
+        &self,
+        service: ServiceId,
+        rules: &Rules,
+        memory: &Memory,
+        decision: Decision,
+        now: Now,
+    ) -> (Decision, Option<Arc<str>>) {
+        let ended = memory.held.iter().any(|hold| {
+            let up_since = self.health.pool(hold.pool, hold.family).up_since;
+            !decision.memory.held.contains(hold) && policy::hold_ends(up_since, rules.failback).is_some_and(|end| end <= now.mono)
+        });
+        if !ended {
+            return (decision, None);
+        }
+        let Some(why) = self.why_failback_waits(service, rules, &decision, now) else { return (decision, None) };
+        let mut kept = policy::decide_holding(self.configuration.estate.service(service), &rules.tree, &self.facts(), memory, now);
+        kept.wake_at = Some(now.mono + LOOK_AGAIN);
+        (kept, Some(why))
+    }
+
+    fn why_failback_waits(&self, service: ServiceId, rules: &Rules, decision: &Decision, now: Now) -> Option<Arc<str>> {
+        let estate = &self.configuration.estate;
+        let (view, family, facts) = (self.service(service), self.main_family(service), self.facts());
+        let before = policy::effective(&view.decision.families[family.index()], view.policy);
+        let after = policy::effective(&decision.families[family.index()], &rules.tree);
+        let sight = Sight { before: &facts, after: &facts, service };
+        let regions = self.region_changes(&sight, (view.policy, &before), (&rules.tree, &after));
+        let proposal = Proposal {
+            service: &view.service.name,
+            act: Act::Failback,
+            automatic: true,
+            reason: "",
+            regions: &regions,
+            now: now.wall,
+            recent: 0,
+            rate_free_at: None,
+            gate_is_on: &|gate| self.gate_is_on(gate),
+            partly: &whole,
+        };
+        let broken: Vec<String> = guards::check(&estate.rules, &proposal).into_iter().filter(|finding| !finding.ok).map(|finding| finding.message).collect();
+        (!broken.is_empty()).then(|| broken.join("; ").into())
+    }
+}
