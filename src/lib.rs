@@ -117,6 +117,8 @@ pub mod probe;
 
 pub mod dns;
 
+pub mod webhook;
+
 pub mod admin;
 
 pub mod cli;

@@ -48,6 +48,14 @@ impl Peer {
     pub(super) fn is_tcp(&self) -> bool {
         matches!(self, Peer::Tcp { .. })
     }
+
+    /// Where it comes from, for the audit: an IP address, or `socket`.
+    pub fn place(&self) -> String {
+        match self {
+            Peer::Tcp { address, .. } => address.to_string(),
+            Peer::Socket { .. } => "socket".to_string(),
+        }
+    }
 }
 
 /// Who asks, once known.

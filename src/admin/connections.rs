@@ -4,11 +4,14 @@
 //! connection that is idle longest.
 
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::{Extension, Router};
+use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,7 +25,7 @@ use tracing::{debug, warn};
 use super::auth::Peer;
 use super::certificate::Presented;
 use super::patience::Patient;
-use super::places::{Place, Places};
+use super::places::{Busy, Place, Places};
 use super::tls::Certificates;
 use super::unix;
 
@@ -62,6 +65,29 @@ pub(super) enum Listener {
     Tcp(TcpListener, Option<Certificates>),
     /// The unix socket.
     Unix(UnixListener),
+}
+
+/// A reply's body; as long as it is sent, the request is worked on.
+struct Working {
+    body: Body,
+    _busy: Busy,
+}
+
+impl hyper::body::Body for Working {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// A connection just accepted.
@@ -154,11 +180,8 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, pee
     let service = service_fn(move |request| {
         let busy = works.work();
         let reply = routes.call(request);
-        async move {
-            let reply = reply.await;
-            drop(busy);
-            reply
-        }
+        // Until the last piece: a stream is work, too.
+        async move { reply.await.map(|reply| reply.map(|body| Working { body, _busy: busy })) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::{debug, info, warn};
 
-use crate::control::Actor;
+use crate::control::{Actor, Call, Event, Origin};
 
 use super::App;
 use super::api::{Problem, ProblemKind};
 use super::auth::{self, Caller, Peer};
+use super::door::ORIGIN;
 use super::origin;
 use super::problem::Refused;
 use super::router::{Route, Touches};
@@ -40,14 +41,22 @@ pub(super) async fn watch(State(app): State<App>, request: Request, next: Next) 
     let (method, path) = (request.method().clone(), request.uri().path().to_string());
     // Labels come from the routes, never from what was asked.
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_string()).unwrap_or("none".to_string());
-    let mut response = next.run(request).await;
+    let peer = request.extensions().get::<Peer>().map(Peer::place).unwrap_or_default();
+    let origin = Origin { peer, request: id.clone() };
+    let mut response = ORIGIN.scope(origin.clone(), next.run(request)).await;
     let took = began.elapsed();
     let actor = response.extensions_mut().remove::<Actor>().map(|Actor(actor)| actor).unwrap_or_default();
     if response.status() == StatusCode::METHOD_NOT_ALLOWED && response.extensions().get::<Box<Problem>>().is_none() {
         let detail = format!("{method} is not possible here; the Allow header says what is");
         response.extensions_mut().insert(Box::new(Problem::new(ProblemKind::MethodNotAllowed, detail)));
     }
-    if let Some(problem) = response.extensions_mut().remove::<Box<Problem>>() {
+    let problem = response.extensions_mut().remove::<Box<Problem>>();
+    let detail = problem.as_ref().map(|problem| problem.detail.clone()).unwrap_or_default();
+    let call = Call { actor: actor.clone(), origin, what: format!("{method} {route}"), path: path.clone(), status: response.status().as_u16(), detail };
+    if is_audited(&method, &call) {
+        app.parts.door.mention(Event::Called(call));
+    }
+    if let Some(problem) = problem {
         info!(request.id = id, actor, status = problem.status, "{method} {path}: {}", problem.detail);
         response = with_problem(response, Problem { instance: Some(path), request_id: Some(id.clone()), ..*problem });
     } else {
@@ -60,6 +69,18 @@ pub(super) async fn watch(State(app): State<App>, request: Request, next: Next) 
     let method = if KNOWN_METHODS.contains(&method.as_str()) { method.as_str() } else { "other" };
     app.parts.metrics.api_request(method, &route, response.status().as_u16(), took);
     response
+}
+
+/// Refused changes, and what is done without a commit of the store. Refused looks are no matter for the audit, unless nobody knows who asks.
+fn is_audited(method: &Method, call: &Call) -> bool {
+    let looks = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    match call.status {
+        // Who guesses tokens is slowed down after a while, and guesses on.
+        401 | 429 => true,
+        403 | 409 => !looks,
+        101 | 200..300 => ["/config/reload", "/upgrade", "/handover"].iter().any(|end| call.what.ends_with(end)),
+        _ => false,
+    }
 }
 
 /// Label values; anything else a client invents is `other`.

@@ -20,6 +20,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use tokio::net::UnixListener;
+use tokio::sync::watch;
 
 use crate::control::Refusal;
 use crate::metrics::Metrics;
@@ -37,6 +38,7 @@ mod change;
 mod connections;
 pub mod doctor;
 mod etag;
+mod feeds;
 mod glass;
 mod listen;
 mod looks;
@@ -54,6 +56,7 @@ mod unix;
 pub mod upgrade;
 mod view;
 
+pub use feeds::{AuditReader, Feeds, Tested, WebhookDesk};
 pub use listen::BindError;
 pub use tls::{Certificates, Renewal};
 
@@ -83,6 +86,8 @@ pub struct Parts {
     pub doctor: doctor::Doctor,
     /// `POST /upgrade`, `POST /handover`; `None`: this process can't be succeeded.
     pub upgrades: Option<upgrade::Upgrades>,
+    /// Events, audit, webhooks.
+    pub feeds: Feeds,
     /// `GET /readyz`: nothing, or why not, one sentence each.
     pub ready: Arc<dyn Fn() -> Result<(), Vec<String>> + Send + Sync>,
 }
@@ -107,6 +112,10 @@ struct App {
     parts: Arc<Parts>,
     /// `admin.hosts`
     hosts: Arc<[String]>,
+    /// Streams that may still begin.
+    streams: Arc<tokio::sync::Semaphore>,
+    /// The API ends: so must streams.
+    stopping: watch::Receiver<bool>,
     /// TLS of `admin.listen`, if it has any.
     certificates: Option<Certificates>,
     /// Who was wrong about a token, and how often.
@@ -142,6 +151,7 @@ pub struct Admin {
     addresses: Vec<SocketAddr>,
     socket: PathBuf,
     listeners: Vec<connections::Running>,
+    stop: watch::Sender<bool>,
     sockets: Arc<Sockets>,
     /// Looks at the files of `[admin] tls`; ends with this.
     _watch: tokio::task::JoinSet<()>,
@@ -189,7 +199,10 @@ impl Bound {
     /// Serves until [`Admin::stop`].
     pub fn serve(self, parts: Parts) -> Admin {
         let Self { admin, tls, metrics, door, socket, hosts, sockets, takes_socket: _ } = self;
-        let app = App { parts: Arc::new(parts), hosts, certificates: tls.clone(), attempts: Arc::default(), replies: Arc::default() };
+        let (stop, stopping) = watch::channel(false);
+        let streams = Arc::new(tokio::sync::Semaphore::new(feeds::STREAMS_MAX));
+        let (attempts, replies) = (Arc::default(), Arc::default());
+        let app = App { parts: Arc::new(parts), hosts, streams, stopping, certificates: tls.clone(), attempts, replies };
         let mut watch = tokio::task::JoinSet::new();
         if let Some(certificates) = tls.clone() {
             watch.spawn(certificates.watch());
@@ -198,7 +211,7 @@ impl Bound {
         let routes = router::router(app.clone());
         let mut listeners = vec![run(Listener::Tcp(admin.listener, tls), routes.clone()), run(Listener::Unix(door), routes)];
         listeners.extend(metrics.map(|bound| run(Listener::Tcp(bound.listener, None), router::metrics_router(app))));
-        Admin { addresses, socket, listeners, sockets: Arc::new(sockets), _watch: watch }
+        Admin { addresses, socket, listeners, stop, sockets: Arc::new(sockets), _watch: watch }
     }
 }
 
@@ -222,6 +235,7 @@ impl Admin {
 
     /// The same, but the socket file stays: it is another process's now.
     pub async fn leave(self) {
+        let _ = self.stop.send(true);
         let ends: Vec<_> = self.listeners.into_iter().map(connections::Running::stop).collect();
         for end in ends {
             end.await;

@@ -19,6 +19,7 @@ use super::App;
 use super::api::{Fault, ProblemKind};
 use super::auth::Caller;
 use super::body;
+use super::door::ORIGIN;
 use super::problem::Refused;
 
 /// So long a reply is kept.
@@ -183,8 +184,9 @@ pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -
         return Ok((reply.status, headers, reply.octets.clone()).into_response());
     }
     let mut under_way = UnderWay { app: app.clone(), name: Some(name) };
+    let origin = ORIGIN.try_with(Clone::clone).unwrap_or_default();
     // A task of its own: the change goes on when its client goes away, and so must the memory of it.
-    let task = tokio::spawn(async move {
+    let task = tokio::spawn(ORIGIN.scope(origin, async move {
         let response = next.run(Request::from_parts(parts, octets.into())).await;
         if !response.status().is_success() {
             return Ok(response);
@@ -197,7 +199,7 @@ pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -
             under_way.app.replies.done(&name, Reply { status: parts.status, headers: headers.collect(), octets: octets.clone() }, Instant::now());
         }
         Ok(Response::from_parts(parts, octets.into()))
-    });
+    }));
     task.await.map_err(|_| Refused::new(ProblemKind::Internal, "this is a bug in the server; the rest of it goes on"))?
 }
 

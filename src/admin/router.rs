@@ -13,7 +13,7 @@ use crate::control::Scope::{self, Admin, Operate, Read};
 
 use super::api::BASE;
 use super::problem::Refused;
-use super::{App, change, config, doctor, glass, looks, middleware, once, push, read, upgrade};
+use super::{App, change, config, doctor, feeds, glass, looks, middleware, once, push, read, upgrade};
 
 use Touches::{Node, Nothing, Service, Services};
 
@@ -89,6 +89,11 @@ pub(super) const ROUTES: &[Route] = &[
     route!(POST, "/confirmations/{id}", Admin, Node, glass::confirm),
     route!(GET, "/zones", Read, Nothing, read::zones),
     route!(GET, "/explain", Read, Nothing, read::explain),
+    route!(GET, "/events", Read, Nothing, feeds::events),
+    route!(GET, "/events/stream", Read, Nothing, feeds::stream),
+    route!(GET, "/audit", Admin, Nothing, feeds::audit),
+    route!(GET, "/webhooks/deliveries", Read, Nothing, feeds::deliveries),
+    route!(POST, "/webhooks/{name}/test", Operate, Node, feeds::test_webhook),
     route!(GET, "/whoami", Read, Nothing, read::whoami),
     route!(GET, "/tokens", Admin, Nothing, read::tokens),
     route!(POST, "/tokens", Admin, Node, change::create_token),

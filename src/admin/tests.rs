@@ -142,6 +142,7 @@ fn own_settings(admin: &AdminSettings, socket: &std::path::Path) -> crate::model
         admin: admin.clone(),
         metrics: MetricsSettings { listen: None, services_max: 1000, endpoints_max: 1000 },
         store: crate::model::StoreSettings { path: socket.to_path_buf() },
+        audit: crate::model::AuditSettings::default(),
     }
 }
 
@@ -209,6 +210,7 @@ impl Server {
             }),
             files: super::config::Files { plan: Arc::new(move |from| Box::pin(plan_of(from))), settings: Arc::new(own_settings(&settings, &socket)) },
             upgrades: None,
+            feeds: Feeds::default(),
             ready: Arc::new(move || match is_ready.load(Ordering::Relaxed) {
                 READY => Ok(()),
                 NOT_YET => Err(vec!["not yet".into()]),
@@ -293,7 +295,13 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, method: &str, path
     let exchange = async {
         // A refused large body may be answered before it is read.
         let _ = stream.write_all(request.as_bytes()).await;
-        let _ = stream.read_to_end(&mut bytes).await;
+        // A stream of events has no end: its beginning is the reply.
+        while stream.read_buf(&mut bytes).await.is_ok_and(|read| 0 < read) {
+            let text = String::from_utf8_lossy(&bytes);
+            if text.split_once("\r\n\r\n").is_some_and(|(head, _)| head.contains("text/event-stream")) {
+                break;
+            }
+        }
     };
     tokio::time::timeout(SOON, exchange).await.unwrap();
     let text = String::from_utf8(bytes).unwrap();

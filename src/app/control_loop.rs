@@ -15,11 +15,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::admin::door::Knock;
-use crate::control::{Core, Effect, Effects, Event, Legacy, Notice, Refusal, RefusalKind, Reply, Revision, Ticket};
+use crate::control::{Core, Effect, Effects, Event, Happening, Legacy, Notice, Refusal, RefusalKind, Reply, Revision, Ticket};
 use crate::dns::notify;
 use crate::health::State;
 use crate::metrics::Metrics;
-use crate::model::Estate;
+use crate::model::{Estate, Webhook};
 use crate::probe::{Probed, Prober};
 use crate::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
@@ -49,6 +49,10 @@ pub(super) struct Hands {
     pub metrics: Arc<Metrics>,
     /// What secondaries should know.
     pub secondaries: notify::Board,
+    /// Who wants to hear of events, as configured now.
+    pub webhooks: watch::Sender<Vec<Webhook>>,
+    /// To streams and webhooks. A slow listener loses its place, never our time.
+    pub happenings: tokio::sync::broadcast::Sender<Arc<Happening>>,
     /// Moves that may still be told by name; [`MOVES_TOLD`] at each settling.
     pub moves_left: usize,
     /// When to give back free memory.
@@ -292,6 +296,7 @@ impl Hands {
             }
             Effect::Probe { plan, estate, hurry } => {
                 self.metrics.configured(&estate);
+                self.webhooks.send_replace(estate.webhooks.clone());
                 self.prober.plan(plan, estate, hurry);
                 self.give_back_soon();
             }
@@ -314,6 +319,8 @@ impl Hands {
                 let told = tell(&notice, self.moves_left);
                 self.moves_left -= told;
             }
+            // Nobody listens: fine, it is in the core's ring.
+            Effect::Happened(happening) => drop(self.happenings.send(happening)),
             Effect::Secondaries(announced) => drop(self.secondaries.send_replace(announced.into())),
             Effect::WakeAt(at) => *wake = at.map(|mono| self.clock.instant(mono)),
         }
@@ -352,6 +359,8 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         Notice::Gate { gate, text, actor, .. } => info!(%gate, %actor, "{text} by {actor}"),
         Notice::FailbackWaits { service, text } => warn!(%service, "{service}: a returned pool waits although its time is over: {text}"),
         Notice::Reloaded { text } => info!("{text}"),
+        // Logged, with every problem, where the file was read.
+        Notice::ReloadFailed { .. } => (),
         Notice::Guarded { region, begins: true, text } => warn!(%region, "{text}"),
         Notice::Guarded { region, begins: false, text } => info!(%region, "{text}"),
         Notice::Blind { begins: true, text } => error!("{text}"),

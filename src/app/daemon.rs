@@ -19,7 +19,7 @@ use tracing::{debug, info, warn};
 use crate::admin::config::Files;
 use crate::admin::door::Door;
 use crate::admin::upgrade::{Beginner, Upgrades};
-use crate::admin::{self, Admin, Parts, Reloader};
+use crate::admin::{self, Admin, Feeds, Parts, Reloader};
 use crate::config::Loaded;
 use crate::control::{self, Core, Legacy};
 use crate::dns::{self, Running};
@@ -36,6 +36,9 @@ use super::{plan, reload};
 
 /// Events that may wait for the core; probes and callers wait when it is full.
 const QUEUE: usize = 4096;
+
+/// Events that a stream or the webhooks may be behind; who is more is cut, and takes up from the ring.
+const HAPPENINGS: usize = 1024;
 
 /// Orders of hand-overs that may wait: there is one hand-over at a time.
 const ORDERS: usize = 4;
@@ -113,6 +116,11 @@ impl Daemon {
             core.continue_from(legacy, started);
         }
 
+        core.keep_journal(control::JournalSettings { node: settings.node.name.clone(), audit: settings.audit });
+        let (happenings, _) = tokio::sync::broadcast::channel(HAPPENINGS);
+        let (webhooks, wanted) = watch::channel(core.estate().webhooks.clone());
+        let queued = core.webhook_records().map(|(key, text)| (key.clone(), text.clone())).collect();
+
         let (door, knocks) = Door::new(QUEUE);
         let (outcomes_in, outcomes) = mpsc::channel::<Probed>(QUEUE);
         let prober = Prober::start(outcomes_in, metrics.probe());
@@ -124,8 +132,11 @@ impl Daemon {
         let giver = Giver::new(order, farewell);
         let published = Arc::new(ArcSwap::from_pointee(nothing()));
         let (secondaries, announced) = dns::notify::board();
+        let audit_store = store.clone();
         let hands = Hands {
             clock,
+            happenings: happenings.clone(),
+            webhooks,
             published: published.clone(),
             previous: None,
             prober,
@@ -145,7 +156,9 @@ impl Daemon {
         let reloader = reload::reloader(path, settings.clone(), door.clone(), metrics.clone(), clock, tls.clone());
         let dns_known = Arc::new(OnceLock::new());
         let upgrades = program.map(|program| upgrades(program, settings.admin.socket.clone(), &giver));
-        let parts = Parts { upgrades, ..parts(&settings, &door, &metrics, (&reloader, files), (&serving, &dns_known), clock, doctor) };
+        let desk = super::telling::start(&settings.node.name, &door, &happenings, &metrics, clock, queued, wanted);
+        let feeds = Feeds { happenings, audit: audit_reader(audit_store), webhooks: Some(desk) };
+        let parts = Parts { upgrades, feeds, ..parts(&settings, &door, &metrics, (&reloader, files), (&serving, &dns_known), clock, doctor) };
         let api = admin::bind(&settings.admin, &settings.metrics, left.admin).await.map_err(|error| error.to_string())?;
         if let Some(certificates) = api.certificates() {
             let _ = tls.set(certificates);
@@ -310,8 +323,20 @@ fn parts(
         files,
         doctor,
         upgrades: None,
+        feeds: Feeds::default(),
         ready: Arc::new(ready),
     }
+}
+
+/// Reads the audit behind the core's back: it keeps no more of it than hashes.
+fn audit_reader(store: Option<Store>) -> admin::AuditReader {
+    Arc::new(move |after, limit| {
+        let store = store.clone();
+        Box::pin(async move {
+            let Some(store) = store else { return Ok(Vec::new()) };
+            store.audit(after, limit).await.map_err(|error| error.to_string())
+        })
+    })
 }
 
 /// Probes for people, beside the scheduled ones.

@@ -16,6 +16,7 @@ mod plan;
 mod reload;
 mod secret;
 mod serve;
+mod telling;
 mod upgrade;
 
 use std::process::ExitCode;

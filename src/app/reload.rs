@@ -8,7 +8,7 @@ use tracing::{error, warn};
 use crate::admin::door::Door;
 use crate::admin::{Certificates, ReloadOutcome, Reloader, Renewal};
 use crate::config;
-use crate::control::{Configuration, Event};
+use crate::control::{Configuration, Event, Notice};
 use crate::metrics::Metrics;
 use crate::model::{AdminSettings, Settings};
 
@@ -29,6 +29,15 @@ pub(super) fn reloader(path: PathBuf, settings: Settings, door: Door, metrics: A
                 ReloadOutcome::Taken(messages) => messages.iter().skip(1).for_each(|message| warn!("{message}")),
                 ReloadOutcome::Problems(problems) => error!("reload refused, the old configuration serves on:\n{}", problems.join("\n")),
                 ReloadOutcome::Refused(refusal) => error!("reload refused: {}", refusal.detail),
+            }
+            let why = match &outcome {
+                ReloadOutcome::Taken(_) => None,
+                ReloadOutcome::Problems(problems) => Some(format!("{} in the file, the first: {}", problems.len(), problems.first().map_or("", |first| first))),
+                ReloadOutcome::Refused(refusal) => Some(refusal.detail.clone()),
+            };
+            if let Some(why) = why {
+                let text = format!("a new configuration was refused, the old one serves on: {why}");
+                door.mention(Event::Noticed(Notice::ReloadFailed { text }));
             }
             outcome
         })
@@ -83,7 +92,7 @@ pub(super) fn configuration(loaded: config::Loaded, needs_restart: Vec<String>) 
 
 /// Tables whose keys take no part in a reload and differ (SEMANTICS, 16).
 pub(super) fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
-    let Settings { node, dns, admin, metrics, store } = old;
+    let Settings { node, dns, admin, metrics, store, audit } = old;
     // TLS files and subjects are taken by a reload; whether there is TLS at all is not.
     let without_files = |settings: &AdminSettings| AdminSettings { tls: None, ..settings.clone() };
     let admin_differs = without_files(admin) != without_files(&new.admin) || admin.tls.is_some() != new.admin.tls.is_some();
@@ -93,6 +102,7 @@ pub(super) fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
         ("[admin]", admin_differs),
         ("[metrics]", *metrics != new.metrics),
         ("[store]", *store != new.store),
+        ("[audit]", *audit != new.audit),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(table, _)| table.to_string()).collect()
 }

@@ -117,6 +117,9 @@ pub enum Command {
     /// Why a name is answered as it is
     #[command(after_help = ex::EXPLAIN, display_order = 2)]
     Explain(ExplainArgs),
+    /// What happened, listed or live
+    #[command(after_help = ex::EVENTS, display_order = 2)]
+    Events(EventsArgs),
     /// Ask the server's DNS, once or a thousand times
     #[command(after_help = ex::QUERY, display_order = 2)]
     Query(QueryArgs),
@@ -175,6 +178,12 @@ pub enum Command {
     /// Tell how an endpoint is, if its monitor is one that is told (push = true)
     #[command(after_help = ex::PUSH, display_order = 5)]
     Push(PushArgs),
+    /// Who changed what, from where and why: list, export, verify
+    #[command(after_help = ex::AUDIT, display_order = 5)]
+    Audit(AuditArgs),
+    /// Receivers of events
+    #[command(after_help = ex::WEBHOOK, display_order = 5)]
+    Webhook(WebhookArgs),
     /// API tokens
     #[command(after_help = ex::TOKEN, display_order = 5)]
     Token(TokenArgs),
@@ -618,6 +627,84 @@ pub struct QueryArgs {
     /// Exit with 3 if the answers don't fit the setting
     #[arg(long)]
     pub exit_code: bool,
+}
+
+/// `windrose events`
+#[derive(Clone, Debug, Default, Args)]
+pub struct EventsArgs {
+    /// Go on with what happens from now on
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Not older than this: a time, or a span such as 1h; without it the newest ones
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only types that fit this pattern, such as failover.* or *.down
+    #[arg(long = "type", value_name = "PATTERN")]
+    pub type_: Option<String>,
+    /// Only of this service
+    #[arg(long, value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// At most so many
+    #[arg(short = 'n', long = "count", value_name = "N")]
+    pub count: Option<usize>,
+    /// Messages to webhooks instead: what was delivered, what waits
+    #[arg(long, conflicts_with_all = ["follow", "since", "type_", "service", "count"])]
+    pub deliveries: bool,
+}
+
+/// `windrose audit`
+#[derive(Clone, Debug, Args)]
+pub struct AuditArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: AuditCommand,
+}
+
+/// What to do with the audit.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AuditCommand {
+    /// The newest entries, oldest first
+    #[command(after_help = "Example:\n  windrose audit list -n 20")]
+    List {
+        /// At most so many
+        #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 50)]
+        count: usize,
+    },
+    /// Follow the chain from its beginning; exit code 3 and the first broken entry if it is not whole
+    #[command(after_help = "Examples:\n  windrose audit verify\n  windrose audit verify --file audit.jsonl")]
+    Verify {
+        /// An exported file, without asking a server
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The hash of an entry that was noted elsewhere must stand in the chain
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+    },
+    /// All entries as JSON lines on stdout, with a first line that says where the chain begins and ends
+    #[command(after_help = "Example:\n  windrose audit export > audit.jsonl")]
+    Export,
+}
+
+/// `windrose webhook`
+#[derive(Clone, Debug, Args)]
+pub struct WebhookArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: WebhookCommand,
+}
+
+/// What to do with webhooks.
+#[derive(Clone, Debug, Subcommand)]
+pub enum WebhookCommand {
+    /// Send a receiver a message, now and once
+    #[command(after_help = "Example:\n  windrose webhook test ops")]
+    Test {
+        /// Its name in the file
+        name: String,
+    },
+    /// Messages: what was delivered, what waits and why
+    #[command(after_help = "Example:\n  windrose webhook list")]
+    List,
 }
 
 /// `windrose token`

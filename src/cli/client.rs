@@ -52,6 +52,28 @@ pub struct Client {
     timeout: Duration,
 }
 
+/// Longest life of a stream; then it is begun anew.
+const STREAM_MAX: Duration = Duration::from_secs(24 * 3600);
+/// A stream that says nothing for so long is dead: the server has a comment for it every 15 s.
+const SILENCE_MAX: Duration = Duration::from_secs(45);
+
+/// A reply that comes in pieces.
+pub struct Stream<'a> {
+    client: &'a Client,
+    response: reqwest::Response,
+}
+
+impl Stream<'_> {
+    /// The next piece; `None`: it is over.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        match tokio::time::timeout(SILENCE_MAX, self.response.chunk()).await {
+            Ok(Ok(piece)) => Ok(piece.map(|piece| piece.to_vec())),
+            Ok(Err(error)) => Err(self.client.unreachable(&error)),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
 /// What came back.
 pub struct Got<T> {
     /// As the CLI understands it.
@@ -100,6 +122,29 @@ impl Client {
     /// Reads a resource below `/api/v1`; `path` is its segments.
     pub async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Got<T>, Failure> {
         self.send(self.request(Method::GET, &api(path)).query(query)).await
+    }
+
+    /// The same with a query as the API has it.
+    pub async fn get_query<T: DeserializeOwned>(&self, path: &[&str], query: &impl Serialize) -> Result<Got<T>, Failure> {
+        self.send(self.request(Method::GET, &api(path)).query(query)).await
+    }
+
+    /// Listens to a stream of events; `seen`: the last one that is known.
+    pub async fn stream(&self, path: &[&str], query: &impl Serialize, seen: Option<u64>) -> Result<Stream<'_>, Failure> {
+        let mut request = self.request(Method::GET, &api(path)).query(query).timeout(STREAM_MAX).header("Accept", "text/event-stream");
+        if let Some(seen) = seen {
+            request = request.header("Last-Event-ID", seen.to_string());
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Stream { client: self, response });
+        }
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        Err(match serde_json::from_slice::<Problem>(&bytes) {
+            Ok(problem) => Failure::Problem(Box::new(Problem { status: status.as_u16(), ..problem })),
+            Err(_) => self.gibberish(status),
+        })
     }
 
     /// Reads a whole list, page by page.

@@ -91,6 +91,26 @@ Examples:
   windrose explain orders.api.example.com
   windrose explain orders.api.example.com --type AAAA";
 
+pub(super) const EVENTS: &str = "\
+Examples:
+  windrose events --since 1h
+  windrose events -f --type 'failover.*' --service orders
+  windrose events -f -o json | jq -r .data.summary
+  windrose events --deliveries       messages to webhooks";
+
+pub(super) const AUDIT: &str = "\
+Needs the scope admin. Entries are chained by hashes: verify names the first one that was changed, taken away or added.
+
+Examples:
+  windrose audit list
+  windrose audit export > audit.jsonl
+  windrose audit verify --file audit.jsonl     no server needed";
+
+pub(super) const WEBHOOK: &str = "\
+Examples:
+  windrose webhook test ops
+  windrose webhook list";
+
 pub(super) const PROBE: &str = "\
 Nothing is changed: the probe counts for no verdict, metric or history. Exit code 0: it passes; 3: it fails.
 A URL is probed by the server; without one, by this program, which says so.

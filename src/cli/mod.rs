@@ -8,12 +8,14 @@
 #![allow(clippy::disallowed_methods, reason = "IO room: the DNS client measures how long answers take")]
 
 pub mod args;
+mod audit;
 mod boards;
 mod change;
 mod client;
 mod count;
 mod describe;
 mod dns;
+mod events;
 mod examples;
 pub mod exit;
 mod explain;
@@ -121,6 +123,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Describe(args) => describe::run(&client()?, args, paint).await,
         Command::History(args) => traffic::history(&client()?, &args.service, paint).await,
         Command::Explain(args) => explain::run(&client()?, args, paint).await,
+        Command::Events(args) => events::run(&client()?, args, global, paint).await,
         Command::Query(args) => query::run(client(), args, global.timeout, paint).await,
         Command::Probe(args) => probe::run(global, args, paint, env).await,
         Command::Probes(args) => probe::past(&client()?, args, paint).await,
@@ -142,6 +145,8 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Gate(args) => guards::gate(&client()?, args).await,
         Command::Confirm(args) => guards::confirm(&client()?, args, paint).await,
 
+        Command::Audit(args) => audit::run(client(), &args.command, paint).await,
+        Command::Webhook(args) => events::webhook(&client()?, &args.command, paint).await,
         Command::Token(args) => token::run(&client()?, &args.command, paint).await,
         Command::Whoami => token::whoami(&client()?).await,
 
@@ -165,7 +170,7 @@ fn is_writing(command: &Command) -> bool {
         Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
             false
         }
-        Command::Dashboards(_) | Command::Rules(_) => false,
+        Command::Dashboards(_) | Command::Rules(_) | Command::Events(_) | Command::Audit(_) | Command::Webhook(_) => false,
     }
 }
 

@@ -15,6 +15,7 @@ mod requires;
 mod resolver;
 mod services;
 mod settings;
+mod telling;
 mod zones;
 
 use std::fmt::Display;
@@ -48,6 +49,8 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
         admin,
         metrics,
         store,
+        audit,
+        webhook,
         health,
         probe,
         resolver,
@@ -71,8 +74,8 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     }
     let mut files = Vec::new();
     let answers = answering::check(&node, &dns, folder, &mut files, sink);
-    let settings = settings::check(settings::Tables { node, dns, admin, metrics, store }, folder, sink);
-    let mut estate = Estate::default();
+    let settings = settings::check(settings::Tables { node, dns, admin, metrics, store, audit }, folder, sink);
+    let mut estate = Estate { webhooks: telling::webhooks(webhook.or_default(), folder, &mut files, sink), ..Estate::default() };
     let keys = keys::check(key.or_default(), folder, &mut estate, &mut files, sink);
     let zones = zones::check(zone.or_default(), folder, &keys, &mut files, sink);
     estate.secondaries = zones.secondaries().to_vec();

@@ -53,6 +53,8 @@ table! {
         admin: Admin,
         metrics: Metrics,
         store: Store,
+        audit: Audit,
+        webhook: Named<WebhookTable>,
         health: Health,
         resolver: Resolver,
         probe: Probe,
@@ -67,7 +69,7 @@ table! {
         guards: Guards,
         gate: Named<Gate>,
         freeze: Vec<Key<Freeze>>,
-    } later ["network", "shift", "shifts", "webhook", "webhooks"]
+    } later ["network", "shift", "shifts"]
 }
 
 table! {
@@ -142,6 +144,24 @@ table! {
     Store {
         path: String,
     } later ["etcd"]
+}
+
+table! {
+    /// `[audit]`
+    Audit {
+        keep: Duration,
+        entries_max: i64,
+    } later NONE
+}
+
+table! {
+    /// `[webhook.NAME]`
+    WebhookTable {
+        url: String,
+        secret_file: String,
+        events: OneOrMany<String>,
+        template: String,
+    } later NONE
 }
 
 table! {

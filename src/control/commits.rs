@@ -26,6 +26,7 @@ pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub ticket: Ticket,
+    pub origin: super::journal::Origin,
     pub actor: Actor,
     pub reason: String,
     pub change: Change,
@@ -44,7 +45,7 @@ pub(super) enum InFlight {
     /// An operator's.
     Change { ticket: Ticket, ops: Vec<Op>, applied: Box<Applied>, notices: Vec<super::event::Notice>, rated: Vec<Arc<str>> },
     /// Learned state; put back if it fails.
-    Learned(Learned),
+    Learned(Box<Learned>),
 }
 
 /// What was learned and is not yet durable.
@@ -62,6 +63,8 @@ pub(super) struct Learned {
     pub forgotten: BTreeSet<Arc<str>>,
     /// Zones whose serial is to be kept.
     pub serials: BTreeSet<Name>,
+    /// Events, audit, the webhooks' queue.
+    pub journal: super::journal::Unwritten,
     /// Tokens that were used. Nobody waits for it: it goes with the next batch that is due for another reason.
     pub used: BTreeSet<Arc<str>>,
     /// A sign of life is due.
@@ -70,13 +73,14 @@ pub(super) struct Learned {
 
 impl Learned {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { verdicts, probes, memories, ended, forgotten, serials, used: _, alive } = self;
-        verdicts.is_empty() && probes.is_empty() && memories.is_empty() && ended.is_empty() && forgotten.is_empty() && serials.is_empty() && !alive
+        let Self { verdicts, probes, memories, ended, forgotten, serials, journal, used: _, alive } = self;
+        let estate = verdicts.is_empty() && probes.is_empty() && memories.is_empty() && ended.is_empty() && forgotten.is_empty();
+        estate && serials.is_empty() && *journal == super::journal::Unwritten::default() && !alive
     }
 
     /// Puts a failed batch back; what was learned since stays.
     pub(super) fn put_back(&mut self, failed: Learned) {
-        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, alive } = failed;
+        let Learned { verdicts, probes, memories, ended, forgotten, serials, journal, used, alive } = failed;
         self.used.extend(used);
         self.verdicts.extend(verdicts);
         self.probes.extend(probes);
@@ -84,6 +88,7 @@ impl Learned {
         self.ended.extend(ended);
         self.forgotten.extend(forgotten);
         self.serials.extend(serials);
+        self.journal.put_back(journal);
         self.alive |= alive;
     }
 }

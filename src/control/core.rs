@@ -92,6 +92,7 @@ pub struct Core {
     pub(super) serving: Serving,
     pub(super) ignored_outcomes: u64,
     pub(super) serials: super::serials::Serials,
+    pub(super) journal: super::journal::Journal,
     /// The last probes of each target; nothing is decided from them.
     pub(super) probes: super::probes::Probes,
 }
@@ -191,6 +192,7 @@ impl Core {
             serving: Serving::Due,
             ignored_outcomes: 0,
             serials: super::serials::Serials::default(),
+            journal: super::journal::Journal::default(),
             probes: super::probes::Probes::new(&configuration.estate),
             configuration,
         };
@@ -203,6 +205,7 @@ impl Core {
         for Stored { key, record, revision } in stored {
             match (key, record) {
                 (Key::Verdict(key), Record::Verdict(verdict)) => kept.push((key, verdict)),
+                (key, Record::Line(text)) => core.recall(key, text),
                 (Key::Probes(key), Record::Probes(learned)) => match targets.get(&key) {
                     Some(target) => core.probes.restore(*target, &learned),
                     None => drop(core.commits.learned.forgotten.insert(key)),
@@ -237,19 +240,24 @@ impl Core {
 
     /// Every change comes through this door. Answers change at the next [`Self::settle`].
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
+        let from = effects.len();
         match event {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
             Event::Push { ticket, push } => self.pushed(ticket, push, now, effects),
-            Event::Change { ticket, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
-                let waiting = super::commits::Waiting { ticket, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
+            Event::Change { ticket, origin, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
+                let waiting = super::commits::Waiting { ticket, origin, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
                 self.wish(waiting, now, effects);
             }
             Event::Reload { ticket, configuration } => self.reload(ticket, configuration, now, effects),
             Event::Committed { commit, revision } => self.committed(commit, revision, now, effects),
             Event::CommitFailed { commit, why, conflict } => self.commit_failed(commit, why, conflict, now, effects),
+            Event::Called(call) => self.called(call, now),
+            Event::Noticed(notice) => effects.push(Effect::Tell(notice)),
+            Event::Queued(words) => self.keep_queue(words),
             Event::TokenUsed { id } => self.token_used(&id, now),
             Event::Tick => self.told_wake = None,
         }
+        self.note(from, now, effects);
     }
 
     /// An outcome: nearly always O(1), nothing else happens.

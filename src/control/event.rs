@@ -9,7 +9,8 @@ use crate::snapshot::Snapshot;
 use crate::zone::Zone;
 
 use super::change::{Actor, Applied, Change, Refusal};
-use super::record::{Expect, Op, Revision};
+use super::journal::{Call, Happening, Origin};
+use super::record::{Expect, Key, Op, Revision};
 
 /// Names a question to the core until its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +54,8 @@ pub enum Event {
     Change {
         /// For the reply.
         ticket: Ticket,
+        /// From where.
+        origin: Origin,
         /// Who.
         actor: Actor,
         /// Why.
@@ -96,6 +99,12 @@ pub enum Event {
         /// An expectation did not hold (as opposed to a store that can't write).
         conflict: bool,
     },
+    /// A call to the API was refused, or changed something without a commit: for the audit.
+    Called(Call),
+    /// Something that people want to hear of happened outside.
+    Noticed(Notice),
+    /// The webhooks' queue as it should be in the store; `None`: gone.
+    Queued(Vec<(Key, Option<Arc<str>>)>),
     /// The moment asked for by [`Effect::WakeAt`], or later.
     Tick,
 }
@@ -129,7 +138,7 @@ pub enum Effect {
         /// Number, for the answer.
         commit: u64,
         /// What must be found.
-        expect: Vec<(super::record::Key, Expect)>,
+        expect: Vec<(Key, Expect)>,
         /// What to write.
         ops: Vec<Op>,
         /// Learned state: does not raise the counter.
@@ -146,6 +155,8 @@ pub enum Effect {
     Secondaries(Vec<super::serials::Announced>),
     /// Tell people: a log line, a metric, later an event.
     Tell(Notice),
+    /// An event for whoever listens; made from a `Tell` of the same step.
+    Happened(Arc<Happening>),
     /// Send `Tick` at this `mono`; replaces the last one. `None`: no need.
     WakeAt(Option<Duration>),
 }
@@ -259,6 +270,11 @@ pub enum Notice {
     },
     /// A configuration was taken.
     Reloaded {
+        /// One sentence.
+        text: String,
+    },
+    /// A configuration was refused; the one before serves on.
+    ReloadFailed {
         /// One sentence.
         text: String,
     },

@@ -106,7 +106,7 @@ pub fn compared(mut before: Outline, after: Outline) -> Vec<ObjectChange> {
 
 /// What takes no part in a reload.
 pub fn outline_of_settings(settings: &Settings) -> Outline {
-    let Settings { node, dns, admin, metrics, store } = settings;
+    let Settings { node, dns, admin, metrics, store, audit } = settings;
     let mut outline = Outline::new();
     let mut put = |name: &str, fields: Vec<(&'static str, String)>| drop(outline.insert(("settings", name.to_string()), fields.into_iter().collect()));
     put("node", vec![("name", node.name.clone()), ("stale_after", duration_text(node.stale_after))]);
@@ -116,6 +116,7 @@ pub fn outline_of_settings(settings: &Settings) -> Outline {
     let listen = metrics.listen.map_or_else(|| "off".to_string(), |listen| listen.to_string());
     put("metrics", vec![("listen", listen), ("services_max", metrics.services_max.to_string()), ("endpoints_max", metrics.endpoints_max.to_string())]);
     put("store", vec![("path", store.path.display().to_string())]);
+    put("audit", vec![("keep", duration_text(audit.keep)), ("entries_max", audit.entries_max.to_string())]);
     outline
 }
 
@@ -207,6 +208,12 @@ pub fn outline(configuration: &Configuration) -> Outline {
     }
     for key in &estate.keys {
         put("key", &key.name.to_string(), vec![("algorithm", format!("{:?}", key.algorithm)), ("secret", HIDDEN.to_string())]);
+    }
+    for webhook in &estate.webhooks {
+        // A receiver's address is as good as its password.
+        let secret = webhook.secret.as_ref().map_or("", |_| HIDDEN);
+        let fields = [("url", HIDDEN), ("secret", secret), ("template", webhook.template.word())].map(|(field, value)| (field, value.to_string()));
+        put("webhook", &webhook.name, fields.into_iter().chain([("events", list(&webhook.events))]).collect());
     }
     put("guards", "guards", vec![("rules", if estate.rules == Default::default() { String::new() } else { format!("{:?}", estate.rules) })]);
     put("health", "guard", vec![("window", duration_text(estate.guard.window)), ("blind_share", estate.guard.blind_share.to_string())]);

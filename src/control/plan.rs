@@ -61,7 +61,8 @@ impl Core {
     /// A wish's turn: a commit, or a refusal at once.
     pub(super) fn start_change(&mut self, waiting: Waiting, now: Now, effects: &mut Effects) {
         let (ticket, asked) = (waiting.ticket, waiting.clone());
-        match self.planned(waiting, now) {
+        let planned = self.meant(waiting, now).and_then(|meant| self.plan_change(&meant, now).map(|plan| (plan, meant)));
+        match planned {
             Err(refusal) => {
                 if refusal.kind == RefusalKind::GuardRefused {
                     effects.push(Effect::Tell(refused_notice(&asked, &refusal)));
@@ -70,12 +71,14 @@ impl Core {
                 let refusal = if keeps { self.keep_for_confirmation(asked, refusal, now) } else { refusal };
                 effects.push(Effect::Reply { ticket, reply: Err(refusal) });
             }
-            Ok(Plan { ops, applied, .. }) if ops.is_empty() => self.replies.push((ticket, applied)),
-            Ok(Plan { ops, applied, notices, expect, rated }) => {
+            Ok((Plan { ops, applied, .. }, _)) if ops.is_empty() => self.replies.push((ticket, applied)),
+            Ok((Plan { mut ops, applied, notices, expect, rated }, meant)) => {
                 if let Change::Confirm { id } = asked.change {
                     self.confirmations.forget(id);
                 }
                 let commit = self.commits.number();
+                ops.extend(self.audit_change(&meant, &ops, &applied, now));
+                ops.extend(self.pending_events(&notices));
                 effects.push(Effect::Commit { commit, expect, ops: ops.clone(), learned: false });
                 self.commits.in_flight = Some((commit, InFlight::Change { ticket, ops, applied: Box::new(applied), notices, rated }));
             }
@@ -84,9 +87,17 @@ impl Core {
 
     /// The plan of a wish, or of the one that it confirms.
     fn planned(&self, waiting: Waiting, now: Now) -> Result<Plan, Refusal> {
+        self.plan_change(&self.meant(waiting, now)?, now)
+    }
+
+    /// The wish itself, or the one that it confirms: asked for by one, made from where the second is.
+    fn meant(&self, waiting: Waiting, now: Now) -> Result<Waiting, Refusal> {
         match waiting.change {
-            Change::Confirm { id } => self.plan_change(&self.confirmed(id, waiting.ticket, &waiting.actor, waiting.dry_run, now)?, now),
-            _ => self.plan_change(&waiting, now),
+            Change::Confirm { id } => {
+                let confirmed = self.confirmed(id, waiting.ticket, &waiting.actor, waiting.dry_run, now)?;
+                Ok(Waiting { origin: waiting.origin, ..confirmed })
+            }
+            _ => Ok(waiting),
         }
     }
 

@@ -37,6 +37,20 @@ pub enum Key {
     LastChange,
     /// `serial/ZONE`: the highest serial served (SEMANTICS, 23).
     Serial(Name),
+    /// `audit/N`: the N-th entry of the audit, from 1.
+    Audit(u64),
+    /// `audit-anchor`: where the audit begins since old entries were cut off.
+    AuditAnchor,
+    /// `event/SEQUENCE`
+    Event(u64),
+    /// `event-pending/N`: events of the commit that made revision N, until they have sequences.
+    EventPending(u64),
+    /// `event-mark`: no greater sequence was given to an event.
+    EventMark,
+    /// `webhook/NAME`: how far a receiver's queue has taken events in.
+    Webhook(Arc<str>),
+    /// `delivery/NAME/N`: a message on its way to a receiver.
+    Delivery(Arc<str>, u64),
     /// `alive`: the store's last sign of life (SEMANTICS, 13).
     Alive,
 }
@@ -66,6 +80,8 @@ pub enum Record {
     LastChange(Timestamp),
     /// For [`Key::Serial`].
     Serial(u32),
+    /// For the keys of audit, events and webhooks: a text, JSON mostly, that only its own reader understands.
+    Line(Arc<str>),
     /// For [`Key::Alive`].
     Alive(Timestamp),
 }

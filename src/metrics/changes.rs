@@ -169,6 +169,8 @@ impl Changes {
             Notice::Gate { .. } => "gate.changed",
             Notice::FailbackWaits { .. } => "failback.waiting",
             Notice::Reloaded { .. } => "config.reloaded",
+            // Counted where the load is.
+            Notice::ReloadFailed { .. } => return,
             Notice::Guarded { begins: true, .. } => "region.guarded",
             Notice::Guarded { begins: false, .. } => "region.unguarded",
             Notice::Blind { begins: true, .. } => "node.blind",

@@ -166,6 +166,16 @@ impl Metrics {
         }
     }
 
+    /// A webhook's receiver exists: its counters stand at 0.
+    pub fn webhook(&self, receiver: &str) {
+        lock(&self.calls).webhook(receiver);
+    }
+
+    /// A message to a receiver (`delivered`, `gave_up`, `dropped`), or one attempt (`failed`), ended.
+    pub fn webhook_delivery(&self, receiver: &str, result: &str) {
+        lock(&self.calls).webhook_delivery(receiver, result);
+    }
+
     /// An admin request ended. `route` is the matched pattern (`/api/v1/services/{id}`), never the path that a client sent.
     pub fn api_request(&self, method: &str, route: &str, code: u16, took: Duration) {
         lock(&self.calls).api_request(method, route, code, took);

@@ -95,7 +95,7 @@ impl World {
                         self.metrics.store_operation(if learned { "learn" } else { "put" }, true, Duration::from_millis(2));
                         self.core.handle(self.now, Event::Committed { commit, revision: self.revision }, &mut effects);
                     }
-                    Effect::Serve | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::WakeAt(_) => (),
+                    Effect::Serve | Effect::Happened(_) | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::WakeAt(_) => (),
                 }
             }
             self.core.settle(self.now, &mut effects);
@@ -147,6 +147,7 @@ impl World {
     fn change(&mut self, change: Change) {
         self.event(Event::Change {
             ticket: Ticket(1),
+            origin: crate::control::Origin::default(),
             actor: Actor("token:anna".into()),
             reason: "CHG-1".into(),
             change,
@@ -213,6 +214,7 @@ fn lively() -> World {
     world.turn("prod", State::Down);
     world.begin(OverrideWord::Drain, "region/dr", Some(Duration::from_secs(600)));
     world.metrics.api_request("GET", "/api/v1/services", 200, Duration::from_millis(1));
+    world.metrics.webhook("ops");
     let mut estate = Estate::default();
     estate.secondaries.push(("example.com".parse().unwrap(), Arc::new([])));
     world.metrics.transfers().configured(&estate);

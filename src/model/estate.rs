@@ -40,6 +40,8 @@ pub struct Estate {
     pub keys: Vec<Arc<TsigKey>>,
     /// Secondaries by zone; only zones that have some.
     pub secondaries: Vec<(Name, Arc<[Secondary]>)>,
+    /// Who is told of events.
+    pub webhooks: Vec<super::Webhook>,
     /// `[health]`
     pub guard: GuardRules,
     /// Targets that say only whether this node sees the network.

@@ -31,6 +31,7 @@ mod settings;
 mod time;
 mod tls_terms;
 mod transfer;
+mod webhook;
 
 pub use answering::{AnswerSettings, CookieSecret, CookieSettings, RateLimit};
 pub use change_rules::{Capacity, ChangeKind, ChangeRules, FreezeTime, FreezeWindow, Gate, GuardKeys, GuardKind, Origin, parse_week_moment};
@@ -53,7 +54,8 @@ pub use policy::{Choice, Node, PolicyForm, ResolveError, Share};
 pub use probing::{Forbidden, Own, ProbeRules};
 pub use scope::Scope;
 pub use secret::Secret;
-pub use settings::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, Subject, TlsFiles};
+pub use settings::{AdminSettings, AuditSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, Subject, TlsFiles};
 pub use time::{Now, Timestamp, duration_text, parse_duration};
 pub use tls_terms::{CaFile, ClientIdentity, TlsTerms, Verify};
 pub use transfer::Secondary;
+pub use webhook::{Webhook, WebhookTemplate};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::scope::Scope;
 
-/// `[node] [dns] [admin] [metrics] [store]`.
+/// `[node] [dns] [admin] [metrics] [store] [audit]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// `[node]`
@@ -20,6 +20,23 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     /// `[store]`
     pub store: StoreSettings,
+    /// `[audit]`
+    pub audit: AuditSettings,
+}
+
+/// `[audit]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// Older entries are cut off. Default 400 d.
+    pub keep: Duration,
+    /// So many stay at most. Default 50,000.
+    pub entries_max: usize,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self { keep: Duration::from_secs(400 * 86_400), entries_max: 50_000 }
+    }
 }
 
 /// `[node]`

@@ -28,6 +28,9 @@
 //! | `POST /config/reload` | | [`ReloadReply`] |
 //! | `POST /upgrade` · `/handover` (unix socket; RFC 9110 `Upgrade`) | | [`UpgradeReply`] · 101 |
 //! | `GET /tokens` · `POST` · `DELETE /tokens/{id or name}` | [`TokenPost`] | [`List`]`<`[`Token`]`>` · [`TokenCreated`] · [`ChangeReply`] |
+//! | `GET /events` · `/events/stream` (server-sent events) | [`EventQuery`] | [`List`] of CloudEvents · the same, live |
+//! | `GET /audit?cursor=&limit=` | | [`AuditPage`] |
+//! | `GET /webhooks/deliveries` · `POST /webhooks/{name}/test` | | [`List`]`<`[`Delivery`]`>` · [`WebhookTest`] |
 //! | `GET /whoami` | | [`Whoami`] |
 //! | `GET /healthz` · `GET /readyz` (not below [`BASE`]) | | [`Alive`] · [`Ready`] |
 //!
@@ -37,6 +40,7 @@ mod access;
 mod config;
 mod estate;
 mod explain;
+mod feeds;
 mod guards;
 mod override_;
 mod overview;
@@ -50,6 +54,7 @@ pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
 pub use config::{Config, ConfigChange, ConfigDiff, ConfigObject, ConfigPlan, ConfigPlanPost, Drift, FieldChange};
 pub use estate::{Busy, Certificate, Degraded, Endpoint, EndpointState, Guarded, Member, Pool, Region, Required, Sentinel, Zone};
 pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
+pub use feeds::{AuditHead, AuditPage, Delivery, EventQuery, WebhookTest};
 pub use guards::{Confirmation, EffectiveGuard, Gate, GatePut, GuardFinding, ServiceGuards, Taker};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};

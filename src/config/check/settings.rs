@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::file::{Admin, Dns, Metrics, Node, Store, Tls};
+use crate::config::file::{Admin, Audit, Dns, Metrics, Node, Store, Tls};
 use crate::config::problem::Sink;
 use crate::config::read::{At, Entry, Key, Named, SubjectGrant};
 use crate::model::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, Subject, TlsFiles};
@@ -22,10 +22,11 @@ pub(super) struct Tables {
     pub admin: Key<Admin>,
     pub metrics: Key<Metrics>,
     pub store: Key<Store>,
+    pub audit: Key<Audit>,
 }
 
 pub(super) fn check(tables: Tables, folder: &Path, sink: &mut Sink<'_>) -> Settings {
-    let Tables { node, dns, admin, metrics, store } = tables;
+    let Tables { node, dns, admin, metrics, store, audit } = tables;
     let Metrics { listen, services_max, endpoints_max } = metrics.or_default();
     let Store { path } = store.or_default();
     let services_max = number(&services_max, 0..=1_000_000, 1000, "metrics.services_max", sink);
@@ -40,6 +41,7 @@ pub(super) fn check(tables: Tables, folder: &Path, sink: &mut Sink<'_>) -> Setti
             endpoints_max: usize::try_from(endpoints_max).unwrap_or(1000),
         },
         store: StoreSettings { path: folder.join(path.or("/var/lib/windrose".to_string())) },
+        audit: super::telling::audit(audit, sink),
     }
 }
 

@@ -5,6 +5,7 @@ mod composite;
 mod flips;
 mod guard;
 mod guards;
+mod journal;
 mod learned;
 mod legacy;
 mod outcomes;

@@ -32,6 +32,8 @@ pub(super) struct World {
     pub(super) announced: Vec<Vec<Announced>>,
     pub(super) served: bool,
     pub(super) replies: Vec<(Ticket, Reply)>,
+    /// Events made.
+    pub(super) happenings: Vec<Arc<crate::control::Happening>>,
     pub(super) notices: Vec<Notice>,
     pub(super) wake_at: Option<Duration>,
     pub(super) plans: Vec<(u64, bool)>,
@@ -145,6 +147,7 @@ impl World {
             served: false,
             replies: Vec::new(),
             notices: Vec::new(),
+            happenings: Vec::new(),
             wake_at: None,
             plans: Vec::new(),
             commits: Vec::new(),
@@ -179,6 +182,7 @@ impl World {
                     Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
                     Effect::Heard { .. } => {}
                     Effect::Tell(notice) => self.notices.push(notice),
+                    Effect::Happened(happening) => self.happenings.push(happening),
                     Effect::WakeAt(at) => self.wake_at = at,
                     Effect::Commit { commit, expect, ops, learned } => {
                         self.commits.push((ops.clone(), learned));
@@ -286,7 +290,8 @@ impl World {
         let ticket = Ticket(self.tickets);
         let break_glass = std::mem::take(&mut self.break_glass);
         let (actor, reason) = (Actor(self.actor.to_string()), self.reason.to_string());
-        self.event(Event::Change { ticket, actor, reason, change, expect, expect_file: None, break_glass, dry_run });
+        let origin = crate::control::Origin { peer: "192.0.2.9".into(), request: "r-1".into() };
+        self.event(Event::Change { ticket, origin, actor, reason, change, expect, expect_file: None, break_glass, dry_run });
         let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
         self.replies.remove(at).1
     }
