@@ -32,10 +32,13 @@
 //! | what can happen | [`control::Event`] and [`control::Effect`]: the daemon's table of contents |
 //! | who decides, and how | [`policy::decide`] |
 //! | how a query is answered | [`answer::answer`]; signed ones and transfers: `answer/slow.rs` |
+//! | how outcomes become a verdict, and verdicts one | `health/verdict.rs`, `health/composite.rs`; for people: `docs/health.md` |
 //! | when a verdict must wait, because we may be the broken ones | [`health::Guard`] |
+//! | what is judged, by whose thresholds, and what several verdicts make together | [`model::Judgement`], `health/composite.rs` |
+//! | what a change must not do | [`control::check`], `control/plan_guards.rs` |
 //! | who owns what, and the order of starting and stopping | `app/daemon.rs` |
 //! | how another process takes over | `app/upgrade/mod.rs` |
-//! | every route of the API | `admin/router.rs` |
+//! | every route of the API, its scope, what it touches | `admin/router.rs` |
 //! | every problem that a file can have | `config/check.rs` |
 //!
 //! # Three journeys
@@ -78,6 +81,12 @@
 //! - A process that takes over gets more than the store keeps ([`control::Legacy`]): counters and clocks go on, so that an upgrade is no restart to health.
 //! - TCP connections are handed over open: closing one costs its client the query that it is just sending, however politely it is done.
 //! - The guard keeps endpoints, not decisions: policy decides on health as it was, so what operators change while a node is blind acts on something sane.
+//! - A verdict belongs to a *judgement*, a target by somebody's thresholds: a target is probed once, however many judge it, and a composite combines verdicts, never outcomes.
+//! - What this node could not try, and what it slept through, is no outcome: neither counts towards a verdict (`probe/pulse.rs`).
+//! - What is known beside Up and Down (degraded, busy, told weights) is kept apart from verdicts (`health/quality.rs`): it shapes shares and can take nobody away.
+//! - Whatever wants to probe (schedule, people, redirects) goes one way, `probe/attempt.rs`, and asks one rule where it may go, `probe/permit.rs`.
+//! - Routes are a table from which the router and its test of rights are made: a route without a scope can't be written.
+//! - Guards of changes read one key (`Key::LastChange`) that every guarded commit expects and raises, because an override that another node begins is a key nobody here can name.
 //! - Decisions made before DNS answers (the first round of probes) leave no memory: what never answered can't be "taken away", so it is not held.
 
 pub mod wire;
@@ -107,6 +116,8 @@ pub mod store;
 pub mod probe;
 
 pub mod dns;
+
+pub mod webhook;
 
 pub mod admin;
 

@@ -1,18 +1,24 @@
 //! Who asks, and what they may do.
 //!
-//! Over TCP a bearer token always, on loopback too: any page in a browser and any user of the host can reach loopback. Over the unix socket whoever
-//! can open it may operate; root and the daemon's own user are admin. Secrets are compared as hashes, in constant time, and reach no log.
+//! Over TCP a bearer token or a client's certificate always, on loopback too: any page in a browser and any user of the host can reach loopback. Over the
+//! unix socket whoever can open it may operate; root and the daemon's own user are admin. Secrets are compared as hashes, in constant time, and reach no log.
 
-use axum::http::{HeaderMap, Uri, header};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::control::{Actor, Core, Scope};
-use crate::model::Timestamp;
+use crate::control::{Actor, Core, Event, Scope};
+use crate::model::{Now, Subject, glob_matches};
 
+use super::App;
 use super::api::{Fault, ProblemKind};
-use super::door::Door;
+use super::certificate::Presented;
 use super::problem::Refused;
+use super::tls::Certificates;
 
 /// What secrets begin with, so that leaked ones can be found.
 const PREFIX: &str = "wr_";
@@ -22,8 +28,13 @@ const SECRET_OCTETS: usize = 32;
 /// How a request came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Peer {
-    /// TCP: only a token counts.
-    Tcp,
+    /// TCP: only a token or a certificate counts.
+    Tcp {
+        /// From where.
+        address: IpAddr,
+        /// What the client has shown in its TLS handshake.
+        certificate: Option<Arc<Presented>>,
+    },
     /// The unix socket, from this user.
     Socket {
         /// Shown name: the user's, else the uid.
@@ -33,24 +44,112 @@ pub(super) enum Peer {
     },
 }
 
+impl Peer {
+    pub(super) fn is_tcp(&self) -> bool {
+        matches!(self, Peer::Tcp { .. })
+    }
+
+    /// Where it comes from, for the audit: an IP address, or `socket`.
+    pub fn place(&self) -> String {
+        match self {
+            Peer::Tcp { address, .. } => address.to_string(),
+            Peer::Socket { .. } => "socket".to_string(),
+        }
+    }
+}
+
 /// Who asks, once known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Caller {
     pub actor: Actor,
     pub scope: Scope,
+    /// Globs of the services that it may change; empty: all of them, and the node.
+    pub limit: Vec<Arc<str>>,
+}
+
+impl Caller {
+    /// May change these services. One that it may not is named.
+    pub(super) fn may_touch<'a>(&self, services: impl IntoIterator<Item = &'a str>) -> Result<(), Refused> {
+        let outside = |name: &&str| !self.limit.is_empty() && !self.limit.iter().any(|glob| glob_matches(glob, name));
+        match services.into_iter().find(outside) {
+            None => Ok(()),
+            Some(service) => Err(self.outside(&format!("the service `{}`", service.escape_debug()))),
+        }
+    }
+
+    /// May change what is not one service's alone.
+    pub(super) fn may_touch_the_node(&self) -> Result<(), Refused> {
+        if self.limit.is_empty() { Ok(()) } else { Err(self.outside("the node as a whole")) }
+    }
+
+    fn outside(&self, what: &str) -> Refused {
+        let Actor(actor) = &self.actor;
+        let limit = self.limit.join(", ");
+        let mut refused = Refused::new(ProblemKind::Forbidden, format!("this changes {what}, and {actor} may change only: {limit}; nothing was changed"));
+        let hint = "use a token that is not limited, or one limited to services that include this".to_string();
+        refused.problem.errors.push(Fault { code: "service-limit".into(), message: format!("{what} is outside the token's limit"), hint, ..Fault::default() });
+        refused
+    }
 }
 
 /// Finds out who asks.
-pub(super) async fn caller(peer: &Peer, headers: &HeaderMap, door: &Door) -> Result<Caller, Refused> {
+pub(super) async fn caller(peer: &Peer, headers: &HeaderMap, app: &App) -> Result<Caller, Refused> {
     match peer {
         Peer::Socket { user, owner } => {
             let scope = if *owner { Scope::Admin } else { Scope::Operate };
-            Ok(Caller { actor: Actor(format!("socket:{user}")), scope })
+            Ok(Caller { actor: Actor(format!("socket:{user}")), scope, limit: Vec::new() })
         }
-        Peer::Tcp => {
-            let hash = hash_of(bearer(headers)?);
-            door.look(move |core, now| by_hash(core, &hash, now.wall)).await?.map_err(|why| unauthorized(&why))
+        Peer::Tcp { certificate: Some(certificate), .. } if !headers.contains_key(header::AUTHORIZATION) => by_certificate(certificate, app).await,
+        Peer::Tcp { address, .. } => by_token(*address, headers, app).await,
+    }
+}
+
+/// A token, unless its address has been wrong too often.
+async fn by_token(address: IpAddr, headers: &HeaderMap, app: &App) -> Result<Caller, Refused> {
+    if !headers.contains_key(header::AUTHORIZATION) {
+        // Nothing was tried, so nothing counts.
+        return Err(unauthorized("there is no token"));
+    }
+    let (attempts, secret) = (&app.attempts, bearer(headers));
+    let hash = secret.as_ref().map(|secret| hash_of(secret)).unwrap_or_default();
+    attempts.may_try(address, &hash, Instant::now()).map_err(|wait| Refused::slow_down(address, wait))?;
+    let found = match secret {
+        Err(refused) => Err(refused),
+        Ok(_) => {
+            let wanted = hash.clone();
+            let found = app.look(move |core, now| by_hash(core, &wanted, now)).await?;
+            found.map_err(|why| unauthorized(&why))
         }
+    };
+    match found {
+        Ok((caller, news)) => {
+            attempts.passed(address, &hash, Instant::now());
+            if let Some(id) = news {
+                app.parts.door.mention(Event::TokenUsed { id });
+            }
+            Ok(caller)
+        }
+        Err(refused) => {
+            attempts.failed(address, &hash, Instant::now());
+            Err(refused)
+        }
+    }
+}
+
+/// A certificate that rustls has verified; it must still be good, and named in the file.
+async fn by_certificate(certificate: &Presented, app: &App) -> Result<Caller, Refused> {
+    let Some(terms) = app.certificates.as_ref().map(Certificates::terms) else { return Err(unauthorized("there is no token")) };
+    let now = app.look(|_, now| now.wall).await?;
+    let Presented { subject, ends, .. } = certificate;
+    if certificate.terms != terms.number {
+        return Err(unauthorized("the authorities of clients' certificates have changed since this connection began; connect again"));
+    }
+    if *ends <= now {
+        return Err(unauthorized(&format!("the certificate of `{}` has expired", subject.escape_debug())));
+    }
+    match certificate.found_in(&terms.subjects) {
+        Some(Subject { name, scope, services }) => Ok(Caller { actor: Actor(format!("cert:{name}")), scope: *scope, limit: services.clone() }),
+        None => Err(unauthorized(&format!("the certificate of `{}` is not named in [admin.tls.subjects], and there is no token", subject.escape_debug()))),
     }
 }
 
@@ -64,20 +163,21 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refused> {
     }
 }
 
-/// The token with this hash. Every token is compared, and each in constant time.
-fn by_hash(core: &Core, hash: &str, now: Timestamp) -> Result<Caller, String> {
+/// The token with this hash, and its id if its use is news. Every token is compared, and each in constant time.
+fn by_hash(core: &Core, hash: &str, now: Now) -> Result<(Caller, Option<Arc<str>>), String> {
     let mut found = None;
-    for (_, record) in core.tokens() {
+    for (id, record) in core.tokens() {
         let same: Choice = record.hash.as_bytes().ct_eq(hash.as_bytes());
         if bool::from(same) {
-            found = Some(record);
+            found = Some((id, record));
         }
     }
-    let record = found.ok_or("the token is not known here; it may have been revoked")?;
-    if record.ends.is_some_and(|ends| ends <= now) {
+    let (id, record) = found.ok_or("the token is not known here; it may have been revoked")?;
+    if record.ends.is_some_and(|ends| ends <= now.wall) {
         return Err(format!("the token `{}` has expired", record.name));
     }
-    Ok(Caller { actor: Actor(format!("token:{}", record.name)), scope: record.scope })
+    let caller = Caller { actor: Actor(format!("token:{}", record.name)), scope: record.scope, limit: record.services.clone() };
+    Ok((caller, core.token_use_is_news(id, now).then(|| id.clone())))
 }
 
 fn unauthorized(why: &str) -> Refused {
@@ -120,64 +220,11 @@ fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// `Host` must be an address, `localhost`, or one of `admin.hosts`: a name that somebody else's DNS points here (DNS rebinding) is not.
-pub(super) fn check_host(uri: &Uri, headers: &HeaderMap, hosts: &[String]) -> Result<(), Refused> {
-    let from_header = headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    // RFC 9112, section 3.2.2: an absolute-form target wins over Host.
-    let Some(authority) = uri.authority().map(|authority| authority.as_str()).or(from_header) else {
-        return Err(Refused::new(ProblemKind::InvalidRequest, "the request has no Host header"));
-    };
-    let name = host_of(authority);
-    let address = name.parse::<std::net::IpAddr>().is_ok();
-    if address || name.eq_ignore_ascii_case("localhost") || hosts.iter().any(|host| host.eq_ignore_ascii_case(name)) {
-        return Ok(());
-    }
-    let mut refused = Refused::new(ProblemKind::Forbidden, format!("`{}` is not a name of this server", name.escape_debug()));
-    let hint = "use its IP address or localhost, or add the name to hosts = [\"…\"] in [admin]".to_string();
-    refused.problem.errors.push(Fault { code: "host".into(), message: "the Host header names another server".into(), hint, ..Fault::default() });
-    Err(refused)
-}
-
-/// Without userinfo, port and brackets.
-fn host_of(authority: &str) -> &str {
-    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    match authority.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map_or(rest, |(address, _)| address),
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
-
-    #[test]
-    fn hosts_are_addresses_localhost_and_those_of_the_file() {
-        let table = [
-            ("127.0.0.1:8090", true),
-            ("[::1]:8090", true),
-            ("192.0.2.1", true),
-            ("localhost:8090", true),
-            ("LOCALHOST", true),
-            ("gtm.example.com:443", true),
-            ("evil.example.org:8090", false),
-            ("localhost.evil.example.org", false),
-            ("127.0.0.1.evil.example.org", false),
-            ("127.0.0.1@evil.example.org", false),
-            ("", false),
-        ];
-        let hosts = ["gtm.example.com".to_string()];
-        for (host, allowed) in table {
-            let headers = [(header::HOST, HeaderValue::from_static(host))].into_iter().collect();
-            let found = check_host(&Uri::from_static("/api/v1/whoami"), &headers, &hosts);
-            assert_eq!(found.is_ok(), allowed, "{host}");
-        }
-        assert_eq!(check_host(&Uri::from_static("/"), &HeaderMap::new(), &hosts).unwrap_err().problem.status, 400);
-        let headers = [(header::HOST, HeaderValue::from_static("localhost"))].into_iter().collect();
-        assert!(check_host(&Uri::from_static("http://evil.example.org/api"), &headers, &hosts).is_err(), "the absolute form wins");
-    }
 
     #[test]
     fn secrets_are_long_differ_and_hash_as_sha_256() {

@@ -22,14 +22,19 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
-        let bytes = match Limited::new(request.into_body(), BODY_MAX).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
-                return Err(Refused::new(ProblemKind::PayloadTooLarge, format!("the body is larger than {BODY_MAX} bytes; nothing was changed")));
-            }
-            Err(_) => return Err(Refused::new(ProblemKind::InvalidRequest, "the body ended before it was whole; nothing was changed")),
-        };
+        let bytes = whole(request.into_body()).await?;
         read(if bytes.is_empty() { b"{}" } else { &bytes }).map(Self).map_err(Refused::invalid)
+    }
+}
+
+/// The octets of a body, all of them.
+pub(super) async fn whole(body: axum::body::Body) -> Result<axum::body::Bytes, Refused> {
+    match Limited::new(body, BODY_MAX).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Refused::new(ProblemKind::PayloadTooLarge, format!("the body is larger than {BODY_MAX} bytes; nothing was changed")))
+        }
+        Err(_) => Err(Refused::new(ProblemKind::InvalidRequest, "the body ended before it was whole; nothing was changed")),
     }
 }
 

@@ -24,6 +24,8 @@ use super::{App, ReloadOutcome, view};
 const REASON_MAX: usize = 1_000;
 /// Longest name of a token.
 const TOKEN_NAME_MAX: usize = 64;
+/// Most globs of one token.
+const TOKEN_SERVICES_MAX: usize = 64;
 
 pub(super) async fn traffic(
     State(app): State<App>,
@@ -106,6 +108,7 @@ pub(super) async fn begin_override(
     faults.extend(too_short(expires_in));
     let (Some(target), true) = (named, faults.is_empty()) else { return Err(Refused::invalid(faults)) };
     let services = if everybody { Vec::new() } else { services };
+    let services = limited_services(&app, &caller, &target, services).await?;
     let change = Change::Override { kind: kind.into(), target, services, lasts: expires_in.map(|span| span.0) };
     on_override(app, caller, None, change, Why { reason, break_glass }, etag::if_match(&headers)?.unwrap_or_default(), query).await
 }
@@ -123,6 +126,7 @@ pub(super) async fn extend_override(
     if let Some(fault) = too_short(expires_in) {
         return Err(Refused::invalid(vec![fault]));
     }
+    may_touch_override(&app, &caller, number).await?;
     let change = Change::Extend { id: number, lasts: expires_in.map(|span| span.0) };
     on_override(app, caller, Some(number), change, Why { reason, break_glass }, etag::if_match(&headers)?.unwrap_or_default(), query).await
 }
@@ -135,28 +139,21 @@ pub(super) async fn end_override(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let number = override_number(&id)?;
+    may_touch_override(&app, &caller, number).await?;
     let expect = etag::if_match(&headers)?.unwrap_or_default();
     on_override(app, caller, Some(number), Change::EndOverride { id: number }, Why::default(), expect, query).await
 }
 
 pub(super) async fn reload(State(app): State<App>, Query(query): Query<WriteQuery>) -> Result<Json<api::ReloadReply>, Refused> {
     if query.dry_run {
-        let message = "a reload has no dry run".to_string();
-        return Err(Refused::invalid(vec![Fault { code: "query".into(), message, hint: "check the file with `windrose check`".into(), ..Fault::default() }]));
+        let plan = super::config::dry_run(&app).await?;
+        return Ok(Json(api::ReloadReply { plan: Some(plan), ..api::ReloadReply::default() }));
     }
     // A task of its own: a client that goes away does not leave half a reload.
     let outcome = tokio::spawn((app.parts.reload)()).await.map_err(|_| Refused::new(ProblemKind::Internal, "the reload failed by a bug; look at the log"))?;
     match outcome {
-        ReloadOutcome::Taken(messages) => Ok(Json(api::ReloadReply { messages, problems: Vec::new() })),
-        ReloadOutcome::Problems(problems) => {
-            let detail = format!(
-                "the configuration has {}; nothing was changed, the old one serves on",
-                if problems.len() == 1 { "1 problem".to_string() } else { format!("{} problems", problems.len()) }
-            );
-            let mut refused = Refused::new(ProblemKind::InvalidConfig, detail);
-            refused.problem.errors = problems.iter().map(|problem| config_fault(problem)).collect();
-            Err(refused)
-        }
+        ReloadOutcome::Taken(messages) => Ok(Json(api::ReloadReply { messages, ..api::ReloadReply::default() })),
+        ReloadOutcome::Problems(problems) => Err(invalid_config(&problems, "nothing was changed, the old one serves on")),
         ReloadOutcome::Refused(refusal) => {
             let kind = if refusal.kind == RefusalKind::InvalidRequest { ProblemKind::InvalidConfig } else { refusal.kind.into() };
             let mut refused = Refused::new(kind, refusal.detail);
@@ -164,6 +161,14 @@ pub(super) async fn reload(State(app): State<App>, Query(query): Query<WriteQuer
             Err(refused)
         }
     }
+}
+
+/// A configuration with problems, every one of them.
+pub(super) fn invalid_config(problems: &[String], end: &str) -> Refused {
+    let count = if problems.len() == 1 { "1 problem".to_string() } else { format!("{} problems", problems.len()) };
+    let mut refused = Refused::new(ProblemKind::InvalidConfig, format!("the configuration has {count}; {end}"));
+    refused.problem.errors = problems.iter().map(|problem| config_fault(problem)).collect();
+    refused
 }
 
 /// `windrose.toml:12:5: sentence` apart.
@@ -182,12 +187,17 @@ pub(super) async fn create_token(
     Query(query): Query<WriteQuery>,
     Body(body): Body<api::TokenPost>,
 ) -> Result<Response, Refused> {
-    let api::TokenPost { name, scope, expires_in } = body;
+    let api::TokenPost { name, scope, services, expires_in } = body;
     let mut faults: Vec<Fault> = too_short(expires_in).into_iter().collect();
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"._-".contains(&octet);
     if name.is_empty() || TOKEN_NAME_MAX < name.len() || !name.bytes().all(plain) {
         let message = format!("`{}` can't be a token's name", name.escape_debug());
         faults.push(fault("/name", message, "use 1 to 64 letters, digits, dots, hyphens and underscores"));
+    }
+    let glob = |name: &&String| name.is_empty() || TOKEN_NAME_MAX < name.len() || name.bytes().any(|octet| octet.is_ascii_control());
+    if TOKEN_SERVICES_MAX < services.len() || services.iter().any(|name| glob(&name)) {
+        let message = "a token is limited by 64 names at most, each of 1 to 64 characters".to_string();
+        faults.push(fault("/services", message, "name services, or several with a glob such as \"shop-*\""));
     }
     if !faults.is_empty() {
         return Err(Refused::invalid(faults));
@@ -196,7 +206,14 @@ pub(super) async fn create_token(
     let (id, secret) = (auth::random_id::<6>(), Secret::draw().map_err(no_chance)?);
     let at = app.look(|_, now| now.wall).await?;
     let ends = expires_in.map(|span| at.plus(span.0));
-    let record = TokenRecord { name: name.clone(), hash: secret.hash(), scope: scope.into(), at, ends };
+    let record = TokenRecord {
+        name: name.clone(),
+        hash: secret.hash(),
+        scope: scope.into(),
+        services: services.iter().map(|name| name.as_str().into()).collect(),
+        at,
+        ends,
+    };
     let dry_run = query.dry_run;
     let change = Change::Token { id: id.as_str().into(), record };
     let Actor(actor) = caller.actor.clone();
@@ -206,7 +223,7 @@ pub(super) async fn create_token(
     }
     let token = (!dry_run).then_some(secret.0);
     let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, Json(api::TokenCreated { id, name, scope, token, ends: ends.map(api::Time) })).into_response())
+    Ok((status, Json(api::TokenCreated { id, name, scope, services, token, ends: ends.map(api::Time) })).into_response())
 }
 
 pub(super) async fn revoke_token(
@@ -222,6 +239,38 @@ pub(super) async fn revoke_token(
         info!(actor, token.id = id, "token `{id}` was revoked by {actor}");
     }
     Ok(Json(reply(&app, applied, None, None).await?).into_response())
+}
+
+/// For a caller that is limited: every service that the override would act on is inside, and it acts on these for ever, whatever the file adds.
+async fn limited_services(app: &App, caller: &Caller, target: &OverrideTargetName, services: Vec<String>) -> Result<Vec<String>, Refused> {
+    if caller.limit.is_empty() {
+        return Ok(services);
+    }
+    let (about, named) = (target.clone(), services.iter().map(|name| name.as_str().into()).collect::<Vec<_>>());
+    let acted_on = app.look(move |core, _| core.services_under(&about, &named)).await?;
+    caller.may_touch(acted_on.iter().map(|name| &**name))?;
+    match target {
+        OverrideTargetName::Service(_) => Ok(services),
+        // Nobody uses it yet: whom it would act on is not known.
+        _ if acted_on.is_empty() => caller.may_touch_the_node().map(|()| services),
+        _ => Ok(acted_on.iter().map(ToString::to_string).collect()),
+    }
+}
+
+/// The same for an override that is there. One that isn't is the core's to refuse.
+async fn may_touch_override(app: &App, caller: &Caller, number: u64) -> Result<(), Refused> {
+    if caller.limit.is_empty() {
+        return Ok(());
+    }
+    let acted_on = app.look(move |core, _| {
+        let kept = core.overrides().into_iter().find(|kept| kept.id == number)?;
+        Some(core.services_under(&kept.record.target, &kept.record.services))
+    });
+    match acted_on.await? {
+        None => Ok(()),
+        Some(acted_on) if acted_on.is_empty() => caller.may_touch_the_node(),
+        Some(acted_on) => caller.may_touch(acted_on.iter().map(|name| &**name)),
+    }
 }
 
 /// What can take a change back.
@@ -300,7 +349,7 @@ async fn on_override(app: App, caller: Caller, number: Option<u64>, change: Chan
             let mut refused = Refused::from(refusal);
             if let (true, Some(number)) = (stale, number) {
                 let look = move |core: &control::Core, _| {
-                    core.overrides().iter().find(|kept| kept.id == number).map(|kept| (view::override_(kept), etag::of_revision(kept.revision)))
+                    core.overrides().iter().find(|kept| kept.id == number).map(|kept| (view::override_(core.estate(), kept), etag::of_revision(kept.revision)))
                 };
                 if let Some((kept, etag)) = app.look(look).await? {
                     (refused.problem.current, refused.etag) = (serde_json::to_value(kept).ok(), Some(etag));

@@ -1,31 +1,42 @@
 //! Connections: accepted, counted, served, ended.
 //!
-//! Each listener has its own bound, so that nobody on TCP can keep operators from the unix socket.
+//! Each listener has its own bound, so that nobody on TCP can keep operators from the unix socket. Who comes when all places are taken gets that of the
+//! connection that is idle longest.
 
-use std::pin::pin;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::{Extension, Router};
+use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use super::auth::Peer;
+use super::certificate::Presented;
+use super::patience::Patient;
+use super::places::{Busy, Place, Places};
+use super::tls::Certificates;
 use super::unix;
 
-/// Connections of one listener at a time; more wait in the kernel's queue.
+/// Connections of one listener at a time.
 const CONNECTIONS_MAX: usize = 256;
 /// A connection sends its whole head, or its next request, within this.
 const HEAD_MAX: Duration = Duration::from_secs(10);
 /// Size of a request's head.
 const HEAD_BYTES_MAX: usize = 64 << 10;
+/// A reply that its reader does not take: so long.
+const WRITE_MAX: Duration = Duration::from_secs(30);
 /// A TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// Requests in progress have this long when the daemon stops.
@@ -51,14 +62,37 @@ impl Running {
 /// What is listened on.
 pub(super) enum Listener {
     /// TCP, in clear text or TLS.
-    Tcp(TcpListener, Option<TlsAcceptor>),
+    Tcp(TcpListener, Option<Certificates>),
     /// The unix socket.
     Unix(UnixListener),
 }
 
+/// A reply's body; as long as it is sent, the request is worked on.
+struct Working {
+    body: Body,
+    _busy: Busy,
+}
+
+impl hyper::body::Body for Working {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// A connection just accepted.
 enum Accepted {
-    Tcp(TcpStream, Option<TlsAcceptor>),
+    Tcp(TcpStream, IpAddr, Option<Certificates>),
     Unix(UnixStream),
 }
 
@@ -66,9 +100,9 @@ impl Listener {
     async fn accept(&self) -> std::io::Result<Accepted> {
         match self {
             Listener::Tcp(listener, tls) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, from) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Accepted::Tcp(stream, tls.clone()))
+                Ok(Accepted::Tcp(stream, from.ip().to_canonical(), tls.clone()))
             }
             Listener::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
         }
@@ -82,14 +116,15 @@ pub(super) fn run(listener: Listener, routes: Router) -> Running {
 }
 
 async fn accept_all(listener: Listener, routes: Router, mut stopping: watch::Receiver<()>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Places::new(CONNECTIONS_MAX);
     let mut connections = JoinSet::new();
     loop {
         // Ended ones are taken away, so that the set stays as small as what runs.
         while connections.try_join_next().is_some() {}
+        // First somebody to serve, then a place: nobody is sent away for nobody.
         let next = async {
-            let place = places.clone().acquire_owned().await;
-            (place, listener.accept().await)
+            let accepted = listener.accept().await;
+            (places.take().await, accepted)
         };
         tokio::select! {
             // The sender is dropped: stop.
@@ -97,10 +132,7 @@ async fn accept_all(listener: Listener, routes: Router, mut stopping: watch::Rec
             (place, accepted) = next => match accepted {
                 Ok(accepted) => {
                     let (routes, stopping) = (routes.clone(), stopping.clone());
-                    connections.spawn(async move {
-                        connection(accepted, routes, stopping).await;
-                        drop(place);
-                    });
+                    connections.spawn(connection(accepted, routes, place, stopping));
                 }
                 Err(error) => {
                     debug!("a connection was not accepted: {error}");
@@ -114,33 +146,53 @@ async fn accept_all(listener: Listener, routes: Router, mut stopping: watch::Rec
     let _ = tokio::time::timeout(STOP_MAX, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-async fn connection(accepted: Accepted, routes: Router, stopping: watch::Receiver<()>) {
+async fn connection(accepted: Accepted, routes: Router, place: Place, stopping: watch::Receiver<()>) {
     match accepted {
-        Accepted::Tcp(stream, None) => serve(stream, Peer::Tcp, routes, stopping).await,
-        Accepted::Tcp(stream, Some(tls)) => match tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
-            Ok(Ok(stream)) => serve(stream, Peer::Tcp, routes, stopping).await,
-            Ok(Err(error)) => debug!("a TLS handshake failed: {error}"),
-            Err(_) => debug!("a TLS handshake took more than {HANDSHAKE_MAX:?}"),
-        },
+        Accepted::Tcp(stream, address, None) => serve(stream, Peer::Tcp { address, certificate: None }, routes, place, stopping).await,
+        Accepted::Tcp(stream, address, Some(tls)) => {
+            let terms = tls.terms();
+            let shaken = tokio::select! {
+                shaken = tokio::time::timeout(HANDSHAKE_MAX, terms.acceptor.accept(stream)) => shaken,
+                () = place.needed() => return,
+            };
+            match shaken {
+                Ok(Ok(stream)) => {
+                    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                    let certificate = certificate.and_then(|certificate| Presented::read(certificate, terms.number));
+                    serve(stream, Peer::Tcp { address, certificate }, routes, place, stopping).await;
+                }
+                Ok(Err(error)) => debug!("a TLS handshake failed: {error}"),
+                Err(_) => debug!("a TLS handshake took more than {HANDSHAKE_MAX:?}"),
+            }
+        }
         Accepted::Unix(stream) => match unix::peer(&stream).await {
-            Some(peer) => serve(stream, peer, routes, stopping).await,
+            Some(peer) => serve(stream, peer, routes, place, stopping).await,
             None => warn!("the system does not say who is at the other end of the admin socket; not served"),
         },
     }
 }
 
-/// HTTP/1.1 until the client leaves, a deadline passes, or the daemon stops.
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer, routes: Router, mut stopping: watch::Receiver<()>) {
-    let service = TowerToHyperService::new(routes.layer(Extension(peer)));
+/// HTTP/1.1 until the client leaves, a deadline passes, the place is needed, or the daemon stops.
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer, routes: Router, place: Place, mut stopping: watch::Receiver<()>) {
+    let routes = TowerToHyperService::new(routes.layer(Extension(peer)));
+    let place = Arc::new(place);
+    let works = place.clone();
+    let service = service_fn(move |request| {
+        let busy = works.work();
+        let reply = routes.call(request);
+        // Until the last piece: a stream is work, too.
+        async move { reply.await.map(|reply| reply.map(|body| Working { body, _busy: busy })) }
+    });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patient::new(stream, WRITE_MAX)), service)
         .with_upgrades();
     let mut serving = pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
+        () = place.needed() => return debug!("an idle connection made room for another"),
         _ = stopping.changed() => {
             serving.as_mut().graceful_shutdown();
             serving.await

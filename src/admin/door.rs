@@ -8,8 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::control::{Actor, Change, Core, Event, Refusal, RefusalKind, Reply, Revision, Ticket};
+use crate::control::{Actor, Change, Core, Event, Origin, Refusal, RefusalKind, Reply, Revision, Ticket};
 use crate::model::{GuardKind, Now};
+
+tokio::task_local! {
+    /// Where the request that this task serves came from: for the audit. Set by the middleware, so that no handler can forget it.
+    pub(super) static ORIGIN: Origin;
+}
 
 /// Looks at the core.
 type Look = Box<dyn FnOnce(&Core, Now) + Send>;
@@ -67,6 +72,11 @@ impl Door {
         self.knocks.send(Knock::Event(event)).await.map_err(|_| Closed)
     }
 
+    /// Hands in a fact that may be lost: if the queue is full, it is.
+    pub fn mention(&self, event: Event) {
+        let _ = self.knocks.try_send(Knock::Event(event));
+    }
+
     /// Lends the core to `look` and returns what it found. If `look` panics, it does so here, in the task that asked; the core goes on.
     pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Core, Now) -> T + Send + 'static) -> Result<T, Closed> {
         let (found, wait) = oneshot::channel();
@@ -83,7 +93,8 @@ impl Door {
     /// Hands in a change and waits until it is durable and answered by DNS, or refused.
     pub async fn change(&self, wish: Wish) -> Reply {
         let Wish { actor, reason, change, expect, expect_file, break_glass, dry_run } = wish;
-        self.ask(|ticket| Event::Change { ticket, actor, reason, change, expect, expect_file, break_glass, dry_run }).await
+        let origin = ORIGIN.try_with(Clone::clone).unwrap_or_default();
+        self.ask(|ticket| Event::Change { ticket, origin, actor, reason, change, expect, expect_file, break_glass, dry_run }).await
     }
 
     /// Hands in an event that will be replied to.

@@ -2,15 +2,13 @@
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 use crate::model::TlsFiles;
+
+use super::tls::Certificates;
 
 /// Why the admin API can't listen. The daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +39,7 @@ pub enum BindError {
     /// A PEM file.
     #[error("[admin] tls.{key} = \"{}\" {why}", path.display())]
     Tls {
-        /// Which key: `cert` or `key`.
+        /// Which key: `cert`, `key` or `client_ca`.
         key: &'static str,
         /// Which file.
         path: PathBuf,
@@ -89,36 +87,11 @@ pub(super) async fn tcp(address: SocketAddr, what: &'static str, left: &mut Vec<
 }
 
 /// TLS for the admin listener, if it is set; refuses to go without beyond loopback.
-pub(super) fn tls(listen: SocketAddr, files: Option<&TlsFiles>) -> Result<Option<TlsAcceptor>, BindError> {
-    let Some(TlsFiles { cert, key }) = files else {
-        return if listen.ip().to_canonical().is_loopback() { Ok(None) } else { Err(BindError::NeedsTls(listen)) };
-    };
-    let problem = |key: &'static str, path: &Path, why: String| BindError::Tls { key, path: path.into(), why };
-    let chain = CertificateDer::pem_file_iter(cert)
-        .and_then(|found| found.collect::<Result<Vec<_>, _>>())
-        .map_err(|why| problem("cert", cert, pem_words(&why, "certificate", "CERTIFICATE")))?;
-    if chain.is_empty() {
-        return Err(problem("cert", cert, pem_words(&pem::Error::NoItemsFound, "certificate", "CERTIFICATE")));
-    }
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|why| problem("key", key, pem_words(&why, "private key that is not encrypted", "PRIVATE KEY")))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret))
-        .map_err(|why| {
-            let other = format!("can't be used with the key \"{}\": {why}; give the certificate and the key that were made together", key.display());
-            problem("cert", cert, other)
-        })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Some(TlsAcceptor::from(Arc::new(config))))
-}
-
-/// What is wrong with a PEM file, and what to do.
-fn pem_words(why: &pem::Error, item: &str, label: &str) -> String {
-    match why {
-        pem::Error::Io(why) => format!("can't be read: {why}; the file must exist, and the user that runs windrose must be allowed to read it"),
-        pem::Error::NoItemsFound => format!("has no {item}; give a PEM file with -----BEGIN {label}-----"),
-        _ => "is damaged: a PEM section is cut off or not base64; copy the file again, from the first -----BEGIN to the last -----END line".to_string(),
+pub(super) fn tls(listen: SocketAddr, files: Option<&TlsFiles>) -> Result<Option<Certificates>, BindError> {
+    match files {
+        Some(files) => Certificates::open(files).map(Some),
+        None if listen.ip().to_canonical().is_loopback() => Ok(None),
+        None => Err(BindError::NeedsTls(listen)),
     }
 }
 
@@ -149,7 +122,7 @@ mod tests {
     fn tls_problems_name_key_and_file_and_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let (cert, key) = (folder.path().join("a.crt"), folder.path().join("a.key"));
-        let files = TlsFiles { cert: cert.clone(), key: key.clone() };
+        let files = TlsFiles { cert: cert.clone(), key: key.clone(), client_ca: None, subjects: Vec::new() };
         let refused = |parts: &[&str]| {
             let told = tls("127.0.0.1:0".parse().unwrap(), Some(&files)).err().unwrap().to_string();
             assert!(parts.iter().all(|part| told.contains(part)), "{told}\nlacks one of {parts:?}");

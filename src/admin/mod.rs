@@ -20,31 +20,46 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use tokio::net::UnixListener;
+use tokio::sync::watch;
 
 use crate::control::Refusal;
 use crate::metrics::Metrics;
 use crate::model::{AdminSettings, MetricsSettings, Timestamp};
 
 pub mod api;
+pub mod config;
 pub mod door;
 
+mod attempts;
 mod auth;
 mod body;
+mod certificate;
 mod change;
 mod connections;
+pub mod doctor;
 mod etag;
+mod feeds;
 mod glass;
 mod listen;
+mod looks;
 mod middleware;
+mod once;
+mod origin;
+mod patience;
+mod places;
 mod problem;
+mod push;
 mod read;
 mod router;
 mod shift;
+mod tls;
 mod unix;
 pub mod upgrade;
 mod view;
 
+pub use feeds::{AuditReader, Feeds, Tested, WebhookDesk};
 pub use listen::BindError;
+pub use tls::{Certificates, Renewal};
 
 use connections::{Listener, run};
 use door::Door;
@@ -66,8 +81,14 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// `POST /config/reload`
     pub reload: Reloader,
+    /// `GET /config`, `GET /config/diff`, `POST /config/plan`
+    pub files: config::Files,
+    /// `POST …/probe`
+    pub doctor: doctor::Doctor,
     /// `POST /upgrade`, `POST /handover`; `None`: this process can't be succeeded.
     pub upgrades: Option<upgrade::Upgrades>,
+    /// Events, audit, webhooks.
+    pub feeds: Feeds,
     /// `GET /readyz`: nothing, or why not, one sentence each.
     pub ready: Arc<dyn Fn() -> Result<(), Vec<String>> + Send + Sync>,
 }
@@ -92,6 +113,16 @@ struct App {
     parts: Arc<Parts>,
     /// `admin.hosts`
     hosts: Arc<[String]>,
+    /// Streams that may still begin.
+    streams: Arc<tokio::sync::Semaphore>,
+    /// The API ends: so must streams.
+    stopping: watch::Receiver<bool>,
+    /// TLS of `admin.listen`, if it has any.
+    certificates: Option<Certificates>,
+    /// Who was wrong about a token, and how often.
+    attempts: Arc<attempts::Attempts>,
+    /// Of requests with an `Idempotency-Key`.
+    replies: Arc<once::Replies>,
 }
 
 /// Duplicates of the listeners: what another process needs to take them over, with the connections that wait in them.
@@ -106,7 +137,7 @@ pub struct Sockets {
 /// Everything is open, nothing is served yet. Connections wait.
 pub struct Bound {
     admin: listen::Bound,
-    tls: Option<tokio_rustls::TlsAcceptor>,
+    tls: Option<Certificates>,
     metrics: Option<listen::Bound>,
     door: UnixListener,
     socket: PathBuf,
@@ -121,7 +152,10 @@ pub struct Admin {
     addresses: Vec<SocketAddr>,
     socket: PathBuf,
     listeners: Vec<connections::Running>,
+    stop: watch::Sender<bool>,
     sockets: Arc<Sockets>,
+    /// Looks at the files of `[admin] tls`; ends with this.
+    _watch: tokio::task::JoinSet<()>,
 }
 
 /// Binds everything, then serves until [`Admin::stop`]. Nothing is served if something can't be bound.
@@ -158,15 +192,27 @@ impl Bound {
         self.takes_socket
     }
 
+    /// TLS of `admin.listen`, if it has any: for reloads.
+    pub fn certificates(&self) -> Option<Certificates> {
+        self.tls.clone()
+    }
+
     /// Serves until [`Admin::stop`].
     pub fn serve(self, parts: Parts) -> Admin {
         let Self { admin, tls, metrics, door, socket, hosts, sockets, takes_socket: _ } = self;
-        let app = App { parts: Arc::new(parts), hosts };
+        let (stop, stopping) = watch::channel(false);
+        let streams = Arc::new(tokio::sync::Semaphore::new(feeds::STREAMS_MAX));
+        let (attempts, replies) = (Arc::default(), Arc::default());
+        let app = App { parts: Arc::new(parts), hosts, streams, stopping, certificates: tls.clone(), attempts, replies };
+        let mut watch = tokio::task::JoinSet::new();
+        if let Some(certificates) = tls.clone() {
+            watch.spawn(certificates.watch());
+        }
         let addresses = std::iter::once(admin.address).chain(metrics.as_ref().map(|bound| bound.address)).collect();
         let routes = router::router(app.clone());
         let mut listeners = vec![run(Listener::Tcp(admin.listener, tls), routes.clone()), run(Listener::Unix(door), routes)];
         listeners.extend(metrics.map(|bound| run(Listener::Tcp(bound.listener, None), router::metrics_router(app))));
-        Admin { addresses, socket, listeners, sockets: Arc::new(sockets) }
+        Admin { addresses, socket, listeners, stop, sockets: Arc::new(sockets), _watch: watch }
     }
 }
 
@@ -190,6 +236,7 @@ impl Admin {
 
     /// The same, but the socket file stays: it is another process's now.
     pub async fn leave(self) {
+        let _ = self.stop.send(true);
         let ends: Vec<_> = self.listeners.into_iter().map(connections::Running::stop).collect();
         for end in ends {
             end.await;

@@ -3,6 +3,9 @@
 //! A handler returns [`Refused`]; the problem travels in the response's extensions to [`middleware`](super::middleware), which knows the path and the
 //! request's id and writes the body. So there is one place that makes problem documents.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -16,12 +19,14 @@ use super::door::Closed;
 pub(super) struct Refused {
     pub problem: Box<Problem>,
     pub etag: Option<HeaderValue>,
+    /// `Retry-After`, seconds.
+    pub retry_after: Option<u64>,
 }
 
 impl Refused {
     /// A problem of this kind with one sentence.
     pub(super) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { problem: Box::new(Problem::new(kind, detail)), etag: None }
+        Self { problem: Box::new(Problem::new(kind, detail)), etag: None, retry_after: None }
     }
 
     /// Something that does not exist, with the nearest thing that does.
@@ -44,6 +49,16 @@ impl Refused {
         refused
     }
 
+    /// Too many wrong tokens from there.
+    pub(super) fn slow_down(address: IpAddr, wait: Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(1);
+        let detail = format!("too many wrong tokens came from {address}; the next one is looked at in {seconds} s");
+        let mut refused = Self::new(ProblemKind::RateLimited, detail);
+        let hint = "find out who sends wrong tokens from there; a token that was right within the last hour still is, and on the server's host the unix socket never waits";
+        refused.problem.errors.push(Fault { code: "attempts".into(), message: "too many wrong tokens".into(), hint: hint.into(), ..Fault::default() });
+        Self { retry_after: Some(seconds), ..refused }
+    }
+
     /// The scope is too small.
     pub(super) fn scope(actor: &str, has: Scope, needs: Scope) -> Self {
         let (has, needs) = (has.word(), needs.word());
@@ -59,7 +74,7 @@ impl Refused {
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self { problem: Box::new(Problem::from(refusal)), etag: None }
+        Self { problem: Box::new(Problem::from(refusal)), etag: None, retry_after: None }
     }
 }
 
@@ -77,8 +92,8 @@ impl IntoResponse for Refused {
             // RFC 9110, section 11.6.1; RFC 6750, section 3.
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"windrose\""));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after.unwrap_or(1)));
         }
         if let Some(etag) = self.etag {
             response.headers_mut().insert(header::ETAG, etag);

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use crate::control::{Core, Revision};
-use crate::model::{Estate, Family, Now, PoolId, RegionId, ServiceId};
+use crate::model::{EndpointId, Estate, Family, Now, PoolId, RegionId, ServiceId};
 use crate::wire::Name;
 
 use super::api::{self, Fault, List, ProblemKind};
@@ -60,6 +60,13 @@ fn pool_named(estate: &Estate, name: &str) -> Result<PoolId, Refused> {
     estate.pool_named(name).ok_or_else(|| Refused::not_found("pool", name, estate.pools.iter().map(|pool| &*pool.name)))
 }
 
+/// The endpoint `name` of `pool`, or a 404 with the nearest one.
+pub(super) fn endpoint_named(estate: &Estate, pool: &str, name: &str) -> Result<EndpointId, Refused> {
+    let pool = pool_named(estate, pool)?;
+    let names = estate.pool(pool).endpoints.iter().map(|id| &*estate.endpoint(*id).name);
+    estate.endpoint_named(pool, name).ok_or_else(|| Refused::not_found("endpoint", name, names))
+}
+
 pub(super) async fn overview(State(app): State<App>) -> Found<api::Overview> {
     let parts = app.parts.clone();
     app.look(move |core, now| {
@@ -76,6 +83,7 @@ pub(super) async fn overview(State(app): State<App>) -> Found<api::Overview> {
             started: parts.started.into(),
             configured: overview.configured_at.into(),
             revision: overview.revision.0,
+            config_hash: overview.config_hash.to_string(),
             generation: overview.generation,
             dns: parts.dns.get().into_iter().flatten().map(ToString::to_string).collect(),
             queries_per_second: parts.metrics.queries_per_second(now),
@@ -85,7 +93,7 @@ pub(super) async fn overview(State(app): State<App>) -> Found<api::Overview> {
             zones: core.zones().iter().map(|zone| view::zone(core, zone)).collect(),
             services_total: estate.services.len() as u64,
             services,
-            overrides: core.overrides().iter().map(view::override_).collect(),
+            overrides: core.overrides().iter().map(|kept| view::override_(estate, kept)).collect(),
             problems,
             needs_restart: overview.needs_restart,
         })
@@ -182,10 +190,7 @@ pub(super) async fn endpoints(State(app): State<App>, Query(page): Query<Page>) 
 
 pub(super) async fn endpoint(State(app): State<App>, Path((pool, name)): Path<(String, String)>) -> Found<api::Endpoint> {
     app.look(move |core, _| {
-        let estate = core.estate();
-        let pool = pool_named(estate, &pool)?;
-        let names = estate.pool(pool).endpoints.iter().map(|id| &*estate.endpoint(*id).name);
-        let id = estate.endpoint_named(pool, &name).ok_or_else(|| Refused::not_found("endpoint", &name, names))?;
+        let id = endpoint_named(core.estate(), &pool, &name)?;
         Ok(Json(view::endpoint(core, &Board::of(core), id)))
     })
     .await?
@@ -194,7 +199,7 @@ pub(super) async fn endpoint(State(app): State<App>, Path((pool, name)): Path<(S
 pub(super) async fn overrides(State(app): State<App>, Query(page): Query<Page>) -> Result<Response, Refused> {
     app.look(move |core, _| {
         let etag = etag::of_revision(core.overview().revision);
-        ([(header::ETAG, etag)], Json(page.of(core, core.overrides().into_iter(), |kept| view::override_(&kept)))).into_response()
+        ([(header::ETAG, etag)], Json(page.of(core, core.overrides().into_iter(), |kept| view::override_(core.estate(), &kept)))).into_response()
     })
     .await
 }
@@ -254,15 +259,24 @@ pub(super) async fn tokens(State(app): State<App>, Query(page): Query<Page>) -> 
     app.look(move |core, _| {
         let all: Vec<_> = core.tokens().collect();
         Json(page.of(core, all.into_iter(), |(id, record)| {
-            let crate::control::TokenRecord { name, hash: _, scope, at, ends } = record;
-            api::Token { id: id.to_string(), name: name.clone(), scope: (*scope).into(), at: (*at).into(), ends: ends.map(api::Time) }
+            let crate::control::TokenRecord { name, hash: _, scope, services, at, ends } = record;
+            api::Token {
+                id: id.to_string(),
+                name: name.clone(),
+                scope: (*scope).into(),
+                services: services.iter().map(ToString::to_string).collect(),
+                at: (*at).into(),
+                ends: ends.map(api::Time),
+                last_used: core.token_last_used(id).map(api::Time),
+            }
         }))
     })
     .await
 }
 
 pub(super) async fn whoami(Extension(caller): Extension<Caller>) -> Json<api::Whoami> {
-    Json(api::Whoami { actor: caller.actor.0, scope: caller.scope.into() })
+    let services = caller.limit.iter().map(ToString::to_string).collect();
+    Json(api::Whoami { actor: caller.actor.0, scope: caller.scope.into(), services })
 }
 
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Refused> {

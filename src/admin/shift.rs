@@ -91,7 +91,10 @@ pub(super) async fn order(
     if full && !matches!(order, Order::Promote { .. }) {
         return Err(Refused::invalid(vec![fault("/full", "only promote can go all the way".to_string(), "leave `full` out")]));
     }
-    let id = app.look(move |core, _| shift_named(core, &id)).await??;
+    let (id, of) =
+        app.look(move |core, now| shift_named(core, &id).map(|number| (number, core.shift(number, now).map(|shift| shift.record.service.clone())))).await??;
+    // A shift that is not there any more is the core's to refuse.
+    caller.may_touch(of.as_deref())?;
     let applied = app.parts.door.change(wish(caller, Change::ShiftOrder { id, order }, Why { reason, break_glass }, IfMatch::default(), query)?).await?;
     let service = applied.shift.as_ref().map(|(_, record)| record.service.to_string());
     let under_way = applied.shift.as_ref().filter(|(_, record)| record.phase.is_active());
@@ -115,7 +118,7 @@ pub(super) async fn slo(State(app): State<App>, Path(service): Path<String>, Bod
     let api::SloPost { good, bad } = body;
     let name = service.clone();
     app.look(move |core, _| service_named(core.estate(), &name).map(|_| ())).await??;
-    app.parts.door.tell(Event::Pushed { service, good, bad }).await?;
+    app.parts.door.tell(Event::Counted { service, good, bad }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

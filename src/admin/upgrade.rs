@@ -20,6 +20,7 @@ use tracing::warn;
 use super::App;
 use super::api::{self, Fault, ProblemKind};
 use super::auth::Peer;
+use super::patience::Patient;
 use super::problem::Refused;
 
 /// What both processes must speak. The number changes when a process of one release could not take over from one of the other.
@@ -91,7 +92,7 @@ pub(super) async fn begin(State(app): State<App>) -> Result<Json<api::UpgradeRep
 /// `POST /handover`
 pub(super) async fn hand_over(State(app): State<App>, Extension(peer): Extension<Peer>, request: Request) -> Result<Response, Refused> {
     let wanted = request.headers().get(header::UPGRADE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if peer == Peer::Tcp {
+    if peer.is_tcp() {
         return Err(failed("a hand-over goes over the unix socket alone"));
     }
     if wanted != PROTOCOL {
@@ -115,6 +116,6 @@ pub(super) async fn hand_over(State(app): State<App>, Extension(peer): Extension
 
 /// The bare connection, if nothing was said on it too early.
 fn stream_of(upgraded: Upgraded) -> Option<UnixStream> {
-    let parts = upgraded.downcast::<TokioIo<UnixStream>>().ok()?;
-    parts.read_buf.is_empty().then(|| parts.io.into_inner())
+    let parts = upgraded.downcast::<TokioIo<Patient<UnixStream>>>().ok()?;
+    parts.read_buf.is_empty().then(|| parts.io.into_inner().into_inner())
 }

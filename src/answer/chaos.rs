@@ -5,11 +5,12 @@ use crate::wire::{Lowered, Packet, Question, Rcode, Section, rtype};
 
 use super::outcome::Outcome;
 
-/// Answers `id.server`, `version.server` and their older spellings; everything else is REFUSED.
+/// Answers `id.server`, `version.server` and their older spellings, and `config.windrose` (the hash of the configuration); everything else is REFUSED.
 pub(super) fn chaos(settings: &AnswerSettings, question: &Question, name: &Lowered, packet: &mut Packet<'_>, outcome: &mut Outcome<'_>) {
     let text = match name.octets() {
         b"\x02id\x06server\0" | b"\x08hostname\x04bind\0" => &settings.id,
         b"\x07version\x06server\0" | b"\x07version\x04bind\0" => &settings.version,
+        b"\x06config\x08windrose\0" => &settings.config,
         _ => &None,
     };
     let (Some(text), rtype::TXT | rtype::ANY) = (text, question.qtype) else {

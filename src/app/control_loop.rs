@@ -15,11 +15,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::admin::door::Knock;
-use crate::control::{Core, Effect, Effects, Event, Found, Legacy, Measured, Notice, Refusal, RefusalKind, Reply, Revision, Ticket};
+use crate::control::{Core, Effect, Effects, Event, Found, Happening, Legacy, Measured, Notice, Refusal, RefusalKind, Reply, Revision, Ticket};
 use crate::dns::notify;
 use crate::health::State;
 use crate::metrics::Metrics;
-use crate::model::{Estate, Gauge};
+use crate::model::{Estate, Gauge, Webhook};
 use crate::probe::{Probed, Prober};
 use crate::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
@@ -52,6 +52,10 @@ pub(super) struct Hands {
     pub metrics: Arc<Metrics>,
     /// What secondaries should know.
     pub secondaries: notify::Board,
+    /// Who wants to hear of events, as configured now.
+    pub webhooks: watch::Sender<Vec<Webhook>>,
+    /// To streams and webhooks. A slow listener loses its place, never our time.
+    pub happenings: tokio::sync::broadcast::Sender<Arc<Happening>>,
     /// Moves that may still be told by name; [`MOVES_TOLD`] at each settling.
     pub moves_left: usize,
     /// When to give back free memory.
@@ -235,10 +239,18 @@ fn take(knock: Knock, works: bool, core: &mut Core, hands: &Hands, tickets: &mut
 
 fn outcome(probed: Probed, core: &mut Core, hands: &Hands, effects: &mut Effects) {
     let Probed { plan, target, report } = probed;
-    if plan == core.plan() {
-        hands.metrics.probed(core.estate(), target, &report);
+    let known = plan == core.plan() && target.index() < core.estate().targets.len();
+    if !known {
+        return core.handle(hands.clock.now(), Event::Probed { plan, target, report }, effects);
     }
+    hands.metrics.probed(target, &report);
+    let verdicts = |core: &Core| core.estate().judgements_of(target).map(|id| core.health().judgement(id).state).collect::<Vec<_>>();
+    let before = verdicts(core);
     core.handle(hands.clock.now(), Event::Probed { plan, target, report }, effects);
+    let turned = before.into_iter().zip(verdicts(core)).any(|(before, now)| before != State::Unknown && before != now);
+    if turned {
+        hands.prober.distrust(plan, target);
+    }
 }
 
 impl Finished {
@@ -290,9 +302,11 @@ impl Hands {
             }
             Effect::Probe { plan, estate, hurry } => {
                 self.metrics.configured(&estate);
+                self.webhooks.send_replace(estate.webhooks.clone());
                 self.prober.plan(plan, estate, hurry);
                 self.give_back_soon();
             }
+            Effect::Heard { target, report } => self.metrics.probed(target, &report),
             Effect::Commit { commit, expect, ops, learned } => {
                 let Some(store) = self.store.clone() else { return };
                 let (finished, metrics, large) = (finished.clone(), self.metrics.clone(), LARGE_COMMIT <= ops.len());
@@ -327,6 +341,8 @@ impl Hands {
                     }
                 }
             }
+            // Nobody listens: fine, it is in the core's ring.
+            Effect::Happened(happening) => drop(self.happenings.send(happening)),
             Effect::Secondaries(announced) => drop(self.secondaries.send_replace(announced.into())),
             Effect::WakeAt(at) => *wake = at.map(|mono| self.clock.instant(mono)),
         }
@@ -340,6 +356,13 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
             State::Down => warn!(%endpoint, %pool, %region, "endpoint {endpoint} is down: {message}"),
             _ => info!(%endpoint, %pool, %region, "endpoint {endpoint} is {}", state.word()),
         },
+        Notice::Degraded { endpoint, labels: [pool, region, _], begins: true, message } => {
+            warn!(%endpoint, %pool, %region, "endpoint {endpoint} is up, but degraded: {message}");
+        }
+        Notice::Degraded { endpoint, labels: [pool, region, _], begins: false, message } => {
+            info!(%endpoint, %pool, %region, "endpoint {endpoint} is no longer degraded: {message}");
+        }
+        Notice::Certificate { text } => warn!("{text}"),
         Notice::Failover { services, from, to, trigger, took } => {
             let none = |regions: &str| if regions.is_empty() { "nobody".to_string() } else { regions.to_string() };
             let took = took.map(|took| format!(", {:.1} s after the first failed probe", took.as_secs_f64())).unwrap_or_default();
@@ -362,6 +385,8 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         },
         Notice::FailbackWaits { service, text } => warn!(%service, "{service}: a returned pool waits although its time is over: {text}"),
         Notice::Reloaded { text } => info!("{text}"),
+        // Logged, with every problem, where the file was read.
+        Notice::ReloadFailed { .. } => (),
         Notice::Guarded { region, begins: true, text } => warn!(%region, "{text}"),
         Notice::Guarded { region, begins: false, text } => info!(%region, "{text}"),
         Notice::Blind { begins: true, text } => error!("{text}"),

@@ -16,13 +16,14 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
+use crate::admin::config::Files;
 use crate::admin::door::Door;
 use crate::admin::upgrade::{Beginner, Upgrades};
-use crate::admin::{self, Admin, Parts, Reloader};
+use crate::admin::{self, Admin, Feeds, Parts, Reloader};
 use crate::config::Loaded;
 use crate::control::{self, Core, Legacy};
 use crate::dns::{self, Running};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, SeriesMax};
 use crate::model::{Estate, Settings};
 use crate::probe::{Probed, Prober};
 use crate::snapshot::{CellMap, Snapshot};
@@ -30,11 +31,14 @@ use crate::store::Store;
 
 use super::clock::Clock;
 use super::control_loop::{self, Hands, Queues};
-use super::reload;
 use super::upgrade::{Before, Farewell, Giver, Inheritance, Program, Rest};
+use super::{plan, reload};
 
 /// Events that may wait for the core; probes and callers wait when it is full.
 const QUEUE: usize = 4096;
+
+/// Events that a stream or the webhooks may be behind; who is more is cut, and takes up from the ring.
+const HAPPENINGS: usize = 1024;
 
 /// Orders of hand-overs that may wait: there is one hand-over at a time.
 const ORDERS: usize = 4;
@@ -100,7 +104,8 @@ impl Daemon {
         let settings = loaded.settings.clone();
         let (store, stored, revision) = open_store(&settings, without_store).await?;
         let started = clock.now();
-        let metrics = Metrics::new(&settings.node.name, settings.metrics.services_max, started.wall);
+        let series_max = SeriesMax { services: settings.metrics.services_max, endpoints: settings.metrics.endpoints_max };
+        let metrics = Metrics::new(&settings.node.name, series_max, started.wall);
         metrics.reloaded(true, started.wall);
         metrics.begin(started);
         metrics.watch_panics(Box::new(super::panics::count));
@@ -111,9 +116,15 @@ impl Daemon {
             core.continue_from(legacy, started);
         }
 
+        core.keep_journal(control::JournalSettings { node: settings.node.name.clone(), audit: settings.audit });
+        let (happenings, _) = tokio::sync::broadcast::channel(HAPPENINGS);
+        let (webhooks, wanted) = watch::channel(core.estate().webhooks.clone());
+        let queued = core.webhook_records().map(|(key, text)| (key.clone(), text.clone())).collect();
+
         let (door, knocks) = Door::new(QUEUE);
         let (outcomes_in, outcomes) = mpsc::channel::<Probed>(QUEUE);
         let prober = Prober::start(outcomes_in, metrics.probe());
+        let doctor = doctor(prober.resolver());
         let (stop, stopping) = watch::channel(false);
         let (serve, may_serve) = oneshot::channel();
         let (order, orders) = mpsc::channel(ORDERS);
@@ -121,8 +132,11 @@ impl Daemon {
         let giver = Giver::new(order, farewell);
         let published = Arc::new(ArcSwap::from_pointee(nothing()));
         let (secondaries, announced) = dns::notify::board();
+        let audit_store = store.clone();
         let hands = Hands {
             clock,
+            happenings: happenings.clone(),
+            webhooks,
             published: published.clone(),
             previous: None,
             prober,
@@ -136,11 +150,19 @@ impl Daemon {
         let control = control_thread(core, Queues { knocks, outcomes, stop: stopping.clone(), orders }, hands)?;
 
         let serving = Arc::new(AtomicBool::new(false));
-        let reloader = reload::reloader(path, settings.clone(), door.clone(), metrics.clone(), clock);
+        let own = Arc::new(settings.clone());
+        let files = Files { plan: plan::planner(path.clone(), own.clone(), door.clone()), settings: own };
+        let tls = Arc::new(OnceLock::new());
+        let reloader = reload::reloader(path, settings.clone(), door.clone(), metrics.clone(), clock, tls.clone());
         let dns_known = Arc::new(OnceLock::new());
         let upgrades = program.map(|program| upgrades(program, settings.admin.socket.clone(), &giver));
-        let parts = Parts { upgrades, ..parts(&settings, &door, &metrics, &reloader, (&serving, &dns_known), clock) };
+        let desk = super::telling::start(&settings.node.name, &door, &happenings, &metrics, clock, queued, wanted);
+        let feeds = Feeds { happenings, audit: audit_reader(audit_store), webhooks: Some(desk) };
+        let parts = Parts { upgrades, feeds, ..parts(&settings, &door, &metrics, (&reloader, files), (&serving, &dns_known), clock, doctor) };
         let api = admin::bind(&settings.admin, &settings.metrics, left.admin).await.map_err(|error| error.to_string())?;
+        if let Some(certificates) = api.certificates() {
+            let _ = tls.set(certificates);
+        }
         let (mut admin, mut waiting) = match before {
             None => (Some(api.serve(parts)), None),
             Some(_) => (None, Some((api, parts))),
@@ -280,9 +302,10 @@ fn parts(
     settings: &Settings,
     door: &Door,
     metrics: &Arc<Metrics>,
-    reload: &Reloader,
+    (reload, files): (&Reloader, Files),
     (serving, dns): (&Arc<AtomicBool>, &Arc<OnceLock<Vec<SocketAddr>>>),
     clock: Clock,
+    doctor: admin::doctor::Doctor,
 ) -> Parts {
     let serving = serving.clone();
     let watched = serving.clone();
@@ -297,9 +320,38 @@ fn parts(
         dns: dns.clone(),
         metrics: metrics.clone(),
         reload: reload.clone(),
+        files,
+        doctor,
         upgrades: None,
+        feeds: Feeds::default(),
         ready: Arc::new(ready),
     }
+}
+
+/// Reads the audit behind the core's back: it keeps no more of it than hashes.
+fn audit_reader(store: Option<Store>) -> admin::AuditReader {
+    Arc::new(move |after, limit| {
+        let store = store.clone();
+        Box::pin(async move {
+            let Some(store) = store else { return Ok(Vec::new()) };
+            store.audit(after, limit).await.map_err(|error| error.to_string())
+        })
+    })
+}
+
+/// Probes for people, beside the scheduled ones.
+fn doctor(resolver: crate::probe::resolver::Resolver) -> admin::doctor::Doctor {
+    let doctor = Arc::new(crate::probe::Doctor::new(resolver));
+    let examine: admin::doctor::Examiner = Arc::new(move |asked| {
+        let doctor = doctor.clone();
+        Box::pin(async move {
+            let admin::doctor::Asked { monitor, address, port, rules, endpoint } = asked;
+            let endpoint = || endpoint.clone();
+            let place = crate::probe::Place { host: &address, port, endpoint: &endpoint };
+            doctor.examine(&monitor, place, rules).await.ok()
+        })
+    });
+    admin::doctor::Doctor { examine, monitor: Arc::new(crate::config::inline_monitor) }
 }
 
 fn sample_often(door: Door, metrics: Arc<Metrics>, mut stopping: watch::Receiver<bool>) {

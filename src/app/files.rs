@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// More than all connections, probes and files together can ever be (4,096 probes, 10,000 connections): beyond it nothing is gained.
-const ENOUGH: u64 = 65_536;
+/// More than all connections, probes and files together can ever be (65,536 probes, 10,000 connections): beyond it nothing is gained.
+const ENOUGH: u64 = 131_072;
 
 /// Raises the soft limit to the hard one, or to what is enough. Programs that we start would inherit it; there are none but ourselves.
 pub(super) fn raise_limit() {

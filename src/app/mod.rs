@@ -12,9 +12,11 @@ mod files;
 mod logging;
 mod memory;
 mod panics;
+mod plan;
 mod reload;
 mod secret;
 mod serve;
+mod telling;
 mod upgrade;
 
 use std::process::ExitCode;
@@ -23,6 +25,10 @@ use crate::cli;
 
 /// From the command line to an exit code.
 pub fn main() -> ExitCode {
+    // First of all: what becomes a probe's program is nothing of the rest.
+    if let Some(code) = crate::probe::launched() {
+        return code;
+    }
     panics::watch();
     match cli::parse() {
         cli::Invocation::Serve(arguments) => serve::main(&arguments),

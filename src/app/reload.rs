@@ -1,28 +1,28 @@
 //! A reload: read and check the file, compare what needs a restart, hand it to the core.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tracing::{error, warn};
 
 use crate::admin::door::Door;
-use crate::admin::{ReloadOutcome, Reloader};
+use crate::admin::{Certificates, ReloadOutcome, Reloader, Renewal};
 use crate::config;
-use crate::control::{Configuration, Event};
+use crate::control::{Configuration, Event, Notice};
 use crate::metrics::Metrics;
-use crate::model::Settings;
+use crate::model::{AdminSettings, Settings};
 
 use super::clock::Clock;
 
 /// Makes the reload that SIGHUP, the API and `windrose reload` share. One at a time.
-pub(super) fn reloader(path: PathBuf, settings: Settings, door: Door, metrics: Arc<Metrics>, clock: Clock) -> Reloader {
+pub(super) fn reloader(path: PathBuf, settings: Settings, door: Door, metrics: Arc<Metrics>, clock: Clock, tls: Arc<OnceLock<Certificates>>) -> Reloader {
     let turn = Arc::new(tokio::sync::Mutex::new(()));
     let settings = Arc::new(settings);
     Arc::new(move || {
-        let (path, settings, door, metrics, turn) = (path.clone(), settings.clone(), door.clone(), metrics.clone(), turn.clone());
+        let (path, settings, door, metrics, turn, tls) = (path.clone(), settings.clone(), door.clone(), metrics.clone(), turn.clone(), tls.clone());
         Box::pin(async move {
             let _turn = turn.lock().await;
-            let outcome = reload(path, &settings, &door).await;
+            let outcome = reload(path, &settings, &door, tls.get()).await;
             metrics.reloaded(matches!(outcome, ReloadOutcome::Taken(_)), clock.now().wall);
             match &outcome {
                 // The first says what was taken and is told by the core; the others are what to look at.
@@ -30,12 +30,21 @@ pub(super) fn reloader(path: PathBuf, settings: Settings, door: Door, metrics: A
                 ReloadOutcome::Problems(problems) => error!("reload refused, the old configuration serves on:\n{}", problems.join("\n")),
                 ReloadOutcome::Refused(refusal) => error!("reload refused: {}", refusal.detail),
             }
+            let why = match &outcome {
+                ReloadOutcome::Taken(_) => None,
+                ReloadOutcome::Problems(problems) => Some(format!("{} in the file, the first: {}", problems.len(), problems.first().map_or("", |first| first))),
+                ReloadOutcome::Refused(refusal) => Some(refusal.detail.clone()),
+            };
+            if let Some(why) = why {
+                let text = format!("a new configuration was refused, the old one serves on: {why}");
+                door.mention(Event::Noticed(Notice::ReloadFailed { text }));
+            }
             outcome
         })
     })
 }
 
-async fn reload(path: PathBuf, settings: &Settings, door: &Door) -> ReloadOutcome {
+async fn reload(path: PathBuf, settings: &Settings, door: &Door, tls: Option<&Certificates>) -> ReloadOutcome {
     let loaded = match tokio::task::spawn_blocking(move || config::load(&path)).await {
         Ok(Ok(loaded)) => loaded,
         Ok(Err(problems)) => return ReloadOutcome::Problems(problems.0.iter().map(ToString::to_string).collect()),
@@ -45,9 +54,27 @@ async fn reload(path: PathBuf, settings: &Settings, door: &Door) -> ReloadOutcom
         warn!("{warning}");
     }
     let needs_restart = needs_restart(settings, &loaded.settings);
+    // All or nothing: certificates that can't be used refuse the file, and come into force only with it.
+    let renewal = match (tls, loaded.settings.admin.tls.clone()) {
+        (Some(tls), Some(files)) => {
+            let tls = tls.clone();
+            match tokio::task::spawn_blocking(move || tls.renew(&files)).await {
+                Ok(Ok(renewal)) => Some(renewal),
+                Ok(Err(problem)) => return ReloadOutcome::Problems(vec![problem]),
+                Err(_) => return ReloadOutcome::Problems(vec!["reading the certificates ended in a panic, which is a bug; nothing was changed".to_string()]),
+            }
+        }
+        _ => None,
+    };
     let configuration = configuration(loaded, needs_restart);
     match door.ask(|ticket| Event::Reload { ticket, configuration }).await {
-        Ok(applied) => ReloadOutcome::Taken(applied.messages),
+        Ok(applied) => {
+            let mut messages = applied.messages;
+            if renewal.is_some_and(Renewal::apply) {
+                messages.push("the certificates of [admin] tls were taken".to_string());
+            }
+            ReloadOutcome::Taken(messages)
+        }
         Err(refusal) => ReloadOutcome::Refused(refusal),
     }
 }
@@ -59,18 +86,23 @@ pub(super) fn configuration(loaded: config::Loaded, needs_restart: Vec<String>) 
         zones: loaded.zones.into_iter().map(Arc::new).collect(),
         answers: Arc::new(super::secret::with_secret(loaded.answers)),
         needs_restart,
+        hash: loaded.hash.into(),
     }
 }
 
 /// Tables whose keys take no part in a reload and differ (SEMANTICS, 16).
-fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
-    let Settings { node, dns, admin, metrics, store } = old;
+pub(super) fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
+    let Settings { node, dns, admin, metrics, store, audit } = old;
+    // TLS files and subjects are taken by a reload; whether there is TLS at all is not.
+    let without_files = |settings: &AdminSettings| AdminSettings { tls: None, ..settings.clone() };
+    let admin_differs = without_files(admin) != without_files(&new.admin) || admin.tls.is_some() != new.admin.tls.is_some();
     let differs = [
         ("[node]", *node != new.node),
         ("[dns]", *dns != new.dns),
-        ("[admin]", *admin != new.admin),
+        ("[admin]", admin_differs),
         ("[metrics]", *metrics != new.metrics),
         ("[store]", *store != new.store),
+        ("[audit]", *audit != new.audit),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(table, _)| table.to_string()).collect()
 }

@@ -88,7 +88,13 @@ pub enum Command {
     Demo(DemoArgs),
     /// Make the server read its configuration again, all or nothing
     #[command(after_help = ex::RELOAD, display_order = 1)]
-    Reload,
+    Reload(ReloadArgs),
+    /// What a reload would change, and whether it would be refused; exit code 3 if something would change
+    #[command(after_help = ex::PLAN, display_order = 1)]
+    Plan(PlanArgs),
+    /// The file against what runs, and against what operators have set; exit code 3 if they differ
+    #[command(after_help = ex::DIFF, display_order = 1)]
+    Diff,
     /// Let the program on disk take over from the running one, without a lost query
     #[command(after_help = ex::UPGRADE, display_order = 1)]
     Upgrade,
@@ -111,9 +117,18 @@ pub enum Command {
     /// Why a name is answered as it is
     #[command(after_help = ex::EXPLAIN, display_order = 2)]
     Explain(ExplainArgs),
+    /// What happened, listed or live
+    #[command(after_help = ex::EVENTS, display_order = 2)]
+    Events(EventsArgs),
     /// Ask the server's DNS, once or a thousand times
     #[command(after_help = ex::QUERY, display_order = 2)]
     Query(QueryArgs),
+    /// Probe now, without effect, and show every step
+    #[command(after_help = ex::PROBE, display_order = 2)]
+    Probe(ProbeArgs),
+    /// The last probes of an endpoint
+    #[command(after_help = ex::PROBES, display_order = 2)]
+    Probes(ProbesArgs),
 
     /// Set the shares of a service's pools
     #[command(after_help = ex::SPLIT, display_order = 3)]
@@ -163,12 +178,28 @@ pub enum Command {
     #[command(after_help = ex::CONFIRM, display_order = 4)]
     Confirm(ConfirmArgs),
 
+    /// Tell how an endpoint is, if its monitor is one that is told (push = true)
+    #[command(after_help = ex::PUSH, display_order = 5)]
+    Push(PushArgs),
+    /// Who changed what, from where and why: list, export, verify
+    #[command(after_help = ex::AUDIT, display_order = 5)]
+    Audit(AuditArgs),
+    /// Receivers of events
+    #[command(after_help = ex::WEBHOOK, display_order = 5)]
+    Webhook(WebhookArgs),
     /// API tokens
     #[command(after_help = ex::TOKEN, display_order = 5)]
     Token(TokenArgs),
     /// Who the server takes you for
     #[command(after_help = ex::WHOAMI, display_order = 5)]
     Whoami,
+
+    /// Grafana's dashboards
+    #[command(after_help = ex::DASHBOARDS, display_order = 6)]
+    Dashboards(DashboardsArgs),
+    /// Prometheus' recording rules and alerts
+    #[command(after_help = ex::RULES, display_order = 6)]
+    Rules(RulesArgs),
 }
 
 /// `windrose serve`
@@ -185,6 +216,22 @@ pub struct ServeArgs {
     /// SOCKET is the admin socket of the server that runs, by default the one in the configuration.
     #[arg(long, value_name = "SOCKET", num_args = 0..=1, require_equals = true)]
     pub upgrade: Option<Option<PathBuf>>,
+}
+
+/// `windrose reload`
+#[derive(Clone, Debug, Args)]
+pub struct ReloadArgs {
+    /// Say what would change, change nothing (as `windrose plan`)
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `windrose plan`
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// The configuration; by default the one that the server runs from
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// `windrose check`
@@ -312,6 +359,36 @@ pub struct DescribeArgs {
 pub struct ServiceArgs {
     /// The service
     pub service: String,
+}
+
+/// `windrose probe`
+#[derive(Clone, Debug, Args)]
+pub struct ProbeArgs {
+    /// An endpoint (pool/name), or a URL: http, https, tcp, tls, grpc, grpcs or dns
+    #[arg(value_name = "ENDPOINT|URL")]
+    pub what: Option<String>,
+    /// Probe with this monitor of the server's
+    #[arg(long, value_name = "MONITOR")]
+    pub monitor: Option<String>,
+    /// Connect here instead: an address, perhaps with a port
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// A URL: probe from this machine, whether or not there is a server
+    #[arg(long)]
+    pub local: bool,
+}
+
+/// `windrose probes`
+#[derive(Clone, Debug, Args)]
+pub struct ProbesArgs {
+    /// The endpoint: pool/name
+    pub endpoint: String,
+    /// Only those that failed
+    #[arg(long)]
+    pub failed: bool,
+    /// Most lines
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub limit: usize,
 }
 
 /// Flags of writing commands.
@@ -492,6 +569,8 @@ pub enum TargetKind {
     Pool,
     /// One gateway: pool/name
     Endpoint,
+    /// Every gateway with this tag
+    Tag,
 }
 
 /// `windrose drain`, `force-up`, `force-down`
@@ -500,7 +579,7 @@ pub struct OverrideArgs {
     /// What it is
     #[arg(value_enum)]
     pub kind: TargetKind,
-    /// Its name; pool/name for an endpoint
+    /// Its name; pool/name for an endpoint. `*` stands for any characters: 'eu-*', 'prod/*'
     pub name: String,
     /// How long, such as 2h; force-up and force-down end after 4h by default, a drain when somebody ends it
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
@@ -511,6 +590,34 @@ pub struct OverrideArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would become help text")]
     pub write: Write,
+}
+
+/// What is told of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PushOutcome {
+    /// All is well
+    Pass,
+    /// It is not
+    Fail,
+}
+
+/// `windrose push`
+#[derive(Clone, Debug, Args)]
+pub struct PushArgs {
+    /// The endpoint: pool/name
+    pub endpoint: String,
+    /// How it is
+    #[arg(value_enum)]
+    pub outcome: PushOutcome,
+    /// Why, one sentence
+    #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub message: String,
+    /// How long this holds, such as 90s; by default as the monitor says
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub ttl: Option<Duration>,
+    /// Which monitor; needed if the endpoint has several that are told
+    #[arg(long, value_name = "NAME")]
+    pub monitor: Option<String>,
 }
 
 /// `windrose undrain`, `unforce`
@@ -629,6 +736,84 @@ pub struct QueryArgs {
     pub exit_code: bool,
 }
 
+/// `windrose events`
+#[derive(Clone, Debug, Default, Args)]
+pub struct EventsArgs {
+    /// Go on with what happens from now on
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Not older than this: a time, or a span such as 1h; without it the newest ones
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only types that fit this pattern, such as failover.* or *.down
+    #[arg(long = "type", value_name = "PATTERN")]
+    pub type_: Option<String>,
+    /// Only of this service
+    #[arg(long, value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// At most so many
+    #[arg(short = 'n', long = "count", value_name = "N")]
+    pub count: Option<usize>,
+    /// Messages to webhooks instead: what was delivered, what waits
+    #[arg(long, conflicts_with_all = ["follow", "since", "type_", "service", "count"])]
+    pub deliveries: bool,
+}
+
+/// `windrose audit`
+#[derive(Clone, Debug, Args)]
+pub struct AuditArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: AuditCommand,
+}
+
+/// What to do with the audit.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AuditCommand {
+    /// The newest entries, oldest first
+    #[command(after_help = "Example:\n  windrose audit list -n 20")]
+    List {
+        /// At most so many
+        #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 50)]
+        count: usize,
+    },
+    /// Follow the chain from its beginning; exit code 3 and the first broken entry if it is not whole
+    #[command(after_help = "Examples:\n  windrose audit verify\n  windrose audit verify --file audit.jsonl")]
+    Verify {
+        /// An exported file, without asking a server
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The hash of an entry that was noted elsewhere must stand in the chain
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+    },
+    /// All entries as JSON lines on stdout, with a first line that says where the chain begins and ends
+    #[command(after_help = "Example:\n  windrose audit export > audit.jsonl")]
+    Export,
+}
+
+/// `windrose webhook`
+#[derive(Clone, Debug, Args)]
+pub struct WebhookArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: WebhookCommand,
+}
+
+/// What to do with webhooks.
+#[derive(Clone, Debug, Subcommand)]
+pub enum WebhookCommand {
+    /// Send a receiver a message, now and once
+    #[command(after_help = "Example:\n  windrose webhook test ops")]
+    Test {
+        /// Its name in the file
+        name: String,
+    },
+    /// Messages: what was delivered, what waits and why
+    #[command(after_help = "Example:\n  windrose webhook list")]
+    List,
+}
+
 /// `windrose token`
 #[derive(Clone, Debug, Args)]
 pub struct TokenArgs {
@@ -648,8 +833,11 @@ pub enum TokenCommand {
         /// What it may do
         #[arg(long, value_parser = parse_scope, default_value = "operate", value_name = "read|operate|admin")]
         scope: Scope,
+        /// Services that it may change, by name or glob; all, and the node, by default
+        #[arg(long = "service", value_name = "NAME|GLOB")]
+        services: Vec<String>,
         /// How long it works, such as 90d; until revoked by default
-        #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+        #[arg(long = "expires", alias = "for", value_name = "TIME", value_parser = parse_duration)]
         lasts: Option<Duration>,
     },
     /// List tokens
@@ -661,6 +849,66 @@ pub enum TokenCommand {
         /// Its name or id
         name: String,
     },
+}
+
+/// `windrose dashboards`
+#[derive(Clone, Debug, Args)]
+pub struct DashboardsArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: DashboardsCommand,
+}
+
+/// What to do with dashboards.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DashboardsCommand {
+    /// Write them into a folder, one file each
+    #[command(after_help = ex::DASHBOARDS)]
+    Export {
+        /// The folder; it is made if need be
+        dir: PathBuf,
+        /// Data source that they open with, by UID or name; without it Grafana takes its default. Everyone can choose another
+        #[arg(long, value_name = "UID")]
+        datasource: Option<String>,
+        /// Replace files that are there and differ
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// `windrose rules`
+#[derive(Clone, Debug, Args)]
+pub struct RulesArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: RulesCommand,
+}
+
+/// What to do with rules.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RulesCommand {
+    /// Write them, and their unit tests, into a folder; print the rules if none is given
+    #[command(after_help = ex::RULES)]
+    Export {
+        /// The folder; it is made if need be
+        dir: Option<PathBuf>,
+        /// Where your runbooks are; {alert} in it stands for the alert's name, else /NAME.md is added
+        #[arg(long, value_name = "URL", value_parser = parse_runbooks)]
+        runbooks: Option<String>,
+        /// Replace files that are there and differ
+        #[arg(long, requires = "dir")]
+        force: bool,
+    },
+}
+
+/// What can stand in YAML between quotes, and be opened.
+fn parse_runbooks(text: &str) -> Result<String, String> {
+    let web = ["https://", "http://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+    if web && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "\"\\".contains(c)) {
+        Ok(text.to_string())
+    } else {
+        Err(format!("`{text}` is not a web address; write it like https://wiki.example.com/windrose/{{alert}}"))
+    }
 }
 
 /// `prod=80`, `prod=12.5%`.

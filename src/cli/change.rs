@@ -20,7 +20,7 @@ pub fn told(headline: &str, got: Got<ChangeReply>, paint: Paint) -> Report {
 
 fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
     let mut out = format!("{headline}\n");
-    out.push_str(&moves(reply, paint));
+    out.push_str(&shares(&reply.moves, paint));
     out.push_str(&takers(reply));
     out.push_str(&guards(reply, paint));
     for message in &reply.messages {
@@ -52,9 +52,9 @@ fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
 }
 
 /// Shares before and after, by service and pool.
-fn moves(reply: &ChangeReply, paint: Paint) -> String {
+pub fn shares(moves: &[Move], paint: Paint) -> String {
     let mut grid = Grid::new(&["SERVICE", "POOL", ">BEFORE", ">AFTER", "", ""]);
-    for change in reply.moves.iter().take(SHOWN_MAX) {
+    for change in moves.iter().take(SHOWN_MAX) {
         let mut name = change.service.as_str();
         let names = pools(&change.before, &change.after);
         for (at, pool) in names.iter().copied().enumerate() {
@@ -71,7 +71,7 @@ fn moves(reply: &ChangeReply, paint: Paint) -> String {
         }
     }
     let mut out = if grid.is_empty() { String::new() } else { grid.render(paint) };
-    if let Some(more) = reply.moves.len().checked_sub(SHOWN_MAX).filter(|more| 0 < *more) {
+    if let Some(more) = moves.len().checked_sub(SHOWN_MAX).filter(|more| 0 < *more) {
         let _ = writeln!(out, "… and {more} more services");
     }
     out

@@ -52,6 +52,28 @@ pub struct Client {
     timeout: Duration,
 }
 
+/// Longest life of a stream; then it is begun anew.
+const STREAM_MAX: Duration = Duration::from_secs(24 * 3600);
+/// A stream that says nothing for so long is dead: the server has a comment for it every 15 s.
+const SILENCE_MAX: Duration = Duration::from_secs(45);
+
+/// A reply that comes in pieces.
+pub struct Stream<'a> {
+    client: &'a Client,
+    response: reqwest::Response,
+}
+
+impl Stream<'_> {
+    /// The next piece; `None`: it is over.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        match tokio::time::timeout(SILENCE_MAX, self.response.chunk()).await {
+            Ok(Ok(piece)) => Ok(piece.map(|piece| piece.to_vec())),
+            Ok(Err(error)) => Err(self.client.unreachable(&error)),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
 /// What came back.
 pub struct Got<T> {
     /// As the CLI understands it.
@@ -102,6 +124,29 @@ impl Client {
         self.send(self.request(Method::GET, &api(path)).query(query)).await
     }
 
+    /// The same with a query as the API has it.
+    pub async fn get_query<T: DeserializeOwned>(&self, path: &[&str], query: &impl Serialize) -> Result<Got<T>, Failure> {
+        self.send(self.request(Method::GET, &api(path)).query(query)).await
+    }
+
+    /// Listens to a stream of events; `seen`: the last one that is known.
+    pub async fn stream(&self, path: &[&str], query: &impl Serialize, seen: Option<u64>) -> Result<Stream<'_>, Failure> {
+        let mut request = self.request(Method::GET, &api(path)).query(query).timeout(STREAM_MAX).header("Accept", "text/event-stream");
+        if let Some(seen) = seen {
+            request = request.header("Last-Event-ID", seen.to_string());
+        }
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Stream { client: self, response });
+        }
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        Err(match serde_json::from_slice::<Problem>(&bytes) {
+            Ok(problem) => Failure::Problem(Box::new(Problem { status: status.as_u16(), ..problem })),
+            Err(_) => self.gibberish(status),
+        })
+    }
+
     /// Reads a whole list, page by page.
     pub async fn list<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Got<Vec<T>>, Failure> {
         let mut got: Got<List<T>> = self.get(path, &[]).await?;
@@ -145,6 +190,12 @@ impl Client {
     /// Writes without a body and waits longer than `--timeout`, if that is shorter.
     pub async fn post_and_wait<T: DeserializeOwned>(&self, path: &[&str], most: Duration) -> Result<Got<T>, Failure> {
         self.send(self.request(Method::POST, &api(path)).timeout(self.timeout.max(most))).await
+    }
+
+    /// Posts `body`, if there is one, and waits longer than `--timeout`, if that is shorter.
+    pub async fn post_body_and_wait<T: DeserializeOwned>(&self, path: &[&str], body: Option<&impl Serialize>, most: Duration) -> Result<Got<T>, Failure> {
+        let request = self.request(Method::POST, &api(path)).timeout(self.timeout.max(most));
+        self.send(if let Some(body) = body { request.json(body) } else { request }).await
     }
 
     /// `GET /readyz`, which says 503 when it is not.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::admin::api::{Endpoint, Pool, Probe, Region, Service, ServicePool, State};
+use crate::admin::api::{Busy, Certificate, Degraded, Endpoint, Member, Pool, Probe, Region, Service, ServicePool, State};
 
 use super::args::{DescribeArgs, Described};
 use super::change::policy_text;
@@ -10,7 +10,7 @@ use super::client::{Client, Got};
 use super::exit::{Exit, Failure};
 use super::get::probe_text;
 use super::report::Report;
-use super::table::{Cell, Grid, Paint, Tone, clock, health_cell, percent, state_cell};
+use super::table::{Cell, Grid, Paint, Tone, clock, endpoint_cell, health_cell, percent, region_cell, state_cell};
 
 /// Asks and tells.
 pub async fn run(client: &Client, args: &DescribeArgs, paint: Paint) -> Result<Report, Failure> {
@@ -121,7 +121,7 @@ const KEPT: &str = "down by probes, held as up: this node may be what is broken"
 
 fn region(region: &Region, paint: Paint) -> String {
     let mut facts = Facts::new();
-    facts.line("region", region.name.as_str()).line("health", health_cell(region.state, region.drained, false, region.up, region.of));
+    facts.line("region", region.name.as_str()).line("health", region_cell(region.state, region.drained, region.up, region.of));
     if let Some(guarded) = &region.guarded {
         facts.line("guarded", format!("{} (until {})", guarded.why, clock(guarded.until, Default::default())));
     }
@@ -133,22 +133,22 @@ fn pool(pool: &Pool, endpoints: &[&Endpoint], paint: Paint) -> String {
     let mut facts = Facts::new();
     facts.line("pool", pool.name.as_str()).line("region", pool.region.as_str());
     facts.line("health", health_cell(pool.state, pool.drained, false, pool.up, pool.of)).line("min_up", pool.min_up.to_string());
+    for required in &pool.requires {
+        facts.line("requires", format!("{} ({} of {} needed up: {})", required.pool, required.up, required.needed, required.state));
+    }
+    facts.some("lacks", pool.lacks.as_deref().unwrap_or_default()).some("required by", &pool.required_by.join(" "));
     facts.some("guarded", if pool.guarded { KEPT } else { "" });
+    if pool.factor < 1.0 {
+        facts.line("degraded", format!("counts {} of its share in weighted policies", pool.factor));
+    }
     facts.some("min_active", &pool.min_active.map(|number| number.to_string()).unwrap_or_default());
     facts.some("services", &pool.services.join(" ")).some("waits for", &pool.held_by.join(" ")).some("overrides", &pool.overrides.join(" "));
     let mut out = facts.0.render(paint);
     let mut grid = Grid::new(&["ENDPOINT", "ADDRESS", ">TIER", ">WEIGHT", "HEALTH", "LAST PROBE"]);
     for endpoint in endpoints {
-        let (tier, weight) = (endpoint.tier.to_string(), endpoint.weight.to_string());
+        let (tier, weight) = (endpoint.tier.to_string(), endpoint.weight_effective.map_or_else(|| endpoint.weight.to_string(), |weight| weight.to_string()));
         let probe = endpoint.last_probe.as_ref().map(probe_text).unwrap_or_default();
-        grid.row(vec![
-            endpoint.id.as_str().into(),
-            endpoint.address.as_str().into(),
-            tier.into(),
-            weight.into(),
-            if endpoint.guarded { Cell::toned(Tone::Warn, "✖ down, held up") } else { state_cell(endpoint.state.effective) },
-            probe.into(),
-        ]);
+        grid.row(vec![endpoint.id.as_str().into(), endpoint.address.as_str().into(), tier.into(), weight.into(), endpoint_cell(endpoint), probe.into()]);
     }
     if !grid.is_empty() {
         let _ = write!(out, "\n{}", grid.render(paint));
@@ -159,11 +159,27 @@ fn pool(pool: &Pool, endpoints: &[&Endpoint], paint: Paint) -> String {
 fn endpoint(endpoint: &Endpoint, paint: Paint) -> String {
     let mut facts = Facts::new();
     facts.line("endpoint", endpoint.id.as_str()).line("address", endpoint.address.as_str()).line("region", endpoint.region.as_str());
+    facts.some("probed at", &probed_at(endpoint));
     facts.line("tier", endpoint.tier.to_string()).line("weight", endpoint.weight.to_string());
     facts.line("monitor", endpoint.monitor.as_deref().unwrap_or("none: nothing watches it"));
-    facts.line("effective", state_cell(endpoint.state.effective)).line("observed", observed(endpoint));
+    if let Some(told) = endpoint.weight_reported {
+        facts.line("reported weight", told.to_string());
+    }
+    if let Some(weight) = endpoint.weight_effective.filter(|weight| *weight != f64::from(endpoint.weight)) {
+        facts.line("weight in force", weight.to_string());
+    }
+    facts.line("effective", endpoint_cell(endpoint)).line("observed", observed(endpoint));
     if let Some(forced) = endpoint.state.forced {
         facts.line("forced", state_cell(forced));
+    }
+    if let Some(Degraded { since, factor, why }) = &endpoint.degraded {
+        facts.line("degraded", format!("counts {factor}: {why} (since {})", clock(*since, Default::default())));
+    }
+    if let Some(Busy { since, counts }) = &endpoint.busy {
+        facts.line("busy", format!("since {}, counts as {counts}", clock(*since, Default::default())));
+    }
+    if let Some(Certificate { expires, state }) = &endpoint.certificate {
+        facts.line("certificate", format!("{state}, ends on {}", clock(*expires, Default::default())));
     }
     facts.some("guarded", if endpoint.guarded { KEPT } else { "" });
     facts.some("drained", if endpoint.drained { "yes" } else { "" }).some("overrides", &endpoint.overrides.join(" "));
@@ -174,7 +190,42 @@ fn endpoint(endpoint: &Endpoint, paint: Paint) -> String {
             facts.line(key, format!("{} at {}{}", probe_text(probe), clock(probe.at, Default::default()), phases(probe)));
         }
     }
-    facts.0.render(paint)
+    facts.some("warning", endpoint.last_probe.as_ref().and_then(|probe| probe.warning.as_deref()).unwrap_or_default());
+    let mut out = facts.0.render(paint);
+    if !endpoint.members.is_empty() {
+        let mut grid = Grid::new(&["MEMBER", "MARK", "VERDICT", "SINCE", "LAST PROBE"]);
+        members(&endpoint.members, 0, &mut grid);
+        let _ = write!(out, "\n{}", grid.render(paint));
+    }
+    out
+}
+
+/// One line each, members of composites below theirs.
+fn members(list: &[Member], depth: usize, grid: &mut Grid) {
+    for member in list {
+        let probe = member.last_probe.as_ref();
+        let since = member.since.map(|since| clock(since, probe.map_or(since, |probe| probe.at))).unwrap_or_default();
+        let said = match (probe, member.members.is_empty()) {
+            (Some(probe), _) => probe_text(probe),
+            (None, true) => "–".to_string(),
+            (None, false) => String::new(),
+        };
+        let mut verdict = state_cell(member.state);
+        if member.stale {
+            verdict = Cell::toned(Tone::Warn, format!("{} (stale)", member.state));
+        }
+        grid.row(vec![format!("{}{}", "  ".repeat(depth), member.monitor).into(), member.mark.as_str().into(), verdict, since.into(), said.into()]);
+        members(&member.members, depth + 1, grid);
+    }
+}
+
+/// Where it is probed, and what a name there was resolved to.
+fn probed_at(endpoint: &Endpoint) -> String {
+    let connect = endpoint.connect.clone().unwrap_or_default();
+    match endpoint.last_probe.as_ref().and_then(|probe| probe.resolved.as_ref()) {
+        Some(resolved) => format!("{connect} ({}, resolved at {})", resolved.addresses.join(" "), clock(resolved.at, Default::default())),
+        None => connect,
+    }
 }
 
 fn observed(endpoint: &Endpoint) -> Cell {

@@ -34,6 +34,20 @@ pub(super) const RELOAD: &str = "\
 Example:
   windrose check --config /etc/windrose/windrose.toml && windrose reload";
 
+pub(super) const PLAN: &str = "\
+Over the server's own socket the server reads FILE itself; elsewhere the text is sent, and files that it names are the server's. Needs the scope admin.
+Exit code 0: nothing would change; 3: something would; 5: it would be refused; 2: the file has problems.
+
+Examples:
+  windrose plan
+  windrose plan windrose.toml || test $? -eq 3";
+
+pub(super) const DIFF: &str = "\
+Exit code 0: all the same; 3: the file on disk differs from what runs, or operators have moved traffic away from it.
+
+Example:
+  windrose diff";
+
 pub(super) const UPGRADE: &str = "\
 The server checks its configuration with the program that is on disk now, starts it, and hands its sockets and what it has learned over; then it ends.
 Every query is answered meanwhile, changes are refused for a moment (503). If the new one does not come up, the old one goes on. Needs the scope admin.
@@ -77,6 +91,44 @@ Examples:
   windrose explain orders.api.example.com
   windrose explain orders.api.example.com --type AAAA";
 
+pub(super) const EVENTS: &str = "\
+Examples:
+  windrose events --since 1h
+  windrose events -f --type 'failover.*' --service orders
+  windrose events -f -o json | jq -r .data.summary
+  windrose events --deliveries       messages to webhooks";
+
+pub(super) const AUDIT: &str = "\
+Needs the scope admin. Entries are chained by hashes: verify names the first one that was changed, taken away or added.
+
+Examples:
+  windrose audit list
+  windrose audit export > audit.jsonl
+  windrose audit verify --file audit.jsonl     no server needed";
+
+pub(super) const WEBHOOK: &str = "\
+Examples:
+  windrose webhook test ops
+  windrose webhook list";
+
+pub(super) const PROBE: &str = "\
+Nothing is changed: the probe counts for no verdict, metric or history. Exit code 0: it passes; 3: it fails.
+A URL is probed by the server; without one, by this program, which says so.
+
+Examples:
+  windrose probe prod/192.0.2.10
+  windrose probe https://api.example.com/healthcheck
+  windrose probe https://api.example.com/healthcheck --address 192.0.2.10
+  windrose probe tcp://192.0.2.10:3306 --local
+  windrose probe --monitor gateway --address 192.0.2.99";
+
+pub(super) const PROBES: &str = "\
+Failed ones are kept apart, so that good ones don't push them out; they outlive a restart.
+
+Examples:
+  windrose probes prod/192.0.2.10
+  windrose probes prod/192.0.2.10 --failed --limit 10";
+
 pub(super) const QUERY: &str = "\
 Examples:
   windrose query orders.api.example.com
@@ -112,6 +164,8 @@ pub(super) const DRAIN: &str = "\
 Examples:
   windrose drain region prod --for 2h --reason \"kernel upgrade\"
   windrose drain pool prod --service orders
+  windrose drain tag az-1 --for 1h --reason \"zone az-1 is losing packets\"
+  windrose drain region 'eu-*' --for 10m
   windrose drain endpoint prod/192.0.2.10 --for 30m --dry-run";
 
 pub(super) const UNDRAIN: &str = "\
@@ -166,18 +220,37 @@ A change with --break-glass may need a second person, with another token of scop
 Examples:
   windrose confirm c-7 --dry-run     what it would do
   windrose confirm c-7";
+pub(super) const PUSH: &str = "\
+Examples:
+  windrose push prod/gw-1 pass --ttl 90s
+  windrose push prod/gw-1 fail -m \"replication lags by 4 minutes\"";
 
 pub(super) const TOKEN: &str = "\
 Examples:
-  windrose token create ci --scope operate --for 90d > ci.token
+  windrose token create ci --scope operate --service orders --expires 90d > ci.token
   windrose token list
   windrose token revoke ci";
 
 pub(super) const TOKEN_CREATE: &str = "\
 Examples:
-  windrose token create ci --scope operate --for 90d > ci.token
+  windrose token create ci --scope operate --service orders --expires 90d > ci.token
   windrose status --server https://ns1.example.com:8090 --token-file ci.token";
 
 pub(super) const WHOAMI: &str = "\
 Example:
   windrose whoami";
+
+pub(super) const DASHBOARDS: &str = "\
+Four dashboards for Grafana 10.4 or later, as files for its provisioning or to import by hand. No server is asked.
+
+Examples:
+  windrose dashboards export /var/lib/grafana/dashboards
+  windrose dashboards export ./dashboards --datasource prometheus-eu --force";
+
+pub(super) const RULES: &str = "\
+Each alert links to its runbook. No server is asked.
+
+Examples:
+  windrose rules export > windrose.rules.yml
+  windrose rules export /etc/prometheus/rules --force
+  windrose rules export ./rules --runbooks https://wiki.example.com/windrose/{alert}";

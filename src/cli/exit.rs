@@ -5,7 +5,7 @@
 //! | 0 | done |
 //! | 1 | failed |
 //! | 2 | usage, or an invalid configuration |
-//! | 3 | condition not met (`status --exit-code`, `health`, `query --exit-code`) |
+//! | 3 | condition not met (`status --exit-code`, `health`, `query --exit-code`, a `probe` that fails) |
 //! | 4 | revision conflict |
 //! | 5 | refused by a guard, or because the target is not up |
 //! | 6 | server not reachable |
@@ -52,13 +52,19 @@ impl Exit {
             };
         };
         match kind {
-            ProblemKind::InvalidRequest | ProblemKind::PayloadTooLarge | ProblemKind::InvalidConfig => Self::Usage,
+            ProblemKind::InvalidRequest | ProblemKind::PayloadTooLarge | ProblemKind::InvalidConfig | ProblemKind::KeyReused => Self::Usage,
             ProblemKind::Unauthorized | ProblemKind::Forbidden => Self::NotAllowed,
-            ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch => Self::Refused,
-            ProblemKind::GuardRefused | ProblemKind::ConfirmationNeeded | ProblemKind::ShiftInProgress | ProblemKind::ShiftOver => Self::Refused,
+            ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch | ProblemKind::NothingToProbe => {
+                Self::Refused
+            }
+            ProblemKind::ManagedElsewhere
+            | ProblemKind::GuardRefused
+            | ProblemKind::ConfirmationNeeded
+            | ProblemKind::ShiftInProgress
+            | ProblemKind::ShiftOver => Self::Refused,
             ProblemKind::RevisionMismatch => Self::Conflict,
             ProblemKind::NotFound | ProblemKind::MethodNotAllowed | ProblemKind::IfMatchRequired | ProblemKind::UpgradeFailed => Self::Failed,
-            ProblemKind::Internal | ProblemKind::StoreUnavailable => Self::Failed,
+            ProblemKind::Internal | ProblemKind::StoreUnavailable | ProblemKind::RateLimited | ProblemKind::RequestInProgress => Self::Failed,
         }
     }
 }
@@ -212,7 +218,9 @@ mod tests {
                 ("nothing-to-undo", 5),
                 ("override-exists", 5),
                 ("policy-mismatch", 5),
+                ("managed-elsewhere", 5),
                 ("upgrade-failed", 1),
+                ("nothing-to-probe", 5),
                 ("guard-refused", 5),
                 ("confirmation-needed", 5),
                 ("shift-in-progress", 5),
@@ -221,6 +229,9 @@ mod tests {
                 ("payload-too-large", 2),
                 ("invalid-config", 2),
                 ("if-match-required", 1),
+                ("rate-limited", 1),
+                ("request-in-progress", 1),
+                ("key-reused", 2),
                 ("internal", 1),
                 ("store-unavailable", 1),
             ]

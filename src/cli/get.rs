@@ -13,8 +13,10 @@ use super::change::policy_text;
 use super::client::{Client, Got};
 use super::exit::Failure;
 use super::report::Report;
-use super::table::{Cell, Grid, Paint, Tone, clock, count, health_cell, state_cell, thousands};
+use super::table::{Cell, Grid, Paint, Tone, clock, count, endpoint_cell, health_cell, region_cell, state_cell, thousands};
 
+/// Matches of an override that fit in a table.
+const MATCHES_SHOWN: usize = 4;
 /// Longest wait for an upgrade: the server says before that why it was not made.
 const UPGRADE_MAX: Duration = Duration::from_secs(130);
 
@@ -63,7 +65,7 @@ fn services(services: &[Service], paint: Paint) -> String {
 fn regions(regions: &[Region], paint: Paint) -> String {
     let mut grid = Grid::new(&["REGION", "HEALTH", "POOLS", "SERVICES", "OVERRIDES"]);
     for region in regions {
-        let health = health_cell(region.state, region.drained, false, region.up, region.of);
+        let health = region_cell(region.state, region.drained, region.up, region.of);
         grid.row(vec![region.name.as_str().into(), health, region.pools.join(" ").into(), few(&region.services).into(), region.overrides.join(" ").into()]);
     }
     grid.render(paint)
@@ -88,7 +90,7 @@ fn endpoints(endpoints: &[Endpoint], paint: Paint) -> String {
     let mut grid = Grid::new(&["ENDPOINT", "ADDRESS", "HEALTH", "FORCED", "SINCE", "SERVES", "LAST PROBE"]);
     for endpoint in endpoints {
         let forced = endpoint.state.forced.map_or_else(Cell::default, state_cell);
-        let mut health = state_cell(endpoint.state.effective);
+        let mut health = endpoint_cell(endpoint);
         if endpoint.drained {
             health = Cell::toned(Tone::Warn, format!("⏸ drained ({})", endpoint.state.effective));
         }
@@ -108,15 +110,36 @@ fn endpoints(endpoints: &[Endpoint], paint: Paint) -> String {
 }
 
 fn overrides(overrides: &[Override], paint: Paint) -> String {
-    let mut grid = Grid::new(&["ID", "KIND", "TARGET", "SERVICES", "UNTIL", "WHO", "REASON"]);
+    let mut grid = Grid::new(&["ID", "KIND", "TARGET", "MATCHES", "SERVICES", "UNTIL", "WHO", "REASON"]);
     for known in overrides {
         let services = if known.services.is_empty() { "all".to_string() } else { known.services.join(" ") };
         let until = known.ends.map_or_else(|| "ended by hand".to_string(), |ends| clock(ends, known.at));
         let target = if known.matched { Cell::from(known.target.as_str()) } else { Cell::toned(Tone::Warn, format!("{} (does not exist)", known.target)) };
         let kind = known.kind.word().replace('_', "-");
-        grid.row(vec![known.id.as_str().into(), kind.into(), target, services.into(), until.into(), known.actor.as_str().into(), known.reason.as_str().into()]);
+        grid.row(vec![
+            known.id.as_str().into(),
+            kind.into(),
+            target,
+            matches_of(known).into(),
+            services.into(),
+            until.into(),
+            known.actor.as_str().into(),
+            known.reason.as_str().into(),
+        ]);
     }
     grid.render(paint)
+}
+
+/// What a pattern or tag is about now; nothing where the target says it itself.
+fn matches_of(known: &Override) -> String {
+    let itself = known.target.split_once('/').map(|(_, name)| name).unwrap_or_default();
+    match known.matches.as_slice() {
+        [one] if one == itself => String::new(),
+        matches => match known.matches_total.saturating_sub(MATCHES_SHOWN as u64) {
+            0 => matches.join(" "),
+            more => format!("{} and {more} more", matches.iter().take(MATCHES_SHOWN).cloned().collect::<Vec<_>>().join(" ")),
+        },
+    }
 }
 
 fn zones(zones: &[Zone], paint: Paint) -> String {
@@ -141,7 +164,8 @@ pub fn probe_text(probe: &Probe) -> String {
     match (&probe.reason, &probe.message) {
         (Some(reason), Some(message)) => format!("✖ {reason}: {message} ({took})"),
         (Some(reason), None) => format!("✖ {reason} ({took})"),
-        (None, _) => match probe.status {
+        (None, Some(message)) => format!("~ {}: {message} ({took})", probe.outcome),
+        (None, None) => match probe.status {
             Some(status) => format!("✔ {status} in {took}"),
             None => format!("✔ {took}"),
         },

@@ -8,17 +8,23 @@
 #![allow(clippy::disallowed_methods, reason = "IO room: the DNS client measures how long answers take")]
 
 pub mod args;
+mod audit;
+mod boards;
 mod change;
 mod client;
 mod count;
 mod describe;
 mod dns;
+mod events;
 mod examples;
 pub mod exit;
 mod explain;
 mod get;
 mod guards;
 mod overrides;
+mod plan;
+mod probe;
+mod push;
 mod query;
 mod reach;
 mod report;
@@ -106,7 +112,10 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
     match command {
         Command::Serve(_) | Command::Demo(_) => Err(Failure::local(Exit::Failed, "serve and demo are not run here")),
         Command::Check(args) => check(args.file.as_deref().unwrap_or(&args.config)),
-        Command::Reload => get::reload(&client()?, paint).await,
+        Command::Reload(args) if args.dry_run => plan::dry_run(&client()?, paint).await,
+        Command::Reload(_) => get::reload(&client()?, paint).await,
+        Command::Plan(args) => plan::plan(&client()?, args, paint).await,
+        Command::Diff => plan::diff(&client()?, paint).await,
         Command::Upgrade => get::upgrade(&client()?, paint).await,
         Command::Health => get::health(&client()?, paint).await,
 
@@ -115,7 +124,10 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Describe(args) => describe::run(&client()?, args, paint).await,
         Command::History(args) => traffic::history(&client()?, &args.service, paint).await,
         Command::Explain(args) => explain::run(&client()?, args, paint).await,
+        Command::Events(args) => events::run(&client()?, args, global, paint).await,
         Command::Query(args) => query::run(client(), args, global.timeout, paint).await,
+        Command::Probe(args) => probe::run(global, args, paint, env).await,
+        Command::Probes(args) => probe::past(&client()?, args, paint).await,
 
         Command::Split(args) => traffic::split(&client()?, args, paint).await,
         Command::Shift(args) => shift::run(&client()?, args, paint).await,
@@ -123,6 +135,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Failback(args) => traffic::failback(&client()?, args, paint).await,
         Command::Undo(args) => traffic::undo(&client()?, args, paint).await,
 
+        Command::Push(args) => push::run(&client()?, args).await,
         Command::Drain(args) => overrides::begin(&client()?, crate::admin::api::Kind::Drain, args, paint).await,
         Command::ForceUp(args) => overrides::begin(&client()?, crate::admin::api::Kind::ForceUp, args, paint).await,
         Command::ForceDown(args) => overrides::begin(&client()?, crate::admin::api::Kind::ForceDown, args, paint).await,
@@ -134,8 +147,13 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Gate(args) => guards::gate(&client()?, args).await,
         Command::Confirm(args) => guards::confirm(&client()?, args, paint).await,
 
+        Command::Audit(args) => audit::run(client(), &args.command, paint).await,
+        Command::Webhook(args) => events::webhook(&client()?, &args.command, paint).await,
         Command::Token(args) => token::run(&client()?, &args.command, paint).await,
         Command::Whoami => token::whoami(&client()?).await,
+
+        Command::Dashboards(args) => boards::dashboards(&args.command),
+        Command::Rules(args) => boards::rules(&args.command),
     }
 }
 
@@ -145,11 +163,17 @@ fn is_writing(command: &Command) -> bool {
         Command::Shift(args) => !matches!(args.verb, Some(args::ShiftVerb::Status { .. })),
         Command::Split(_) | Command::Failover(_) | Command::Failback(_) | Command::Undo(_) => true,
         Command::Drain(_) | Command::ForceUp(_) | Command::ForceDown(_) | Command::Freeze(_) => true,
-        Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Reload | Command::Upgrade => true,
+        Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Push(_) | Command::Reload(_) | Command::Upgrade => {
+            true
+        }
         Command::Gate(_) | Command::Confirm(_) => true,
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Get(_) => false,
-        Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami => false,
+        Command::Plan(_) | Command::Diff => false,
+        Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
+            false
+        }
+        Command::Dashboards(_) | Command::Rules(_) | Command::Events(_) | Command::Audit(_) | Command::Webhook(_) => false,
     }
 }
 
@@ -166,8 +190,8 @@ fn check(path: &Path) -> Result<Report, Failure> {
     let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     let summary = crate::config::summary(&loaded).to_string();
     let note: String = warnings.iter().map(|warning| format!("⚠ {warning}\n")).collect();
-    let raw = serde_json::json!({ "ok": true, "warnings": warnings, "summary": summary.lines().collect::<Vec<_>>() });
-    Ok(Report::new(format!("{}\n✔ {} is right\n", summary.trim_end(), path.display()), raw).note(note))
+    let raw = serde_json::json!({ "ok": true, "warnings": warnings, "summary": summary.lines().collect::<Vec<_>>(), "hash": loaded.hash });
+    Ok(Report::new(format!("{}\n✔ {} is right (config {})\n", summary.trim_end(), path.display(), loaded.hash), raw).note(note))
 }
 
 /// The socket of this user's demo: a second terminal finds it without flags. The folder above is to be made with mode 0700.

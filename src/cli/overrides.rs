@@ -96,6 +96,7 @@ fn target(kind: TargetKind, name: &str) -> OverrideTarget {
         TargetKind::Region => OverrideTarget::Region(name.to_string()),
         TargetKind::Pool => OverrideTarget::Pool(name.to_string()),
         TargetKind::Endpoint => OverrideTarget::Endpoint(name.to_string()),
+        TargetKind::Tag => OverrideTarget::Tag(name.to_string()),
     }
 }
 

@@ -67,6 +67,9 @@ fn header(overview: &Overview) -> String {
     }
     parts.push(format!("node {}", overview.node));
     parts.push(format!("rev {}", overview.revision));
+    if !overview.config_hash.is_empty() {
+        parts.push(format!("config {}", overview.config_hash));
+    }
     if let Some(rate) = overview.queries_per_second {
         parts.push(format!("{} q/s", thousands(rate.max(0.0).round() as u64)));
     }
@@ -110,6 +113,9 @@ fn pool_notes(pool: &ServicePool, service: &Service, overview: &Overview) -> Vec
     if pool.guarded {
         let cause = pool.cause.as_ref().map(|cause| format!(": {}", cause.message)).unwrap_or_default();
         notes.push(format!("guarded: down by probes, held as up{cause}"));
+    }
+    if let Some(degraded) = &pool.degraded {
+        notes.push(format!("degraded, counts {}: {}", degraded.factor, degraded.why));
     }
     match pool.state {
         State::Down => {
@@ -161,6 +167,7 @@ fn service_notes(service: &Service) -> Vec<String> {
     let traffic = &service.traffic;
     let mut notes = Vec::new();
     notes.extend(service.frozen.as_ref().map(|id| format!("frozen ({id})")));
+    notes.extend(service.managed_by.as_ref().map(|place| format!("managed by file ({place})")));
     notes.extend(traffic.unusable.as_ref().map(|why| format!("follows the file, not its operators: {why}")));
     if let (Source::Operator, Some(changed)) = (traffic.source, &traffic.changed) {
         let why = if changed.reason.is_empty() { String::new() } else { format!(": {}", changed.reason) };

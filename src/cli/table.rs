@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Color, Table, presets};
 
-use crate::admin::api::{Span, State, Time};
+use crate::admin::api::{Endpoint, RegionState, Span, State, Time};
 
 /// Whether and how to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,12 +144,33 @@ pub fn health_cell(state: State, drained: bool, stale: bool, up: u32, of: u32) -
     Cell::toned(tone, format!("{word} {up}/{of}{}", if stale { " (stale)" } else { "" }))
 }
 
+/// A region's, with how many endpoints are up; drained beats all but down.
+pub fn region_cell(state: RegionState, drained: bool, up: u32, of: u32) -> Cell {
+    let (tone, word) = match (state, drained) {
+        (RegionState::Down, _) => (Tone::Bad, "✖ down"),
+        (_, true) => (Tone::Warn, "⏸ drained"),
+        (RegionState::Degraded, _) => (Tone::Warn, "⚠ degraded"),
+        (RegionState::Up, _) => (Tone::Good, "✔ up"),
+        (RegionState::Unknown, _) => (Tone::Dim, "? unknown"),
+    };
+    Cell::toned(tone, format!("{word} {up}/{of}"))
+}
+
 /// Sign and word of a state.
 pub fn state_cell(state: State) -> Cell {
     match state {
         State::Up => Cell::toned(Tone::Good, "✔ up"),
         State::Down => Cell::toned(Tone::Bad, "✖ down"),
         State::Unknown => Cell::toned(Tone::Dim, "? unknown"),
+    }
+}
+
+/// Sign and word of an endpoint: what is apart from up and down is said.
+pub fn endpoint_cell(endpoint: &Endpoint) -> Cell {
+    match endpoint.state.effective {
+        _ if endpoint.guarded => Cell::toned(Tone::Warn, "✖ down, held up"),
+        State::Up if endpoint.degraded.is_some() => Cell::toned(Tone::Warn, "✔ up, degraded"),
+        state => state_cell(state),
     }
 }
 

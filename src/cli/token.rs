@@ -16,12 +16,13 @@ pub async fn run(client: &Client, command: &TokenCommand, paint: Paint) -> Resul
     let write = Write::default();
     match command {
         TokenCommand::List => super::get::run(client, super::args::Listed::Tokens, paint).await,
-        TokenCommand::Create { name, scope, lasts } => {
-            let body = TokenPost { name: name.clone(), scope: *scope, expires_in: lasts.map(Span) };
+        TokenCommand::Create { name, scope, services, lasts } => {
+            let body = TokenPost { name: name.clone(), scope: *scope, services: services.clone(), expires_in: lasts.map(Span) };
             let got: Got<TokenCreated> = client.write(Method::POST, &["tokens"], Some(&body), &write, None).await?;
-            let TokenCreated { id, name, scope, token, ends } = got.value;
+            let TokenCreated { id, name, scope, services, token, ends } = got.value;
             let ends = ends.map_or_else(|| "until revoked".to_string(), |ends| format!("until {ends}"));
-            let note = format!("token `{name}` ({id}): {scope}, {ends}. It is shown this once; revoke it with: windrose token revoke {name}\n");
+            let limit = if services.is_empty() { String::new() } else { format!(" on {}", services.join(", ")) };
+            let note = format!("token `{name}` ({id}): {scope}{limit}, {ends}. It is shown this once; revoke it with: windrose token revoke {name}\n");
             Ok(Report::new(format!("{}\n", token.unwrap_or_default()), got.raw).note(note))
         }
         TokenCommand::Revoke { name } => {
@@ -33,10 +34,13 @@ pub async fn run(client: &Client, command: &TokenCommand, paint: Paint) -> Resul
 
 /// The list's table.
 pub fn table(tokens: &[Token], paint: Paint) -> String {
-    let mut grid = Grid::new(&["NAME", "SCOPE", "MADE", "ENDS", "ID"]);
-    for Token { id, name, scope, at, ends } in tokens {
+    let mut grid = Grid::new(&["NAME", "SCOPE", "SERVICES", "MADE", "LAST USED", "ENDS", "ID"]);
+    for Token { id, name, scope, services, at, ends, last_used } in tokens {
         let ends = ends.map_or_else(|| "when revoked".to_string(), |ends| clock(ends, Default::default()));
-        grid.row(vec![name.as_str().into(), scope.word().into(), clock(*at, Default::default()).into(), ends.into(), id.as_str().into()]);
+        let services = if services.is_empty() { "all".to_string() } else { services.join(" ") };
+        let used = last_used.map_or_else(|| "never".to_string(), |at| clock(at, Default::default()));
+        let made = clock(*at, Default::default());
+        grid.row(vec![name.as_str().into(), scope.word().into(), services.into(), made.into(), used.into(), ends.into(), id.as_str().into()]);
     }
     grid.render(paint)
 }
@@ -44,6 +48,7 @@ pub fn table(tokens: &[Token], paint: Paint) -> String {
 /// `windrose whoami`
 pub async fn whoami(client: &Client) -> Result<Report, Failure> {
     let got: Got<Whoami> = client.get(&["whoami"], &[]).await?;
-    let Whoami { actor, scope } = &got.value;
-    Ok(Report::new(format!("{actor} may {scope} at {}\n", client.place), got.raw))
+    let Whoami { actor, scope, services } = &got.value;
+    let limit = if services.is_empty() { String::new() } else { format!(" on {} (and look at everything)", services.join(", ")) };
+    Ok(Report::new(format!("{actor} may {scope}{limit} at {}\n", client.place), got.raw))
 }

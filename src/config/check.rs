@@ -10,9 +10,13 @@ mod keys;
 mod monitors;
 mod policies;
 mod pools;
+mod probing;
+mod requires;
+mod resolver;
 mod services;
 mod settings;
 mod shifts;
+mod telling;
 mod zones;
 
 use std::fmt::Display;
@@ -22,7 +26,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{AnswerSettings, Estate, Settings};
 use crate::zone::Zone;
 
-use super::file::File;
+use super::file::{File, Probe};
 use super::problem::Sink;
 use super::read::Key;
 
@@ -46,7 +50,11 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
         admin,
         metrics,
         store,
+        audit,
+        webhook,
         health,
+        probe,
+        resolver,
         key,
         zone,
         region,
@@ -69,22 +77,33 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     }
     let mut files = Vec::new();
     let answers = answering::check(&node, &dns, folder, &mut files, sink);
-    let settings = settings::check(settings::Tables { node, dns, admin, metrics, store }, folder, sink);
-    let mut estate = Estate::default();
+    let settings = settings::check(settings::Tables { node, dns, admin, metrics, store, audit }, folder, sink);
+    let mut estate = Estate { webhooks: telling::webhooks(webhook.or_default(), folder, &mut files, sink), ..Estate::default() };
     let keys = keys::check(key.or_default(), folder, &mut estate, &mut files, sink);
     let zones = zones::check(zone.or_default(), folder, &keys, &mut files, sink);
     estate.secondaries = zones.secondaries().to_vec();
-    let monitors = monitors::check(monitor.or_default(), monitors::Context { folder, files: &mut files }, &mut estate, sink);
+    let Probe { allow, exec } = probe.or_default();
+    let exec = probing::exec(exec, sink);
+    let monitors = monitors::check(monitor.or_default(), monitors::Context { folder, files: &mut files, exec }, &mut estate, sink);
+    let written = probing::addresses(&pool, &sentinel);
     let (regions, mut services) = (region.or_default(), service.or_default());
     let rules = guards::Tables::take(guards, gate, freeze, &regions, &mut services);
-    let pools = pools::check(regions, pool.or_default(), &monitors, &mut estate, sink);
-    guarding::check(health.or_default(), sentinel.or_default(), &monitors, &mut estate, sink);
+    let mut pools = pools::check(regions, pool.or_default(), &monitors, &mut estate, sink);
+    guarding::check(health.or_default(), sentinel.or_default(), &monitors, &mut pools.host_names, &mut estate, sink);
+    probing::check(allow, &settings, &written, &mut estate, sink);
     let policies = policies::check(policy.or_default(), &pools, &mut estate, sink);
     let last_resorts = services::check(services, services::Context { folder, zones: &zones, policies: &policies }, &mut estate, &mut files, sink);
+    resolver::check(resolver, &settings.dns.listen, &pools.host_names, &zones, &mut estate, sink);
     pools::check_watched(&pools, &policies, &last_resorts, &estate, sink);
     guards::check(rules, &mut estate, sink);
     shifts::check(plan.or_default(), analysis.or_default(), &mut estate, sink);
     Meaning { settings, answers, estate, zones: zones.into_zones(), files }
+}
+
+/// The monitors of a text that is no configuration. Reads no file: keys that name some must have been refused before.
+pub(super) fn inline_monitor(file: File, estate: &mut Estate, sink: &mut Sink<'_>) {
+    let cx = monitors::Context { folder: Path::new(""), files: &mut Vec::new(), exec: probing::Exec::Off };
+    monitors::check(file.monitor.or_default(), cx, estate, sink);
 }
 
 impl<T: Default> Key<T> {

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use crate::model::Host;
+
 use super::problem::{Route, Sink};
 use super::read::{
-    Capacity, Failback, HeaderValue, Key, Moment, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, StepWord, Value, WhenAllDown,
-    table, unknown,
+    Capacity, Failback, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, StepWord,
+    SubjectGrant, Value, WhenAllDown, table, unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
@@ -51,7 +53,11 @@ table! {
         admin: Admin,
         metrics: Metrics,
         store: Store,
+        audit: Audit,
+        webhook: Named<WebhookTable>,
         health: Health,
+        resolver: Resolver,
+        probe: Probe,
         key: Named<TsigKeyTable>,
         zone: Named<Zone>,
         region: Named<Region>,
@@ -65,7 +71,7 @@ table! {
         freeze: Vec<Key<Freeze>>,
         plan: Named<Plan>,
         analysis: Named<Analysis>,
-    } later ["network", "shift", "shifts", "webhook", "webhooks"]
+    } later ["network", "shift", "shifts"]
 }
 
 table! {
@@ -121,6 +127,8 @@ table! {
     Tls {
         cert: String,
         key: String,
+        client_ca: String,
+        subjects: Named<SubjectGrant>,
     } later NONE
 }
 
@@ -129,6 +137,7 @@ table! {
     Metrics {
         listen: MetricsListen,
         services_max: i64,
+        endpoints_max: i64,
     } later NONE
 }
 
@@ -137,6 +146,24 @@ table! {
     Store {
         path: String,
     } later ["etcd"]
+}
+
+table! {
+    /// `[audit]`
+    Audit {
+        keep: Duration,
+        entries_max: i64,
+    } later NONE
+}
+
+table! {
+    /// `[webhook.NAME]`
+    WebhookTable {
+        url: String,
+        secret_file: String,
+        events: OneOrMany<String>,
+        template: String,
+    } later NONE
 }
 
 table! {
@@ -181,6 +208,9 @@ table! {
         tls: PortOrYes,
         dns: String,
         grpc: String,
+        icmp: bool,
+        exec: Vec<Key<String>>,
+        push: bool,
         always: String,
         port: i64,
         rcode: String,
@@ -203,13 +233,72 @@ table! {
         key: String,
         expires_within: Duration,
         expiry_down: bool,
+        degraded: DegradedTable,
+        report: ReportTable,
+        busy: String,
+        busy_max: Duration,
+        redirects: i64,
+        exit: String,
+        warning: String,
+        ttl: Duration,
+        ttl_max: Duration,
+        silence: String,
         source: OneOrMany<IpAddr>,
         interval: Duration,
         timeout: Duration,
         down_after: i64,
         ok_after: i64,
         up_after: i64,
-    } later ["all", "any", "at_least", "exec", "icmp", "push"]
+        all: Vec<Key<Member>>,
+        any: Vec<Key<Member>>,
+        at_least: AtLeastTable,
+    } later NONE
+}
+
+table! {
+    /// `{ n = 2, of = ["a", "b", "c"] }`
+    AtLeastTable {
+        n: i64,
+        of: Vec<Key<Member>>,
+    } later NONE
+}
+
+table! {
+    /// `{ monitor = "web", mark = "critical" }`
+    MemberTable {
+        monitor: String,
+        mark: String,
+    } later NONE
+}
+
+table! {
+    /// `{ pool = "prod-db", up = 2 }`
+    RequirementTable {
+        pool: String,
+        up: i64,
+    } later NONE
+}
+
+table! {
+    /// `degraded = { slower_than = "800ms", factor = 0.5 }`
+    DegradedTable {
+        slower_than: Duration,
+        body: String,
+        json: OneOrMany<String>,
+        status: OneOrMany<StatusRange>,
+        factor: Number,
+    } later NONE
+}
+
+table! {
+    /// `report = { header = "X-Load-Weight", min = 1, max = 100 }`
+    ReportTable {
+        header: String,
+        json: String,
+        kind: String,
+        min: Number,
+        max: Number,
+    } later NONE
 }
 
 table! {
@@ -221,10 +310,38 @@ table! {
 }
 
 table! {
+    /// `[resolver]`
+    Resolver {
+        servers: OneOrMany<NameServer>,
+        timeout: Duration,
+        attempts: i64,
+    } later NONE
+}
+
+table! {
+    /// `[probe]`
+    Probe {
+        allow: OneOrMany<String>,
+        exec: Exec,
+    } later NONE
+}
+
+table! {
+    /// `exec = { user = "nobody", folders = ["/usr/lib/nagios/plugins"] }`
+    Exec {
+        user: String,
+        folders: OneOrMany<String>,
+        running_max: i64,
+        processes_max: i64,
+        memory_mib_max: i64,
+    } later NONE
+}
+
+table! {
     /// `[sentinel.NAME]`
     Sentinel {
         monitor: String,
-        address: IpAddr,
+        address: Host,
     } later NONE
 }
 
@@ -235,6 +352,12 @@ table! {
         monitor: String,
         min_up: i64,
         min_active: i64,
+        requires: OneOrMany<Requirement>,
+        down_after: i64,
+        ok_after: i64,
+        up_after: i64,
+        tags: OneOrMany<String>,
+        degraded_factor: Number,
         endpoints: Vec<Key<Endpoint>>,
     } later NONE
 }
@@ -247,6 +370,10 @@ table! {
         connect: Reach,
         weight: i64,
         tier: i64,
+        tags: OneOrMany<String>,
+        down_after: i64,
+        ok_after: i64,
+        up_after: i64,
     } later NONE
 }
 
@@ -256,6 +383,7 @@ table! {
         name: OneOrMany<String>,
         names_file: String,
         policy: Policy,
+        traffic_from: String,
         ttl: Duration,
         ttl_min: Duration,
         max_answers: i64,
@@ -347,6 +475,38 @@ impl Read for Secondary {
             DeValue::Table(_) => SecondaryTable::read(value, at, sink).map(Secondary),
             _ => match Key::read(value, at, sink) {
                 Key::Is(address) => Some(Secondary(SecondaryTable { address: Key::Is(address), ..SecondaryTable::default() })),
+                Key::Absent | Key::Unreadable => None,
+            },
+        }
+    }
+}
+
+/// A monitor's name, or a table with one.
+#[derive(Clone, Debug)]
+pub(super) struct Member(pub MemberTable);
+
+impl Read for Member {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Table(_) => MemberTable::read(value, at, sink).map(Member),
+            _ => match Key::read(value, at, sink) {
+                Key::Is(monitor) => Some(Member(MemberTable { monitor: Key::Is(monitor), ..MemberTable::default() })),
+                Key::Absent | Key::Unreadable => None,
+            },
+        }
+    }
+}
+
+/// A pool's name, or a table with one.
+#[derive(Clone, Debug)]
+pub(super) struct Requirement(pub RequirementTable);
+
+impl Read for Requirement {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Table(_) => RequirementTable::read(value, at, sink).map(Requirement),
+            _ => match Key::read(value, at, sink) {
+                Key::Is(pool) => Some(Requirement(RequirementTable { pool: Key::Is(pool), ..RequirementTable::default() })),
                 Key::Absent | Key::Unreadable => None,
             },
         }

@@ -5,11 +5,12 @@
 //!              └───────────────────────────┴──────────────────────┴─▶ Problems, all at once
 //! ```
 //!
-//! Reads files and nothing else. Never here: what operators have set (that is the store's), a configuration in force being changed (`control`).
+//! Reads files, and asks the system whether a resolver's address is its own. Never here: what operators have set (that is the store's), a configuration in force being changed (`control`).
 
 mod check;
 mod file;
 mod gather;
+mod inline;
 mod problem;
 mod read;
 mod summary;
@@ -18,8 +19,11 @@ mod target_key;
 
 use std::path::{Path, PathBuf};
 
+pub use inline::monitor as inline_monitor;
 pub use problem::{Problem, Problems};
 pub use summary::{MonitorSummary, ServiceSummary, Summary, summary};
+
+use sha2::{Digest, Sha256};
 
 use crate::model::{AnswerSettings, Estate, Settings};
 use crate::zone::{Source, Zone};
@@ -43,6 +47,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// Every file that was read; this configuration first.
     pub files: Vec<PathBuf>,
+    /// Of every file that was read, in one word: 16 hex digits of SHA-256. Paths don't count.
+    pub hash: String,
 }
 
 /// Reads and checks the configuration at `path` with every file that it names. All problems come at once.
@@ -69,7 +75,7 @@ pub fn load_text(text: &str, name: &Path) -> Result<Loaded, Problems> {
     let span = table.span();
     let value = toml::Spanned::new(span, toml::de::DeValue::Table(table.into_inner()));
     let file = file::File::read(value, &Route::Top, &mut sink).unwrap_or_default();
-    let Meaning { settings, answers, mut estate, zones, files } = check::check(file, name.parent().unwrap_or(Path::new("")), &mut sink);
+    let Meaning { settings, mut answers, mut estate, zones, files } = check::check(file, name.parent().unwrap_or(Path::new("")), &mut sink);
     let Sink { mut problems, warnings, .. } = sink;
     if !problems.is_empty() {
         problems.sort_by(|a, b| (a.file != name, &a.file, a.line, a.column).cmp(&(b.file != name, &b.file, b.line, b.column)));
@@ -78,8 +84,24 @@ pub fn load_text(text: &str, name: &Path) -> Result<Loaded, Problems> {
     }
     estate.services = gather::gather(estate.services);
     let mut all = vec![name.to_path_buf()];
+    let hash = hash_of(text, &files);
+    answers.config = answers.config.map(|_| hash.as_str().into());
     all.extend(files);
-    Ok(Loaded { settings, answers, estate, zones, warnings, files: all })
+    Ok(Loaded { settings, answers, estate, zones, warnings, files: all, hash })
+}
+
+/// One word for the text and the files that it names, in their order.
+fn hash_of(text: &str, files: &[PathBuf]) -> String {
+    let mut hasher = Sha256::new();
+    let mut put = |octets: &[u8]| {
+        // Lengths keep the end of one apart from the beginning of the next.
+        hasher.update((octets.len() as u64).to_be_bytes());
+        hasher.update(octets);
+    };
+    put(text.as_bytes());
+    // They were read a moment ago; one that has gone since counts as empty.
+    files.iter().for_each(|file| put(&std::fs::read(file).unwrap_or_default()));
+    hasher.finalize().iter().take(8).map(|octet| format!("{octet:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -94,6 +94,11 @@ impl<'a> Sink<'a> {
         self.problems.push(Problem { path: at.to_string(), ..self.source.problem(span.clone(), message, help) });
     }
 
+    /// So many until now.
+    pub(super) fn problem_count(&self) -> usize {
+        self.problems.len()
+    }
+
     /// A key is missing from the table whose header is at `span`.
     pub(super) fn missing(&mut self, span: &Range<usize>, at: impl fmt::Display, message: impl Into<String>, help: impl Into<String>) {
         if !self.broken.iter().any(|section| section.contains(&span.start)) {

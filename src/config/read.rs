@@ -11,7 +11,8 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use crate::model::{PolicyForm, parse_duration};
+use crate::model::{Family, Host, PolicyForm, parse_duration};
+use crate::wire::Name;
 
 use super::problem::{Route, Sink};
 
@@ -58,6 +59,14 @@ impl<T> Key<T> {
     pub fn take(self) -> Option<T> {
         match self {
             Key::Is(at) => Some(at.value),
+            Key::Absent | Key::Unreadable => None,
+        }
+    }
+
+    /// The value and where it stands.
+    pub fn take_at(self) -> Option<At<T>> {
+        match self {
+            Key::Is(at) => Some(at),
             Key::Absent | Key::Unreadable => None,
         }
     }
@@ -203,6 +212,26 @@ impl Read for i64 {
     }
 }
 
+/// A number, whole or not; its range is the key's business.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number(pub f64);
+
+impl Read for Number {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Integer(_) => i64::read(value, at, sink).map(|whole| Number(whole as f64)),
+            DeValue::Float(float) => {
+                let number = float.as_str().parse::<f64>().ok().filter(|number| number.is_finite());
+                if number.is_none() {
+                    sink.problem(&value.span(), at, "not a number that can be used", "write it like 0.5");
+                }
+                number.map(Number)
+            }
+            _ => refuse(&value, at, sink, "a number", "write it like 0.5, without quotes"),
+        }
+    }
+}
+
 impl Read for IpAddr {
     fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
         parsed(value, at, sink, "write it like \"192.0.2.10\" or \"2001:db8::10\"; host names and ports don't belong here", |text| {
@@ -224,25 +253,6 @@ impl Read for Duration {
     fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
         let help = "write it like \"10s\", \"500ms\" or \"1m 30s\"";
         parsed(value, at, sink, help, |text| parse_duration(text).map_err(|_| format!("`{text}` is not a duration")))
-    }
-}
-
-/// A number, whole or not.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Number(pub f64);
-
-impl Read for Number {
-    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
-        let text = match value.get_ref() {
-            DeValue::Integer(integer) => integer.to_string(),
-            DeValue::Float(float) => float.to_string(),
-            _ => return refuse(&value, at, sink, "a number", "write it without quotes, such as 0.01"),
-        };
-        let number = text.replace('_', "").parse().ok().filter(|number: &f64| number.is_finite());
-        if number.is_none() {
-            sink.problem(&value.span(), at, format!("`{text}` is not a number to compare with"), "write it like 0.01");
-        }
-        number.map(Number)
     }
 }
 
@@ -382,16 +392,62 @@ impl Read for HeaderValue {
     }
 }
 
-/// An address, perhaps with a port: `10.0.0.1`, `10.0.0.1:9000`, `2001:db8::1`, `[2001:db8::1]:9000`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reach(pub IpAddr, pub Option<u16>);
+/// Where something is reached, perhaps with a port: `10.0.0.1`, `10.0.0.1:9000`, `2001:db8::1`, `[2001:db8::1]:9000`, `gw.internal.example:8443`.
+#[derive(Clone, Debug)]
+pub(super) struct Reach(pub Host, pub Option<u16>);
 
 impl Read for Reach {
     fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
-        let help = "write it like \"10.0.0.1\", \"10.0.0.1:9000\" or \"[2001:db8::1]:9000\"; host names don't belong here";
+        let help = "write it like \"10.0.0.1\", \"10.0.0.1:9000\", \"[2001:db8::1]:9000\" or \"gw.internal.example:8443\"";
         parsed(value, at, sink, help, |text| {
-            let with_port = text.parse::<SocketAddr>().ok().filter(|both| both.port() > 0).map(|both| Reach(both.ip(), Some(both.port())));
-            with_port.or_else(|| text.parse().ok().map(|address| Reach(address, None))).ok_or_else(|| "not an IP address, with or without a port".to_string())
+            if let Ok(address) = text.parse::<IpAddr>() {
+                return Ok(Reach(address.into(), None));
+            }
+            if let Some(both) = text.parse::<SocketAddr>().ok().filter(|both| both.port() > 0) {
+                return Ok(Reach(both.ip().into(), Some(both.port())));
+            }
+            match text.rsplit_once(':') {
+                None => host_name(text).map(|host| Reach(host, None)),
+                Some((name, port)) => {
+                    let port = port.parse().ok().filter(|port| 0 < *port).ok_or_else(|| format!("`{port}` is not a port"))?;
+                    host_name(name).map(|host| Reach(host, Some(port)))
+                }
+            }
+        })
+    }
+}
+
+/// An address or a host name without a port.
+impl Read for Host {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let help = "write it like \"192.0.2.10\", \"2001:db8::10\" or \"gw.internal.example\"; ports don't belong here";
+        parsed(value, at, sink, help, |text| text.parse::<IpAddr>().map(Host::Address).or_else(|_| host_name(text)))
+    }
+}
+
+/// A name that a resolver can be asked for; IPv4 first, unless somebody knows better. What ends like an address is a slip of the fingers.
+fn host_name(text: &str) -> Result<Host, String> {
+    let name = Name::parse(text).map_err(|why| format!("`{text}` {why}"))?;
+    let sound =
+        |label: &[u8]| label.iter().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(octet)) && !label.starts_with(b"-") && !label.ends_with(b"-");
+    match name.labels().last() {
+        Some(last) if !last.iter().all(u8::is_ascii_digit) && name.labels().all(sound) => Ok(Host::Name(name, Family::V4)),
+        _ => Err("neither an IP address nor a host name".to_string()),
+    }
+}
+
+/// A server's address, on port 53 unless it says another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NameServer(pub SocketAddr);
+
+impl Read for NameServer {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        parsed(value, at, sink, "write it like \"192.0.2.53\", \"192.0.2.53:5353\" or \"[2001:db8::53]:5353\"", |text| {
+            let with_port = text.parse::<SocketAddr>().ok().filter(|both| 0 < both.port());
+            with_port
+                .or_else(|| text.parse().ok().map(|address| SocketAddr::new(address, 53)))
+                .map(NameServer)
+                .ok_or_else(|| "not an IP address, with or without a port".to_string())
         })
     }
 }
@@ -435,6 +491,51 @@ impl Read for PortOrYes {
             DeValue::Boolean(yes) => Some(PortOrYes::Yes(*yes)),
             _ => i64::read(value, at, sink).map(PortOrYes::Port),
         }
+    }
+}
+
+/// What a client's certificate may: `"operate"`, or `{ scope = "operate", services = ["shop-*"] }`.
+#[derive(Clone, Debug)]
+pub(super) struct SubjectGrant {
+    pub scope: crate::model::Scope,
+    pub services: Vec<String>,
+}
+
+impl Read for SubjectGrant {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let help = "write \"read\", \"operate\" or \"admin\", or { scope = \"operate\", services = [\"shop-*\"] }";
+        let scope_of = |value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>| {
+            parsed(value, at, sink, help, |text| crate::model::Scope::parse(text).ok_or_else(|| format!("`{text}` is not a scope")))
+        };
+        if !matches!(value.get_ref(), DeValue::Table(_)) {
+            return scope_of(value, at, sink).map(|scope| SubjectGrant { scope, services: Vec::new() });
+        }
+        let span = value.span();
+        let (mut scope, mut services) = (None, Vec::new());
+        let before = sink.problem_count();
+        for (key, value) in table(value, at, sink)? {
+            match key.get_ref().as_ref() {
+                "scope" => scope = scope_of(value, &at.key("scope"), sink),
+                "services" => {
+                    let listed = OneOrMany::<String>::read(value, &at.key("services"), sink)?;
+                    services = listed.0.iter().filter_map(|name| name.get()).map(|name| name.value.clone()).collect();
+                    if services.is_empty() {
+                        // An empty list would mean every service, which nobody writes so.
+                        sink.problem(
+                            &key.span(),
+                            at.key("services"),
+                            "names no service",
+                            "name them, such as [\"shop-*\"], or leave the key out: all services",
+                        );
+                    }
+                }
+                other => unknown(&key.span(), &at.key(other), other, &["scope", "services"], &[], sink),
+            }
+        }
+        if scope.is_none() && sink.problem_count() == before {
+            sink.problem(&span, at, "`scope` is missing", help);
+        }
+        Some(SubjectGrant { scope: scope?, services })
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{AllDown, Check, Estate, Node, Service, Watch, duration_text};
+use crate::model::{AllDown, AnyMonitor, Check, Composite, Estate, Mark, Member, Need, Node, Service, duration_text};
 
 use super::Loaded;
 
@@ -21,6 +21,8 @@ pub struct Summary {
     pub record_sets: usize,
     /// In file order.
     pub monitors: Vec<MonitorSummary>,
+    /// Composite monitors, in file order.
+    pub composites: Vec<CompositeSummary>,
     /// In file order.
     pub services: Vec<ServiceSummary>,
     /// Regions, pools, endpoints.
@@ -44,10 +46,21 @@ pub struct MonitorSummary {
     pub name: String,
     /// Longest time from a failure to the verdict (SEMANTICS, 14); `None`: never probed.
     pub detection: Option<Duration>,
+    /// An outside system tells; silence counts after at most this.
+    pub told: Option<Duration>,
     /// Targets probed by it.
     pub targets: usize,
     /// All its targets together.
     pub probes_per_second: f64,
+}
+
+/// One composite monitor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompositeSummary {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `all of web, database (critical)`
+    pub listens_to: String,
 }
 
 /// One service.
@@ -82,9 +95,10 @@ pub fn summary(loaded: &Loaded) -> Summary {
         .zip(per_monitor)
         .map(|(monitor, targets)| MonitorSummary {
             name: monitor.name.clone(),
-            detection: (monitor.check != Check::Always).then(|| monitor.detection()),
+            detection: monitor.check.is_probed().then(|| monitor.detection(&monitor.thresholds)),
+            told: if let Check::Push(check) = &monitor.check { Some(check.ttl_max) } else { None },
             targets,
-            probes_per_second: targets as f64 / monitor.interval.as_secs_f64(),
+            probes_per_second: if monitor.check.is_probed() { targets as f64 / monitor.interval.as_secs_f64() } else { 0.0 },
         })
         .collect();
     // Services with equal forms share one tree: each is walked once.
@@ -96,16 +110,34 @@ pub fn summary(loaded: &Loaded) -> Summary {
     Summary {
         zones: loaded.zones.iter().map(|zone| zone.apex.to_string()).collect(),
         record_sets: loaded.zones.iter().map(|zone| zone.sets.len()).sum(),
+        composites: estate.composites.iter().map(|composite| composite_summary(estate, composite)).collect(),
         services: services.collect(),
         regions: estate.regions.len(),
         pools: estate.pools.len(),
         endpoints: estate.endpoints.len(),
-        targets: estate.targets.len(),
+        targets: estate.probed(),
         names: estate.services.iter().map(|service| service.names.len()).sum(),
         // From 0.0: the sum of nothing is -0.0.
         probes_per_second: monitors.iter().map(|monitor| monitor.probes_per_second).fold(0.0, std::ops::Add::add),
         monitors,
     }
+}
+
+fn composite_summary(estate: &Estate, composite: &Composite) -> CompositeSummary {
+    let member = |member: &Member| {
+        let name = match member.monitor {
+            AnyMonitor::Simple(id) => estate.monitor(id).name.as_str(),
+            AnyMonitor::Composite(id) => &estate.composite(id).name,
+        };
+        if member.mark == Mark::Voting { name.to_string() } else { format!("{name} ({})", member.mark.word()) }
+    };
+    let members: Vec<String> = composite.members.iter().map(member).collect();
+    let need = match composite.need {
+        Need::All => "all of".to_string(),
+        Need::Any => "any of".to_string(),
+        Need::AtLeast(number) => format!("at least {number} of"),
+    };
+    CompositeSummary { name: composite.name.clone(), listens_to: format!("{need} {}", members.join(", ")) }
 }
 
 fn service_summary(service: &Service, pools: usize, detection: Option<Duration>) -> ServiceSummary {
@@ -126,11 +158,9 @@ fn tree(estate: &Estate, node: &Node) -> (usize, Option<Duration>) {
     node.pools(&mut |pool| {
         pools.insert(pool);
     });
-    let watched = pools.iter().flat_map(|pool| &estate.pool(*pool).endpoints).filter_map(|endpoint| match estate.endpoint(*endpoint).watch {
-        Watch::Target(target) => Some(estate.monitor(estate.target(target).monitor).detection()),
-        Watch::Always | Watch::Nothing => None,
-    });
-    let slowest = watched.max();
+    let endpoints = pools.iter().flat_map(|pool| &estate.pool(*pool).endpoints);
+    let judgements = endpoints.flat_map(|endpoint| estate.judgements_on(*endpoint));
+    let slowest = judgements.filter(|id| estate.is_probed(estate.judgement(**id).target)).map(|id| estate.detection(*id)).max();
     (pools.len(), slowest)
 }
 
@@ -151,12 +181,19 @@ impl fmt::Display for Summary {
         writeln!(f, "{}, {}, {}", counted(self.regions, "region"), counted(self.pools, "pool"), counted(self.endpoints, "endpoint"))?;
         writeln!(f, "{}, {} served", counted(self.services.len(), "service"), counted(self.names, "name"))?;
         writeln!(f, "{} probed, {:.1} probes per second", counted(self.targets, "target"), self.probes_per_second)?;
-        if !self.monitors.is_empty() {
+        if !self.monitors.is_empty() || !self.composites.is_empty() {
             writeln!(f, "\nmonitor              targets  a failure is seen within")?;
         }
-        for MonitorSummary { name, detection, targets, .. } in &self.monitors {
-            let seen = detection.map_or("never probed: counts as up".to_string(), duration_text);
+        for MonitorSummary { name, detection, told, targets, .. } in &self.monitors {
+            let seen = match (detection, told) {
+                (Some(detection), _) => duration_text(*detection),
+                (None, Some(told)) => format!("told from outside; silence counts after {} at most", duration_text(*told)),
+                (None, None) => "never probed: counts as up".to_string(),
+            };
             writeln!(f, "{name:<20} {targets:>7}  {seen}")?;
+        }
+        for CompositeSummary { name, listens_to } in &self.composites {
+            writeln!(f, "{name:<20}       –  {listens_to}")?;
         }
         if !self.services.is_empty() {
             writeln!(f, "\nservice              pools  clients have moved within")?;

@@ -4,14 +4,19 @@
 //!
 //! The hash is written here, over a text written here: neither may change with a compiler or a library, because verdicts are stored under it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use crate::model::{Check, DnsCheck, GrpcCheck, Header, HttpCheck, HttpVersion, Method, Monitor, Scheme, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify};
+use crate::model::{
+    Busy, Check, DegradedRule, DnsCheck, ExecCheck, ExitRule, Family, GrpcCheck, Header, Host, HttpCheck, HttpOutcomes, HttpVersion, Method, Monitor,
+    PushCheck, ReportRule, Scheme, Silence, TcpCheck, Thresholds, TlsCheck, TlsTerms, Verify,
+};
 
-/// `gateway@192.0.2.10#9f3c52aa01b7d64e`, or `gateway@10.0.0.1:9000#…` if the endpoint has a port of its own for probes.
-pub(super) fn target_key(monitor: &Monitor, address: IpAddr, port: Option<u16>) -> String {
-    let reached = port.map_or_else(|| address.to_string(), |port| SocketAddr::new(address, port).to_string());
+/// `gateway@192.0.2.10#9f3c52aa01b7d64e`, or `gateway@10.0.0.1:9000#…` if the endpoint has a port of its own for probes. A host name counts, not what it
+/// resolves to: `gateway@gw.internal.example#…`, and `gateway@gw.internal.example/ipv6#…` where that family is asked for first.
+pub(super) fn target_key(monitor: &Monitor, host: &Host, port: Option<u16>) -> String {
+    let family = if matches!(host, Host::Name(_, Family::V6)) { "/ipv6" } else { "" };
+    let reached = host.with_port(port) + family;
     format!("{}@{reached}#{:016x}", monitor.name, fnv1a(question(&monitor.check).as_bytes()))
 }
 
@@ -22,17 +27,37 @@ fn fnv1a(octets: &[u8]) -> u64 {
 
 /// Everything that makes an outcome or a verdict, without the name: monitors that agree in it share their targets.
 pub(super) fn definition(monitor: &Monitor) -> String {
-    let Monitor { name: _, check, source, interval, timeout, thresholds: Thresholds { down_after, ok_after, up_after } } = monitor;
+    let Monitor { name, check, source, interval, timeout, thresholds: Thresholds { down_after, ok_after, up_after } } = monitor;
     let warned = check.tls().and_then(|tls| tls.expires_within).map_or(String::new(), |within| format!(" warned={}", within.as_secs()));
     let from = |address: Option<IpAddr>| address.map_or(String::new(), |address| format!(" from={address}"));
     let from = from(source.v4.map(IpAddr::V4)) + &from(source.v6.map(IpAddr::V6));
-    format!("{}{warned}{from} interval={} timeout={} {down_after} {ok_after} {up_after}", question(check), interval.as_nanos(), timeout.as_nanos())
+    let beside = match check {
+        // Two who tell are never one, however alike they are.
+        Check::Push(PushCheck { ttl, ttl_max, silence }) => {
+            let silence = if *silence == Silence::Down { "down" } else { "unknown" };
+            format!(" by={} ttl={} max={} silence={silence}", quoted(name), ttl.as_millis(), ttl_max.as_millis())
+        }
+        // All programs run as the same user, with the same limits.
+        _ => check.outcomes().map_or(String::new(), beside),
+    };
+    format!("{}{warned}{from}{beside} interval={} timeout={} {down_after} {ok_after} {up_after}", question(check), interval.as_nanos(), timeout.as_nanos())
 }
 
 /// What a probe asks and expects. Texts carry their length, so that no two look the same.
 fn question(check: &Check) -> String {
     match check {
         Check::Always => "always".to_string(),
+        Check::Icmp => "icmp".to_string(),
+        Check::Exec(ExecCheck { program, arguments, port, exit, terms: _ }) => {
+            let arguments: String = arguments.iter().map(|argument| format!(" {}", quoted(argument))).collect();
+            let exit = match exit {
+                ExitRule::Zero => "zero",
+                ExitRule::Nagios { warning_fails: false } => "nagios",
+                ExitRule::Nagios { warning_fails: true } => "nagios-strict",
+            };
+            format!("exec {}{arguments} port={} exit={exit}", quoted(program), port.unwrap_or(0))
+        }
+        Check::Push(_) => "push".to_string(),
         Check::Tcp(TcpCheck { port, send, expect }) => {
             // A connection alone is written as it always was: what is stored under it stays found.
             let said = |word: &str, said: &Option<String>| said.as_ref().map_or(String::new(), |said| format!(" {word}={}", quoted(said)));
@@ -47,7 +72,7 @@ fn question(check: &Check) -> String {
             let encrypted = tls.as_ref().map_or(String::new(), |tls| format!(" tls sni={}{}", text(&tls.sni), terms(tls)));
             format!("grpc {port} {} host={}{encrypted}", quoted(service), text(host))
         }
-        Check::Http(HttpCheck { scheme, version, port, method, body_regex, json, path, host, headers, status, body, tls }) => {
+        Check::Http(HttpCheck { scheme, version, port, method, body_regex, json, path, host, headers, status, body, tls, outcomes }) => {
             let scheme = match scheme {
                 Scheme::Http => "http",
                 Scheme::Https => "https",
@@ -69,9 +94,29 @@ fn question(check: &Check) -> String {
             for test in json {
                 more.push_str(&format!(" json={}", quoted(&test.to_string())));
             }
+            if 0 < outcomes.redirects {
+                more.push_str(&format!(" redirects={}", outcomes.redirects));
+            }
             format!("{scheme} {port} {path} host={} sni={} headers={headers} status={status} body={}{terms}{more}", text(host), text(&tls.sni), text(body))
         }
     }
+}
+
+/// What makes degraded and busy outcomes, and what is believed of told weights: no part of the question, so who tunes them keeps the verdict.
+fn beside(HttpOutcomes { degraded, report, busy, busy_max, redirects: _ }: &HttpOutcomes) -> String {
+    let mut text = String::new();
+    if let Some(DegradedRule { slower_than, body, json, status, factor }) = degraded {
+        let slower_than = slower_than.map_or(0, |slow| slow.as_nanos());
+        text.push_str(&format!(" degraded={slower_than},{},{status:?},{factor}", self::text(body)));
+        json.iter().for_each(|test| text.push_str(&format!(",{}", quoted(&test.to_string()))));
+    }
+    if let Some(ReportRule { place, kind, min, max }) = report {
+        text.push_str(&format!(" report={},{},{min},{max}", quoted(&place.to_string()), kind.word()));
+    }
+    if *busy != Busy::Fail {
+        text.push_str(&format!(" busy={},{}", busy.word(), busy_max.as_nanos()));
+    }
+    text
 }
 
 /// What is asked of a certificate, beside the name; nothing if only what was always asked. Files count by their names: who replaces an authority
@@ -140,16 +185,17 @@ mod tests {
             timeout: Duration::from_secs(3),
             thresholds: Thresholds::default(),
         };
-        let key = target_key(&monitor, "192.0.2.10".parse().unwrap(), None);
+        let host = Host::Address("192.0.2.10".parse().unwrap());
+        let key = target_key(&monitor, &host, None);
         assert_eq!(
             definition(&monitor),
             "http 8080 12:/healthcheck host=- sni=- headers=3:X-A:1:b, status=200-299, body=19:<status>ok</status> interval=10000000000 timeout=3000000000 3 5 5"
         );
         assert_eq!(key, format!("gateway@192.0.2.10#{:016x}", fnv1a(question(&monitor.check).as_bytes())));
         let tuned = Monitor { interval: Duration::from_secs(9), thresholds: Thresholds { down_after: 2, ..Thresholds::default() }, ..monitor.clone() };
-        assert_eq!(target_key(&tuned, "192.0.2.10".parse().unwrap(), None), key, "tuning keeps the verdict");
+        assert_eq!(target_key(&tuned, &host, None), key, "tuning keeps the verdict");
         assert_ne!(definition(&tuned), definition(&monitor), "but it is not the same monitor");
         let other = Monitor { check: Check::Tcp(TcpCheck::connect(8080)), ..monitor };
-        assert_ne!(target_key(&other, "192.0.2.10".parse().unwrap(), None), key);
+        assert_ne!(target_key(&other, &host, None), key);
     }
 }

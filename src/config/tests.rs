@@ -1,6 +1,11 @@
 //! Configurations from text to meaning, as tables: every problem with its place, and what a good file comes to.
 
+mod composites;
+mod gitops;
+mod kinds;
 mod monitors;
+mod outcomes;
+mod resolver;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -83,10 +88,11 @@ fn the_shipped_file_loads_without_a_warning() {
 fn what_the_shipped_file_shows_as_defaults_are_the_defaults() {
     let shipped = load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config/windrose.toml"))).unwrap();
     let none = good(&format!("{BASE}[service.orders]\nname = 'orders.example.com'\npolicy = {{ weighted = {{ a = 80, b = 20 }} }}\n"));
-    let Settings { node, dns, admin, metrics, store } = shipped.settings;
+    let Settings { node, dns, admin, metrics, store, audit } = shipped.settings;
     assert_eq!(node.stale_after, none.settings.node.stale_after);
     assert!(!none.settings.node.name.is_empty());
     assert_eq!((dns, admin, metrics, store), (none.settings.dns, none.settings.admin, none.settings.metrics, none.settings.store));
+    assert_eq!(audit, none.settings.audit);
     let (gateway, default) = (&shipped.estate.monitors[0], &none.estate.monitors[0]);
     assert_eq!((gateway.interval, gateway.timeout, gateway.thresholds), (default.interval, default.timeout, default.thresholds));
     let status = |check: &Check| match check {
@@ -124,6 +130,7 @@ fn every_problem_is_told_with_its_place() {
         ("[store]\netcd = ['x']\n".into(), 2, 1, "store.etcd", "`etcd` is not supported yet"),
         ("[region.x]\nlocation = [1, 2]\n".into(), 2, 1, "region.x.location", "`location` is not supported yet"),
         ("[network.x]\n".into(), 1, 2, "network", "`network` is not supported yet"),
+        (monitor("all = ['m']\nalways = 'up'"), 2, 7, "monitor.m.all", "a monitor is of one kind, not always and all"),
         ("[guards]\nmax_step = 0\n".into(), 2, 12, "guards.max_step", "0 is out of range"),
         ("[guards]\ngate = 'relase'\n[gate.release]\n".into(), 2, 8, "guards.gate", "no gate is called `relase`"),
         ("[region.x]\ncapacity = 101\n".into(), 2, 12, "region.x.capacity", "101 is out of range"),
@@ -149,7 +156,6 @@ fn every_problem_is_told_with_its_place() {
         ("[analysis.a]\nsplit = true\nmax = 'much'\n".into(), 3, 7, "analysis.a.max", "expected a number"),
         ("[[freeze]]\nfrom = 'soon'\nto = 'mon 06:00'\n".into(), 2, 8, "freeze[0].from", "`soon` is not a moment"),
         ("[[freeze]]\nfrom = 'fri 16:00'\nto = 'mon 06:00'\nallow = ['drian']\n".into(), 4, 10, "freeze[0].allow", "`drian` is not a kind of change"),
-        (monitor("all = ['a', 'b']\nalways = 'up'"), 2, 1, "monitor.m.all", "`all` is not supported yet"),
         (policy("{ geo = [] }"), after + 2, 12, "service.s.policy.geo", "`geo` is not supported yet"),
         (policy("{ nearest = ['a'] }"), after + 2, 12, "service.s.policy.nearest", "`nearest` is not supported yet"),
         (service("sticky = 24"), after + 3, 1, "service.s.sticky", "`sticky` is not supported yet"),
@@ -179,6 +185,7 @@ fn every_problem_is_told_with_its_place() {
         ("[admin]\nhosts = ['https://x']\n".into(), 2, 10, "admin.hosts[0]", "not a host name"),
         ("[metrics]\nlisten = 'no'\n".into(), 2, 10, "metrics.listen", "not an address with a port"),
         ("[metrics]\nservices_max = 1.5\n".into(), 2, 16, "metrics.services_max", "expected a whole number, found a number"),
+        ("[metrics]\nendpoints_max = -1\n".into(), 2, 17, "metrics.endpoints_max", "-1 is out of range"),
         ("[health]\nwindow = '2h'\n".into(), 2, 10, "health.window", "longer than an hour"),
         ("[health]\nblind_share = 101\n".into(), 2, 15, "health.blind_share", "101 is out of range"),
         (monitor("tcp = 1\n[sentinel.x]\nmonitor = 'm'"), 3, 11, "sentinel.x", "`address` is missing"),
@@ -224,13 +231,7 @@ fn every_problem_is_told_with_its_place() {
         (monitor("tcp = 1\nsource = ['192.0.2.1', '192.0.2.2']"), 3, 24, "monitor.m.source", "`192.0.2.2` is the second IPv4 address"),
         (monitor("tcp = 1\nsource = '::'"), 3, 10, "monitor.m.source", "`::` is no address of a host"),
         (monitor("always = 'up'\nsource = '192.0.2.1'"), 3, 10, "monitor.m.source", "`source` means nothing beside `always`"),
-        (
-            pool("monitor = 'm'\nendpoints = [{ address = '192.0.2.3', connect = 'gw:80' }]"),
-            after + 2,
-            49,
-            "pool.p.endpoints[0].connect",
-            "not an IP address, with or without a port",
-        ),
+        (pool("monitor = 'm'\nendpoints = [{ address = '192.0.2.3', connect = 'gw:0' }]"), after + 2, 49, "pool.p.endpoints[0].connect", "`0` is not a port"),
         (
             pool("monitor = 'm'\nendpoints = [{ address = '192.0.2.3', connect = '0.0.0.0:1' }]"),
             after + 2,
@@ -526,7 +527,7 @@ fn monitors_are_what_the_file_says() {
     assert_eq!((http.host.as_deref(), http.tls.sni.as_deref()), (Some("api.example.com:8443"), Some("api.example.com")));
     assert_eq!(http.status, [204..=204, 300..=302]);
     assert_eq!(http.headers.iter().map(|header| (&*header.name, &**header.value.expose())).collect::<Vec<_>>(), [("X-A", "b")]);
-    assert_eq!((a.detection(), a.thresholds.down_after, a.thresholds.up_after), (Duration::from_millis(2500), 2, 5));
+    assert_eq!((a.detection(&a.thresholds), a.thresholds.down_after, a.thresholds.up_after), (Duration::from_millis(2500), 2, 5));
     let Check::Http(http) = &b.check else { panic!() };
     assert_eq!((http.host.as_deref(), http.tls.sni.as_deref(), http.port), (Some("h.example.com:444"), Some("h.example.com"), 443));
     assert_eq!((&c.check, &d.check), (&Check::Tcp(crate::model::TcpCheck::connect(3306)), &Check::Always));
@@ -540,15 +541,18 @@ fn an_address_is_probed_once_per_definition() {
          [pool.e]\nmonitor = 'other'\nendpoints = ['192.0.2.1']\n[pool.f]\nmonitor = 'up'\nendpoints = ['192.0.2.1']\n[service.s]\nname = 's.example.com'\npolicy = {{ failover = ['a', 'b'] }}\nwhen_all_down = {{ pool = 'f' }}\n"
     ));
     let estate = &loaded.estate;
-    let targets: Vec<(&str, String, usize)> =
-        estate.targets.iter().map(|target| (&*estate.monitor(target.monitor).name, target.address.to_string(), target.endpoints.len())).collect();
+    let targets: Vec<(&str, String, usize)> = estate
+        .targets
+        .iter()
+        .map(|target| (&*estate.monitor(target.monitor).name, target.address.to_string(), estate.judgement(target.judgement).endpoints.len()))
+        .collect();
     assert_eq!(targets, [("m", "192.0.2.1".to_string(), 3), ("m", "192.0.2.2".to_string(), 2), ("other", "192.0.2.1".to_string(), 1)]);
     assert!(estate.targets[0].key.starts_with("m@192.0.2.1#") && estate.targets[0].key.len() == "m@192.0.2.1#".len() + 16, "{}", estate.targets[0].key);
     for (at, endpoint) in estate.endpoints.iter().enumerate() {
         match endpoint.watch {
-            Watch::Target(target) => assert!(estate.target(target).endpoints.iter().any(|id| id.index() == at)),
+            Watch::Judgement(judgement) => assert!(estate.judgement(judgement).endpoints.iter().any(|id| id.index() == at)),
             Watch::Always => assert_eq!(&*estate.pool(endpoint.pool).name, "f"),
-            Watch::Nothing => panic!(),
+            Watch::Nothing | Watch::Combined(_) => panic!(),
         }
     }
 }
@@ -825,9 +829,9 @@ monitor = 'twin'
 address = '192.0.2.1'
 ";
     let estate = load_text(text, Path::new("w.toml")).unwrap().estate;
-    let sentinels: Vec<_> = estate.sentinels.iter().map(|sentinel| (&*sentinel.name, sentinel.target.index())).collect();
+    let sentinels: Vec<_> = estate.sentinels.iter().map(|sentinel| (&*sentinel.name, sentinel.judgement.index())).collect();
     assert_eq!(sentinels, [("router", 1), ("gateway", 0)]);
-    let targets: Vec<_> = estate.targets.iter().map(|target| (target.address.to_string(), target.endpoints.len())).collect();
+    let targets: Vec<_> = estate.targets.iter().map(|target| (target.address.to_string(), estate.judgement(target.judgement).endpoints.len())).collect();
     assert_eq!(targets, [("192.0.2.1".to_string(), 1), ("192.0.2.9".to_string(), 0)]);
     assert!(estate.targets[1].key.starts_with("m@192.0.2.9#"));
 }

@@ -242,6 +242,8 @@ pub enum RefusalKind {
     OverrideExists,
     /// 409: the verb does not fit the root of this policy; the detail names the PUT to use.
     PolicyMismatch,
+    /// 409: the file alone moves this service's traffic; the detail names the place.
+    ManagedElsewhere,
     /// 409: guards stand in the way.
     GuardRefused,
     /// 409: a second person must confirm it.

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{GuardKind, ServiceId, TargetId};
+use crate::model::{GuardKind, JudgementId, ServiceId, TargetId};
 use crate::wire::Name;
 
 use super::change::{Actor, Applied, Change};
@@ -26,6 +26,7 @@ pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub ticket: Ticket,
+    pub origin: super::journal::Origin,
     pub actor: Actor,
     pub reason: String,
     pub change: Change,
@@ -44,39 +45,50 @@ pub(super) enum InFlight {
     /// An operator's.
     Change { ticket: Ticket, ops: Vec<Op>, applied: Box<Applied>, notices: Vec<super::event::Notice>, rated: Vec<Arc<str>> },
     /// Learned state; put back if it fails.
-    Learned(Learned),
+    Learned(Box<Learned>),
 }
 
 /// What was learned and is not yet durable.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Learned {
     /// Verdicts to write.
-    pub verdicts: BTreeSet<TargetId>,
+    pub verdicts: BTreeSet<JudgementId>,
+    /// Targets whose last probes are to be written.
+    pub probes: BTreeSet<TargetId>,
     /// Memories to write, in any order, perhaps twice.
     pub memories: Vec<ServiceId>,
     /// Overrides that ended by themselves.
     pub ended: BTreeSet<u64>,
-    /// Verdicts of targets that a reload removed.
+    /// Keys of verdicts and of targets' probes that a reload removed.
     pub forgotten: BTreeSet<Arc<str>>,
     /// Zones whose serial is to be kept.
     pub serials: BTreeSet<Name>,
+    /// Events, audit, the webhooks' queue.
+    pub journal: super::journal::Unwritten,
+    /// Tokens that were used. Nobody waits for it: it goes with the next batch that is due for another reason.
+    pub used: BTreeSet<Arc<str>>,
     /// A sign of life is due.
     pub alive: bool,
 }
 
 impl Learned {
     pub(super) fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let Self { verdicts, probes, memories, ended, forgotten, serials, journal, used: _, alive } = self;
+        let estate = verdicts.is_empty() && probes.is_empty() && memories.is_empty() && ended.is_empty() && forgotten.is_empty();
+        estate && serials.is_empty() && *journal == super::journal::Unwritten::default() && !alive
     }
 
     /// Puts a failed batch back; what was learned since stays.
     pub(super) fn put_back(&mut self, failed: Learned) {
-        let Learned { verdicts, memories, ended, forgotten, serials, alive } = failed;
+        let Learned { verdicts, probes, memories, ended, forgotten, serials, journal, used, alive } = failed;
+        self.used.extend(used);
         self.verdicts.extend(verdicts);
+        self.probes.extend(probes);
         self.memories.extend(memories);
         self.ended.extend(ended);
         self.forgotten.extend(forgotten);
         self.serials.extend(serials);
+        self.journal.put_back(journal);
         self.alive |= alive;
     }
 }

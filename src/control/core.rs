@@ -7,12 +7,12 @@
 //!                                                             └─▶ Commit what was learned
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::health::{Guard, HealthTable, ProbeReport, State, Transition};
-use crate::model::{Now, PoolId, ServiceId, TargetId, Timestamp, Watch};
+use crate::health::{ByKey, Guard, HealthTable, Observed, ProbeReport, Reason, State, Transition};
+use crate::model::{JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
 use crate::policy::{Decision, Facts};
 use crate::snapshot::{CellMap, Snapshot};
 
@@ -22,7 +22,8 @@ use super::confirm::Confirmations;
 use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
 use super::overrides::Overrides;
-use super::record::{GateRecord, History, Key, LearnedMemory, Record, Revision, Stored, TokenRecord, TrafficRecord};
+use super::pushes::Pushes;
+use super::record::{GateRecord, History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
 use super::services::{Rules, ServiceState, Shares};
 use super::settle::Moved;
 use super::wakes::Wakes;
@@ -58,6 +59,7 @@ pub struct Core {
     pub(super) recent: BTreeMap<Arc<str>, VecDeque<Duration>>,
     pub(super) confirmations: Confirmations,
     pub(super) shifts: super::shifts::Shifts,
+    pub(super) tokens_used: super::tokens::Used,
     /// Memories of services that the present estate lacks.
     pub(super) spare_memories: BTreeMap<Arc<str>, Arc<LearnedMemory>>,
     pub(super) revision: Revision,
@@ -78,6 +80,8 @@ pub struct Core {
     pub(super) put_off: Dirty,
     /// Moments at which a service must be decided again by itself.
     pub(super) wakes: Wakes,
+    /// What outside systems have told.
+    pub(super) pushes: Pushes,
     pub(super) told_wake: Option<Duration>,
     /// Services whose regions the last publish has changed: to be told.
     pub(super) moved: Vec<Moved>,
@@ -89,6 +93,9 @@ pub struct Core {
     pub(super) serving: Serving,
     pub(super) ignored_outcomes: u64,
     pub(super) serials: super::serials::Serials,
+    pub(super) journal: super::journal::Journal,
+    /// The last probes of each target; nothing is decided from them.
+    pub(super) probes: super::probes::Probes,
 }
 
 /// Spread the first round over at most a second?
@@ -98,7 +105,7 @@ pub(super) struct Hurry(pub bool);
 /// Has DNS begun to answer?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Serving {
-    /// The first round runs, until this `mono` at most; so many targets have no verdict.
+    /// The first round runs, until this `mono` at most; so many judgements have no verdict.
     FirstRound { until: Duration, unknown: usize },
     /// It may; nobody was told yet.
     Due,
@@ -165,6 +172,7 @@ impl Core {
             recent: BTreeMap::new(),
             confirmations: Confirmations::default(),
             shifts: super::shifts::Shifts::default(),
+            tokens_used: super::tokens::Used::default(),
             spare_memories: BTreeMap::new(),
             revision,
             commits: Commits::default(),
@@ -178,6 +186,7 @@ impl Core {
             dirty: Dirty::default(),
             put_off: Dirty::default(),
             wakes: Wakes::default(),
+            pushes: Pushes::new(&configuration.estate, now),
             moved: Vec::new(),
             waiting_told: Vec::new(),
             told_wake: None,
@@ -185,35 +194,48 @@ impl Core {
             serving: Serving::Due,
             ignored_outcomes: 0,
             serials: super::serials::Serials::default(),
+            journal: super::journal::Journal::default(),
+            probes: super::probes::Probes::new(&configuration.estate),
             configuration,
         };
         let alive = stored.iter().find_map(|stored| if let Record::Alive(at) = stored.record { Some(at) } else { None });
         let usable = alive.is_some_and(|alive| now.wall.since(alive) <= stale_after);
         let mut verdicts = 0;
-        let by_key: BTreeMap<Arc<str>, TargetId> =
+        let mut kept: Vec<(Arc<str>, LearnedVerdict)> = Vec::new();
+        let targets: HashMap<Arc<str>, TargetId> =
             core.configuration.estate.targets.iter().enumerate().map(|(at, target)| (target.key.clone(), TargetId::at(at))).collect();
         for Stored { key, record, revision } in stored {
             match (key, record) {
-                (Key::Verdict(key), Record::Verdict(verdict)) => match by_key.get(&key) {
-                    Some(target) if usable => {
-                        core.health.restore(&core.configuration.estate, *target, verdict.state, verdict.since, now);
-                        verdicts += 1;
-                    }
-                    Some(_) => (),
+                (Key::Verdict(key), Record::Verdict(verdict)) => kept.push((key, verdict)),
+                (key, Record::Line(text)) => core.recall(key, text),
+                (Key::Probes(key), Record::Probes(learned)) => match targets.get(&key) {
+                    Some(target) => core.probes.restore(*target, &learned),
                     None => drop(core.commits.learned.forgotten.insert(key)),
                 },
                 (key, record) => core.remember(key, record, revision, now),
             }
         }
+        let estate = core.configuration.estate.clone();
+        let known = ByKey::new(kept.iter().map(|(key, verdict)| (&**key, *verdict)));
+        for (at, judgement) in estate.judgements.iter().enumerate().filter(|_| usable) {
+            if let Some(verdict) = known.get(&judgement.key) {
+                core.health.restore(&estate, JudgementId::at(at), verdict.state, verdict.since, now);
+                // What is told has no round: it makes nobody's first one needless.
+                verdicts += usize::from(estate.is_probed(judgement.target));
+            }
+        }
+        let judged: HashSet<&str> = estate.judgements.iter().map(|judgement| &*judgement.key).collect();
+        let forgotten = kept.iter().map(|(key, _)| key).filter(|key| !judged.contains(&***key)).cloned();
+        core.commits.learned.forgotten.extend(forgotten);
         core.recall_changes(now);
         core.shifts.settle_in(now);
         core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);
-        let probed = core.configuration.estate.targets.len();
-        let hurry = probed > 0 && verdicts == 0;
+        let judged = core.configuration.estate.judged_by_probes();
+        let hurry = judged > 0 && verdicts == 0;
         if hurry {
-            core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: probed };
+            core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: judged };
         }
         core.plan_due = Some(Hurry(hurry));
         core
@@ -221,19 +243,26 @@ impl Core {
 
     /// Every change comes through this door. Answers change at the next [`Self::settle`].
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
+        let from = effects.len();
         match event {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
-            Event::Change { ticket, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
-                let waiting = super::commits::Waiting { ticket, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
+            Event::Push { ticket, push } => self.pushed(ticket, push, now, effects),
+            Event::Change { ticket, origin, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
+                let waiting = super::commits::Waiting { ticket, origin, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
                 self.wish(waiting, now, effects);
             }
             Event::Reload { ticket, configuration } => self.reload(ticket, configuration, now, effects),
             Event::Committed { commit, revision } => self.committed(commit, revision, now, effects),
             Event::CommitFailed { commit, why, conflict } => self.commit_failed(commit, why, conflict, now, effects),
+            Event::Called(call) => self.called(call, now),
+            Event::Noticed(notice) => effects.push(Effect::Tell(notice)),
+            Event::Queued(words) => self.keep_queue(words),
+            Event::TokenUsed { id } => self.token_used(&id, now),
             Event::Measured(measured) => self.measured(measured, now),
-            Event::Pushed { service, good, bad } => self.pushed(&service, good, bad),
+            Event::Counted { service, good, bad } => self.counted(&service, good, bad),
             Event::Tick => self.told_wake = None,
         }
+        self.note(from, now, effects);
     }
 
     /// An outcome: nearly always O(1), nothing else happens.
@@ -242,41 +271,58 @@ impl Core {
             self.ignored_outcomes += 1;
             return;
         }
+        self.sign_of_life(now);
+        self.probes.note(target, &report);
+        let before = self.quality_of(target);
+        let observed = self.health.observe(&self.configuration.estate, target, report, now);
+        self.quality_observed(target, before, effects);
+        self.judged(&observed, now, effects);
+    }
+
+    /// Outcomes come: stored verdicts are young (SEMANTICS, 13).
+    pub(super) fn sign_of_life(&mut self, now: Now) {
         if now.mono >= self.commits.alive_at + super::commits::ALIVE_EVERY {
             self.commits.learned.alive = true;
         }
-        let failing_since = self.health.target(target).failing_since;
-        let Some(transition) = self.health.observe(&self.configuration.estate, target, report, now) else { return };
-        let Transition { from, to, target: _, confirmed: _ } = transition;
-        if from == State::Unknown
-            && let Serving::FirstRound { unknown, .. } = &mut self.serving
-        {
-            *unknown = unknown.saturating_sub(1);
+    }
+
+    /// What follows from an outcome: nothing unless a verdict changed, or was confirmed.
+    pub(super) fn judged(&mut self, observed: &Observed, now: Now, effects: &mut Effects) {
+        if observed.transitions.is_empty() {
+            return;
         }
-        self.commits.learned.verdicts.insert(target);
-        let failing_since = if to == State::Down { self.health.target(target).failing_since.or(failing_since) } else { None };
         let estate = self.configuration.estate.clone();
-        for endpoint in &estate.target(target).endpoints {
-            let pool = estate.endpoint(*endpoint).pool;
-            self.touch_pool(pool, Cause::Health { failing_since });
-            if from != to {
-                effects.push(Effect::Tell(self.endpoint_notice(*endpoint, to)));
+        for Transition { judgement, from, failing_since, .. } in &observed.transitions {
+            if *from == State::Unknown
+                && estate.is_probed(estate.judgement(*judgement).target)
+                && let Serving::FirstRound { unknown, .. } = &mut self.serving
+            {
+                *unknown = unknown.saturating_sub(1);
             }
+            self.commits.learned.verdicts.insert(*judgement);
+            let pools: BTreeSet<PoolId> = estate.judgement(*judgement).endpoints.iter().map(|endpoint| estate.endpoint(*endpoint).pool).collect();
+            pools.into_iter().for_each(|pool| self.touch_pool(pool, Cause::Health { failing_since: *failing_since }));
         }
-        self.guard_observes(&transition, now, effects);
+        effects.extend(observed.turns.iter().map(|turn| Effect::Tell(self.endpoint_notice(turn.endpoint, turn.to))));
+        self.guard_observes(observed, now, effects);
     }
 
     fn endpoint_notice(&self, endpoint: crate::model::EndpointId, state: State) -> Notice {
         let estate = &self.configuration.estate;
         let of = estate.endpoint(endpoint);
         let pool = estate.pool(of.pool);
-        let message = match of.watch {
-            Watch::Target(target) => match self.health.target(target).last.as_ref().map(|report| &report.outcome) {
-                Some(crate::health::Outcome::Fail { message, .. }) => message.clone(),
-                Some(crate::health::Outcome::Pass) => "passes again".to_string(),
-                None => String::new(),
-            },
-            Watch::Always | Watch::Nothing => String::new(),
+        let watched = self.health.watched(estate, endpoint);
+        let (last, failed) = watched.map_or((None, None), |health| (health.last, health.last_failed));
+        let message = match (state, last, failed) {
+            (State::Down, _, Some(crate::health::ProbeReport { outcome: crate::health::Outcome::Fail { message, .. }, .. })) => {
+                watched.and_then(|health| health.failed_by).map_or(message.clone(), |monitor| format!("{monitor}: {message}"))
+            }
+            (State::Up, Some(_), _) => "passes again".to_string(),
+            (State::Unknown, Some(crate::health::ProbeReport { outcome: crate::health::Outcome::Fail { reason: Reason::Silence, message }, .. }), _) => {
+                message.clone()
+            }
+            (State::Unknown, Some(_), _) => "some of its monitors have no verdict".to_string(),
+            _ => String::new(),
         };
         Notice::Endpoint {
             endpoint: estate.endpoint_label(endpoint),
@@ -286,12 +332,17 @@ impl Core {
         }
     }
 
-    /// Every service that uses this pool must be decided again.
+    /// Every service that uses this pool, or one that requires it, must be decided again.
     pub(super) fn touch_pool(&mut self, pool: PoolId, cause: Cause) {
-        let users = self.users.get(pool.index()).cloned().unwrap_or_default();
-        for service in users {
+        for service in self.users_of(pool) {
             self.touch(service, cause);
         }
+    }
+
+    /// The services that a pool decides over: by its own answers, or by those of pools that require it.
+    pub(super) fn users_of(&self, pool: PoolId) -> Vec<ServiceId> {
+        let pools = std::iter::once(&pool).chain(&self.configuration.estate.pool(pool).required_by);
+        pools.filter_map(|pool| self.users.get(pool.index())).flatten().copied().collect()
     }
 
     /// This service must be decided again.
@@ -304,6 +355,9 @@ impl Core {
         let estate = self.configuration.estate.clone();
         let file = estate.service(service);
         let form = self.traffic.get(&file.name).and_then(|(record, _)| record.form.as_ref());
+        if let (Some(_), Some(place)) = (form, estate.managed.get(&file.name)) {
+            return (self.shares.of_file(file), Some(Self::set_aside(place).into()));
+        }
         match form.map(|form| (form, estate.resolve(form))) {
             None => (self.shares.of_file(file), None),
             Some((form, Ok(tree))) => (self.shares.of_operator(file, form, &tree), None),
@@ -385,9 +439,8 @@ impl Core {
             return;
         }
         let limited: Vec<ServiceId> = services.iter().filter_map(|name| estate.service_named(name)).collect();
-        for pool in super::overrides::pools_of(&estate, target) {
-            let users = self.users.get(pool.index()).cloned().unwrap_or_default();
-            for service in users {
+        for pool in super::targets::pools_of(&estate, target) {
+            for service in self.users_of(pool) {
                 if services.is_empty() || limited.contains(&service) {
                     self.touch(service, cause);
                 }

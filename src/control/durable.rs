@@ -16,6 +16,7 @@ impl Core {
     pub(super) fn committed(&mut self, commit: u64, revision: Revision, now: Now, effects: &mut Effects) {
         self.store_is_up(effects);
         self.revision = self.revision.max(revision);
+        self.journal.audit.done(true, now);
         match self.take_in_flight(commit) {
             Some(InFlight::Change { ticket, ops, mut applied, notices, rated }) => {
                 applied.revision = revision;
@@ -48,6 +49,7 @@ impl Core {
             }
             self.store = StoreState::Down(why.clone());
         }
+        self.journal.audit.done(false, now);
         match self.take_in_flight(commit) {
             Some(InFlight::Change { ticket, ops, .. }) => {
                 if ticket == super::shifts::BY_ITSELF {
@@ -66,7 +68,7 @@ impl Core {
             Some(InFlight::Learned(batch)) => {
                 // Secondaries must not lag because the store does; it will be told again.
                 self.serials.serve(&batch.serials, false);
-                self.commits.learned.put_back(batch);
+                self.commits.learned.put_back(*batch);
                 self.commits.retry_at = Some(now.mono + super::commits::RETRY);
             }
             None => (),
@@ -127,12 +129,15 @@ impl Core {
             }
             (Key::Override(id), Record::Override(record)) => self.overrides.keep(id, record, revision, now),
             (Key::Token(id), Record::Token(record)) => drop(self.tokens.insert(id, record)),
+            (Key::TokenUsed(id), Record::TokenUsed(at)) => self.tokens_used.remember(id, at),
             (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
             (Key::Gate(name), Record::Gate(record)) => self.gate_switched(name, record, revision),
             (Key::Shift(id), Record::Shift(record)) => self.shifts.keep(id, record, revision, &self.configuration.estate.shifts, now),
             (Key::LastChange, Record::LastChange(_)) => self.last_change = Some(revision),
-            (Key::Verdict(_) | Key::Alive, _) => (),
+            (Key::EventPending(number), _) => self.commits.learned.journal.told(number),
+            // What a commit wrote of the audit is known already.
+            (Key::Verdict(_) | Key::Probes(_) | Key::Alive | Key::Audit(_), _) => (),
             (key, _) => debug_assert!(false, "{key:?} holds a record of another kind"),
         }
     }
@@ -146,11 +151,13 @@ impl Core {
             }
             Key::Override(id) => drop(self.overrides.kept.remove(id)),
             Key::Token(id) => drop(self.tokens.remove(id)),
+            Key::TokenUsed(id) => self.tokens_used.forget(id),
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
             Key::Gate(name) => drop(self.gates.remove(name)),
             Key::Shift(id) => self.shifts.forget(*id),
             Key::LastChange => self.last_change = None,
-            Key::Verdict(_) | Key::Serial(_) | Key::Alive => (),
+            Key::Verdict(_) | Key::Probes(_) | Key::Serial(_) | Key::Alive => (),
+            Key::Audit(_) | Key::AuditAnchor | Key::EventPending(_) | Key::Event(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..) => (),
         }
     }
 

@@ -9,7 +9,8 @@ use crate::snapshot::Snapshot;
 use crate::zone::Zone;
 
 use super::change::{Actor, Applied, Change, Refusal};
-use super::record::{Expect, Op, Revision};
+use super::journal::{Call, Happening, Origin};
+use super::record::{Expect, Key, Op, Revision};
 
 /// Names a question to the core until its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +27,8 @@ pub struct Configuration {
     pub answers: Arc<AnswerSettings>,
     /// Keys that changed in the file and take no part in a reload (SEMANTICS, 16); shown until the next restart.
     pub needs_restart: Vec<String>,
+    /// Of every file that was read, in one word: equal on nodes that have read the same.
+    pub hash: Arc<str>,
 }
 
 /// A fact.
@@ -40,10 +43,19 @@ pub enum Event {
         /// What it found.
         report: ProbeReport,
     },
+    /// An outside system tells how an endpoint is.
+    Push {
+        /// For the reply.
+        ticket: Ticket,
+        /// What it tells.
+        push: super::pushes::Push,
+    },
     /// An operator wants something.
     Change {
         /// For the reply.
         ticket: Ticket,
+        /// From where.
+        origin: Origin,
         /// Who.
         actor: Actor,
         /// Why.
@@ -66,6 +78,11 @@ pub enum Event {
         /// What exists now.
         configuration: Configuration,
     },
+    /// A token was used; told once a minute at most.
+    TokenUsed {
+        /// Its id.
+        id: Arc<str>,
+    },
     /// A commit is durable.
     Committed {
         /// Which.
@@ -82,10 +99,16 @@ pub enum Event {
         /// An expectation did not hold (as opposed to a store that can't write).
         conflict: bool,
     },
+    /// A call to the API was refused, or changed something without a commit: for the audit.
+    Called(Call),
+    /// Something that people want to hear of happened outside.
+    Noticed(Notice),
+    /// The webhooks' queue as it should be in the store; `None`: gone.
+    Queued(Vec<(Key, Option<Arc<str>>)>),
     /// A measurement of a shift is back.
     Measured(super::shifts::Measured),
     /// A service's own monitoring has counted requests; kept in memory alone.
-    Pushed {
+    Counted {
         /// Which service.
         service: String,
         /// Requests that went well.
@@ -114,12 +137,19 @@ pub enum Effect {
         /// No verdict was usable: spread the first round over at most a second (SEMANTICS, 13).
         hurry: bool,
     },
+    /// What was told of a target, or that it fell silent: for the metrics, as probes are.
+    Heard {
+        /// Whose; of the estate of the last [`Effect::Probe`].
+        target: TargetId,
+        /// What was told.
+        report: ProbeReport,
+    },
     /// Make this durable, all or nothing. One at a time.
     Commit {
         /// Number, for the answer.
         commit: u64,
         /// What must be found.
-        expect: Vec<(super::record::Key, Expect)>,
+        expect: Vec<(Key, Expect)>,
         /// What to write.
         ops: Vec<Op>,
         /// Learned state: does not raise the counter.
@@ -147,6 +177,8 @@ pub enum Effect {
     },
     /// Tell people: a log line, a metric, later an event.
     Tell(Notice),
+    /// An event for whoever listens; made from a `Tell` of the same step.
+    Happened(Arc<Happening>),
     /// Send `Tick` at this `mono`; replaces the last one. `None`: no need.
     WakeAt(Option<Duration>),
 }
@@ -170,6 +202,22 @@ pub enum Notice {
         state: crate::health::State,
         /// The last probe's sentence.
         message: String,
+    },
+    /// An endpoint became degraded, or is sound again. It stays up.
+    Degraded {
+        /// `pool/name`
+        endpoint: String,
+        /// Pool, region and endpoint names.
+        labels: [Arc<str>; 3],
+        /// It is degraded from now on.
+        begins: bool,
+        /// The last degraded probe's sentence.
+        message: String,
+    },
+    /// A certificate ends within the monitor's `expires_within`. Once per target and certificate.
+    Certificate {
+        /// One sentence.
+        text: String,
     },
     /// The set of answered regions of services changed, of all of them alike.
     Failover {
@@ -257,6 +305,11 @@ pub enum Notice {
     },
     /// A configuration was taken.
     Reloaded {
+        /// One sentence.
+        text: String,
+    },
+    /// A configuration was refused; the one before serves on.
+    ReloadFailed {
         /// One sentence.
         text: String,
     },

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use crate::health::{Blind, Delay, Guard, GuardEvent, State, Transition};
-use crate::model::{Now, PoolId, RegionId, Watch, duration_text};
+use crate::health::{Blind, Delay, Guard, GuardEvent, Observed, Outcome, Reason, State};
+use crate::model::{EndpointId, Now, PoolId, RegionId, duration_text};
 
 use super::core::{Cause, Core};
 use super::event::{Effect, Effects, Notice};
@@ -22,10 +22,10 @@ impl Core {
         self.guard.blind().map(|blind| self.because(blind))
     }
 
-    /// A verdict changed.
-    pub(super) fn guard_observes(&mut self, transition: &Transition, now: Now, effects: &mut Effects) {
+    /// Verdicts changed.
+    pub(super) fn guard_observes(&mut self, observed: &Observed, now: Now, effects: &mut Effects) {
         let estate = self.configuration.estate.clone();
-        let events = self.guard.observed(&estate, &self.health, transition, now);
+        let events = self.guard.observed(&estate, &self.health, observed, now);
         self.guarded(events, now, effects);
     }
 
@@ -68,11 +68,8 @@ impl Core {
     /// The first failed probe of a pool that is Down.
     fn failing_since(&self, pool: PoolId) -> Option<Duration> {
         let estate = &self.configuration.estate;
-        let targets = estate.pool(pool).endpoints.iter().filter_map(|endpoint| match estate.endpoint(*endpoint).watch {
-            Watch::Target(target) => Some(self.health.target(target)),
-            Watch::Always | Watch::Nothing => None,
-        });
-        targets.filter(|target| target.state == State::Down).filter_map(|target| target.failing_since).min()
+        let endpoints = estate.pool(pool).endpoints.iter().filter_map(|endpoint| self.health.watched(estate, *endpoint));
+        endpoints.filter(|endpoint| endpoint.state == State::Down).filter_map(|endpoint| endpoint.failing_since).min()
     }
 
     fn notice_of(&self, event: &GuardEvent, now: Now) -> Notice {
@@ -120,7 +117,8 @@ impl Core {
         let (endpoints, regions) = blind.turned;
         let mass = || {
             let (share, window) = (estate.guard.blind_share, duration_text(estate.guard.window));
-            format!("{endpoints} endpoints in {regions} regions went down within {window}, at least {share} % of each region that was up")
+            let why = self.commonest_failure().map_or(String::new(), |why| format!(" ({why})"));
+            format!("{endpoints} endpoints in {regions} regions went down within {window}, at least {share} % of each region that was up{why}")
         };
         let sentinels = || match &estate.sentinels[..] {
             [only] => format!("its sentinel {} is down", only.name),
@@ -131,6 +129,27 @@ impl Core {
             (true, false) => sentinels(),
             (false, _) => mass(),
         }
+    }
+}
+
+impl Core {
+    /// What most endpoints that are down fail with, with one of their sentences: a mass that has one cause looks like one.
+    fn commonest_failure(&self) -> Option<String> {
+        let estate = &self.configuration.estate;
+        let mut failures = [(0_usize, None); Reason::ALL.len()];
+        for endpoint in (0..estate.endpoints.len()).map(EndpointId::at).filter_map(|endpoint| self.health.watched(estate, endpoint)) {
+            let Some(Outcome::Fail { reason, message }) = endpoint.last_failed.filter(|_| endpoint.state == State::Down).map(|report| &report.outcome) else {
+                continue;
+            };
+            if let Some((_, (count, first))) = Reason::ALL.iter().zip(&mut failures).find(|(known, _)| *known == reason) {
+                *count += 1;
+                first.get_or_insert((reason, message));
+            }
+        }
+        let all: usize = failures.iter().map(|(count, _)| count).sum();
+        let (count, found) = failures.into_iter().max_by_key(|(count, _)| *count)?;
+        let (reason, message) = found.filter(|_| all < 2 * count)?;
+        Some(format!("{count} of {all} by `{}`: {message}", reason.word()))
     }
 }
 

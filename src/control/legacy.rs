@@ -10,18 +10,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::{Guard, GuardNames, State, TargetHealth};
-use crate::model::{Estate, Family, Now, PoolId, ServiceId, TargetId, Timestamp};
+use crate::health::{ByKey, Guard, GuardNames, JudgementHealth, Quality, State};
+use crate::model::{Estate, Family, JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
 use crate::policy::{Hold, Memory};
 
 use super::core::{Core, Hurry, Serving};
+use super::probes::ProbesLegacy;
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Legacy {
     /// `mono` when it was made.
     pub mono: Duration,
-    /// By target key.
+    /// By judgement key (the field has the name that it had when a target had one verdict).
     pub targets: Vec<(Arc<str>, TargetLegacy)>,
     /// By pool name: since when it is up without a break, per family.
     pub pools: Vec<(Arc<str>, [Option<Duration>; 2])>,
@@ -30,9 +31,18 @@ pub struct Legacy {
     /// Delays and blindness.
     #[serde(default)]
     pub guard: GuardNames,
+    /// What is known beside verdicts, by target key; targets of which nothing is are left out.
+    #[serde(default)]
+    pub qualities: Vec<(Arc<str>, Quality)>,
+    /// The last probes, by target key.
+    #[serde(default)]
+    pub probes: Vec<(Arc<str>, ProbesLegacy)>,
+    /// What was told, and until when it holds.
+    #[serde(default)]
+    pub pushes: Vec<super::pushes::PushLegacy>,
 }
 
-/// A target's verdict with its counters.
+/// A verdict with its counters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetLegacy {
     /// Up or Down.
@@ -55,8 +65,8 @@ pub struct MemoryLegacy {
 
 impl TargetLegacy {
     /// `None` while there is no verdict.
-    fn of(health: &TargetHealth) -> Option<Self> {
-        let TargetHealth { state, stale, since, fails, passes, last: _, last_failed: _, failing_since } = health;
+    fn of(health: &JudgementHealth) -> Option<Self> {
+        let JudgementHealth { state, stale, since, fails, passes, failing_since } = health;
         let up = match state {
             State::Up => true,
             State::Down => false,
@@ -65,9 +75,9 @@ impl TargetLegacy {
         Some(Self { up, stale: *stale, since: *since, fails: *fails, passes: *passes, failing_since: *failing_since })
     }
 
-    fn health(&self) -> TargetHealth {
+    fn health(&self) -> JudgementHealth {
         let Self { up, stale, since, fails, passes, failing_since } = self.clone();
-        TargetHealth { state: if up { State::Up } else { State::Down }, stale, since, fails, passes, failing_since, ..TargetHealth::default() }
+        JudgementHealth { state: if up { State::Up } else { State::Down }, stale, since, fails, passes, failing_since }
     }
 }
 
@@ -97,29 +107,48 @@ impl Core {
     /// What a successor needs to go on as if nothing had happened.
     pub fn legacy(&self, now: Now) -> Legacy {
         let estate = &self.configuration.estate;
-        let targets = estate.targets.iter().enumerate();
-        let targets = targets.filter_map(|(at, target)| Some((target.key.clone(), TargetLegacy::of(self.health.target(TargetId::at(at)))?)));
+        let targets = estate.judgements.iter().enumerate();
+        let targets = targets.filter_map(|(at, judgement)| Some((judgement.key.clone(), TargetLegacy::of(self.health.judgement(JudgementId::at(at)))?)));
         let pools = estate.pools.iter().enumerate();
         let pools = pools.map(|(at, pool)| (pool.name.clone(), Family::ALL.map(|family| self.health.pool(PoolId::at(at), family).up_since)));
         let memories = estate.services.iter().zip(&self.services).filter(|(_, state)| *state.memory != Memory::default());
         let memories = memories.map(|(service, state)| (service.name.clone(), MemoryLegacy::of(estate, &state.memory)));
+        let qualities = estate.targets.iter().enumerate().map(|(at, target)| (target.key.clone(), self.health.target(TargetId::at(at)).quality.clone()));
+        let qualities = qualities.filter(|(_, quality)| *quality != Quality::default()).collect();
         let (targets, pools, memories) = (targets.collect(), pools.collect(), memories.collect());
-        Legacy { mono: now.mono, targets, pools, memories, guard: self.guard.names(estate) }
+        Legacy {
+            mono: now.mono,
+            targets,
+            pools,
+            memories,
+            qualities,
+            guard: self.guard.names(estate),
+            probes: self.probes.legacy(estate),
+            pushes: self.pushes.legacy(estate),
+        }
     }
 
     /// Goes on from what a predecessor left. Call between [`Core::start`] and the first [`Core::settle`]; `now.mono` must go on from `legacy.mono`.
     pub fn continue_from(&mut self, legacy: &Legacy, now: Now) {
         let estate = self.configuration.estate.clone();
-        let known: HashMap<&str, &TargetLegacy> = legacy.targets.iter().map(|(key, target)| (&**key, target)).collect();
-        for (at, target) in estate.targets.iter().enumerate() {
-            let Some(left) = known.get(&*target.key).map(|left| left.health()) else { continue };
-            let id = TargetId::at(at);
+        let known = ByKey::new(legacy.targets.iter().map(|(key, left)| (&**key, left)));
+        for (at, judgement) in estate.judgements.iter().enumerate() {
+            let Some(left) = known.get(&judgement.key).map(TargetLegacy::health) else { continue };
+            let id = JudgementId::at(at);
             // What the store could not be told any more is written by this one.
-            if self.health.target(id).state != left.state || self.health.target(id).since != left.since {
+            if self.health.judgement(id).state != left.state || self.health.judgement(id).since != left.since {
                 self.commits.learned.verdicts.insert(id);
             }
             self.health.inherit(&estate, id, left, now);
         }
+        let qualities: HashMap<&str, &Quality> = legacy.qualities.iter().map(|(key, quality)| (&**key, quality)).collect();
+        for (at, target) in estate.targets.iter().enumerate() {
+            if let Some(quality) = qualities.get(&*target.key) {
+                self.health.inherit_quality(TargetId::at(at), (*quality).clone());
+            }
+        }
+        self.probes.inherit(&legacy.probes, &estate);
+        self.pushes.inherit(&legacy.pushes, &estate);
         let clocks: HashMap<&str, [Option<Duration>; 2]> = legacy.pools.iter().map(|(name, up_since)| (&**name, *up_since)).collect();
         for (at, pool) in estate.pools.iter().enumerate() {
             if let Some(up_since) = clocks.get(&*pool.name) {
@@ -135,8 +164,8 @@ impl Core {
                 self.commits.learned.memories.push(ServiceId::at(at));
             }
         }
-        let unknown = (0..estate.targets.len()).filter(|at| self.health.target(TargetId::at(*at)).state == State::Unknown).count();
-        if unknown < estate.targets.len() {
+        let mut probed = estate.judgements.iter().enumerate().filter(|(_, judgement)| estate.is_probed(judgement.target));
+        if probed.any(|(at, _)| self.health.judgement(JudgementId::at(at)).state != State::Unknown) {
             self.serving = Serving::Due;
             self.plan_due = Some(Hurry(false));
         }

@@ -13,13 +13,20 @@ mod failback;
 mod gates;
 mod guarding;
 mod guards;
+mod journal;
 mod legacy;
+mod managed;
 mod memory;
+mod outline;
 mod overrides;
 mod plan;
 mod plan_guards;
 mod plan_overrides;
 mod plan_traffic;
+mod preview;
+mod probes;
+mod pushes;
+mod quality;
 mod read;
 mod record;
 mod reload;
@@ -27,6 +34,8 @@ mod serials;
 mod services;
 mod settle;
 mod shifts;
+mod targets;
+mod tokens;
 mod wakes;
 
 #[cfg(test)]
@@ -37,11 +46,18 @@ pub use core::{Core, Start};
 pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
 pub use gates::GateView;
 pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
+pub use journal::{Anchor, AuditDraft, Broken, Call, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
+pub use outline::{Became, Fields, ObjectChange, ObjectName, Outline, compared, differences, outline, outline_of_settings};
+pub use preview::{Drift, PreviewMove, ReloadPreview};
+pub use probes::ProbesLegacy;
+pub use pushes::{Push, PushLegacy, Told};
 pub use read::{Override, Overview, ServiceView, StoreHealth};
 pub use record::{
-    Expect, GateRecord, History, Key, LearnedMemory, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope, Source,
-    Stored, TokenRecord, TrafficRecord,
+    Expect, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
+    Source, Stored, TokenRecord, TrafficRecord,
 };
 pub use serials::Announced;
 pub use shifts::{AnalysisView, Found, Halt, Measured, Order, Phase, ShiftRecord, ShiftView, Wanted};
+
+pub use crate::model::Scope;

@@ -8,6 +8,7 @@ use crate::model::{Estate, Now, ServiceId};
 use crate::policy;
 
 use super::record::{OverrideRecord, OverrideTargetName, OverrideWord, Revision};
+use super::targets::targets_of;
 
 /// One override and the moment it ends.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(super) struct Kept {
 #[derive(Debug, Default)]
 pub(super) struct Overrides {
     pub kept: BTreeMap<u64, Kept>,
-    /// What policy sees: those whose target exists.
+    /// What policy sees: one for each thing that a target fits now.
     pub resolved: Vec<policy::Override>,
     /// Services that are frozen, by which override.
     pub frozen: BTreeMap<ServiceId, u64>,
@@ -53,13 +54,16 @@ impl Overrides {
                         }
                         None => false,
                     },
-                    (target, kind) => match (target_of(estate, target), kind_of(kind)) {
-                        (Some(target), Some(kind)) => {
+                    (target, kind) => match kind_of(kind) {
+                        Some(kind) => {
                             let services = (!kept.record.services.is_empty()).then_some(services);
-                            self.resolved.push(policy::Override { id: Arc::from(format!("o-{id}")), kind, target, services });
-                            true
+                            let (number, reach) = (Arc::<str>::from(format!("o-{id}")), target.reach());
+                            let before = self.resolved.len();
+                            let found = targets_of(estate, target).into_iter();
+                            self.resolved.extend(found.map(|target| policy::Override { id: number.clone(), kind, target, reach, services: services.clone() }));
+                            before < self.resolved.len()
                         }
-                        _ => false,
+                        None => false,
                     },
                 };
         }
@@ -76,36 +80,11 @@ impl Overrides {
     }
 }
 
-/// The target in the present estate.
-pub(super) fn target_of(estate: &Estate, target: &OverrideTargetName) -> Option<policy::OverrideTarget> {
-    match target {
-        OverrideTargetName::Region(name) => estate.region_named(name).map(policy::OverrideTarget::Region),
-        OverrideTargetName::Pool(name) => estate.pool_named(name).map(policy::OverrideTarget::Pool),
-        OverrideTargetName::Endpoint(pool, name) => {
-            estate.pool_named(pool).and_then(|pool| estate.endpoint_named(pool, name)).map(policy::OverrideTarget::Endpoint)
-        }
-        OverrideTargetName::Service(_) => None,
-    }
-}
-
 fn kind_of(word: OverrideWord) -> Option<policy::OverrideKind> {
     match word {
         OverrideWord::Drain => Some(policy::OverrideKind::Drain),
         OverrideWord::ForceUp => Some(policy::OverrideKind::ForceUp),
         OverrideWord::ForceDown => Some(policy::OverrideKind::ForceDown),
         OverrideWord::Freeze => None,
-    }
-}
-
-/// The services that an override touches (its own list, else all that use the target); `None`: all of them.
-pub(super) fn pools_of(estate: &Estate, target: &OverrideTargetName) -> Vec<crate::model::PoolId> {
-    use crate::model::PoolId;
-    match target {
-        OverrideTargetName::Region(name) => match estate.region_named(name) {
-            Some(region) => (0..estate.pools.len()).map(PoolId::at).filter(|pool| estate.pool(*pool).region == region).collect(),
-            None => Vec::new(),
-        },
-        OverrideTargetName::Pool(name) | OverrideTargetName::Endpoint(name, _) => estate.pool_named(name).into_iter().collect(),
-        OverrideTargetName::Service(_) => Vec::new(),
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::model::{Family, Node, Now, ServiceId, did_you_mean};
 use crate::policy::Memory;
 
-use super::change::{Applied, Change, Fault, Refusal, RefusalKind};
+use super::change::{Applied, Change, Refusal, RefusalKind};
 use super::commits::{InFlight, WAITING_MAX, Waiting};
 use super::core::{Core, StoreState};
 use super::event::{Effect, Effects, Notice};
 use super::guards::Act;
 use super::plan_overrides::{ending, until};
-use super::record::{Expect, Key, Op, OverrideRecord, Record, Source, TokenRecord};
+use super::record::{Expect, Key, Op, OverrideRecord, Source};
 
 /// A checked wish, ready to be committed.
 pub(super) struct Plan {
@@ -61,7 +61,8 @@ impl Core {
     /// A wish's turn: a commit, or a refusal at once.
     pub(super) fn start_change(&mut self, waiting: Waiting, now: Now, effects: &mut Effects) {
         let (ticket, asked) = (waiting.ticket, waiting.clone());
-        match self.planned(waiting, now) {
+        let planned = self.meant(waiting, now).and_then(|meant| self.plan_change(&meant, now).map(|plan| (plan, meant)));
+        match planned {
             Err(refusal) => {
                 if let Change::ShiftMove { id, .. } = asked.change {
                     self.shift_not_moved(id, &refusal.detail, now, effects);
@@ -73,17 +74,19 @@ impl Core {
                 let refusal = if keeps { self.keep_for_confirmation(asked, refusal, now) } else { refusal };
                 effects.push(Effect::Reply { ticket, reply: Err(refusal) });
             }
-            Ok(Plan { ops, applied, .. }) if ops.is_empty() => {
+            Ok((Plan { ops, applied, .. }, _)) if ops.is_empty() => {
                 if let Change::ShiftMove { id, .. } = asked.change {
                     self.shift_stays(id);
                 }
                 self.replies.push((ticket, applied));
             }
-            Ok(Plan { ops, applied, notices, expect, rated }) => {
+            Ok((Plan { mut ops, applied, notices, expect, rated }, meant)) => {
                 if let Change::Confirm { id } = asked.change {
                     self.confirmations.forget(id);
                 }
                 let commit = self.commits.number();
+                ops.extend(self.audit_change(&meant, &ops, &applied, now));
+                ops.extend(self.pending_events(&notices));
                 effects.push(Effect::Commit { commit, expect, ops: ops.clone(), learned: false });
                 self.commits.in_flight = Some((commit, InFlight::Change { ticket, ops, applied: Box::new(applied), notices, rated }));
             }
@@ -92,9 +95,17 @@ impl Core {
 
     /// The plan of a wish, or of the one that it confirms.
     fn planned(&self, waiting: Waiting, now: Now) -> Result<Plan, Refusal> {
+        self.plan_change(&self.meant(waiting, now)?, now)
+    }
+
+    /// The wish itself, or the one that it confirms: asked for by one, made from where the second is.
+    fn meant(&self, waiting: Waiting, now: Now) -> Result<Waiting, Refusal> {
         match waiting.change {
-            Change::Confirm { id } => self.plan_change(&self.confirmed(id, waiting.ticket, &waiting.actor, waiting.dry_run, now)?, now),
-            _ => self.plan_change(&waiting, now),
+            Change::Confirm { id } => {
+                let confirmed = self.confirmed(id, waiting.ticket, &waiting.actor, waiting.dry_run, now)?;
+                Ok(Waiting { origin: waiting.origin, ..confirmed })
+            }
+            _ => Ok(waiting),
         }
     }
 
@@ -115,11 +126,13 @@ impl Core {
             Change::Traffic { service, form } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
+                self.may_move(service)?;
                 self.move_traffic(service, Some(form.clone()), Act::Split, waiting, now)
             }
             Change::Failover { service, to } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
+                self.may_move(service)?;
                 let form = self.failover_form(service, to.as_deref())?;
                 self.move_traffic(service, Some(form), Act::Failover, waiting, now)
             }
@@ -127,6 +140,10 @@ impl Core {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
                 let form = self.undo_form(service, *to)?;
+                // Back to the file is where the file wants it.
+                if form.is_some() {
+                    self.may_move(service)?;
+                }
                 self.move_traffic(service, form, Act::Undo, waiting, now)
             }
             Change::Failback { service, pool } => {
@@ -140,6 +157,9 @@ impl Core {
             }
             Change::Extend { id, lasts } => {
                 let kept = self.kept_override(*id, waiting)?;
+                if lasts.is_none() {
+                    self.may_be_endless(kept.kind, &kept.target, &kept.services)?;
+                }
                 let record = OverrideRecord { ends: lasts.map(|lasts| now.wall.plus(lasts)), overridden: Vec::new(), ..kept };
                 let text = format!("o-{id}: {} of {} {}", record.kind.word(), record.target, until(*lasts));
                 self.override_plan(*id, Some(record), Act::Extend, text, waiting, now)
@@ -152,11 +172,7 @@ impl Core {
             Change::Gate { name, on } => self.switch_gate(name, *on, waiting, now),
             Change::Confirm { .. } => Err(Refusal::new(RefusalKind::InvalidRequest, "a confirmation can't be confirmed")),
             Change::Token { id, record } => self.keep_token(id, record, now),
-            Change::RevokeToken { id } => {
-                let found = self.tokens.iter().find(|(key, record)| ***key == **id || record.name == *id).map(|(key, _)| key.clone());
-                let key = found.ok_or_else(|| Refusal::new(RefusalKind::NotFound, format!("there is no token `{id}`; see `windrose token list`")))?;
-                Ok(self.plan_of(vec![Op::Delete(Key::Token(key))], now))
-            }
+            Change::RevokeToken { id } => self.revoke_token(id, now),
         }
     }
 
@@ -193,16 +209,6 @@ impl Core {
         }
         let detail = format!("the store is at revision {}; nothing was changed, look and decide again", self.revision.0);
         Err(Refusal { revision: Some(self.revision), ..Refusal::new(RefusalKind::RevisionMismatch, detail) })
-    }
-
-    fn keep_token(&self, id: &Arc<str>, record: &TokenRecord, now: Now) -> Result<Plan, Refusal> {
-        if self.tokens.values().any(|known| known.name == record.name) {
-            let detail = format!("there is a token called `{}` already; revoke it first or choose another name", record.name);
-            let fault =
-                Fault { pointer: "/name".to_string(), code: "name-taken", message: detail.clone(), hint: format!("windrose token revoke {}", record.name) };
-            return Err(Refusal { faults: vec![fault], ..Refusal::new(RefusalKind::InvalidRequest, detail) });
-        }
-        Ok(self.plan_of(vec![Op::Put(Key::Token(id.clone()), Record::Token(record.clone()))], now))
     }
 
     pub(super) fn service_memory(&self, service: ServiceId) -> Memory {

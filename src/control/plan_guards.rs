@@ -82,7 +82,7 @@ impl Core {
             .collect();
         let names = |one: &Weighed| one.services.iter().map(|id| estate.service(*id).name.clone()).collect();
         let found = weighed.into_iter().map(|one| (one.findings.clone(), names(&one))).collect();
-        let findings = self.judged(guards::merge(found), waiting)?;
+        let findings = self.weighed(guards::merge(found), waiting)?;
         let overridden: Vec<GuardKind> = findings.iter().filter(|finding| finding.overridden).map(|finding| finding.guard).collect();
         if !overridden.is_empty() {
             let Actor(actor) = &waiting.actor;
@@ -114,7 +114,7 @@ impl Core {
     }
 
     /// Broken glass applied; a refusal if anything is left in the way.
-    fn judged(&self, mut findings: Vec<GuardFinding>, waiting: &Waiting) -> Result<Vec<GuardFinding>, Refusal> {
+    fn weighed(&self, mut findings: Vec<GuardFinding>, waiting: &Waiting) -> Result<Vec<GuardFinding>, Refusal> {
         for finding in findings.iter_mut().filter(|finding| !finding.ok) {
             finding.overridden = waiting.break_glass.contains(&finding.guard);
         }
@@ -255,9 +255,13 @@ impl Core {
                 OverrideWord::ForceDown => "unforce",
                 OverrideWord::ForceUp | OverrideWord::Freeze => return None,
             };
+            // Patterns are quoted for the shell.
             match &kept.record.target {
+                target if !target.covers_pool(estate, pool) => None,
                 OverrideTargetName::Region(name) if name == region => Some(format!("windrose {verb} region {name}")),
+                OverrideTargetName::Region(pattern) => Some(format!("windrose {verb} region '{pattern}'")),
                 OverrideTargetName::Pool(name) if *name == of.name => Some(format!("windrose {verb} pool {name}")),
+                OverrideTargetName::Pool(pattern) => Some(format!("windrose {verb} pool '{pattern}'")),
                 _ => None,
             }
         })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Now, ServiceId, duration_text};
+use crate::policy::Reach;
 
 use super::change::{Actor, Fault, Refusal, RefusalKind};
 use super::commits::Waiting;
@@ -11,12 +12,16 @@ use super::core::Core;
 use super::event::Notice;
 use super::guards::Act;
 use super::overrides::{Kept, Overrides};
-use super::plan::{Imagined, Plan, because, unknown};
+use super::plan::{Imagined, Plan, because};
 use super::plan_guards::{Deed, whole};
 use super::record::{Key, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record};
+use super::reload::counted;
 
 /// `force_up` and `force_down` end after this unless told otherwise (SEMANTICS, 18).
 const FORCE_LASTS: Duration = Duration::from_secs(4 * 3600);
+
+/// Matches that a reply lists; all of them stand in `GET /overrides`.
+const MATCHES_SHOWN: usize = 10;
 
 impl Core {
     pub(super) fn begin_override(
@@ -47,6 +52,9 @@ impl Core {
             return Err(Refusal { faults: vec![fault], ..Refusal::new(RefusalKind::OverrideExists, format!("{detail}; nothing was changed")) });
         }
         let lasts = lasts.or(health(kind).then_some(FORCE_LASTS));
+        if lasts.is_none() {
+            self.may_be_endless(kind, target, &services)?;
+        }
         // The counter that this commit raises: unique for ever, also after overrides are gone.
         let id = self.revision.0 + 1;
         let record = OverrideRecord {
@@ -66,7 +74,9 @@ impl Core {
             OverrideWord::ForceDown => Act::ForceDown,
             OverrideWord::Freeze => Act::Freeze,
         };
-        self.override_plan(id, Some(record), act, text, waiting, now)
+        let mut plan = self.override_plan(id, Some(record), act, text, waiting, now)?;
+        plan.applied.messages.extend(self.matches_now(target));
+        Ok(plan)
     }
 
     fn check_override_target(&self, kind: OverrideWord, target: &OverrideTargetName) -> Result<(), Refusal> {
@@ -80,22 +90,26 @@ impl Core {
             _ if kind == OverrideWord::Freeze => {
                 Err(Refusal::new(RefusalKind::InvalidRequest, "freeze is about a service; use drain, force_up or force_down here"))
             }
-            OverrideTargetName::Region(name) => match estate.region_named(name) {
-                Some(_) => Ok(()),
-                None => Err(unknown("region", name, estate.regions.iter().map(|region| &*region.name))),
-            },
-            OverrideTargetName::Pool(name) => match estate.pool_named(name) {
-                Some(_) => Ok(()),
-                None => Err(unknown("pool", name, estate.pools.iter().map(|pool| &*pool.name))),
-            },
-            OverrideTargetName::Endpoint(pool, name) => {
-                let Some(pool) = estate.pool_named(pool) else { return Err(unknown("pool", pool, estate.pools.iter().map(|pool| &*pool.name))) };
-                match estate.endpoint_named(pool, name) {
-                    Some(_) => Ok(()),
-                    None => Err(unknown("endpoint", name, estate.pool(pool).endpoints.iter().map(|id| &*estate.endpoint(*id).name))),
-                }
-            }
+            _ if target.matches(estate).is_empty() => Err(Refusal::new(RefusalKind::NotFound, target.nothing_fits(estate))),
+            _ => Ok(()),
         }
+    }
+
+    /// For people, where the target's own name does not say it: `tag/az-1 is 2 endpoints now: prod/a dr/b`.
+    fn matches_now(&self, target: &OverrideTargetName) -> Option<String> {
+        if target.reach() == Reach::Name {
+            return None;
+        }
+        let estate = &self.configuration.estate;
+        let found = target.matches(estate);
+        let one = match target {
+            OverrideTargetName::Region(_) => "region",
+            OverrideTargetName::Pool(_) => "pool",
+            _ => "endpoint",
+        };
+        let shown = found.iter().take(MATCHES_SHOWN).map(String::as_str).collect::<Vec<_>>().join(" ");
+        let more = if found.len() > MATCHES_SHOWN { format!(" and {} more", found.len() - MATCHES_SHOWN) } else { String::new() };
+        Some(format!("{target} is {} now: {shown}{more}; what comes later and fits is under it, too", counted(found.len(), one)))
     }
 
     pub(super) fn kept_override(&self, id: u64, waiting: &Waiting) -> Result<OverrideRecord, Refusal> {
@@ -108,6 +122,22 @@ impl Core {
             }
             _ => Ok(kept.record.clone()),
         }
+    }
+
+    /// The services that an override of `target` acts on, by name: `services` if it is limited to some, else all that use it.
+    pub fn services_under(&self, target: &OverrideTargetName, services: &[Arc<str>]) -> Vec<Arc<str>> {
+        let estate = &self.configuration.estate;
+        if let OverrideTargetName::Service(name) = target {
+            return vec![name.clone()];
+        }
+        if !services.is_empty() {
+            return services.to_vec();
+        }
+        let pools = super::targets::pools_of(estate, target);
+        let mut users: Vec<ServiceId> = pools.into_iter().flat_map(|pool| self.users_of(pool)).collect();
+        users.sort_unstable();
+        users.dedup();
+        users.into_iter().map(|service| estate.service(service).name.clone()).collect()
     }
 
     /// `record`: as it will be; `None`: ended.
@@ -126,8 +156,8 @@ impl Core {
         imagined.resolve(estate);
         let mut services: Vec<ServiceId> = Vec::new();
         for touched in before.iter().chain(&record) {
-            for pool in super::overrides::pools_of(estate, &touched.target) {
-                services.extend(self.users.get(pool.index()).into_iter().flatten());
+            for pool in super::targets::pools_of(estate, &touched.target) {
+                services.extend(self.users_of(pool));
             }
         }
         if let Some(OverrideTargetName::Service(name)) = before.as_ref().or(record.as_ref()).map(|about| &about.target) {

@@ -11,7 +11,7 @@ use crate::snapshot::CellMap;
 use crate::zone::Zone;
 
 use super::core::{Core, StoreState};
-use super::record::{History, OverrideRecord, OverrideTargetName, Revision, Source, TokenRecord, TrafficRecord};
+use super::record::{History, OverrideRecord, Revision, Source, TrafficRecord};
 
 /// A service as it stands: what explain, status and metrics read.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub struct Override<'a> {
     pub record: &'a OverrideRecord,
     /// The store's counter at its last change.
     pub revision: Revision,
-    /// Its target exists in the present estate.
+    /// Something in the present estate fits its target.
     pub matched: bool,
 }
 
@@ -72,6 +72,8 @@ pub struct Overview {
     pub needs_restart: Vec<String>,
     /// Does the store work?
     pub store: StoreHealth,
+    /// Of every file of the configuration in force, in one word.
+    pub config_hash: Arc<str>,
 }
 
 /// Does the store work?
@@ -128,6 +130,7 @@ impl Core {
             configured_at: self.configured_at,
             needs_restart: self.configuration.needs_restart.clone(),
             store,
+            config_hash: self.configuration.hash.clone(),
         }
     }
 
@@ -206,29 +209,15 @@ impl Core {
         self.overrides.kept.iter().map(|(id, kept)| Override { id: *id, record: &kept.record, revision: kept.revision, matched: kept.matched }).collect()
     }
 
-    /// The overrides that act on an endpoint for some service: its own, its pool's, its region's.
+    /// The overrides that act on an endpoint for some service: its own, its tags', its pool's, its region's.
     pub fn overrides_on(&self, endpoint: crate::model::EndpointId) -> Vec<Override<'_>> {
         let estate = &self.configuration.estate;
-        let of = estate.endpoint(endpoint);
-        let pool = estate.pool(of.pool);
-        let region = estate.region(pool.region);
-        let acts = |target: &OverrideTargetName| match target {
-            OverrideTargetName::Region(name) => *name == region.name,
-            OverrideTargetName::Pool(name) => *name == pool.name,
-            OverrideTargetName::Endpoint(in_pool, name) => *in_pool == pool.name && *name == of.name,
-            OverrideTargetName::Service(_) => false,
-        };
-        self.overrides().into_iter().filter(|kept| acts(&kept.record.target)).collect()
+        self.overrides().into_iter().filter(|kept| kept.record.target.covers_endpoint(estate, endpoint)).collect()
     }
 
     /// Past changes of a service's traffic, newest first: the store's counter then, and the change.
     pub fn history(&self, service: &str) -> Vec<(Revision, &History)> {
         self.history.get(service).into_iter().flat_map(|entries| entries.values().rev()).map(|(revision, history)| (*revision, history)).collect()
-    }
-
-    /// Tokens by id.
-    pub fn tokens(&self) -> impl Iterator<Item = (&Arc<str>, &TokenRecord)> {
-        self.tokens.iter()
     }
 }
 

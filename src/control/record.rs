@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use crate::health::State;
-use crate::model::{Family, PolicyForm, Timestamp};
+use crate::health::{History as ProbeHistory, HistorySize, Moment, Said, State};
+use crate::model::{Family, PolicyForm, Scope, Timestamp};
 use crate::wire::Name;
 
 /// The store's counter. Operators' commits raise it, learned ones (verdicts, memory) don't.
@@ -23,8 +23,12 @@ pub enum Key {
     Override(u64),
     /// `token/ID`
     Token(Arc<str>),
+    /// `token-used/ID`: when a token was last used, to a minute.
+    TokenUsed(Arc<str>),
     /// `verdict/TARGET-KEY`
     Verdict(Arc<str>),
+    /// `probes/TARGET-KEY`
+    Probes(Arc<str>),
     /// `memory/SERVICE`
     Memory(Arc<str>),
     /// `gate/NAME`
@@ -35,6 +39,20 @@ pub enum Key {
     LastChange,
     /// `serial/ZONE`: the highest serial served (SEMANTICS, 23).
     Serial(Name),
+    /// `audit/N`: the N-th entry of the audit, from 1.
+    Audit(u64),
+    /// `audit-anchor`: where the audit begins since old entries were cut off.
+    AuditAnchor,
+    /// `event/SEQUENCE`
+    Event(u64),
+    /// `event-pending/N`: events of the commit that made revision N, until they have sequences.
+    EventPending(u64),
+    /// `event-mark`: no greater sequence was given to an event.
+    EventMark,
+    /// `webhook/NAME`: how far a receiver's queue has taken events in.
+    Webhook(Arc<str>),
+    /// `delivery/NAME/N`: a message on its way to a receiver.
+    Delivery(Arc<str>, u64),
     /// `alive`: the store's last sign of life (SEMANTICS, 13).
     Alive,
 }
@@ -50,8 +68,12 @@ pub enum Record {
     Override(OverrideRecord),
     /// For [`Key::Token`].
     Token(TokenRecord),
+    /// For [`Key::TokenUsed`].
+    TokenUsed(Timestamp),
     /// For [`Key::Verdict`].
     Verdict(LearnedVerdict),
+    /// For [`Key::Probes`].
+    Probes(Arc<LearnedProbes>),
     /// For [`Key::Memory`].
     Memory(Arc<LearnedMemory>),
     /// For [`Key::Gate`].
@@ -62,6 +84,8 @@ pub enum Record {
     LastChange(Timestamp),
     /// For [`Key::Serial`].
     Serial(u32),
+    /// For the keys of audit, events and webhooks: a text, JSON mostly, that only its own reader understands.
+    Line(Arc<str>),
     /// For [`Key::Alive`].
     Alive(Timestamp),
 }
@@ -177,7 +201,7 @@ impl OverrideWord {
     }
 }
 
-/// What an override is about, by name.
+/// What an override is about, by name. In names of regions, pools, endpoints and tags `*` stands for any characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OverrideTargetName {
     /// A region.
@@ -188,9 +212,11 @@ pub enum OverrideTargetName {
     Endpoint(Arc<str>, Arc<str>),
     /// A service (freeze).
     Service(Arc<str>),
+    /// Every endpoint with this tag.
+    Tag(Arc<str>),
 }
 
-/// `region/prod`, `pool/prod`, `endpoint/prod/a`, `service/orders`: in API, metrics and the store.
+/// `region/prod`, `pool/prod`, `endpoint/prod/a`, `service/orders`, `tag/az-1`, `region/eu-*`: in API, metrics and the store.
 impl std::fmt::Display for OverrideTargetName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -198,6 +224,7 @@ impl std::fmt::Display for OverrideTargetName {
             Self::Pool(name) => write!(f, "pool/{name}"),
             Self::Endpoint(pool, name) => write!(f, "endpoint/{pool}/{name}"),
             Self::Service(name) => write!(f, "service/{name}"),
+            Self::Tag(name) => write!(f, "tag/{name}"),
         }
     }
 }
@@ -210,6 +237,7 @@ impl OverrideTargetName {
             "region" => Some(Self::Region(name.into())),
             "pool" => Some(Self::Pool(name.into())),
             "service" => Some(Self::Service(name.into())),
+            "tag" => Some(Self::Tag(name.into())),
             "endpoint" => name.split_once('/').map(|(pool, name)| Self::Endpoint(pool.into(), name.into())),
             _ => None,
         }
@@ -250,33 +278,6 @@ pub struct GateRecord {
     pub at: Timestamp,
 }
 
-/// What a token may do: `read < operate < admin`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// Look.
-    Read,
-    /// Move traffic, override.
-    Operate,
-    /// Tokens, reload.
-    Admin,
-}
-
-impl Scope {
-    /// The word in API, CLI and the store.
-    pub fn word(self) -> &'static str {
-        match self {
-            Scope::Read => "read",
-            Scope::Operate => "operate",
-            Scope::Admin => "admin",
-        }
-    }
-
-    /// The other way.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Scope::Read, Scope::Operate, Scope::Admin].into_iter().find(|scope| scope.word() == word)
-    }
-}
-
 /// An API token; the secret itself is never kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenRecord {
@@ -286,6 +287,8 @@ pub struct TokenRecord {
     pub hash: String,
     /// What it may do.
     pub scope: Scope,
+    /// Globs of the services that it may change; empty: all, and the node.
+    pub services: Vec<Arc<str>>,
     /// When it was made.
     pub at: Timestamp,
     /// When it stops working.
@@ -299,6 +302,38 @@ pub struct LearnedVerdict {
     pub state: State,
     /// When it became so.
     pub since: Timestamp,
+}
+
+/// A target's last probes (`health::History`); equal sentences stand once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LearnedProbes {
+    /// Oldest first.
+    pub passes: Vec<Moment>,
+    /// Oldest first, with the place of what they said in `said`.
+    pub fails: Vec<(Moment, usize)>,
+    /// What fails said.
+    pub said: Vec<Arc<Said>>,
+}
+
+impl LearnedProbes {
+    /// What is worth keeping of a target's probes.
+    pub fn of(history: &ProbeHistory) -> Self {
+        let mut learned = Self { passes: history.passes().collect(), ..Self::default() };
+        for (moment, said) in history.fails() {
+            let place = learned.said.iter().position(|known| known == said).unwrap_or_else(|| {
+                learned.said.push(said.clone());
+                learned.said.len() - 1
+            });
+            learned.fails.push((moment, place));
+        }
+        learned
+    }
+
+    /// The other way.
+    pub fn history(&self, size: HistorySize) -> ProbeHistory {
+        let fails = self.fails.iter().filter_map(|(moment, place)| Some((*moment, self.said.get(*place)?.clone())));
+        ProbeHistory::restored(self.passes.iter().copied(), fails, size)
+    }
 }
 
 /// A service's [`Memory`](crate::policy::Memory) by pool names.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::health::Guard;
-use crate::model::Now;
+use crate::model::{JudgementId, Now};
 
 use super::change::{Applied, Fault, Refusal, RefusalKind};
 use super::core::{Core, Hurry, Serving};
@@ -24,9 +24,7 @@ impl Core {
             effects.push(Effect::Reply { ticket, reply: Err(refusal) });
             return;
         }
-        let mut messages = self.overruled(&next);
-        messages.extend(self.unraised_serials(&next));
-        messages.extend(next.needs_restart.iter().map(|key| format!("`{key}` changed and needs a restart; the old value stays until then")));
+        let mut messages = self.messages_of(&next);
         let old = std::mem::replace(&mut self.configuration, next);
         self.configured_at = now.wall;
         self.confirmations.forget_all();
@@ -34,9 +32,10 @@ impl Core {
         let estate = self.configuration.estate.clone();
         let guard = self.guard.names(&old.estate);
         self.health = self.health.carried_over(&old.estate, &estate, now);
+        self.pushes = self.pushes.carried_over(&old.estate, &estate, now);
         self.guard = Guard::from_names(&guard, &estate, &self.health, now);
-        let kept: BTreeSet<&Arc<str>> = estate.targets.iter().map(|target| &target.key).collect();
-        let forgotten: Vec<Arc<str>> = old.estate.targets.iter().map(|target| &target.key).filter(|key| !kept.contains(key)).cloned().collect();
+        let kept: BTreeSet<&Arc<str>> = estate.judgements.iter().map(|judgement| &judgement.key).collect();
+        let forgotten: Vec<Arc<str>> = old.estate.judgements.iter().map(|judgement| &judgement.key).filter(|key| !kept.contains(key)).cloned().collect();
         self.carry_learned(&old, forgotten);
         self.build_services();
         self.overrides.resolve(&estate);
@@ -44,7 +43,7 @@ impl Core {
         self.plan_due = Some(Hurry(false));
         self.rebuild = true;
         if let Serving::FirstRound { unknown, .. } = &mut self.serving {
-            *unknown = estate.targets.len();
+            *unknown = estate.judged_by_probes();
         }
         let text = format!(
             "configuration taken: {}, {}, {}, {}",
@@ -69,14 +68,19 @@ impl Core {
 
     /// Memories go to their names; learned state that waits is translated to the new ids (all that is known is written again: cheap and safe).
     fn carry_learned(&mut self, old: &Configuration, forgotten: Vec<Arc<str>>) {
-        let verdicts: BTreeSet<Arc<str>> = self.commits.learned.verdicts.iter().map(|target| old.estate.target(*target).key.clone()).collect();
+        let in_flight = match &self.commits.in_flight {
+            Some((_, super::commits::InFlight::Learned(batch))) => batch.probes.clone(),
+            _ => BTreeSet::new(),
+        };
+        let writing = std::mem::take(&mut self.commits.learned.probes).into_iter().chain(in_flight);
+        self.probes.carry_over(&old.estate, &self.configuration.estate, writing);
+        let verdicts: BTreeSet<Arc<str>> = self.commits.learned.verdicts.iter().map(|judgement| old.estate.judgement(*judgement).key.clone()).collect();
         let memories: BTreeSet<Arc<str>> = self.commits.learned.memories.iter().map(|service| old.estate.service(*service).name.clone()).collect();
         for (service, state) in old.estate.services.iter().zip(&self.services) {
             self.spare_memories.insert(service.name.clone(), Arc::new(super::memory::remember(&old.estate, &state.memory)));
         }
         let estate = &self.configuration.estate;
-        self.commits.learned.verdicts =
-            (0..estate.targets.len()).map(crate::model::TargetId::at).filter(|id| verdicts.contains(&estate.target(*id).key)).collect();
+        self.commits.learned.verdicts = (0..estate.judgements.len()).map(JudgementId::at).filter(|id| verdicts.contains(&estate.judgement(*id).key)).collect();
         self.commits.learned.memories =
             (0..estate.services.len()).map(crate::model::ServiceId::at).filter(|id| memories.contains(&estate.service(*id).name)).collect();
         self.commits.learned.forgotten.extend(forgotten);
@@ -85,8 +89,8 @@ impl Core {
             let lost = std::mem::take(batch);
             if !lost.is_empty() {
                 self.commits.learned.serials.extend(lost.serials.iter().cloned());
-                let known = |id: &crate::model::TargetId| self.health.target(*id).state != crate::health::State::Unknown;
-                self.commits.learned.verdicts = (0..estate.targets.len()).map(crate::model::TargetId::at).filter(known).collect();
+                let known = |id: &JudgementId| self.health.judgement(*id).state != crate::health::State::Unknown;
+                self.commits.learned.verdicts = (0..estate.judgements.len()).map(JudgementId::at).filter(known).collect();
                 self.commits.learned.memories = (0..estate.services.len()).map(crate::model::ServiceId::at).collect();
                 self.commits.learned.ended.extend(lost.ended);
                 self.commits.learned.forgotten.extend(lost.forgotten);
@@ -95,10 +99,13 @@ impl Core {
     }
 
     /// Traffic in force that the new file could not serve.
-    fn unusable_after(&self, next: &Configuration) -> Vec<Fault> {
+    pub(super) fn unusable_after(&self, next: &Configuration) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (name, (record, revision)) in &self.traffic {
             let (Some(form), Some(_)) = (&record.form, next.estate.service_named(name)) else { continue };
+            if next.estate.managed.contains_key(name) {
+                continue;
+            }
             let usable_now = self.configuration.estate.service_named(name).is_some() && self.configuration.estate.resolve(form).is_ok();
             if let (true, Err(errors)) = (usable_now, next.estate.resolve(form)) {
                 let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -114,10 +121,13 @@ impl Core {
     }
 
     /// Services whose policy changed in the file under an operator's (SEMANTICS, 15).
-    fn overruled(&self, next: &Configuration) -> Vec<String> {
+    pub(super) fn overruled(&self, next: &Configuration) -> Vec<String> {
         let mut messages = Vec::new();
         for service in &next.estate.services {
             let Some((record, revision)) = self.traffic.get(&service.name) else { continue };
+            if next.estate.managed.contains_key(&service.name) {
+                continue;
+            }
             let before = self.configuration.estate.service_named(&service.name).map(|id| &self.configuration.estate.service(id).form);
             if record.form.is_some() && before.is_some_and(|before| *before != service.form) {
                 let name = &service.name;
@@ -128,7 +138,7 @@ impl Core {
     }
 
     /// Zones whose content changed under the same serial (SEMANTICS, 23).
-    fn unraised_serials(&self, next: &Configuration) -> Vec<String> {
+    pub(super) fn unraised_serials(&self, next: &Configuration) -> Vec<String> {
         let mut messages = Vec::new();
         for zone in &next.zones {
             let Some(before) = self.configuration.zones.iter().find(|before| before.apex == zone.apex) else { continue };
@@ -146,6 +156,6 @@ impl Core {
 }
 
 /// `1 zone`, `2 zones`.
-fn counted(count: usize, one: &str) -> String {
+pub(super) fn counted(count: usize, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }

@@ -56,8 +56,10 @@ impl Core {
 
     /// Decides and compiles what the events since the last call have touched; publishes once. Call when the queue is empty, at most 10 ms after an event.
     pub fn settle_answers(&mut self, now: Now, effects: &mut Effects) {
+        let from = effects.len();
         self.begin_serving(now);
         self.end_overrides(now, effects);
+        self.fall_silent(now, effects);
         self.guard_advances(now, effects);
         self.watch_shifts(now, effects);
         while let Some((at, services)) = self.wakes.take_due(now.mono) {
@@ -80,11 +82,13 @@ impl Core {
             applied.clients_follow_by = now.wall.plus(self.longest_ttl(applied.moves.iter().map(|change| change.service)));
             effects.push(Effect::Reply { ticket, reply: Ok(applied) });
         }
+        self.note(from, now, effects);
     }
 
     /// What can wait until the answers are out: telling people, writing down what was learned, the next plan and tick. Call after each
     /// [`Self::settle_answers`], when its effects have been carried out.
     pub fn follow_up(&mut self, now: Now, effects: &mut Effects) {
+        let first = effects.len();
         for Moved { from, to, trigger, took, services } in std::mem::take(&mut self.moved) {
             let services = services.iter().map(|service| self.configuration.estate.service(*service).name.clone()).collect();
             let (from, to) = (from.regions.clone(), to.regions.clone());
@@ -96,7 +100,10 @@ impl Core {
         }
         if let Some(Hurry(hurry)) = self.plan_due.take() {
             effects.push(Effect::Probe { plan: self.plan, estate: self.configuration.estate.clone(), hurry });
+            self.tell_metrics_the_rest(effects);
         }
+        self.note(first, now, effects);
+        self.advance_journal(now);
         self.next_commit(now, effects);
         self.wake(effects);
     }
@@ -274,22 +281,30 @@ impl Core {
             return;
         }
         let mut batch = std::mem::take(&mut self.commits.learned);
+        batch.probes.extend(self.probes.take_due(now));
         batch.memories.sort_unstable();
         batch.memories.dedup();
-        let ops = self.learned_ops(&batch, now);
+        let mut ops = self.learned_ops(&batch, now);
+        ops.extend(self.journal_ops(&batch, now));
         self.commits.alive_at = now.mono;
         let commit = self.commits.number();
-        self.commits.in_flight = Some((commit, InFlight::Learned(batch)));
+        self.commits.in_flight = Some((commit, InFlight::Learned(Box::new(batch))));
         effects.push(Effect::Commit { commit, expect: Vec::new(), ops, learned: true });
     }
 
     fn learned_ops(&self, batch: &Learned, now: Now) -> Vec<Op> {
         let estate = &self.configuration.estate;
-        let Learned { verdicts, memories, ended, forgotten, serials, alive: _ } = batch;
+        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, journal: _, alive: _ } = batch;
         let mut ops = vec![Op::Put(Key::Alive, Record::Alive(now.wall))];
-        for target in verdicts {
-            let health = self.health.target(*target);
-            ops.push(Op::Put(Key::Verdict(estate.target(*target).key.clone()), Record::Verdict(LearnedVerdict { state: health.state, since: health.since })));
+        for judgement in verdicts {
+            let health = self.health.judgement(*judgement);
+            ops.push(Op::Put(
+                Key::Verdict(estate.judgement(*judgement).key.clone()),
+                Record::Verdict(LearnedVerdict { state: health.state, since: health.since }),
+            ));
+        }
+        for target in probes {
+            ops.push(Op::Put(Key::Probes(estate.target(*target).key.clone()), Record::Probes(self.learned_probes(*target))));
         }
         let mut remembered: HashMap<*const Memory, Arc<LearnedMemory>> = HashMap::new();
         for service in memories {
@@ -299,8 +314,9 @@ impl Core {
             }
         }
         ops.extend(serials.iter().filter_map(|zone| Some(Op::Put(Key::Serial(zone.clone()), Record::Serial(self.serials.to_store(zone)?)))));
+        ops.extend(self.tokens_used.ops(used));
         ops.extend(ended.iter().map(|id| Op::Delete(Key::Override(*id))));
-        ops.extend(forgotten.iter().map(|key| Op::Delete(Key::Verdict(key.clone()))));
+        ops.extend(forgotten.iter().flat_map(|key| [Op::Delete(Key::Verdict(key.clone())), Op::Delete(Key::Probes(key.clone()))]));
         ops
     }
 
@@ -313,7 +329,8 @@ impl Core {
         let hold = self.wakes.first();
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
         let shifts = self.shifts.next_at(&self.configuration.estate).filter(|_| self.serving == Serving::Told);
-        let next = [first_round, hold, self.overrides.next_end(), self.guard.next_at(), retry, self.serials.next_at(), shifts].into_iter().flatten().min();
+        let due = [self.overrides.next_end(), self.guard.next_at(), self.pushes.next_at(), self.serials.next_at(), self.journal_wake(), shifts];
+        let next = [first_round, hold, retry].into_iter().chain(due).flatten().min();
         if next != self.told_wake {
             self.told_wake = next;
             effects.push(Effect::WakeAt(next));

@@ -1,5 +1,7 @@
 //! What one probe found.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::Timestamp;
@@ -9,6 +11,18 @@ use crate::model::Timestamp;
 pub enum Outcome {
     /// As expected.
     Pass,
+    /// As expected, and yet not well, by the monitor's rule. Counts as a pass for Up and Down.
+    Degraded {
+        /// One sentence for people: slow, or what the response says of itself.
+        message: String,
+    },
+    /// 429 or 503 with `Retry-After`, where the monitor has a rule for it: what it counts as depends on how long it lasts.
+    Busy {
+        /// One sentence for people.
+        message: String,
+        /// The wait that was asked for.
+        retry_after: Duration,
+    },
     /// Not as expected.
     Fail {
         /// From a closed list: the metric label.
@@ -18,9 +32,48 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The label, and the word in API and CLI.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Pass => "pass",
+            Outcome::Degraded { .. } => "degraded",
+            Outcome::Busy { .. } => "busy",
+            Outcome::Fail { .. } => "fail",
+        }
+    }
+
+    /// Its sentence; a clean pass has none.
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Outcome::Pass => None,
+            Outcome::Degraded { message } | Outcome::Busy { message, .. } | Outcome::Fail { message, .. } => Some(message),
+        }
+    }
+
+    /// Answered as expected, degraded or not.
+    pub fn passed(&self) -> bool {
+        matches!(self, Outcome::Pass | Outcome::Degraded { .. })
+    }
+}
+
+/// What a response told of its endpoint's weight or load.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reported {
+    /// A finite number that makes sense.
+    Number(f64),
+    /// Nothing that can be used: why, in one sentence.
+    Useless(String),
+}
+
+/// The number is finite.
+impl Eq for Reported {}
+
 /// Why a probe failed. Closed list: these are metric label values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
+    /// The host name has no address that we know of.
+    Resolve,
     /// The deadline passed.
     Timeout,
     /// The connection was refused.
@@ -37,18 +90,38 @@ pub enum Reason {
     Status,
     /// What the peer sent does not contain what was expected.
     Body,
-    /// This node could not even try (no descriptor, no memory).
+    /// A program says that all is not well (`exec`).
+    Exit,
+    /// An outside system says so (`push`).
+    Pushed,
+    /// An outside system has said nothing for too long (`push`).
+    Silence,
+    /// This node could not even try (no descriptor, no memory, no permission): nothing is known of the target, so no verdict follows.
     Internal,
 }
 
 impl Reason {
     /// All of them, in label order.
-    pub const ALL: [Reason; 9] =
-        [Reason::Timeout, Reason::Refused, Reason::Unreachable, Reason::Reset, Reason::Tls, Reason::Protocol, Reason::Status, Reason::Body, Reason::Internal];
+    pub const ALL: [Reason; 13] = [
+        Reason::Resolve,
+        Reason::Timeout,
+        Reason::Refused,
+        Reason::Unreachable,
+        Reason::Reset,
+        Reason::Tls,
+        Reason::Protocol,
+        Reason::Status,
+        Reason::Body,
+        Reason::Exit,
+        Reason::Pushed,
+        Reason::Silence,
+        Reason::Internal,
+    ];
 
     /// The label.
     pub fn word(self) -> &'static str {
         match self {
+            Reason::Resolve => "resolve",
             Reason::Timeout => "timeout",
             Reason::Refused => "refused",
             Reason::Unreachable => "unreachable",
@@ -57,6 +130,9 @@ impl Reason {
             Reason::Protocol => "protocol",
             Reason::Status => "status",
             Reason::Body => "body",
+            Reason::Exit => "exit",
+            Reason::Pushed => "pushed",
+            Reason::Silence => "silence",
             Reason::Internal => "internal",
         }
     }
@@ -65,6 +141,8 @@ impl Reason {
 /// A part of a probe, for timing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
+    /// Waiting for the addresses of a host name; entered only when none are known yet.
+    Resolve,
     /// TCP handshake.
     Connect,
     /// TLS handshake.
@@ -79,6 +157,7 @@ impl Phase {
     /// The label.
     pub fn word(self) -> &'static str {
         match self {
+            Phase::Resolve => "resolve",
             Phase::Connect => "connect",
             Phase::Tls => "tls",
             Phase::Request => "request",
@@ -90,7 +169,7 @@ impl Phase {
 /// One probe, with what people want to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeReport {
-    /// Pass or fail.
+    /// Pass, fail, or something between.
     pub outcome: Outcome,
     /// When it ended.
     pub at: Timestamp,
@@ -102,6 +181,26 @@ pub struct ProbeReport {
     pub status: Option<u16>,
     /// When the first certificate of the chain expires, if TLS was spoken.
     pub certificate_expires: Option<Timestamp>,
-    /// What is not wrong yet and should be looked at, in one sentence: a certificate that ends soon.
+    /// What is not wrong yet and should be looked at, in one sentence: a certificate that ends soon, a host name that can't be resolved any more.
     pub warning: Option<String>,
+    /// How the target's host name was resolved, if it has one and it was.
+    pub resolved: Option<Arc<Resolved>>,
+    /// What the response told of its endpoint's weight, if the monitor asks.
+    pub reported: Option<Reported>,
+}
+
+impl ProbeReport {
+    /// An outcome alone.
+    pub fn new(outcome: Outcome, at: Timestamp, took: Duration) -> Self {
+        Self { outcome, at, took, phases: Vec::new(), status: None, certificate_expires: None, warning: None, resolved: None, reported: None }
+    }
+}
+
+/// The addresses of a host name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// In the resolver's order; at least one.
+    pub addresses: Vec<IpAddr>,
+    /// When the resolver said so.
+    pub at: Timestamp,
 }

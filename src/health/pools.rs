@@ -4,14 +4,14 @@
 
 use std::time::Duration;
 
-use crate::model::{Estate, Family, Now, PoolId};
+use crate::model::{EndpointId, Estate, Family, Now, PoolId, Requirement};
 
 use super::{HealthTable, State};
 
 /// What a pool looks like in one family from observed health alone (no overrides): the clock of failback holds (SEMANTICS, 11).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolObserved {
-    /// Up, Down or Unknown by `min_up` (SEMANTICS, 3). A pool without endpoints of this family takes the other family's.
+    /// Up, Down or Unknown by `min_up` (SEMANTICS, 3), and at best as what it requires. A pool without endpoints of this family takes the other family's.
     pub state: State,
     /// `mono` since which the pool has been Up without a break, counted from the first confirming outcome; `None` while it is not Up or its Up is stale.
     pub up_since: Option<Duration>,
@@ -29,9 +29,32 @@ pub fn pool_state(up: usize, unknown: usize, min_up: u32) -> State {
     }
 }
 
+/// How a pool's requirements stand: Up if nothing lacks, or it has none. A required pool counts its endpoints of any family, by `state`, and stands itself
+/// on what it requires.
+pub fn requirements_state(estate: &Estate, pool: PoolId, state: &dyn Fn(EndpointId) -> State) -> State {
+    let requires = &estate.pool(pool).requires;
+    requires.iter().fold(State::Up, |sum, requirement| sum.and(requirement_state(estate, requirement, state)))
+}
+
+/// How one requirement stands.
+pub fn requirement_state(estate: &Estate, Requirement { pool, up: needed }: &Requirement, state: &dyn Fn(EndpointId) -> State) -> State {
+    let (mut up, mut unknown) = (0, 0);
+    for endpoint in &estate.pool(*pool).endpoints {
+        match state(*endpoint) {
+            State::Up => up += 1,
+            State::Unknown => unknown += 1,
+            State::Down => {}
+        }
+    }
+    pool_state(up, unknown, *needed).and(requirements_state(estate, *pool, state))
+}
+
 /// Derives `pool` anew, in both families. `before`: what it looked like a moment ago; an unbroken Up keeps its clock.
 pub(super) fn derive(health: &HealthTable, estate: &Estate, pool: PoolId, before: [PoolObserved; 2], now: Now) -> [PoolObserved; 2] {
     let min_up = estate.pool(pool).min_up;
+    let required = requirements_state(estate, pool, &|endpoint| health.endpoint(estate, endpoint));
+    let only_confirmed = |endpoint| if health.endpoint_confirmed_up(estate, endpoint) { State::Up } else { State::Down };
+    let required_confirmed = requirements_state(estate, pool, &only_confirmed) == State::Up;
     let derived = Family::ALL.map(|family| {
         let (mut present, mut up, mut unknown, mut confirmed) = (false, 0, 0, 0);
         for endpoint in estate.pool_family(pool, family) {
@@ -48,8 +71,8 @@ pub(super) fn derive(health: &HealthTable, estate: &Estate, pool: PoolId, before
             Family::V4 => v4.up_since,
             Family::V6 => v6.up_since,
         };
-        let up_since = (pool_state(confirmed, 0, min_up) == State::Up).then(|| clock.unwrap_or(now.mono));
-        present.then_some(PoolObserved { state: pool_state(up, unknown, min_up), up_since })
+        let up_since = (required_confirmed && pool_state(confirmed, 0, min_up) == State::Up).then(|| clock.unwrap_or(now.mono));
+        present.then_some(PoolObserved { state: pool_state(up, unknown, min_up).and(required), up_since })
     });
     match derived {
         [Some(v4), Some(v6)] => [v4, v6],

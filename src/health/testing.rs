@@ -7,8 +7,12 @@
 //! pool prod: 10.0.0.1 10.0.0.2 2001:db8::1
 //! pool dr: a=10.1.0.1 b=10.1.0.2@1 c=10.1.0.3*5 region=west min_up=2 min_active=2
 //! pool sorry: 10.9.0.1 monitor=none            (or monitor=always)
+//! pool portal: 10.2.0.1 requires=prod,dr:2 down_after=1
+//! composite both: all web !database ~disk
+//! pool pair: 10.3.0.1 monitor=both
 //! sentinel router: 192.0.2.1
 //! health window=30s blind_share=50
+//! outcomes factor=0.5 busy=ignore report=load min=0.1 max=8       (makes the monitor an HTTP one; before the first pool)
 //! policy europe: failover prod dr min_up=2
 //! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8
 //! ```
@@ -18,8 +22,9 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AllDown, Check, Choice, Endpoint, EndpointId, Estate, Failback, Monitor, MonitorId, PolicyForm, Pool, PoolId, Region, RegionId, Sentinel, Service, Share,
-    Target, TargetId, Thresholds, Watch, parse_duration,
+    AllDown, AnyMonitor, Busy, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Factor, Failback,
+    HttpCheck, HttpOutcomes, JudgementId, Mark, Member, Monitor, MonitorId, Need, PolicyForm, Pool, PoolId, Region, RegionId, ReportKind, ReportPlace,
+    ReportRule, Requirement, Scheme, Sentinel, Service, Share, TargetId, TcpCheck, Thresholds, Watch, Weight, parse_duration,
 };
 use crate::wire::Name;
 
@@ -68,13 +73,18 @@ pub(crate) fn form(text: &str) -> PolicyForm {
 struct Builder {
     estate: Estate,
     thresholds: Thresholds,
+    outcomes: Option<HttpOutcomes>,
 }
 
 impl Builder {
     fn statement(&mut self, text: &str) {
         match text.split_once(' ').unwrap_or((text, "")) {
             ("thresholds", rest) => self.thresholds(rest),
+            ("outcomes", rest) => self.outcomes(rest),
             ("pool", rest) => self.pool(rest),
+            ("composite", rest) => self.composite(rest),
+            ("tag", rest) => self.tag(rest),
+            ("managed", rest) => drop(self.estate.managed.insert(rest.into(), format!("windrose.toml:{}:1", 10 + self.estate.managed.len()).into())),
             ("sentinel", rest) => self.sentinel(rest),
             ("health", rest) => self.guard(rest),
             ("policy", rest) => {
@@ -98,29 +108,129 @@ impl Builder {
         }
     }
 
+    fn outcomes(&mut self, text: &str) {
+        let mut outcomes = HttpOutcomes::default();
+        let number = |text: &str| text.parse::<f64>().expect("a number");
+        let (mut report, mut min, mut max) = (None, Weight::LEAST, Weight::GREATEST);
+        for word in text.split_whitespace() {
+            match word.split_once('=').expect("key=value") {
+                ("factor", factor) => {
+                    outcomes.degraded = Some(DegradedRule { factor: Factor::new(number(factor)).expect("0.01 to 1"), ..DegradedRule::default() })
+                }
+                ("busy", word) => outcomes.busy = Busy::ALL.into_iter().find(|busy| busy.word() == word).expect("a rule"),
+                ("report", word) => report = ReportKind::ALL.into_iter().find(|kind| kind.word() == word),
+                ("min", weight) => min = Weight::new(number(weight)).expect("a weight"),
+                ("max", weight) => max = Weight::new(number(weight)).expect("a weight"),
+                _ => panic!("not an outcome: {word}"),
+            }
+        }
+        outcomes.report = report.map(|kind| ReportRule { place: ReportPlace::Header("X-Weight".to_string()), kind, min, max });
+        self.outcomes = Some(outcomes);
+    }
+
     fn pool(&mut self, text: &str) {
         let (name, rest) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
         let id = PoolId::at(self.estate.pools.len());
-        let (mut region, mut min_up, mut min_active, mut monitor, mut endpoints) = (name, 1, None, "probe", Vec::new());
+        let (mut region, mut min_up, mut min_active, mut monitor, mut endpoints) = (name, 1, None, "gateway", Vec::new());
+        let (mut requires, mut own) = (Vec::new(), self.thresholds);
+        let mut degraded_factor = None;
         for word in rest.split_whitespace() {
             match word.split_once('=') {
                 Some(("region", name)) => region = name,
                 Some(("min_up", number)) => min_up = number.parse().expect("min_up"),
                 Some(("min_active", number)) => min_active = Some(number.parse().expect("min_active")),
                 Some(("monitor", word)) => monitor = word,
+                Some(("requires", list)) => requires = list.split(',').map(|word| self.requirement(word)).collect(),
+                Some(("down_after", number)) => own.down_after = number.parse().expect("down_after"),
+                Some(("up_after", number)) => own.up_after = number.parse().expect("up_after"),
+                Some(("factor", number)) => degraded_factor = number.parse().ok().and_then(Factor::new),
                 Some((name, address)) => endpoints.push((Some(name), address)),
                 None => endpoints.push((None, word)),
             }
         }
-        let endpoints = endpoints.into_iter().map(|(name, word)| self.endpoint(id, name, word, monitor)).collect();
+        let endpoints = endpoints.into_iter().map(|(name, word)| self.endpoint(id, name, word, monitor, own)).collect();
         let region = self.region(region);
-        self.estate.pools.push(Pool { name: name.into(), region, endpoints, min_up, min_active });
+        self.estate.pools.push(Pool { name: name.into(), region, endpoints, min_up, min_active, requires, required_by: Vec::new(), degraded_factor });
+        for below in self.below(id) {
+            self.estate.pools[below.index()].required_by.push(id);
+        }
+    }
+
+    /// `db` or `db:2`; the pool stands above.
+    fn requirement(&self, word: &str) -> Requirement {
+        let (name, up) = word.split_once(':').map_or((word, None), |(name, up)| (name, Some(up.parse().expect("up"))));
+        let pool = self.estate.pool_named(name).unwrap_or_else(|| panic!("no pool {name} above"));
+        Requirement { pool, up: up.unwrap_or(self.estate.pool(pool).min_up) }
+    }
+
+    fn below(&self, pool: PoolId) -> std::collections::BTreeSet<PoolId> {
+        let direct = self.estate.pool(pool).requires.iter().map(|requirement| requirement.pool);
+        direct.flat_map(|pool| self.below(pool).into_iter().chain([pool])).collect()
+    }
+
+    /// `composite portal: all web !db ~disk`, `composite two: 2 a b c`: simple members become monitors where they are not composites above.
+    fn composite(&mut self, text: &str) {
+        let (name, rest) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
+        let mut words = rest.split_whitespace();
+        let need = match words.next() {
+            Some("all") => Need::All,
+            Some("any") => Need::Any,
+            number => Need::AtLeast(number.and_then(|number| number.parse().ok()).expect("all, any or a number")),
+        };
+        let members = words.map(|word| {
+            let (mark, name) = match word.split_at(1) {
+                ("!", name) => (Mark::Critical, name),
+                ("~", name) => (Mark::Watch, name),
+                _ => (Mark::Voting, word),
+            };
+            let composite = self.estate.composites.iter().position(|known| *known.name == *name);
+            let monitor = composite.map(CompositeId::at).map_or_else(|| AnyMonitor::Simple(self.monitor(name)), AnyMonitor::Composite);
+            Member { monitor, mark }
+        });
+        let members = members.collect();
+        self.estate.composites.push(Composite { name: name.into(), need, members });
+    }
+
+    /// The first is `gateway`; others have a port of their own.
+    fn monitor(&mut self, name: &str) -> MonitorId {
+        let known = self.estate.monitors.iter().position(|monitor| monitor.name == name);
+        MonitorId::at(known.unwrap_or_else(|| {
+            let (interval, timeout) = (std::time::Duration::from_secs(10), std::time::Duration::from_secs(3));
+            let check = match (name, self.outcomes.clone()) {
+                ("always", _) => Check::Always,
+                (_, None) => Check::Tcp(TcpCheck::connect(80 + self.estate.monitors.len() as u16)),
+                (_, Some(outcomes)) => Check::Http(HttpCheck { outcomes: Box::new(outcomes), ..HttpCheck::get(Scheme::Http, 80, "/") }),
+            };
+            self.estate.monitors.push(Monitor { name: name.to_string(), check, source: Default::default(), interval, timeout, thresholds: self.thresholds });
+            self.estate.monitors.len() - 1
+        }))
+    }
+
+    fn members(&mut self, composite: CompositeId, address: std::net::IpAddr, endpoint: EndpointId, own: Thresholds, found: &mut Vec<JudgementId>) {
+        for member in self.estate.composite(composite).members.clone() {
+            match member.monitor {
+                AnyMonitor::Simple(id) if self.estate.monitor(id).check == Check::Always => {}
+                AnyMonitor::Simple(id) => found.push(self.judgement(id, address, Some(endpoint), own)),
+                AnyMonitor::Composite(id) => self.members(id, address, endpoint, own, found),
+            }
+        }
+    }
+
+    /// `tag az-1: prod/10.0.0.1 dr/a`; the pools stand above.
+    fn tag(&mut self, text: &str) {
+        let (name, endpoints) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
+        for word in endpoints.split_whitespace() {
+            let (pool, endpoint) = word.split_once('/').unwrap_or_else(|| panic!("not pool/endpoint: {word}"));
+            let endpoint = self.estate.pool_named(pool).and_then(|pool| self.estate.endpoint_named(pool, endpoint)).unwrap_or_else(|| panic!("no {word}"));
+            self.estate.tags.entry(name.into()).or_default().insert(endpoint);
+        }
     }
 
     fn sentinel(&mut self, text: &str) {
         let (name, address) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
-        let target = self.target(address.parse().expect("an address"), None);
-        self.estate.sentinels.push(Sentinel { name: name.into(), target });
+        let monitor = self.monitor("gateway");
+        let judgement = self.judgement(monitor, address.parse().expect("an address"), None, self.thresholds);
+        self.estate.sentinels.push(Sentinel { name: name.into(), judgement });
     }
 
     fn guard(&mut self, text: &str) {
@@ -133,7 +243,7 @@ impl Builder {
         }
     }
 
-    fn endpoint(&mut self, pool: PoolId, name: Option<&str>, word: &str, monitor: &str) -> EndpointId {
+    fn endpoint(&mut self, pool: PoolId, name: Option<&str>, word: &str, monitor: &str, own: Thresholds) -> EndpointId {
         let (word, weight) = word.split_once('*').map_or((word, 1), |(word, weight)| (word, weight.parse().expect("weight")));
         let (address, tier) = word.split_once('@').map_or((word, 0), |(word, tier)| (word, tier.parse().expect("tier")));
         let id = EndpointId::at(self.estate.endpoints.len());
@@ -141,34 +251,32 @@ impl Builder {
         let watch = match monitor {
             "always" => Watch::Always,
             "none" => Watch::Nothing,
-            _ => Watch::Target(self.target(address, Some(id))),
+            _ => match self.estate.composites.iter().position(|known| *known.name == *monitor).map(CompositeId::at) {
+                Some(composite) => {
+                    let mut judgements = Vec::new();
+                    self.members(composite, address, id, own, &mut judgements);
+                    self.estate.combined.push(Combined { composite, judgements: judgements.into() });
+                    Watch::Combined(CombinedId::at(self.estate.combined.len() - 1))
+                }
+                None => {
+                    let monitor = self.monitor(monitor);
+                    Watch::Judgement(self.judgement(monitor, address, Some(id), own))
+                }
+            },
         };
         let name: Arc<str> = name.map_or_else(|| address.to_string().into(), Into::into);
         self.estate.endpoints.push(Endpoint { name, pool, address, weight, tier, watch });
         id
     }
 
-    /// One target per address, as in a real estate.
-    fn target(&mut self, address: std::net::IpAddr, endpoint: Option<EndpointId>) -> TargetId {
-        if self.estate.monitors.is_empty() {
-            let (interval, timeout) = (std::time::Duration::from_secs(10), std::time::Duration::from_secs(3));
-            self.estate.monitors.push(Monitor {
-                name: "gateway".into(),
-                check: Check::Tcp(crate::model::TcpCheck::connect(80)),
-                source: Default::default(),
-                interval,
-                timeout,
-                thresholds: self.thresholds,
-            });
-        }
-        let key = format!("gateway@{address}#0");
+    /// One target per monitor and address, as in a real estate.
+    fn judgement(&mut self, monitor: MonitorId, address: std::net::IpAddr, endpoint: Option<EndpointId>, own: Thresholds) -> JudgementId {
+        let key = format!("{}@{address}#0", self.estate.monitor(monitor).name);
         let found = self.estate.targets.iter().position(|target| *target.key == *key);
-        let at = found.unwrap_or_else(|| {
-            self.estate.targets.push(Target { monitor: MonitorId(0), address, port: None, key: key.into(), endpoints: Vec::new() });
-            self.estate.targets.len() - 1
-        });
-        self.estate.targets[at].endpoints.extend(endpoint);
-        TargetId::at(at)
+        let target = found.map(TargetId::at).unwrap_or_else(|| self.estate.add_target(monitor, (address.into(), None), key.into(), own));
+        let judgement = self.estate.judge(target, own);
+        self.estate.judgements[judgement.index()].endpoints.extend(endpoint);
+        judgement
     }
 
     fn region(&mut self, name: &str) -> RegionId {

@@ -31,6 +31,15 @@ impl State {
     /// All of them, in label order.
     pub const ALL: [State; 3] = [State::Up, State::Down, State::Unknown];
 
+    /// The worse of two: Down, else Unknown, else Up.
+    pub fn and(self, other: State) -> State {
+        match (self, other) {
+            (State::Down, _) | (_, State::Down) => State::Down,
+            (State::Unknown, _) | (_, State::Unknown) => State::Unknown,
+            (State::Up, State::Up) => State::Up,
+        }
+    }
+
     /// The word in API, CLI and metrics.
     pub fn word(self) -> &'static str {
         match self {
@@ -163,7 +172,14 @@ mod tests {
         state
     }
 
+    /// A million in a long run.
+    fn sequences() -> ProptestConfig {
+        let long = std::env::var("WINDROSE_LONG").is_ok_and(|value| !value.is_empty());
+        ProptestConfig { cases: if long { 1_000_000 } else { 10_000 }, ..ProptestConfig::default() }
+    }
+
     proptest! {
+        #![proptest_config(sequences())]
         #[test]
         fn the_machine_agrees_with_the_rule_read_from_the_whole_history(
             outcomes in prop::collection::vec(prop::bool::weighted(0.6), 0..60),

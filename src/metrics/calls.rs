@@ -18,6 +18,9 @@ pub const STORE: &str = "embedded";
 /// The store's operations, known from the start so that they stand at 0: what operators change, and what was learned.
 const STORE_OPS: [&str; 2] = ["put", "learn"];
 
+/// How messages and attempts end.
+const WEBHOOK_RESULTS: [&str; 4] = ["delivered", "failed", "gave_up", "dropped"];
+
 /// Methods that get a label of their own; a stranger's method is `other`, so that clients can't make series.
 const METHODS: [&str; 7] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"];
 
@@ -28,6 +31,7 @@ pub struct Calls {
     requests: BTreeMap<(&'static str, String, u16), u64>,
     request_durations: BTreeMap<(&'static str, String), Buckets>,
     reloads: Reloads,
+    webhooks: BTreeMap<(String, &'static str), u64>,
 }
 
 #[derive(Debug)]
@@ -52,6 +56,7 @@ impl Calls {
         Self {
             store: STORE_OPS.iter().map(|op| ((*op).to_string(), call())).collect(),
             requests: BTreeMap::new(),
+            webhooks: BTreeMap::new(),
             request_durations: BTreeMap::new(),
             reloads: Reloads { passed: 0, failed: 0, last_passed: true, last_pass: started },
         }
@@ -73,6 +78,20 @@ impl Calls {
             self.reloads.last_pass = at;
         } else {
             self.reloads.failed += 1;
+        }
+    }
+
+    /// This receiver exists: its counters stand at 0.
+    pub fn webhook(&mut self, receiver: &str) {
+        for result in WEBHOOK_RESULTS {
+            self.webhooks.entry((receiver.to_string(), result)).or_default();
+        }
+    }
+
+    /// A message to a receiver, or one attempt, ended.
+    pub fn webhook_delivery(&mut self, receiver: &str, result: &str) {
+        if let Some(result) = WEBHOOK_RESULTS.into_iter().find(|known| *known == result) {
+            *self.webhooks.entry((receiver.to_string(), result)).or_default() += 1;
         }
     }
 
@@ -102,6 +121,11 @@ impl Calls {
         let mut reloads = Series::new(catalog::CONFIG_RELOADS);
         reloads.push(&["pass"], self.reloads.passed as f64);
         reloads.push(&["fail"], self.reloads.failed as f64);
+        let mut webhooks = Series::new(catalog::WEBHOOK_DELIVERIES);
+        for ((receiver, result), count) in &self.webhooks {
+            webhooks.push(&[receiver, result], *count as f64);
+        }
+        out.push(webhooks);
         out.extend([operations, durations, requests, request_durations, reloads]);
         out.push(Series::single(catalog::CONFIG_SUCCESSFUL, flag(self.reloads.last_passed)));
         out.push(Series::single(catalog::CONFIG_SUCCESS_TIME, self.reloads.last_pass.as_secs_f64()));

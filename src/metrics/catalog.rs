@@ -34,7 +34,6 @@ macro_rules! catalog {
         )*
 
         /// All of them.
-        #[cfg(test)]
         pub const ALL: &[Metric] = &[$($constant),*];
     };
 }
@@ -61,9 +60,9 @@ catalog! {
     DNS_COOKIES: Counter "windrose_dns_cookies_total" ["zone" "outcome"] "Queries with a DNS cookie, by what it was worth.";
     DNS_TCP: Gauge "windrose_dns_tcp_connections" [] "Open DNS-over-TCP connections.";
 
-    PROBE_ATTEMPTS: Counter "windrose_probe_attempts_total" ["monitor" "pool" "endpoint" "region" "outcome"] "Health probes finished.";
+    PROBE_ATTEMPTS: Counter "windrose_probe_attempts_total" ["monitor" "pool" "endpoint" "region" "outcome"] "Health probes finished, by outcome: pass, degraded, busy (429 or 503 with Retry-After, where the monitor has a rule for it), fail.";
     PROBE_FAILURES: Counter "windrose_probe_failures_total" ["monitor" "pool" "endpoint" "region" "reason"] "Failed health probes by cause.";
-    PROBE_SUCCESS: Gauge "windrose_probe_success" ["monitor" "pool" "endpoint" "region"] "Result of the last probe: 1 success, 0 failure.";
+    PROBE_SUCCESS: Gauge "windrose_probe_success" ["monitor" "pool" "endpoint" "region"] "Result of the last probe: 1 success (also degraded), 0 failure or busy.";
     PROBE_DURATION: Histogram "windrose_probe_duration_seconds" ["monitor" "pool" "endpoint" "region"] "Duration of probes.";
     PROBE_PHASE: Gauge "windrose_probe_phase_duration_seconds" ["monitor" "pool" "endpoint" "region" "phase"] "Duration of each phase of the last probe.";
     PROBE_LAST_RUN: Gauge "windrose_probe_last_run_timestamp_seconds" ["monitor" "pool" "endpoint" "region"] "Unix time at which the last probe finished.";
@@ -72,16 +71,25 @@ catalog! {
     PROBE_LAG: Histogram "windrose_probe_schedule_lag_seconds" [] "How late probes started against their schedule.";
     PROBE_INFLIGHT: Gauge "windrose_probe_inflight" [] "Probes running now.";
     PROBE_SKIPPED: Counter "windrose_probe_skipped_total" [] "Probes left out because their turn came while they could not run.";
+    PROBE_VOID: Counter "windrose_probe_void_total" [] "Probes without an answer that are not counted, because this process did not run (stopped, or no CPU) for much of their time.";
+
+    RESOLVER_LOOKUPS: Counter "windrose_resolver_lookups_total" ["outcome"] "Host names of targets that the resolver was asked for, by how that ended.";
+    RESOLVER_FAILURES: Counter "windrose_resolver_failures_total" ["reason"] "Host names that could not be resolved, by why.";
+    RESOLVER_AGE: Gauge "windrose_resolver_age_seconds" ["host" "family"] "Time since a target's host name was last resolved; it grows beyond the TTL when the last good addresses are used.";
+    RESOLVER_RESOLVED: Gauge "windrose_resolver_resolved" ["host" "family"] "Whether a target's host name was resolved the last time it was asked for: 1 yes, 0 no.";
 
     ENDPOINT_UP: Gauge "windrose_endpoint_up" ["pool" "region" "endpoint"] "Health verdict of an endpoint after thresholds: 1 up, 0 not. Overrides do not change it.";
     ENDPOINT_SERVING: Gauge "windrose_endpoint_serving" ["pool" "region" "endpoint"] "Whether the endpoint may be given in answers now (health, overrides and drains applied).";
     ENDPOINT_STATE: Gauge "windrose_endpoint_state" ["pool" "region" "endpoint" "state"] "State of an endpoint; 1 for the state it is in, 0 for the others.";
+    ENDPOINT_DEGRADED: Gauge "windrose_endpoint_degraded" ["pool" "region" "endpoint"] "Whether an endpoint is up, but degraded (slow, or it says so): 1 yes, 0 no.";
+    ENDPOINT_WEIGHT: Gauge "windrose_endpoint_weight" ["pool" "region" "endpoint" "kind"] "Weight of an endpoint in its pool: `file`, `reported` (told by itself, within the monitor's bounds; absent where it tells none) and `effective` (the one in force, times its factor if it is degraded).";
     ENDPOINT_CHANGES: Counter "windrose_endpoint_state_changes_total" ["pool" "region" "endpoint" "to"] "Changes of an endpoint's health verdict.";
 
     POOL_ENDPOINTS: Gauge "windrose_pool_endpoints" ["pool" "region"] "Endpoints of a pool.";
     POOL_UP_ENDPOINTS: Gauge "windrose_pool_up_endpoints" ["pool" "region"] "Endpoints of a pool that are up.";
     POOL_UP: Gauge "windrose_pool_up" ["pool" "region"] "Whether a pool has at least min_up endpoints up.";
     REGION_UP: Gauge "windrose_region_up" ["region"] "Whether every pool of a region is up.";
+    REGION_STATE: Gauge "windrose_region_state" ["region" "state"] "Verdict of a region from its pools: 1 for the state it is in (up, degraded, down, unknown), 0 for the others.";
     REGION_GUARDED: Gauge "windrose_region_guarded" ["region"] "Whether the blast guard holds a region that is down in the answers.";
     REGION_DRAINED: Gauge "windrose_region_drained" ["region"] "Whether a region is drained by an override.";
 
@@ -98,12 +106,15 @@ catalog! {
     FAILOVER_DURATION: Histogram "windrose_failover_duration_seconds" ["service"] "Time from the first failed probe of an outage to the first answer without that region.";
     EVENTS: Counter "windrose_events_total" ["type"] "Events emitted.";
     GUARD_REFUSALS: Counter "windrose_guard_refusals_total" ["guard"] "Changes that a guard refused; one that several refuse counts for each.";
+    WEBHOOK_DELIVERIES: Counter "windrose_webhook_deliveries_total" ["receiver" "result"] "Messages to webhooks: delivered, failed (one attempt; it is tried again), gave_up (after a day), dropped (too many waited).";
     SHIFT_ACTIVE: Gauge "windrose_shift_active" ["service" "phase"] "Shifts under way, by phase.";
     SHIFT_STEP: Gauge "windrose_shift_step" ["service"] "The step in force of the shift under way, from 1.";
     SHIFTS: Counter "windrose_shifts_total" ["outcome"] "Shifts that have ended.";
     OVERRIDE_ACTIVE: Gauge "windrose_override_active" ["kind" "target"] "Overrides in force.";
+    OVERRIDE_START: Gauge "windrose_override_start_timestamp_seconds" ["kind" "target"] "Unix time since which an override is in force.";
     OVERRIDE_EXPIRY: Gauge "windrose_override_expiry_timestamp_seconds" ["kind" "target"] "Unix time at which an override ends; absent for one without an end.";
 
+    CONFIG_INFO: Gauge "windrose_config_info" ["hash"] "Hash of every file of the configuration in force; the value is always 1.";
     CONFIG_SUCCESS_TIME: Gauge "windrose_config_last_reload_success_timestamp_seconds" [] "Unix time of the last successful configuration load.";
     CONFIG_SUCCESSFUL: Gauge "windrose_config_last_reload_successful" [] "Whether the last configuration load succeeded.";
     CONFIG_RELOADS: Counter "windrose_config_reloads_total" ["outcome"] "Configuration loads.";

@@ -19,10 +19,13 @@ use super::tracked::{OTHERS, Tracked};
 const FAILOVER_SECONDS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0];
 
 /// Kinds of event. Closed list: label values.
-const EVENTS: [&str; 26] = [
+const EVENTS: [&str; 29] = [
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
+    "endpoint.degraded",
+    "endpoint.sound",
+    "certificate.expiring",
     "service.failover",
     "traffic.changed",
     "traffic.unusable",
@@ -81,10 +84,16 @@ impl Changes {
     pub fn configured(&mut self, estate: &Estate, tracked: &Tracked) {
         let mut verdicts = std::mem::take(&mut self.verdicts);
         for (at, endpoint) in estate.endpoints.iter().enumerate() {
-            if !matches!(endpoint.watch, Watch::Target(_)) {
+            if matches!(endpoint.watch, Watch::Always | Watch::Nothing) {
                 continue;
             }
-            let labels = labels(estate, EndpointId::at(at));
+            let labels = match labels(estate, EndpointId::at(at)) {
+                own if tracked.has_endpoint(EndpointId::at(at)) => own,
+                [_, region, _] => among_others(region),
+            };
+            if self.verdicts.contains_key(&(labels.clone(), State::Up)) {
+                continue;
+            }
             for to in [State::Up, State::Down, State::Unknown] {
                 let key = (labels.clone(), to);
                 let count = verdicts.remove(&key).unwrap_or(0);
@@ -132,7 +141,10 @@ impl Changes {
     pub fn notice(&mut self, tracked: &Tracked, notice: &Notice) {
         let kind = match notice {
             Notice::Endpoint { endpoint: _, labels, state, message: _ } => {
-                if let Some(count) = self.verdicts.get_mut(&(labels.clone(), *state)) {
+                let [_, region, _] = labels;
+                let (own, others) = ((labels.clone(), *state), (among_others(region.clone()), *state));
+                let key = if self.verdicts.contains_key(&own) { own } else { others };
+                if let Some(count) = self.verdicts.get_mut(&key) {
                     *count += 1;
                 }
                 match state {
@@ -151,6 +163,9 @@ impl Changes {
                 *self.events.entry("service.failover").or_default() += services.len() as u64;
                 return;
             }
+            Notice::Degraded { begins: true, .. } => "endpoint.degraded",
+            Notice::Degraded { begins: false, .. } => "endpoint.sound",
+            Notice::Certificate { .. } => "certificate.expiring",
             Notice::Traffic { .. } => "traffic.changed",
             Notice::TrafficUnusable { .. } => "traffic.unusable",
             Notice::Override { .. } => "override.changed",
@@ -178,6 +193,8 @@ impl Changes {
                 }
             }
             Notice::Reloaded { .. } => "config.reloaded",
+            // Counted where the load is.
+            Notice::ReloadFailed { .. } => return,
             Notice::Guarded { begins: true, .. } => "region.guarded",
             Notice::Guarded { begins: false, .. } => "region.unguarded",
             Notice::Blind { begins: true, .. } => "node.blind",
@@ -234,6 +251,11 @@ pub fn labels(estate: &Estate, endpoint: EndpointId) -> [Arc<str>; 3] {
     let endpoint = estate.endpoint(endpoint);
     let pool = estate.pool(endpoint.pool);
     [pool.name.clone(), estate.region(pool.region).name.clone(), endpoint.name.clone()]
+}
+
+/// Of the endpoints of a region that have no series of their own.
+fn among_others(region: Arc<str>) -> [Arc<str>; 3] {
+    [Arc::from(OTHERS), region, Arc::from(OTHERS)]
 }
 
 /// As in [`Notice::Failover`]: by name, joined by `+`.

@@ -22,6 +22,7 @@ mod dns;
 mod endpoints;
 mod probe;
 mod process;
+mod resolver;
 mod series;
 mod state;
 #[cfg(test)]
@@ -41,6 +42,8 @@ use crate::model::{Estate, Now, TargetId, Timestamp};
 use crate::snapshot::Snapshot;
 
 pub use probe::ProbeMetrics;
+pub use resolver::{ResolverMetrics, ResolverTrouble};
+pub use tracked::SeriesMax;
 pub use transfers::TransferMetrics;
 
 use answers::Answered;
@@ -59,7 +62,7 @@ type Watched<T> = OnceLock<Box<dyn Fn() -> T + Send + Sync>>;
 /// All metrics of this process. Every method may be called from any thread; locks are held for a moment and never while waiting.
 pub struct Metrics {
     node: String,
-    services_max: usize,
+    series_max: SeriesMax,
     started: Timestamp,
     probe: Arc<ProbeMetrics>,
     transfers: Arc<TransferMetrics>,
@@ -80,11 +83,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Metrics {
-    /// For the node of this name; `services_max` is the key of `[metrics]`.
-    pub fn new(node: &str, services_max: usize, started: Timestamp) -> Arc<Self> {
+    /// For the node of this name.
+    pub fn new(node: &str, series_max: SeriesMax, started: Timestamp) -> Arc<Self> {
         Arc::new(Self {
             node: node.to_string(),
-            services_max,
+            series_max,
             started,
             probe: Arc::default(),
             transfers: Arc::default(),
@@ -130,15 +133,15 @@ impl Metrics {
         self.transfers.clone()
     }
 
-    /// A probe of `target` ended.
-    pub fn probed(&self, estate: &Estate, target: TargetId, report: &ProbeReport) {
-        lock(&self.endpoints).probed(estate, target, report);
+    /// A probe of `target` ended; it is of the estate of the last [`configured`](Self::configured).
+    pub fn probed(&self, target: TargetId, report: &ProbeReport) {
+        lock(&self.endpoints).probed(target, report);
     }
 
     /// This is what exists now: rows at 0 for what is new, none for what is gone. Before the first probe of a new estate.
     pub fn configured(&self, estate: &Estate) {
-        let tracked = Arc::new(Tracked::new(estate, self.services_max));
-        lock(&self.endpoints).configured(estate);
+        let tracked = Arc::new(Tracked::new(estate, self.series_max));
+        lock(&self.endpoints).configured(estate, &tracked);
         self.transfers.configured(estate);
         lock(&self.changes).configured(estate, &tracked);
         *lock(&self.tracked) = tracked;
@@ -161,6 +164,16 @@ impl Metrics {
         if !pass {
             lock(&self.changes).event("config.failed");
         }
+    }
+
+    /// A webhook's receiver exists: its counters stand at 0.
+    pub fn webhook(&self, receiver: &str) {
+        lock(&self.calls).webhook(receiver);
+    }
+
+    /// A message to a receiver (`delivered`, `gave_up`, `dropped`), or one attempt (`failed`), ended.
+    pub fn webhook_delivery(&self, receiver: &str, result: &str) {
+        lock(&self.calls).webhook_delivery(receiver, result);
     }
 
     /// An admin request ended. `route` is the matched pattern (`/api/v1/services/{id}`), never the path that a client sent.
@@ -221,11 +234,14 @@ impl Metrics {
         let workers = lock(&self.workers).clone();
         let mut out = Vec::new();
         self.node(&mut out);
+        let mut config = Series::new(catalog::CONFIG_INFO);
+        config.push(&[&core.overview().config_hash], 1.0);
+        out.push(config);
         dns::collect(core, &workers, &mut out);
         answers::collect(core, &tracked, &workers, &mut out);
         out.push(Series::single(catalog::DNS_TCP, self.tcp_connections.get().map_or(0.0, |read| read() as f64)));
         lock(&self.endpoints).collect(&mut out);
-        self.probe.collect(&mut out);
+        self.probe.collect(now.wall, &mut out);
         self.transfers.collect(&mut out);
         state::collect(core, &tracked, &mut out);
         {

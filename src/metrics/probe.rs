@@ -1,10 +1,13 @@
-//! What the prober tells of itself: how late, how many at once, how many left out.
+//! What the prober tells of itself: how late, how many at once, how many left out or void.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::model::Timestamp;
+
 use super::buckets::Buckets;
 use super::catalog;
+use super::resolver::ResolverMetrics;
 use super::series::Series;
 
 const LAG_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
@@ -15,11 +18,20 @@ pub struct ProbeMetrics {
     lag: Buckets,
     inflight: AtomicI64,
     skipped: AtomicU64,
+    void: AtomicU64,
+    /// Host names.
+    pub resolver: ResolverMetrics,
 }
 
 impl Default for ProbeMetrics {
     fn default() -> Self {
-        Self { lag: Buckets::new(LAG_SECONDS), inflight: AtomicI64::new(0), skipped: AtomicU64::new(0) }
+        Self {
+            lag: Buckets::new(LAG_SECONDS),
+            inflight: AtomicI64::new(0),
+            skipped: AtomicU64::new(0),
+            void: AtomicU64::new(0),
+            resolver: ResolverMetrics::default(),
+        }
     }
 }
 
@@ -40,11 +52,18 @@ impl ProbeMetrics {
         self.skipped.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn collect(&self, out: &mut Vec<Series>) {
+    /// A probe failed in a way that says nothing of its peer, because this process did not run meanwhile.
+    pub fn void(&self) {
+        self.void.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn collect(&self, now: Timestamp, out: &mut Vec<Series>) {
         let mut lag = Series::new(catalog::PROBE_LAG);
         self.lag.write(&mut lag, &[]);
         out.push(lag);
         out.push(Series::single(catalog::PROBE_INFLIGHT, self.inflight.load(Relaxed) as f64));
         out.push(Series::single(catalog::PROBE_SKIPPED, self.skipped.load(Relaxed) as f64));
+        out.push(Series::single(catalog::PROBE_VOID, self.void.load(Relaxed) as f64));
+        self.resolver.collect(now, out);
     }
 }

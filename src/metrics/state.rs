@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::control::{Core, OverrideTargetName, OverrideWord};
 use crate::health::State;
 use crate::model::{EndpointId, Estate, Family, PoolId, RegionId, ServiceId, Timestamp, Watch};
-use crate::policy::{self, EndpointView, OverrideKind, Rung, Verdict};
+use crate::policy::{self, EndpointView, OverrideKind, RegionState, Rung, Verdict};
 
 use super::answers::pools_of;
 use super::calls::STORE;
@@ -22,13 +22,13 @@ const STATES: [&str; 7] = ["up", "down", "unknown", "guarded", "drained", "force
 
 /// Everything that the core knows now.
 pub fn collect(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) {
-    let up = endpoints_and_pools(core, out);
+    let up = endpoints_and_pools(core, tracked, out);
     regions(core, &up, out);
     services(core, tracked, &up, out);
     out.push(Series::single(catalog::NODE_BLIND, flag(core.guard().blind().is_some())));
     let mut sentinels = Series::new(catalog::SENTINEL_UP);
     for sentinel in &core.estate().sentinels {
-        sentinels.push(&[&sentinel.name], flag(core.health().target(sentinel.target).state == State::Up));
+        sentinels.push(&[&sentinel.name], flag(core.health().judgement(sentinel.judgement).state == State::Up));
     }
     out.push(sentinels);
     overrides(core, out);
@@ -41,11 +41,13 @@ pub fn collect(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) {
 }
 
 /// Also tells which pools are up. A pool that nothing watches (a last resort) has no verdict, so it has no `_up` series and can't make its region look down.
-fn endpoints_and_pools(core: &Core, out: &mut Vec<Series>) -> HashMap<PoolId, bool> {
+fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) -> HashMap<PoolId, bool> {
     let (estate, facts) = (core.estate(), core.policy_facts());
     let mut endpoint_up = Series::new(catalog::ENDPOINT_UP);
     let mut endpoint_serving = Series::new(catalog::ENDPOINT_SERVING);
     let mut endpoint_state = Series::new(catalog::ENDPOINT_STATE);
+    let mut endpoint_degraded = Series::new(catalog::ENDPOINT_DEGRADED);
+    let mut endpoint_weight = Series::new(catalog::ENDPOINT_WEIGHT);
     let mut pool_endpoints = Series::new(catalog::POOL_ENDPOINTS);
     let mut pool_up_endpoints = Series::new(catalog::POOL_UP_ENDPOINTS);
     let mut pool_up = Series::new(catalog::POOL_UP);
@@ -58,15 +60,24 @@ fn endpoints_and_pools(core: &Core, out: &mut Vec<Series>) -> HashMap<PoolId, bo
         let families = Family::ALL.map(|family| estate.pool_family(id, family).next().map(|_| policy::pool_view(&facts, None, id, family)));
         let mut up_endpoints = 0;
         for endpoint in &pool.endpoints {
-            let [pool, region, name] = &labels(estate, *endpoint);
             let view = policy::endpoint_view(&facts, None, *endpoint);
             up_endpoints += u32::from(view.state == State::Up);
+            if !tracked.has_endpoint(*endpoint) {
+                continue;
+            }
+            let [pool, region, name] = &labels(estate, *endpoint);
             // A drained endpoint still serves while the answers come from rung `drained`.
             let serving = view.serving && (view.drained.is_none() || in_answers.contains(endpoint));
             endpoint_serving.push(&[pool, region, name], flag(serving));
             let state = state_word(&view);
             for word in STATES {
                 endpoint_state.push(&[pool, region, name, word], flag(word == state));
+            }
+            endpoint_degraded.push(&[pool, region, name], flag(view.degraded.is_some()));
+            endpoint_weight.push(&[pool, region, name, "file"], f64::from(estate.endpoint(*endpoint).weight));
+            endpoint_weight.push(&[pool, region, name, "effective"], view.weight);
+            if let Some(told) = view.told {
+                endpoint_weight.push(&[pool, region, name, "reported"], told.as_f64());
             }
             if estate.endpoint(*endpoint).watch != Watch::Nothing {
                 endpoint_up.push(&[pool, region, name], flag(view.observed == State::Up));
@@ -80,7 +91,7 @@ fn endpoints_and_pools(core: &Core, out: &mut Vec<Series>) -> HashMap<PoolId, bo
             up.insert(id, is_up);
         }
     }
-    out.extend([endpoint_up, endpoint_serving, endpoint_state, pool_endpoints, pool_up_endpoints, pool_up]);
+    out.extend([endpoint_up, endpoint_serving, endpoint_state, endpoint_degraded, endpoint_weight, pool_endpoints, pool_up_endpoints, pool_up]);
     up
 }
 
@@ -107,6 +118,7 @@ fn in_answers(core: &Core) -> HashSet<EndpointId> {
 fn regions(core: &Core, up: &HashMap<PoolId, bool>, out: &mut Vec<Series>) {
     let estate = core.estate();
     let mut region_up = Series::new(catalog::REGION_UP);
+    let mut region_state = Series::new(catalog::REGION_STATE);
     let mut region_guarded = Series::new(catalog::REGION_GUARDED);
     let mut region_drained = Series::new(catalog::REGION_DRAINED);
     // A drain for some services only leaves the region in use.
@@ -123,11 +135,15 @@ fn regions(core: &Core, up: &HashMap<PoolId, bool>, out: &mut Vec<Series>) {
         let pools: Vec<bool> = up.iter().filter(|(pool, _)| estate.pool(**pool).region == id).map(|(_, up)| *up).collect();
         if !pools.is_empty() {
             region_up.push(&[name], flag(pools.iter().all(|up| *up)));
+            let state = policy::region_state(&core.policy_facts(), id);
+            for one in RegionState::ALL {
+                region_state.push(&[name, one.word()], flag(one == state));
+            }
         }
         region_guarded.push(&[name], flag(core.guard().delay(id).is_some()));
         region_drained.push(&[name], flag(drained.contains(name)));
     }
-    out.extend([region_up, region_guarded, region_drained]);
+    out.extend([region_up, region_state, region_guarded, region_drained]);
 }
 
 fn services(core: &Core, tracked: &Tracked, up: &HashMap<PoolId, bool>, out: &mut Vec<Series>) {
@@ -205,23 +221,25 @@ fn shifts(core: &Core, out: &mut Vec<Series>) {
     out.extend([active, step]);
 }
 
-/// Overrides of one kind on one target may differ in services: they are one series. It ends when the last of them does.
+/// Overrides of one kind on one target may differ in services: they are one series. It begins with the first of them, and ends when the last of them does.
 fn overrides(core: &Core, out: &mut Vec<Series>) {
-    let mut rows: BTreeMap<(&'static str, String), Option<Timestamp>> = BTreeMap::new();
+    let mut rows: BTreeMap<(&'static str, String), (Timestamp, Option<Timestamp>)> = BTreeMap::new();
     for kept in core.overrides().into_iter().filter(|kept| kept.matched) {
         let key = (kept.record.kind.word(), kept.record.target.to_string());
-        let ends = kept.record.ends;
-        rows.entry(key).and_modify(|end| *end = end.zip(ends).map(|(a, b)| a.max(b))).or_insert(ends);
+        let (at, ends) = (kept.record.at, kept.record.ends);
+        rows.entry(key).and_modify(|(start, end)| (*start, *end) = ((*start).min(at), end.zip(ends).map(|(a, b)| a.max(b)))).or_insert((at, ends));
     }
     let mut active = Series::new(catalog::OVERRIDE_ACTIVE);
+    let mut start = Series::new(catalog::OVERRIDE_START);
     let mut expiry = Series::new(catalog::OVERRIDE_EXPIRY);
-    for ((kind, target), ends) in rows {
+    for ((kind, target), (at, ends)) in rows {
         active.push(&[kind, &target], 1.0);
+        start.push(&[kind, &target], at.as_secs_f64());
         if let Some(ends) = ends {
             expiry.push(&[kind, &target], ends.as_secs_f64());
         }
     }
-    out.extend([active, expiry]);
+    out.extend([active, start, expiry]);
 }
 
 /// The regions that a service answers now, as in [`Notice::Failover`](crate::control::Notice::Failover), and all that it may answer.

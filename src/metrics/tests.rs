@@ -38,12 +38,22 @@ fn configuration(text: &str) -> Configuration {
         RecordSet { owner: apex.clone(), rtype: 6, ttl: 60, rdata: vec![soa.into()] },
         RecordSet { owner: apex.clone(), rtype: 2, ttl: 60, rdata: vec![name("ns.example.com").into()] },
     ];
-    Configuration { estate: Arc::new(estate(text)), zones: vec![Arc::new(Zone { apex, sets })], answers: Arc::default(), needs_restart: Vec::new() }
+    Configuration {
+        estate: Arc::new(estate(text)),
+        zones: vec![Arc::new(Zone { apex, sets })],
+        answers: Arc::default(),
+        needs_restart: Vec::new(),
+        hash: "0123456789abcdef".into(),
+    }
 }
 
 impl World {
     /// Nothing probed yet.
     fn fresh(text: &str, services_max: usize) -> Self {
+        Self::limited(text, services_max, 1000)
+    }
+
+    fn limited(text: &str, services_max: usize, endpoints_max: usize) -> Self {
         let now = Now { mono: Duration::ZERO, wall: Timestamp(1_800_000_000_000) };
         let start = Start {
             configuration: configuration(text),
@@ -54,7 +64,7 @@ impl World {
         };
         let core = Core::start(start, now);
         let snapshot = Arc::new(Snapshot::build(0, &[], &Estate::default(), Vec::new(), &mut crate::snapshot::CellMap::default()));
-        let metrics = Metrics::new("ns1", services_max, now.wall);
+        let metrics = Metrics::new("ns1", SeriesMax { services: services_max, endpoints: endpoints_max }, now.wall);
         let counters = Counters::new();
         metrics.register_worker(counters.clone());
         let mut world = Self { core, metrics, snapshot, worker: Cx::new(counters, Limiter::new(7), 7), now, revision: Revision(0) };
@@ -79,12 +89,13 @@ impl World {
                     Effect::Publish(snapshot) => self.snapshot = snapshot,
                     Effect::Probe { estate, .. } => self.metrics.configured(&estate),
                     Effect::Tell(notice) => self.metrics.notice(&notice),
+                    Effect::Heard { target, report } => self.metrics.probed(target, &report),
                     Effect::Commit { commit, learned, .. } => {
                         self.revision.0 += u64::from(!learned);
                         self.metrics.store_operation(if learned { "learn" } else { "put" }, true, Duration::from_millis(2));
                         self.core.handle(self.now, Event::Committed { commit, revision: self.revision }, &mut effects);
                     }
-                    Effect::Serve | Effect::Measure { .. } | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::WakeAt(_) => (),
+                    Effect::Serve | Effect::Happened(_) | Effect::Measure { .. } | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::WakeAt(_) => (),
                 }
             }
             self.core.settle(self.now, &mut effects);
@@ -110,10 +121,12 @@ impl World {
             status: None,
             certificate_expires: Some(Timestamp(1_900_000_000_000)),
             warning: None,
+            resolved: None,
+            reported: None,
         };
         let probing = self.metrics.probe();
         probing.started(Duration::from_millis(1));
-        self.metrics.probed(self.core.estate(), target, &report);
+        self.metrics.probed(target, &report);
         probing.finished();
         self.event(Event::Probed { plan: self.core.plan(), target, report });
     }
@@ -122,9 +135,9 @@ impl World {
     fn turn(&mut self, pool: &str, state: State) {
         let estate = self.core.estate().clone();
         let pool = estate.pool_named(pool).unwrap();
-        for (at, target) in estate.targets.iter().enumerate() {
-            if target.endpoints.iter().any(|endpoint| estate.endpoint(*endpoint).pool == pool) {
-                while self.core.health().target(TargetId::at(at)).state != state {
+        for at in 0..estate.targets.len() {
+            if estate.endpoints_of(TargetId::at(at)).any(|endpoint| estate.endpoint(endpoint).pool == pool) {
+                while self.core.health().judgement(crate::model::JudgementId::at(at)).state != state {
                     self.probe(TargetId::at(at), state == State::Up);
                 }
             }
@@ -134,6 +147,7 @@ impl World {
     fn change(&mut self, change: Change) {
         self.event(Event::Change {
             ticket: Ticket(1),
+            origin: crate::control::Origin::default(),
             actor: Actor("token:anna".into()),
             reason: "CHG-1".into(),
             change,
@@ -202,9 +216,12 @@ fn lively() -> World {
     world.change(Change::Shift { service: "orders".into(), wanted: Wanted { to, ..Wanted::default() } });
     world.begin(OverrideWord::Drain, "region/dr", Some(Duration::from_secs(600)));
     world.metrics.api_request("GET", "/api/v1/services", 200, Duration::from_millis(1));
+    world.metrics.webhook("ops");
     let mut estate = Estate::default();
     estate.secondaries.push(("example.com".parse().unwrap(), Arc::new([])));
     world.metrics.transfers().configured(&estate);
+    let gateway = crate::model::Host::Name("gw.internal.example".parse().unwrap(), crate::model::Family::V4);
+    world.metrics.probe().resolver.planned([(&gateway, (Some(world.now.wall), false))].into_iter());
     world
 }
 
@@ -321,6 +338,7 @@ fn overrides_are_seen_and_leave_the_verdict_alone() {
     let text = world.render();
     text.is("windrose_override_active{kind=\"drain\",target=\"region/prod\"}", 1.0);
     text.lacks("windrose_override_expiry_timestamp_seconds{kind=\"drain\"");
+    text.is("windrose_override_start_timestamp_seconds{kind=\"drain\",target=\"region/prod\"}", 1_800_000_000.0);
     text.is("windrose_override_expiry_timestamp_seconds{kind=\"force_down\",target=\"endpoint/dr/a\"}", 1_800_000_060.0);
     text.is("windrose_region_drained{region=\"prod\"}", 1.0);
     text.is("windrose_region_drained{region=\"dr\"}", 0.0);
@@ -390,7 +408,28 @@ fn services_beyond_the_limit_share_one_label_and_totals_stay_totals() {
 fn a_service_that_asks_for_metrics_has_them_beyond_the_limit() {
     let mut estate = estate("pool prod: a=10.0.0.1\nservice one: failover prod\nservice two: failover prod\nservice three: failover prod");
     estate.services[2].metrics = true;
-    let tracked = Tracked::new(&estate, 1);
+    let tracked = Tracked::new(&estate, SeriesMax { services: 1, endpoints: 1000 });
     assert_eq!(tracked.names().iter().map(|name| &**name).collect::<Vec<_>>(), ["one", "three"]);
     assert!(tracked.others() && !tracked.has("two"), "it is counted under {}", tracked::OTHERS);
+}
+
+#[test]
+fn endpoints_beyond_the_limit_are_counted_together_and_totals_stay_totals() {
+    let mut world = World::limited(ORDERS, 1000, 1);
+    for _ in 0..2 {
+        (0..3).for_each(|target| world.probe(TargetId(target), target != 1));
+    }
+    let text = world.render();
+    text.is("windrose_probe_attempts_total{monitor=\"gateway\",pool=\"prod\",endpoint=\"a\",region=\"prod\",outcome=\"pass\"}", 2.0);
+    text.is("windrose_probe_attempts_total{monitor=\"gateway\",pool=\"_others\",endpoint=\"_others\",region=\"prod\",outcome=\"fail\"}", 2.0);
+    text.is("windrose_probe_attempts_total{monitor=\"gateway\",pool=\"_others\",endpoint=\"_others\",region=\"dr\",outcome=\"pass\"}", 2.0);
+    text.is("windrose_probe_failures_total{monitor=\"gateway\",pool=\"_others\",endpoint=\"_others\",region=\"prod\",reason=\"timeout\"}", 2.0);
+    text.is("windrose_endpoint_state_changes_total{pool=\"_others\",region=\"dr\",endpoint=\"_others\",to=\"up\"}", 1.0);
+    text.is("windrose_pool_up_endpoints{pool=\"dr\",region=\"dr\"}", 1.0);
+    text.lacks("endpoint=\"b\"");
+    assert_eq!(
+        text.value("windrose_probe_success{monitor=\"gateway\",pool=\"_others\",endpoint=\"_others\",region=\"dr\"}"),
+        None,
+        "a last probe is one endpoint's"
+    );
 }

@@ -13,6 +13,8 @@ pub struct AnswerSettings {
     pub id: Option<Arc<str>>,
     /// Text of `version.bind CH TXT`; `None`: REFUSED.
     pub version: Option<Arc<str>>,
+    /// Text of `config.windrose CH TXT`: the configuration's hash; `None`: REFUSED.
+    pub config: Option<Arc<str>>,
     /// Server cookies (RFC 9018).
     pub cookies: CookieSettings,
     /// `None`: nobody is limited.

@@ -1,6 +1,6 @@
 //! The estate: everything a configuration file says to exist.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,9 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    ChangeRules, Choice, EndpointId, Family, GuardRules, Monitor, MonitorId, Names, Node, PolicyForm, PoolId, RegionId, ResolveError, Secondary, Sentinel,
-    ServiceId, ShiftRules, TargetId,
+    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Family, GuardRules, Host, Judgement, JudgementId, Monitor,
+    MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, ShiftRules, TargetId,
+    Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -24,8 +25,14 @@ pub struct Estate {
     pub endpoints: Vec<Endpoint>,
     /// Monitors, probed or not.
     pub monitors: Vec<Monitor>,
+    /// Composite monitors.
+    pub composites: Vec<Composite>,
     /// What is probed, once each.
     pub targets: Vec<Target>,
+    /// What has a verdict: each target, once for each set of thresholds that somebody judges it by.
+    pub judgements: Vec<Judgement>,
+    /// Endpoints with a composite monitor.
+    pub combined: Vec<Combined>,
     /// `[policy.NAME]` by name.
     pub policies: Vec<(Arc<str>, PolicyForm)>,
     /// Services.
@@ -34,10 +41,20 @@ pub struct Estate {
     pub keys: Vec<Arc<TsigKey>>,
     /// Secondaries by zone; only zones that have some.
     pub secondaries: Vec<(Name, Arc<[Secondary]>)>,
+    /// Who is told of events.
+    pub webhooks: Vec<super::Webhook>,
     /// `[health]`
     pub guard: GuardRules,
     /// Targets that say only whether this node sees the network.
     pub sentinels: Vec<Sentinel>,
+    /// `[resolver]`
+    pub resolver: ResolverRules,
+    /// Endpoints by tag, their own tags and their pool's.
+    pub tags: BTreeMap<Arc<str>, BTreeSet<EndpointId>>,
+    /// Services whose traffic the file alone moves (`traffic_from = "file"`), and where their policy stands: `windrose.toml:12:10`.
+    pub managed: BTreeMap<Arc<str>, Arc<str>>,
+    /// `[probe]`: where probes may go.
+    pub probing: Arc<ProbeRules>,
     /// What changes of traffic must keep.
     pub rules: ChangeRules,
     /// How shifts go.
@@ -64,6 +81,21 @@ pub struct Pool {
     pub min_up: u32,
     /// Endpoints that should serve; `None`: as many as the first tier has (SEMANTICS, 4).
     pub min_active: Option<u32>,
+    /// What it is no use without.
+    pub requires: Vec<Requirement>,
+    /// Pools that are no use without it, directly or through others.
+    pub required_by: Vec<PoolId>,
+    /// What its degraded endpoints count; `None`: as their monitor says.
+    pub degraded_factor: Option<Factor>,
+}
+
+/// `requires = ["prod-db"]`: another pool, of whose endpoints, whatever their family, so many must be up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requirement {
+    /// Which.
+    pub pool: PoolId,
+    /// At least so many of its endpoints; at least 1.
+    pub up: u32,
 }
 
 /// One gateway address in a pool.
@@ -88,8 +120,10 @@ pub struct Endpoint {
 pub enum Watch {
     /// It counts as up (`always = "up"`).
     Always,
-    /// It is probed.
-    Target(TargetId),
+    /// It is probed, and this is the verdict.
+    Judgement(JudgementId),
+    /// By several verdicts together.
+    Combined(CombinedId),
     /// Nothing watches it (a last-resort pool without a monitor): always Unknown, used by `when_all_down` alone.
     Nothing,
 }
@@ -99,14 +133,14 @@ pub enum Watch {
 pub struct Target {
     /// The check.
     pub monitor: MonitorId,
-    /// Where to: the endpoint's address, unless it has another one for probes.
-    pub address: IpAddr,
+    /// Where to: the endpoint's address, unless it has another one, or a host name, for probes.
+    pub address: Host,
     /// Port, if it is not the check's.
     pub port: Option<u16>,
     /// Identity across reloads and restarts: monitor name, address and a stable hash of what is asked, `gateway@192.0.2.10#9f3c…`.
     pub key: Arc<str>,
-    /// The endpoints judged by it; a sentinel may have none.
-    pub endpoints: Vec<EndpointId>,
+    /// Its first judgement; the others hang on it ([`Judgement::next`]).
+    pub judgement: JudgementId,
 }
 
 /// Host names whose A and AAAA answers a policy computes.
@@ -181,8 +215,96 @@ impl Estate {
         monitor, monitors, MonitorId => Monitor);
     table!(/// The target with this id.
         target, targets, TargetId => Target);
+    table!(/// The judgement with this id.
+        judgement, judgements, JudgementId => Judgement);
+    table!(/// The composite monitor with this id.
+        composite, composites, CompositeId => Composite);
+    table!(/// The combined verdict with this id.
+        combined, combined, CombinedId => Combined);
     table!(/// The service with this id.
         service, services, ServiceId => Service);
+
+    /// The judgements of a target, the first one first.
+    pub fn judgements_of(&self, target: TargetId) -> impl Iterator<Item = JudgementId> + '_ {
+        std::iter::successors(Some(self.target(target).judgement), |id| self.judgement(*id).next)
+    }
+
+    /// The endpoints that a target has a say in.
+    pub fn endpoints_of(&self, target: TargetId) -> impl Iterator<Item = EndpointId> + '_ {
+        self.judgements_of(target).flat_map(|id| self.judgement(id).endpoints.iter().copied())
+    }
+
+    /// The targets that are probed for an endpoint, each once.
+    pub fn targets_of(&self, endpoint: EndpointId) -> impl Iterator<Item = TargetId> + '_ {
+        let judgements = self.judgements_on(endpoint);
+        let first = |(at, id): &(usize, &JudgementId)| !judgements.iter().take(*at).any(|earlier| earlier == *id);
+        judgements.iter().enumerate().filter(first).map(|(_, id)| self.judgement(*id).target)
+    }
+
+    /// The judgements that have a say in an endpoint; of a composite's in the order of its tree, where one may stand twice.
+    pub fn judgements_on(&self, endpoint: EndpointId) -> &[JudgementId] {
+        match &self.endpoint(endpoint).watch {
+            Watch::Judgement(judgement) => std::slice::from_ref(judgement),
+            Watch::Combined(combined) => &self.combined(*combined).judgements,
+            Watch::Always | Watch::Nothing => &[],
+        }
+    }
+
+    /// The pools that these endpoints have a say in: their own, and those that require them.
+    pub fn pools_moved_by(&self, endpoints: impl IntoIterator<Item = EndpointId>) -> BTreeSet<PoolId> {
+        let mut pools: BTreeSet<PoolId> = endpoints.into_iter().map(|endpoint| self.endpoint(endpoint).pool).collect();
+        let more: Vec<PoolId> = pools.iter().flat_map(|pool| &self.pool(*pool).required_by).copied().collect();
+        pools.extend(more);
+        pools
+    }
+
+    /// Longest time from a failure to the verdict (SEMANTICS, 14): `down_after × interval + timeout`.
+    pub fn detection(&self, judgement: JudgementId) -> Duration {
+        let judgement = self.judgement(judgement);
+        self.monitor(self.target(judgement.target).monitor).detection(&judgement.thresholds)
+    }
+
+    /// A target that nobody probes yet, judged by these thresholds.
+    pub fn add_target(&mut self, monitor: MonitorId, (address, port): (Host, Option<u16>), key: Arc<str>, thresholds: Thresholds) -> TargetId {
+        let (id, judgement) = (TargetId::at(self.targets.len()), JudgementId::at(self.judgements.len()));
+        let judged = Judgement::key_of(&key, &thresholds, &self.monitor(monitor).thresholds);
+        self.judgements.push(Judgement { target: id, thresholds, key: judged, endpoints: Vec::new(), next: None });
+        self.targets.push(Target { monitor, address, port, key, judgement });
+        id
+    }
+
+    /// The judgement of a target by these thresholds, made if nobody judges it so yet.
+    pub fn judge(&mut self, target: TargetId, thresholds: Thresholds) -> JudgementId {
+        let of = self.target(target);
+        let (key, first) = (Judgement::key_of(&of.key, &thresholds, &self.monitor(of.monitor).thresholds), of.judgement);
+        let (mut last, id) = (first, JudgementId::at(self.judgements.len()));
+        for judgement in self.judgements_of(target) {
+            if self.judgement(judgement).thresholds == thresholds {
+                return judgement;
+            }
+            last = judgement;
+        }
+        if let Some(last) = self.judgements.get_mut(last.index()) {
+            last.next = Some(id);
+        }
+        self.judgements.push(Judgement { target, thresholds, key, endpoints: Vec::new(), next: None });
+        id
+    }
+
+    /// Whether this node probes the target itself.
+    pub fn is_probed(&self, target: TargetId) -> bool {
+        self.monitor(self.target(target).monitor).check.is_probed()
+    }
+
+    /// How many targets are probed.
+    pub fn probed(&self) -> usize {
+        (0..self.targets.len()).filter(|at| self.is_probed(TargetId::at(*at))).count()
+    }
+
+    /// How many judgements stand on probes.
+    pub fn judged_by_probes(&self) -> usize {
+        self.judgements.iter().filter(|judgement| self.is_probed(judgement.target)).count()
+    }
 
     /// The region called `name`.
     pub fn region_named(&self, name: &str) -> Option<RegionId> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::TargetId;
+use super::JudgementId;
 
 /// `[health]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,6 @@ impl Default for GuardRules {
 pub struct Sentinel {
     /// Its name.
     pub name: Arc<str>,
-    /// What is probed; endpoints may be judged by it, too.
-    pub target: TargetId,
+    /// The verdict on what is probed; endpoints may be judged by it, too.
+    pub judgement: JudgementId,
 }

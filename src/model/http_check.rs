@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::json_test::JsonTest;
-use super::{Secret, TlsTerms};
+use super::{HttpOutcomes, Secret, TlsTerms};
 
 /// `http://` or `https://`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,8 +65,10 @@ pub struct HttpCheck {
     pub body_regex: Option<Pattern>,
     /// Comparisons that a JSON body of at most 64 KiB must pass.
     pub json: Vec<JsonTest>,
-    /// How TLS is spoken, with [`Scheme::Https`].
+    /// How TLS is spoken, with [`Scheme::Https`], and where a redirect leads to it.
     pub tls: TlsTerms,
+    /// What there is beside pass and fail.
+    pub outcomes: Box<HttpOutcomes>,
 }
 
 impl HttpCheck {
@@ -85,6 +87,7 @@ impl HttpCheck {
             body_regex: None,
             json: vec![],
             tls: TlsTerms::default(),
+            outcomes: Box::default(),
         }
     }
 }

@@ -41,6 +41,18 @@ id!(
     TargetId
 );
 id!(
+    /// Target × thresholds: what has a verdict.
+    JudgementId
+);
+id!(
+    /// The definition of a composite monitor.
+    CompositeId
+);
+id!(
+    /// Endpoint × composite monitor.
+    CombinedId
+);
+id!(
     /// Host names whose answers a policy computes.
     ServiceId
 );

@@ -72,29 +72,7 @@ impl Op {
 impl JsonTest {
     /// Reads a comparison; the error says in a sentence what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut rest = text.trim().strip_prefix('$').ok_or("a path begins with $, which stands for the whole body")?;
-        let mut path = Vec::new();
-        loop {
-            if let Some(after) = rest.strip_prefix('.') {
-                let end = after.find(|char: char| !(char.is_alphanumeric() || char == '_' || char == '-')).unwrap_or(after.len());
-                let (name, after) = after.split_at(end);
-                if name.is_empty() {
-                    return Err("a name is missing after `.`; names with other characters are written [\"…\"]".to_string());
-                }
-                path.push(Step::Key(name.to_string()));
-                rest = after;
-            } else if let Some(after) = rest.strip_prefix("[\"") {
-                let (name, after) = after.split_once("\"]").ok_or("`[\"` without `\"]`")?;
-                path.push(Step::Key(name.to_string()));
-                rest = after;
-            } else if let Some(after) = rest.strip_prefix('[') {
-                let (index, after) = after.split_once(']').ok_or("`[` without `]`")?;
-                path.push(Step::Index(index.parse().map_err(|_| format!("`{index}` is not a place in a list: they count from 0"))?));
-                rest = after;
-            } else {
-                break;
-            }
-        }
+        let (path, rest) = steps(text.trim())?;
         let rest = rest.trim_start();
         let (op, value) = OPS
             .iter()
@@ -123,6 +101,63 @@ impl JsonTest {
     }
 }
 
+/// A place in a document: `$.weight`. Equal when its text is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct JsonPath {
+    text: String,
+    steps: Vec<Step>,
+}
+
+impl JsonPath {
+    /// Reads a path; the error says in a sentence what is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (steps, rest) = steps(text.trim())?;
+        if !rest.is_empty() {
+            return Err(format!("`{rest}` is no part of a path"));
+        }
+        Ok(Self { text: text.trim().to_string(), steps })
+    }
+
+    /// Where to look.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+}
+
+/// As written.
+impl fmt::Display for JsonPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The path at the beginning, and what follows it.
+fn steps(text: &str) -> Result<(Vec<Step>, &str), String> {
+    let mut rest = text.strip_prefix('$').ok_or("a path begins with $, which stands for the whole body")?;
+    let mut path = Vec::new();
+    loop {
+        if let Some(after) = rest.strip_prefix('.') {
+            let end = after.find(|char: char| !(char.is_alphanumeric() || char == '_' || char == '-')).unwrap_or(after.len());
+            let (name, after) = after.split_at(end);
+            if name.is_empty() {
+                return Err("a name is missing after `.`; names with other characters are written [\"…\"]".to_string());
+            }
+            path.push(Step::Key(name.to_string()));
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix("[\"") {
+            let (name, after) = after.split_once("\"]").ok_or("`[\"` without `\"]`")?;
+            path.push(Step::Key(name.to_string()));
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix('[') {
+            let (index, after) = after.split_once(']').ok_or("`[` without `]`")?;
+            path.push(Step::Index(index.parse().map_err(|_| format!("`{index}` is not a place in a list: they count from 0"))?));
+            rest = after;
+        } else {
+            return Ok((path, rest));
+        }
+    }
+}
+
 /// As written.
 impl fmt::Display for JsonTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,6 +182,16 @@ mod tests {
             let test = JsonTest::parse(text).unwrap();
             assert_eq!((test.path(), test.op(), test.value()), (&path[..], op, value), "{text}");
             assert_eq!(test.to_string(), text.trim());
+        }
+    }
+
+    #[test]
+    fn a_path_alone_names_one_place() {
+        let path = JsonPath::parse(" $.stats[0].load ").unwrap();
+        assert_eq!((path.steps(), path.to_string().as_str()), (&[Step::Key("stats".into()), Step::Index(0), Step::Key("load".into())][..], "$.stats[0].load"));
+        for (text, why) in [("weight", "a path begins with $"), ("$.weight == 1", "` == 1` is no part of a path"), ("$.", "a name is missing")] {
+            let found = JsonPath::parse(text).unwrap_err();
+            assert!(found.starts_with(why), "{text}: {found}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::{DnsCheck, HttpCheck, Scheme, TlsTerms};
+use super::{DnsCheck, ExecCheck, HttpCheck, HttpOutcomes, Scheme, TlsTerms};
 
 /// A simple check and how often it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,9 +23,9 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Longest time from a failure to the verdict (SEMANTICS, 14): `down_after × interval + timeout`.
-    pub fn detection(&self) -> Duration {
-        self.interval * u32::from(self.thresholds.down_after) + self.timeout
+    /// Longest time from a failure to the verdict (SEMANTICS, 14), judged by these thresholds: `down_after × interval + timeout`.
+    pub fn detection(&self, thresholds: &Thresholds) -> Duration {
+        self.interval * u32::from(thresholds.down_after) + self.timeout
     }
 }
 
@@ -44,23 +44,52 @@ pub enum Check {
     Dns(DnsCheck),
     /// The health service of gRPC.
     Grpc(GrpcCheck),
+    /// An ICMP echo.
+    Icmp,
+    /// A program of this host.
+    Exec(ExecCheck),
+    /// Somebody else looks and tells: never probed.
+    Push(PushCheck),
 }
 
 impl Check {
-    /// How TLS is spoken, if it is.
+    /// Whether this node probes; else it knows (`always`), or is told (`push`).
+    pub fn is_probed(&self) -> bool {
+        !matches!(self, Check::Always | Check::Push(_))
+    }
+
+    /// How TLS is spoken, if it may be.
     pub fn tls(&self) -> Option<&TlsTerms> {
         match self {
             Check::Tls(check) => Some(&check.tls),
-            Check::Http(check) => (check.scheme == Scheme::Https).then_some(&check.tls),
+            Check::Http(check) => (check.scheme == Scheme::Https || 0 < check.outcomes.redirects).then_some(&check.tls),
             Check::Grpc(check) => check.tls.as_ref(),
-            Check::Always | Check::Tcp(_) | Check::Dns(_) => None,
+            Check::Always | Check::Tcp(_) | Check::Dns(_) | Check::Icmp | Check::Exec(_) | Check::Push(_) => None,
+        }
+    }
+
+    /// Port of an endpoint that may have its own; `None`: this kind has none.
+    pub fn port_of(&self, own: Option<u16>) -> Option<u16> {
+        match self {
+            Check::Always | Check::Icmp | Check::Push(_) => None,
+            Check::Exec(check) => own.or(check.port),
+            _ => Some(own.unwrap_or(self.port())),
+        }
+    }
+
+    /// What there is beside pass and fail; `None`: nothing.
+    pub fn outcomes(&self) -> Option<&HttpOutcomes> {
+        match self {
+            Check::Http(check) => Some(&check.outcomes),
+            _ => None,
         }
     }
 
     /// Port to connect to, unless the endpoint has its own.
     pub fn port(&self) -> u16 {
         match self {
-            Check::Always => 0,
+            Check::Always | Check::Icmp | Check::Push(_) => 0,
+            Check::Exec(check) => check.port.unwrap_or(0),
             Check::Tcp(check) => check.port,
             Check::Tls(check) => check.port,
             Check::Http(check) => check.port,
@@ -108,6 +137,27 @@ pub struct GrpcCheck {
     pub host: Option<String>,
     /// How TLS is spoken; `None`: it is not.
     pub tls: Option<TlsTerms>,
+}
+
+/// An outside system says how it is, and for how long that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PushCheck {
+    /// How long a push holds that does not say so itself.
+    pub ttl: Duration,
+    /// The longest that a push may hold; also how long silence is borne after a start, when nobody knows what the last push said.
+    pub ttl_max: Duration,
+    /// What silence means.
+    pub silence: Silence,
+}
+
+/// What is thought of an endpoint whose last push no longer holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Silence {
+    /// No verdict: policy treats it as up where nothing better is there.
+    #[default]
+    Unknown,
+    /// It is down.
+    Down,
 }
 
 /// Addresses of this node that probes come from; where there is none, the system chooses.

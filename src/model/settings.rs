@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// `[node] [dns] [admin] [metrics] [store]`.
+use super::scope::Scope;
+
+/// `[node] [dns] [admin] [metrics] [store] [audit]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// `[node]`
@@ -17,6 +20,23 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     /// `[store]`
     pub store: StoreSettings,
+    /// `[audit]`
+    pub audit: AuditSettings,
+}
+
+/// `[audit]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// Older entries are cut off. Default 400 d.
+    pub keep: Duration,
+    /// So many stay at most. Default 50,000.
+    pub entries_max: usize,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self { keep: Duration::from_secs(400 * 86_400), entries_max: 50_000 }
+    }
 }
 
 /// `[node]`
@@ -44,7 +64,7 @@ pub struct AdminSettings {
     pub listen: SocketAddr,
     /// Unix socket of the admin API.
     pub socket: PathBuf,
-    /// Certificate chain and key, PEM.
+    /// Certificate chain and key, PEM; who may come with a certificate of their own.
     pub tls: Option<TlsFiles>,
     /// Names besides IP addresses and `localhost` that `Host` may carry.
     pub hosts: Vec<String>,
@@ -57,6 +77,21 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Private key.
     pub key: PathBuf,
+    /// Authorities of clients' certificates; `None`: clients are not asked for one.
+    pub client_ca: Option<PathBuf>,
+    /// Who may come with such a certificate, in the order of the file.
+    pub subjects: Vec<Subject>,
+}
+
+/// A client's certificate and what it may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Its subject (`CN=ci,O=Example`), or one of its alternative names (`DNS:ci.example.com`, `URI:spiffe://…`, `EMAIL:…`, `IP:…`).
+    pub name: String,
+    /// What it may do.
+    pub scope: Scope,
+    /// Globs of the services that it may change; empty: all, and the node.
+    pub services: Vec<Arc<str>>,
 }
 
 /// `[metrics]`
@@ -66,6 +101,8 @@ pub struct MetricsSettings {
     pub listen: Option<SocketAddr>,
     /// Services with series of their own; beyond it those with `metrics = true`.
     pub services_max: usize,
+    /// Endpoints with series of their own; those beyond it are counted together.
+    pub endpoints_max: usize,
 }
 
 /// `[store]`

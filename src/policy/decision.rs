@@ -52,6 +52,8 @@ pub struct Leaf {
     pub rung: Rung,
     /// The serving set of this family (S4), before the cut to `max_answers`, in the order of tiers, then file.
     pub endpoints: Vec<EndpointId>,
+    /// Their weights in millionths, in the same order; `None`: as in the file.
+    pub weights: Option<Box<[u64]>>,
 }
 
 /// Shares are numbers, never NaN.
@@ -59,8 +61,8 @@ impl Eq for Leaf {}
 
 impl Hash for Leaf {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let Self { pools, share, rung, endpoints } = self;
-        (pools, share.to_bits(), rung, endpoints).hash(hasher);
+        let Self { pools, share, rung, endpoints, weights } = self;
+        (pools, share.to_bits(), rung, endpoints, weights).hash(hasher);
     }
 }
 

@@ -1,10 +1,11 @@
 //! Effective health: what observed health looks like through the overrides that a service sees (SEMANTICS, 2 and 18).
 //!
 //! The order of overrides never matters: of several that say the same, the one with the least id is named. Two health overrides on one
-//! target (one limited to services, one not) are settled in favour of `force_down`.
+//! target (one limited to services, one not) are settled in favour of `force_down`. One that names the target counts more than a pattern that its
+//! name fits, and that more than a tag that it has.
 
 use crate::health::State;
-use crate::model::{EndpointId, PoolId, Service, ServiceId};
+use crate::model::{EndpointId, Factor, PoolId, Service, ServiceId};
 
 use super::{Facts, Override, OverrideKind, OverrideTarget};
 
@@ -49,6 +50,13 @@ impl<'a> Effective<'a> {
         self.facts.guard.keeps_any() && self.facts.guard.keeps(endpoint) && self.forced(endpoint).is_none()
     }
 
+    /// It is degraded, and counts so much beside a sound one. Who is forced is as the operator says, who is kept as it was.
+    pub(super) fn degraded(&self, endpoint: EndpointId) -> Option<Factor> {
+        let health = self.facts.health;
+        let degraded = health.shapes_any().then(|| health.degraded(self.facts.estate, endpoint)).flatten();
+        degraded.filter(|_| self.forced(endpoint).is_none())
+    }
+
     /// The health override in force: the endpoint's beats the pool's beats the region's.
     pub(super) fn forced(&self, endpoint: EndpointId) -> Option<&'a Override> {
         let is_health = |o: &Override| o.kind != OverrideKind::Drain;
@@ -75,7 +83,7 @@ impl<'a> Effective<'a> {
     }
 
     fn find(&self, target: OverrideTarget, wanted: impl Fn(&Override) -> bool) -> Option<&'a Override> {
-        self.overrides.iter().copied().filter(|o| o.target == target && wanted(o)).min_by_key(|o| (o.kind != OverrideKind::ForceDown, &o.id))
+        self.overrides.iter().copied().filter(|o| o.target == target && wanted(o)).min_by_key(|o| (o.reach, o.kind != OverrideKind::ForceDown, &o.id))
     }
 
     /// What an override of this endpoint may be about, nearest first. Nothing while there are no overrides, which is nearly always.

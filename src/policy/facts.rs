@@ -27,6 +27,8 @@ pub struct Override {
     pub kind: OverrideKind,
     /// To what.
     pub target: OverrideTarget,
+    /// How directly an operator named that.
+    pub reach: Reach,
     /// Only for these services; `None`: for all.
     pub services: Option<Vec<ServiceId>>,
 }
@@ -40,6 +42,17 @@ pub enum OverrideKind {
     ForceUp,
     /// About health: never answered.
     ForceDown,
+}
+
+/// How directly an operator named what an override is about. Of two health overrides on one thing the nearer one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// By its name.
+    Name,
+    /// By a pattern that its name fits.
+    Pattern,
+    /// By a tag that it has.
+    Tag,
 }
 
 /// What an override is about.

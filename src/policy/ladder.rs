@@ -11,6 +11,8 @@
 //!
 //! A leaf's own rung is the lowest that it needed: where a subtree's `min_up` forces the whole tree down to `drained`, a pool that is not drained still says `policy`.
 //!
+//! Above `all_down` a pool of whose serving set some are degraded counts less in weighted nodes; it is never left out for that.
+//!
 //! `all_down` never refuses for a subtree's `min_up`: one permitted pool is better than none.
 
 use crate::health::State;
@@ -18,7 +20,7 @@ use crate::model::{AllDown, Node, PoolId, Service};
 
 use super::effective::Effective;
 use super::hold::Holds;
-use super::pool::{Among, Judged, Pools, serving};
+use super::pool::{Among, Judged, Pools, serving, weights};
 use super::tree::{Admission, Pick};
 use super::{FamilyDecision, Leaf, Rung, Verdict};
 
@@ -43,7 +45,8 @@ impl Ladder<'_> {
     pub(super) fn climb(&self, holds: &mut Holds) -> Climbed {
         let mut picks = self.evaluate(&|pool| self.is_usable(pool) && !holds.contains(pool));
         if picks.is_empty() && !holds.held.is_empty() {
-            let with_held = Admission { admits: &|pool| self.is_usable(pool), min_up: true };
+            let factor = self.factor();
+            let with_held = Admission { admits: &|pool| self.is_usable(pool), min_up: true, factor: factor.as_deref() };
             picks = with_held.evaluate(self.policy);
             if !picks.is_empty() {
                 let mut needed = Vec::new();
@@ -78,7 +81,13 @@ impl Ladder<'_> {
     }
 
     fn evaluate(&self, admits: &dyn Fn(PoolId) -> bool) -> Vec<Pick> {
-        Admission { admits, min_up: true }.evaluate(self.policy)
+        Admission { admits, min_up: true, factor: self.factor().as_deref() }.evaluate(self.policy)
+    }
+
+    /// What pools count of their shares; `None`: nothing is degraded anywhere.
+    fn factor(&self) -> Option<Box<dyn Fn(PoolId) -> f64 + '_>> {
+        let any = self.pools.judged.iter().any(|judged| judged.factor < 1.0);
+        any.then(|| -> Box<dyn Fn(PoolId) -> f64 + '_> { Box::new(|pool| self.judged(pool).map_or(1.0, |judged| judged.factor)) })
     }
 
     fn judged(&self, pool: PoolId) -> Option<&Judged> {
@@ -99,16 +108,17 @@ impl Ladder<'_> {
         };
         let lowest = pools.iter().map(own).max().unwrap_or_default();
         let rung = lowest.max(if standby { Rung::Standby } else { Rung::Policy });
-        let among = |pool| if drained(pool) { Among::Drained } else { Among::Undrained };
-        let endpoints = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, among(*pool))).collect();
-        Leaf { pools, share, rung, endpoints }
+        let among = |pool| self.judged(pool).map_or(Among::Undrained, Judged::among);
+        let endpoints: Vec<_> = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, among(*pool))).collect();
+        let weights = weights(self.effective, &endpoints);
+        Leaf { pools, share, rung, endpoints, weights }
     }
 
     /// `when_all_down` (SEMANTICS, 10).
     fn all_down(&self) -> FamilyDecision {
         let undrained = self.pools.judged.iter().any(|judged| judged.permitted && !judged.drained);
         let permitted = |pool: PoolId| self.judged(pool).is_some_and(|judged| judged.permitted && !(undrained && judged.drained));
-        let evaluate = |admits: &dyn Fn(PoolId) -> bool| Admission { admits, min_up: false }.evaluate(self.policy);
+        let evaluate = |admits: &dyn Fn(PoolId) -> bool| Admission { admits, min_up: false, factor: None }.evaluate(self.policy);
         let serve_all = || evaluate(&permitted);
         let picks = match self.service.when_all_down {
             AllDown::NoData => return FamilyDecision { verdict: Verdict::NoData, leaves: Vec::new() },
@@ -127,8 +137,9 @@ impl Ladder<'_> {
             return self.servfail("every pool that may answer is forced down");
         }
         let leaf = |Pick { pools, share, .. }: Pick| {
-            let endpoints = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, Among::Permitted)).collect();
-            Leaf { pools, share, rung: Rung::AllDown, endpoints }
+            let endpoints: Vec<_> = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, Among::Permitted)).collect();
+            let weights = weights(self.effective, &endpoints);
+            Leaf { pools, share, rung: Rung::AllDown, endpoints, weights }
         };
         FamilyDecision { verdict: Verdict::Answer, leaves: merged(picks.into_iter().map(leaf)) }
     }

@@ -1,7 +1,7 @@
 //! Pools as policy sees them, and who of a pool answers (SEMANTICS, 3 to 5 and 7).
 
-use crate::health::{PoolObserved, State, pool_state};
-use crate::model::{EndpointId, Family, Node, PoolId};
+use crate::health::{PoolObserved, State, pool_state, requirements_state};
+use crate::model::{EndpointId, Factor, Family, Node, PoolId, Weight};
 
 use super::effective::Effective;
 
@@ -23,6 +23,8 @@ pub(super) struct Judged {
     pub(super) drained: bool,
     /// It would be Down even if every endpoint without an override were Up: not health took it away, but an operator.
     pub(super) forced_away: bool,
+    /// What it counts of its share in weighted nodes: the mean over its serving endpoints, a degraded one its factor, a sound one 1.
+    pub(super) factor: f64,
 }
 
 impl Judged {
@@ -46,16 +48,29 @@ impl Judged {
             }
         }
         let min_up = facts.estate.pool(pool).min_up;
-        Self {
+        let required = requirements_state(facts.estate, pool, &|endpoint| effective.state(endpoint));
+        let hope = |endpoint| if effective.forced(endpoint).is_some() { effective.state(endpoint) } else { State::Up };
+        let required_hoped = requirements_state(facts.estate, pool, &hope);
+        let mut judged = Self {
             pool,
             present,
-            state: all.state(min_up),
-            usable: undrained.state(min_up),
+            state: all.state(min_up).and(required),
+            usable: undrained.state(min_up).and(required),
             observed: facts.health.pool(pool, family),
             permitted,
             drained: permitted && drained,
-            forced_away: hoped.state(min_up) == State::Down,
+            forced_away: hoped.state(min_up).and(required_hoped) == State::Down,
+            factor: 1.0,
+        };
+        if facts.health.shapes_any() && judged.state != State::Down {
+            judged.factor = mean_factor(effective, &serving(effective, pool, by, judged.among()));
         }
+        judged
+    }
+
+    /// Whom it answers with above rung `all_down`.
+    pub(super) fn among(&self) -> Among {
+        if self.is_up_but_drained() { Among::Drained } else { Among::Undrained }
     }
 
     /// Up (or Unknown, which policy treats as Up) and not drained.
@@ -158,6 +173,32 @@ pub(super) fn serving(effective: &Effective<'_>, pool: PoolId, family: Family, a
     let active = ordered.iter().filter(|endpoint| tier(**endpoint) == first).count().max(min_active);
     ordered.truncate(active);
     ordered
+}
+
+/// Summed as whole numbers: the order of endpoints never matters.
+fn mean_factor(effective: &Effective<'_>, serving: &[EndpointId]) -> f64 {
+    let thousandths = |endpoint: &EndpointId| u64::from(effective.degraded(*endpoint).unwrap_or(Factor::ONE).thousandths());
+    let all = serving.len() as u64 * u64::from(Factor::ONE.thousandths());
+    if all == 0 { 1.0 } else { serving.iter().map(thousandths).sum::<u64>() as f64 / all as f64 }
+}
+
+/// Weights of these endpoints, in millionths: told ones instead of the file's, degraded ones times their factor. `None`: the file's hold, as nearly always.
+pub(super) fn weights(effective: &Effective<'_>, endpoints: &[EndpointId]) -> Option<Box<[u64]>> {
+    let facts = &effective.facts;
+    if !facts.health.shapes_any() {
+        return None;
+    }
+    let shape = |endpoint: EndpointId| (facts.health.told_weight(facts.estate, endpoint), effective.degraded(endpoint).unwrap_or(Factor::ONE));
+    let shapes: Vec<(Option<Weight>, Factor)> = endpoints.iter().map(|endpoint| shape(*endpoint)).collect();
+    let (_, first) = *shapes.first()?;
+    if shapes.iter().all(|(told, factor)| told.is_none() && *factor == first) {
+        return None;
+    }
+    let weight = |(endpoint, (told, factor)): (&EndpointId, &(Option<Weight>, Factor))| {
+        let weight = told.unwrap_or_else(|| Weight::whole(facts.estate.endpoint(*endpoint).weight));
+        u64::from(weight.thousandths()) * u64::from(factor.thousandths())
+    };
+    Some(endpoints.iter().zip(&shapes).map(weight).collect())
 }
 
 /// The Up ones; Unknown ones count as Up where there are fewer than `min_up` Up (SEMANTICS, 3).

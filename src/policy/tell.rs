@@ -2,12 +2,13 @@
 //!
 //! Never here: deciding. Everything that is told was found by the other files.
 
-use crate::health::{Outcome, State};
+use crate::health::{MemberHealth, Outcome, State};
 use crate::model::{AllDown, Choice, EndpointId, Estate, Failback, Family, Node, Now, PoolId, Service, Watch, duration_text};
 
 use super::effective::Effective;
 use super::hold::{self, Holds};
 use super::pool::{Judged, Pools};
+use super::requires;
 use super::view::node_name;
 use super::{Decision, FamilyDecision, Leaf, OverrideKind, Rung, Verdict};
 
@@ -135,7 +136,12 @@ fn pool_text(effective: &Effective<'_>, judged: &Judged, family: Family) -> Stri
     let more = remarks.len().saturating_sub(NAMED_MAX);
 
     let pool = estate.pool(judged.pool);
-    let mut text = format!("pool {} is {}: {up} of {} endpoints up", pool.name, judged.state.word(), endpoints.len());
+    let mut text = format!("pool {} is {}: ", pool.name, judged.state.word());
+    let required = requires::of(effective, judged.pool);
+    if let Some(lacking) = requires::lacking(&required) {
+        text += &format!("{}; ", lacking.text(estate));
+    }
+    text += &format!("{up} of {} endpoints up", endpoints.len());
     if 1 < pool.min_up {
         text += &format!(", {} needed", pool.min_up);
     }
@@ -151,6 +157,9 @@ fn pool_text(effective: &Effective<'_>, judged: &Judged, family: Family) -> Stri
     } else if judged.is_up_but_drained() {
         text += "; what is not drained of it is too little";
     }
+    if judged.factor < 1.0 {
+        text += &format!("; degraded: where shares are weighted it counts {} of its own", (judged.factor * 1000.0).round() / 1000.0);
+    }
     if !judged.present {
         text += &format!("; it has no {} address, so its share is answered with no data", family_word(family));
     }
@@ -163,34 +172,52 @@ fn endpoint_remark(effective: &Effective<'_>, endpoint: EndpointId) -> Option<St
     let item = facts.estate.endpoint(endpoint);
     let mut remarks = Vec::new();
     let observed = facts.health.endpoint(facts.estate, endpoint);
-    let target = facts.health.target_of(facts.estate, endpoint);
+    let watched = facts.health.watched(facts.estate, endpoint);
+    let quality = facts.health.quality(facts.estate, endpoint).map(|(_, quality)| quality);
     match effective.forced(endpoint) {
         Some(forced) => {
             let word = if forced.kind == OverrideKind::ForceDown { "down" } else { "up" };
             remarks.push(format!("forced {word} by {}, observed {}", forced.id, observed.word()));
         }
-        None => match (observed, target) {
-            (State::Down, Some(target)) => {
-                let failed = target.last_failed.as_ref().and_then(|report| match &report.outcome {
-                    Outcome::Fail { reason, message } => Some(format!("{}: {message}", reason.word())),
-                    Outcome::Pass => None,
+        None => match (observed, watched) {
+            (State::Down, Some(health)) => {
+                let by = health.failed_by.map(|monitor| format!("{monitor}: ")).unwrap_or_default();
+                let failed = health.last_failed.and_then(|report| match &report.outcome {
+                    Outcome::Fail { reason, message } => Some(format!("{by}{}: {message}", reason.word())),
+                    Outcome::Pass | Outcome::Degraded { .. } | Outcome::Busy { .. } => None,
                 });
                 remarks.push(failed.unwrap_or_else(|| "as stored before the start".to_string()));
-                remarks.push(format!("down since {}", target.since));
+                remarks.push(format!("down since {}", health.since));
                 if effective.is_kept(endpoint) {
                     remarks.push(kept_text(facts, item.pool));
                 }
             }
-            (State::Up, Some(target)) if target.stale => remarks.push("up as stored before the start, not confirmed yet".to_string()),
+            (State::Up, Some(health)) if health.stale => remarks.push("up as stored before the start, not confirmed yet".to_string()),
             (State::Unknown, _) if item.watch == Watch::Nothing => remarks.push("not watched".to_string()),
-            (State::Unknown, _) => remarks.push("no outcome yet".to_string()),
+            (State::Unknown, _) => remarks.push(unknown_text(facts, endpoint)),
             _ => {}
         },
+    }
+    if let (Some(factor), Some(quality)) = (effective.degraded(endpoint), quality) {
+        remarks.push(format!("degraded, counts {factor}: {}", quality.degraded_why.as_deref().unwrap_or_default()));
+    }
+    if let Some(busy) = quality.and_then(|quality| quality.busy) {
+        remarks.push(format!("busy since {}", busy.at));
+    }
+    if let Some(told) = facts.health.told_weight(facts.estate, endpoint) {
+        remarks.push(format!("weight {told} as it told, {} in the file", item.weight));
     }
     if let Some(drain) = effective.drained(endpoint).filter(|drain| matches!(drain.target, super::OverrideTarget::Endpoint(_))) {
         remarks.push(format!("drained by {}", drain.id));
     }
     (!remarks.is_empty()).then(|| format!("{}: {}", item.name, remarks.join(", ")))
+}
+
+/// Why there is no verdict: of a composite, whose is missing.
+fn unknown_text(facts: &super::Facts<'_>, endpoint: EndpointId) -> String {
+    let members = facts.health.members(facts.estate, endpoint);
+    let missing: Vec<&str> = MemberHealth::counting(&members, State::Unknown).into_iter().map(|member| member.monitor).collect();
+    if missing.is_empty() { "no outcome yet".to_string() } else { format!("no outcome yet of {}", missing.join(", ")) }
 }
 
 /// Who keeps what is down.

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::health::testing::estate;
-use crate::health::{Guard, HealthTable, Outcome, ProbeReport, Reason, State};
-use crate::model::{EndpointId, Estate, Family, Now, ServiceId, TargetId, Timestamp, Watch};
+use crate::health::{Guard, HealthTable, Outcome, ProbeReport, Reason, Reported, State};
+use crate::model::{EndpointId, Estate, Family, JudgementId, Now, ServiceId, TargetId, Timestamp};
 
 use super::{Decision, Facts, FamilyDecision, Hold, Memory, Override, OverrideKind, OverrideTarget, Rung, Step, Verdict};
 
@@ -24,7 +24,12 @@ pub(crate) struct World {
 /// A probe's report with this outcome.
 pub(crate) fn report(passed: bool, now: Now) -> ProbeReport {
     let outcome = if passed { Outcome::Pass } else { Outcome::Fail { reason: Reason::Timeout, message: "no answer within 3s while connecting".into() } };
-    ProbeReport { outcome, at: now.wall, took: Duration::from_millis(5), phases: Vec::new(), status: None, certificate_expires: None, warning: None }
+    ProbeReport::new(outcome, now.wall, Duration::from_millis(5))
+}
+
+/// A degraded pass.
+pub(crate) fn slow() -> Outcome {
+    Outcome::Degraded { message: "it took 950ms, more than 800ms".to_string() }
 }
 
 impl World {
@@ -53,12 +58,38 @@ impl World {
         self.health.observe(&self.estate, target, report(passed, self.now), self.now);
     }
 
+    /// Any outcome, perhaps with what it told of its weight.
+    pub(crate) fn finds(&mut self, target: TargetId, outcome: Outcome, reported: Option<Reported>) {
+        let report = ProbeReport { reported, ..ProbeReport::new(outcome, self.now.wall, Duration::from_millis(5)) };
+        self.health.observe(&self.estate, target, report, self.now);
+    }
+
+    /// Probes pass degraded until the mark stands, or cleanly until it is gone; every service is decided.
+    pub(crate) fn degrade(&mut self, what: &str, degraded: bool) {
+        for endpoint in self.endpoints(what) {
+            let Some(target) = self.estate.targets_of(endpoint).next() else { continue };
+            while self.health.target(target).quality.degraded_since.is_some() != degraded {
+                self.finds(target, if degraded { slow() } else { Outcome::Pass }, None);
+            }
+        }
+        self.settle();
+    }
+
+    /// A clean pass that tells this weight or load; every service is decided.
+    pub(crate) fn tells(&mut self, what: &str, told: f64) {
+        for endpoint in self.endpoints(what) {
+            let Some(target) = self.estate.targets_of(endpoint).next() else { continue };
+            self.finds(target, Outcome::Pass, Some(Reported::Number(told)));
+        }
+        self.settle();
+    }
+
     /// Outcomes until the verdict is there. `what`: `prod`, `prod/10.0.0.1`, or `prod v6` for one family.
     pub(crate) fn turn(&mut self, what: &str, state: State) {
         for endpoint in self.endpoints(what) {
-            let Watch::Target(target) = self.estate.endpoint(endpoint).watch else { continue };
-            while self.health.target(target).state != state {
-                self.probe(target, state == State::Up);
+            let targets: Vec<TargetId> = self.estate.targets_of(endpoint).collect();
+            while !targets.is_empty() && self.health.endpoint(&self.estate, endpoint) != state {
+                targets.iter().for_each(|target| self.probe(*target, state == State::Up));
             }
         }
     }
@@ -87,9 +118,9 @@ impl World {
         let before = std::mem::take(&mut self.health);
         self.now.mono = Duration::ZERO;
         self.health = HealthTable::new(&self.estate, self.now);
-        for target in (0..self.estate.targets.len()).map(TargetId::at) {
-            let known = before.target(target);
-            self.health.restore(&self.estate, target, known.state, known.since, self.now);
+        for judgement in (0..self.estate.judgements.len()).map(JudgementId::at) {
+            let known = before.judgement(judgement);
+            self.health.restore(&self.estate, judgement, known.state, known.since, self.now);
         }
         for memory in &mut self.memories {
             *memory = Memory { held: std::mem::take(&mut memory.held), last: std::mem::take(&mut memory.last), ..Memory::default() };
@@ -114,7 +145,7 @@ impl World {
             _ => OverrideTarget::Endpoint(self.endpoints(name)[0]),
         };
         let id = format!("o-{}", self.overrides.len() + 1).into();
-        self.overrides.push(Override { id, kind, target, services });
+        self.overrides.push(Override { id, kind, target, reach: super::Reach::Name, services });
         self.settle();
     }
 

@@ -12,6 +12,8 @@ pub(super) struct Admission<'a> {
     pub(super) admits: &'a dyn Fn(PoolId) -> bool,
     /// On rung `all_down` they don't: one permitted pool is better than none.
     pub(super) min_up: bool,
+    /// What each pool counts of its share, more than 0 and at most 1; `None`: all of it.
+    pub(super) factor: Option<&'a dyn Fn(PoolId) -> f64>,
 }
 
 /// One destination: a pool, or all pools of a multivalue.
@@ -62,11 +64,46 @@ impl Admission<'_> {
                 }
             }
             Node::Policy { choice: Choice::Weighted(children), .. } => {
-                let (chosen, by_standby) = self.chosen(children);
+                let (mut chosen, by_standby) = self.chosen(children);
+                self.scale(&mut chosen);
                 let total: f64 = chosen.iter().map(|(_, weight)| weight).sum();
                 for (child, weight) in chosen {
                     self.flatten(child, share * weight / total, standby || by_standby, picks);
                 }
+            }
+        }
+    }
+
+    /// Weights times what their children count. Where all count alike nothing changes, not even by a rounding.
+    fn scale(&self, chosen: &mut [(&Node, f64)]) {
+        let Some(factor) = self.factor else { return };
+        let factors: Vec<f64> = chosen.iter().map(|(child, _)| self.factor_of(child, factor)).collect();
+        if factors.windows(2).all(|pair| matches!(pair, [a, b] if a == b)) {
+            return;
+        }
+        for ((_, weight), factor) in chosen.iter_mut().zip(factors) {
+            *weight *= factor;
+        }
+    }
+
+    /// What a subtree counts: a failover what its chosen child does, a weighted one the mean by its shares, a multivalue the mean of its pools.
+    fn factor_of(&self, node: &Node, factor: &dyn Fn(PoolId) -> f64) -> f64 {
+        let mean = |parts: Vec<(f64, f64)>| {
+            let total: f64 = parts.iter().map(|(weight, _)| weight).sum();
+            if 0.0 < total { parts.iter().map(|(weight, counts)| weight * counts).sum::<f64>() / total } else { 1.0 }
+        };
+        match node {
+            Node::Pool(pool) => factor(*pool),
+            Node::Policy { choice: Choice::Failover(children), .. } => {
+                children.iter().find(|child| self.is_up(child)).map_or(1.0, |child| self.factor_of(child, factor))
+            }
+            Node::Policy { choice: Choice::Weighted(children), .. } => {
+                mean(self.chosen(children).0.into_iter().map(|(child, weight)| (weight, self.factor_of(child, factor))).collect())
+            }
+            Node::Policy { choice: Choice::Multivalue(_), .. } => {
+                let mut pools = Vec::new();
+                self.gather(node, &mut pools);
+                mean(pools.into_iter().map(|pool| (1.0, factor(pool))).collect())
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::health::{PoolObserved, State};
-use crate::model::{EndpointId, Estate, Family, Node, PoolId, ServiceId};
+use crate::model::{EndpointId, Estate, Factor, Family, Node, PoolId, ServiceId, Weight};
 
 use super::effective::Effective;
 use super::pool::{Among, Judged, Pools, pools_of, serving};
@@ -27,6 +27,8 @@ pub struct PoolView<'a> {
     pub drained_by: Option<&'a Override>,
     /// Who would answer if the pool were chosen now (SEMANTICS, 4); empty while it is Down or has no endpoint of this family.
     pub serving: Vec<EndpointId>,
+    /// What it counts of its share in weighted nodes, more than 0 and at most 1: less than 1 if endpoints of its serving set are degraded.
+    pub factor: f64,
 }
 
 /// A pool as `service` sees it; `None`: by the overrides that count for all services.
@@ -44,6 +46,7 @@ pub fn pool_view<'a>(facts: &Facts<'a>, service: Option<ServiceId>, pool: PoolId
         drained: drained_by.is_some() || judged.drained || judged.is_up_but_drained(),
         drained_by,
         serving,
+        factor: judged.factor,
     }
 }
 
@@ -56,6 +59,12 @@ pub struct EndpointView<'a> {
     pub observed: State,
     /// The observed verdict comes from the store and is not confirmed yet.
     pub stale: bool,
+    /// Up, but degraded: what it counts beside a sound one.
+    pub degraded: Option<Factor>,
+    /// The weight that it told, within its bounds, instead of the file's.
+    pub told: Option<Weight>,
+    /// The weight in force: the file's or the told one, times the factor of a degraded endpoint.
+    pub weight: f64,
     /// The health override in force: its own, its pool's or its region's.
     pub forced: Option<&'a Override>,
     /// Observed Down, but seen as Up by the blast guard, or because the node is blind.
@@ -70,10 +79,14 @@ pub struct EndpointView<'a> {
 pub fn endpoint_view<'a>(facts: &Facts<'a>, service: Option<ServiceId>, endpoint: EndpointId) -> EndpointView<'a> {
     let effective = Effective::new(facts, service);
     let item = facts.estate.endpoint(endpoint);
+    let (degraded, told) = (effective.degraded(endpoint), facts.health.told_weight(facts.estate, endpoint));
     EndpointView {
         state: effective.state(endpoint),
         observed: facts.health.endpoint(facts.estate, endpoint),
-        stale: facts.health.target_of(facts.estate, endpoint).is_some_and(|target| target.stale),
+        stale: facts.health.watched(facts.estate, endpoint).is_some_and(|health| health.stale),
+        degraded,
+        told,
+        weight: told.unwrap_or_else(|| Weight::whole(item.weight)).as_f64() * degraded.map_or(1.0, Factor::as_f64),
         forced: effective.forced(endpoint),
         guarded: effective.is_kept(endpoint),
         drained: effective.drained(endpoint),
@@ -103,7 +116,7 @@ pub fn child_state(facts: &Facts<'_>, service: Option<ServiceId>, child: &Node) 
     let tree = pools_of(child);
     let pools = Family::ALL.map(|family| Pools::new(&effective, &tree, family));
     let any = |counts: &dyn Fn(&Judged) -> bool| {
-        pools.iter().any(|pools| Admission { admits: &|pool| pools.get(pool).is_some_and(counts), min_up: true }.is_up(child))
+        pools.iter().any(|pools| Admission { admits: &|pool| pools.get(pool).is_some_and(counts), min_up: true, factor: None }.is_up(child))
     };
     let state = match () {
         () if any(&|judged| judged.state == State::Up) => State::Up,

@@ -3,15 +3,25 @@
 //! A text alone is found as soon as it has come, so an endless body does no harm. A pattern and JSON want the whole body: whether they fit can
 //! change with every further octet. Never here: sockets; more than 64 KiB.
 
-use crate::health::Reason;
-use crate::model::HttpCheck;
+use crate::health::{Reason, Reported};
+use crate::model::{HttpCheck, ReportPlace};
 
-use super::fail::Failure;
+use super::fail::{Failure, quotable, quoted};
 use super::json;
 use super::tcp::contains;
+use super::told;
 
 /// So much of a body is looked at.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// What a body that passes tells.
+#[derive(Debug, Default, PartialEq)]
+pub struct Found {
+    /// It says that it is degraded: a sentence.
+    pub degraded: Option<String>,
+    /// The weight that it tells.
+    pub reported: Option<Reported>,
+}
 
 /// One body on its way in.
 #[derive(Debug)]
@@ -27,15 +37,13 @@ pub struct Judge<'a> {
 impl<'a> Judge<'a> {
     /// `None`: nothing is expected of the body, and it need not be read.
     pub fn new(check: &'a HttpCheck) -> Option<Self> {
-        let HttpCheck { body, body_regex, json, .. } = check;
-        let wanted = body.is_some() || body_regex.is_some() || !json.is_empty();
-        wanted.then(|| Self { check, read: Vec::new(), searched: 0, found: body.is_none() })
+        let wanted = check.body.is_some() || wants_whole(check);
+        wanted.then(|| Self { check, read: Vec::new(), searched: 0, found: check.body.is_none() })
     }
 
     /// Whether anything that comes could change the verdict.
     pub fn wants_more(&self) -> bool {
-        let whole = self.check.body_regex.is_some() || !self.check.json.is_empty();
-        self.read.len() < BODY_BYTES_MAX && (whole || !self.found)
+        self.read.len() < BODY_BYTES_MAX && (wants_whole(self.check) || !self.found)
     }
 
     /// A piece has come; what lies beyond the limit is left out.
@@ -48,20 +56,35 @@ impl<'a> Judge<'a> {
     }
 
     /// Nothing more is read. `cut`: there was more.
-    pub fn end(self, cut: bool) -> Result<(), Failure> {
-        let HttpCheck { body, body_regex, json, .. } = self.check;
+    pub fn end(self, cut: bool) -> Result<Found, Failure> {
+        let HttpCheck { body, body_regex, json, outcomes, .. } = self.check;
         if let Some(text) = body.as_deref().filter(|_| !self.found) {
             return Err(Failure::body(text, &self.read, cut));
         }
         if let Some(pattern) = body_regex.as_ref().filter(|pattern| !pattern.matches(&self.read)) {
             return Err(Failure::pattern(pattern.text(), &self.read, cut));
         }
-        if json.is_empty() {
-            return Ok(());
+        if !json.is_empty() {
+            if cut {
+                return Err(Failure::new(Reason::Body, "expected a JSON body of at most 64 KiB, got a longer one"));
+            }
+            json::judge(json, &self.read)?;
         }
-        if cut {
-            return Err(Failure::new(Reason::Body, "expected a JSON body of at most 64 KiB, got a longer one"));
-        }
-        json::judge(json, &self.read)
+        let text = outcomes.degraded.as_ref().and_then(|rule| rule.body.as_deref()).filter(|text| contains(&self.read, text.as_bytes()));
+        let tests = outcomes.degraded.as_ref().map(|rule| &rule.json[..]).filter(|tests| !tests.is_empty() && !cut && json::judge(tests, &self.read).is_ok());
+        let degraded = match (text, tests) {
+            (Some(text), _) => Some(format!("the body contains {}", quoted(text.as_bytes()))),
+            (None, Some(tests)) => Some(format!("the body says {}", tests.iter().map(|test| quotable(&test.to_string())).collect::<Vec<_>>().join(" and "))),
+            (None, None) => None,
+        };
+        Ok(Found { degraded, reported: outcomes.report.as_ref().and_then(|rule| told::in_body(rule, &self.read, cut)) })
     }
+}
+
+/// What is asked can change with every octet, so all of it is read.
+fn wants_whole(check: &HttpCheck) -> bool {
+    let HttpCheck { body_regex, json, outcomes, .. } = check;
+    let degraded = outcomes.degraded.as_ref().is_some_and(|rule| rule.body.is_some() || !rule.json.is_empty());
+    let told = outcomes.report.as_ref().is_some_and(|rule| matches!(rule.place, ReportPlace::Json(_)));
+    body_regex.is_some() || !json.is_empty() || degraded || told
 }

@@ -12,7 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
 
 use crate::health::{Phase, Reason};
-use crate::model::{DnsCheck, Rcode};
+use crate::model::DnsCheck;
+use crate::wire::{self, Rcode};
 
 use super::fail::Failure;
 use super::tcp::{self, Close, Way};
@@ -26,34 +27,46 @@ const DATAGRAM_BYTES_MAX: usize = 4096;
 const TOLD_MAX: usize = 5;
 
 /// Passes when the response has the expected code, and the expected address if there is one.
-pub async fn check(check: &DnsCheck, way: Way, trace: &mut Trace) -> Result<(), Failure> {
-    let (query, packet) = query(check)?;
-    trace.enter(Phase::Request);
-    let over_udp = ask_udp(&query, &packet, way).await?;
-    let response = if over_udp.metadata.truncation { ask_tcp(&query, &packet, way, trace).await? } else { over_udp };
+pub async fn check(check: &DnsCheck, way: Way<'_>, trace: &mut Trace) -> Result<(), Failure> {
+    trace.detail(|detail| detail.sent(&format!("{} {}", check.name, check.record_type.1)));
+    let response = exchange(&check.name, check.record_type.0, way, trace).await?;
+    trace.detail(|detail| {
+        detail.shown.peer = Some(way.peer);
+        detail.head(&format!("{}, {} answers", response.metadata.response_code, response.answers.len()));
+        response.answers.iter().for_each(|record| detail.head(&record.to_string()));
+    });
     judge(check, &response, way.peer)
 }
 
+/// One question, one response: over UDP, and again over TCP if it is truncated. No deadline of its own.
+pub async fn exchange(name: &wire::Name, record_type: u16, way: Way<'_>, trace: &mut Trace) -> Result<Message, Failure> {
+    let (query, packet) = query(name, record_type)?;
+    trace.enter(Phase::Request);
+    let over_udp = ask_udp(&query, &packet, way).await?;
+    if over_udp.metadata.truncation { ask_tcp(&query, &packet, way, trace).await } else { Ok(over_udp) }
+}
+
 /// With a random id and EDNS; recursion is desired, because the peer may be a resolver.
-fn query(check: &DnsCheck) -> Result<(Message, Vec<u8>), Failure> {
+fn query(name: &wire::Name, record_type: u16) -> Result<(Message, Vec<u8>), Failure> {
     let unfit = |why: String| Failure::new(Reason::Internal, format!("this node could not probe: the query can't be made: {why}"));
-    let mut name = Name::from_ascii(check.name.to_string()).map_err(|why| unfit(why.to_string()))?;
+    let mut name = Name::from_ascii(name.to_string()).map_err(|why| unfit(why.to_string()))?;
     name.set_fqdn(true);
     let mut edns = Edns::new();
     edns.set_max_payload(UDP_BYTES_MAX);
     let mut message = Message::query();
     message.metadata.recursion_desired = true;
-    message.add_query(Query::query(name, RecordType::from(check.record_type.0))).set_edns(edns);
+    message.add_query(Query::query(name, RecordType::from(record_type))).set_edns(edns);
     let packet = message.to_vec().map_err(|why| unfit(why.to_string()))?;
     Ok((message, packet))
 }
 
-async fn ask_udp(query: &Message, packet: &[u8], Way { peer, source }: Way) -> Result<Message, Failure> {
+async fn ask_udp(query: &Message, packet: &[u8], Way { peer, source, permit, .. }: Way<'_>) -> Result<Message, Failure> {
     let broken = |error: io::Error| match error.kind() {
         // An ICMP error for our query: nobody listens on the port, or there is no way.
         io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Failure::connect(&error, peer),
         _ => Failure::io(&error, Phase::Request, peer),
     };
+    permit.check(peer)?;
     let any = if peer.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((source.unwrap_or(any), 0)).await.map_err(|error| Failure::connect(&error, peer))?;
     socket.connect(peer).await.map_err(|error| Failure::connect(&error, peer))?;
@@ -72,7 +85,7 @@ async fn ask_udp(query: &Message, packet: &[u8], Way { peer, source }: Way) -> R
     }
 }
 
-async fn ask_tcp(query: &Message, packet: &[u8], way: Way, trace: &mut Trace) -> Result<Message, Failure> {
+async fn ask_tcp(query: &Message, packet: &[u8], way: Way<'_>, trace: &mut Trace) -> Result<Message, Failure> {
     let mut stream = tcp::connect(way, Close::Reset, trace).await?;
     trace.enter(Phase::Request);
     let broken = |error: io::Error| Failure::io(&error, Phase::Request, way.peer);
@@ -101,11 +114,16 @@ fn malformed(length: usize, peer: SocketAddr) -> Failure {
     Failure::new(Reason::Protocol, format!("expected a DNS response from {peer}, got {length} octets that are none"))
 }
 
+/// A response code as every tool writes it.
+pub fn code_text(code: u16) -> String {
+    Rcode::ALL.into_iter().find(|known| known.number() == code).map_or_else(|| format!("code {code}"), |known| known.word().to_string())
+}
+
 fn judge(check: &DnsCheck, response: &Message, peer: SocketAddr) -> Result<(), Failure> {
     let DnsCheck { name, record_type: (_, record_type), rcode, address, .. } = check;
     let got = u16::from(response.metadata.response_code);
     if got != rcode.number() {
-        let got = Rcode::ALL.into_iter().find(|known| known.number() == got).map_or_else(|| format!("code {got}"), |known| known.word().to_string());
+        let got = code_text(got);
         return Err(Failure::new(Reason::Status, format!("expected {} for {name} {record_type} from {peer}, got {got}", rcode.word())));
     }
     let Some(address) = address else { return Ok(()) };

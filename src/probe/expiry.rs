@@ -6,7 +6,7 @@
 use crate::model::Timestamp;
 
 const INTEGER: u8 = 0x02;
-const SEQUENCE: u8 = 0x30;
+pub(super) const SEQUENCE: u8 = 0x30;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 /// `[0] EXPLICIT Version`.
@@ -30,7 +30,7 @@ pub fn expires(certificate: &[u8]) -> Option<Timestamp> {
 }
 
 /// The first element of `der` as (tag, content, what follows); `None` if it is cut short, or has another tag than `expect`.
-fn element(der: &[u8], expect: Option<u8>) -> Option<(u8, &[u8], &[u8])> {
+pub(super) fn element(der: &[u8], expect: Option<u8>) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     if expect.is_some_and(|expect| expect != tag) {
         return None;
@@ -50,7 +50,7 @@ fn element(der: &[u8], expect: Option<u8>) -> Option<(u8, &[u8], &[u8])> {
 }
 
 /// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ` (RFC 5280 §4.1.2.5: always in UTC, with seconds).
-fn time(tag: u8, text: &[u8]) -> Option<Timestamp> {
+pub(super) fn time(tag: u8, text: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
     let (year, rest) = match tag {
         // §4.1.2.5.1: 50 to 99 are of the last century.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use crate::health::{Phase, Reason};
-use crate::model::duration_text;
+use crate::model::{duration_text, harmless};
 
 use super::tls;
 
@@ -37,7 +37,7 @@ impl Failure {
     /// The deadline passed in this phase.
     pub fn timeout(timeout: Duration, phase: Phase, peer: SocketAddr) -> Self {
         let doing = match phase {
-            Phase::Connect => "while connecting to",
+            Phase::Resolve | Phase::Connect => "while connecting to",
             Phase::Tls => "during the TLS handshake with",
             Phase::Request => "while waiting for the response from",
             Phase::Body => "while reading the body from",
@@ -65,7 +65,7 @@ impl Failure {
             return failure;
         }
         let doing = match phase {
-            Phase::Connect => "while connecting",
+            Phase::Resolve | Phase::Connect => "while connecting",
             Phase::Tls => "during the TLS handshake",
             Phase::Request => "while waiting for the response",
             Phase::Body => "while reading the body",
@@ -84,7 +84,7 @@ impl Failure {
     /// The peer closed the connection in this phase.
     pub fn closed(phase: Phase, peer: SocketAddr) -> Self {
         let doing = match phase {
-            Phase::Connect => "while connecting",
+            Phase::Resolve | Phase::Connect => "while connecting",
             Phase::Tls => "during the TLS handshake",
             Phase::Request => "before a whole response came",
             Phase::Body => "before the whole body came",
@@ -155,7 +155,7 @@ impl Failure {
     }
 
     /// Faults of this node, not of the peer: descriptors, memory, ports, local rules.
-    fn own(error: &io::Error) -> Option<Self> {
+    pub fn own(error: &io::Error) -> Option<Self> {
         let what = match error.raw_os_error()? {
             libc::EMFILE | libc::ENFILE => "too few file descriptors",
             libc::ENOMEM | libc::ENOBUFS => "too little memory for sockets",
@@ -190,6 +190,33 @@ pub fn source<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Optio
     None
 }
 
+/// At most `chars_max` characters of a text, control and direction-changing ones as `\u{fffd}`, white space as spaces; `lines`: line ends stay.
+pub fn legible(text: &str, chars_max: usize, lines: bool) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars().peekable();
+    let mut count = 0;
+    while let Some(char) = chars.next() {
+        if count == chars_max {
+            out.push('…');
+            break;
+        }
+        match char {
+            '\r' if lines && chars.peek() == Some(&'\n') => continue,
+            '\n' if lines => out.push(char),
+            _ if is_harmful(char) => out.push('\u{fffd}'),
+            _ if char.is_whitespace() => out.push(' '),
+            _ => out.push(char),
+        }
+        count += 1;
+    }
+    out
+}
+
+/// Changes what a terminal shows elsewhere. Tabs become spaces, and line ends are the caller's.
+fn is_harmful(char: char) -> bool {
+    (char.is_control() && char != '\t') || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// Bytes in quotation marks, short and harmless.
 pub fn quoted(bytes: &[u8]) -> String {
     // No character has more than four bytes, so a cut in the middle of one lies beyond what is shown.
@@ -199,25 +226,7 @@ pub fn quoted(bytes: &[u8]) -> String {
 
 /// The first [`QUOTE_CHARS_MAX`] characters on one line: runs of white space become one space, control and direction-changing characters `\u{fffd}`.
 pub fn quotable(text: &str) -> String {
-    let mut out = String::new();
-    let mut chars = text.chars().peekable();
-    let mut count = 0;
-    while let Some(char) = chars.next() {
-        if count == QUOTE_CHARS_MAX {
-            out.push('…');
-            break;
-        }
-        if char.is_whitespace() {
-            while chars.next_if(|next| next.is_whitespace()).is_some() {}
-            out.push(' ');
-        } else if char.is_control() || matches!(char, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}') {
-            out.push('\u{fffd}');
-        } else {
-            out.push(char);
-        }
-        count += 1;
-    }
-    out
+    harmless(text, QUOTE_CHARS_MAX)
 }
 
 #[cfg(test)]

@@ -31,14 +31,14 @@ const PREFIX_BYTES: usize = 5;
 const SERVING: u64 = 1;
 
 /// Passes when the peer says that the service is serving.
-pub async fn check(check: &GrpcCheck, way: Way, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
+pub async fn check(check: &GrpcCheck, way: Way<'_>, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
     let peer = way.peer;
     let stream = tcp::connect(way, Close::Reset, trace).await?;
     match &check.tls {
         None => call(stream, check, peer, trace).await,
         Some(terms) => {
             let name = tls::server_name(terms, check.host.as_deref(), peer.ip());
-            let stream = tls.connect(stream, Asked { terms, name, peer }, session, trace).await?;
+            let stream = tls.connect(stream, Asked { terms, name, peer, trusted: true }, session, trace).await?;
             call(stream, check, peer, trace).await
         }
     }
@@ -46,10 +46,13 @@ pub async fn check(check: &GrpcCheck, way: Way, tls: &Tls, session: &Arc<Session
 
 async fn call<S: AsyncRead + AsyncWrite + Unpin>(stream: S, check: &GrpcCheck, peer: SocketAddr, trace: &mut Trace) -> Result<(), Failure> {
     trace.enter(Phase::Request);
-    let mut exchange = Exchange::begin(stream, request(check, peer)?, question(&check.service), peer).await?;
+    let request = request(check, peer)?;
+    trace.detail(|detail| super::http::note_request(request.method(), request.uri(), request.version(), request.headers(), detail));
+    let mut exchange = Exchange::begin(stream, request, question(&check.service), peer).await?;
     let response = exchange.response().await?;
     let (head, mut body) = response.into_parts();
     trace.status = Some(head.status.as_u16());
+    trace.detail(|detail| super::http::note_head(head.version, head.status, &head.headers, detail));
     if head.status.as_u16() != 200 {
         return Err(Failure::status(&[200..=200], head.status, None));
     }
@@ -64,6 +67,7 @@ async fn call<S: AsyncRead + AsyncWrite + Unpin>(stream: S, check: &GrpcCheck, p
     trace.enter(Phase::Body);
     let mut answer = Vec::new();
     while let Some(piece) = exchange.data(&mut body).await? {
+        trace.detail(|detail| detail.body(&piece));
         answer.extend_from_slice(&piece);
         if answer.len() > ANSWER_BYTES_MAX {
             return Err(malformed(&answer, peer));

@@ -25,7 +25,8 @@ pub fn judge(tests: &[JsonTest], body: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn find<'v>(document: &'v Value, path: &[Step]) -> Option<&'v Value> {
+/// What stands at a place.
+pub fn find<'v>(document: &'v Value, path: &[Step]) -> Option<&'v Value> {
     path.iter().try_fold(document, |value, step| match step {
         Step::Key(key) => value.get(key),
         Step::Index(index) => value.get(index),

@@ -20,8 +20,11 @@ use std::time::Duration;
 
 use crate::model::TargetId;
 
-/// The first round of a hurried plan is spread over at most this.
+/// The first round of a hurried plan is spread over this, or longer if there are more targets than can be probed in it; never longer than the interval.
 const HURRY_SPREAD: Duration = Duration::from_secs(1);
+
+/// So many targets a second: what one core can do. A first round that is due faster than it can be done would put all later ones off.
+const HURRY_RATE: u32 = 10_000;
 
 /// Jitter is at most 1/25 of the interval, so two rounds are an interval ± 4 % apart.
 const JITTER_PART: u64 = 25;
@@ -61,10 +64,12 @@ pub struct Due {
 
 impl Schedule {
     /// A new plan. Targets whose key was in the last one keep their times and their probe in flight; the others begin with their first round after `now`,
-    /// or, with `hurry`, within a second. Returns where each target of the last plan has gone; `None`: it is no longer probed.
+    /// or, with `hurry`, within a second for each 10,000 of them. Returns where each target of the last plan has gone; `None`: it is no longer probed.
     pub fn replan(&mut self, targets: impl Iterator<Item = (Arc<str>, Duration)>, hurry: bool, now: Duration) -> Vec<Option<TargetId>> {
         let old = std::mem::take(&mut self.seats);
         let mut moved = vec![None; old.len()];
+        let targets: Vec<_> = targets.collect();
+        let hurry_spread = HURRY_SPREAD.max(Duration::from_secs(1) * u32::try_from(targets.len()).unwrap_or(u32::MAX) / HURRY_RATE);
         let mut old: HashMap<Arc<str>, (usize, Seat)> = old.into_iter().enumerate().map(|(at, seat)| (seat.key.clone(), (at, seat))).collect();
         for (key, interval) in targets {
             let interval = interval.max(INTERVAL_MIN);
@@ -79,7 +84,7 @@ impl Schedule {
                 }
                 None => {
                     let hash = key_hash(&key);
-                    let due = if hurry { now + part(hash, HURRY_SPREAD.min(interval)) } else { next_round(hash, interval, now) };
+                    let due = if hurry { now + part(hash, hurry_spread.min(interval)) } else { next_round(hash, interval, now) };
                     Seat { key, hash, interval, due, in_flight: false, put_off: false }
                 }
             };
@@ -239,6 +244,17 @@ mod tests {
     }
 
     #[test]
+    fn hurry_takes_a_second_for_each_10_000_targets_and_bunches_nowhere() {
+        let mut schedule = Schedule::default();
+        schedule.replan(targets(50_000), true, ms(500));
+        let starts = play(&mut schedule, ms(5_500));
+        let first: std::collections::HashSet<_> = starts.iter().map(|(_, target)| *target).collect();
+        assert_eq!(first.len(), 50_000);
+        // Second rounds begin meanwhile, at half of this rate in the middle.
+        assert_spread(&starts, ms(500), ms(100), 50, 1_000.0);
+    }
+
+    #[test]
     fn hurry_never_takes_longer_than_the_interval() {
         let mut schedule = Schedule::default();
         schedule.replan((0..100).map(|n| (Arc::from(n.to_string()), ms(200))), true, ms(0));
@@ -338,6 +354,50 @@ mod tests {
         }
         assert!(!schedule.seats[0].in_flight && schedule.seats[0].due < ms(11_500));
         assert_eq!(schedule.dues.len(), 3, "nothing of the removed target is left");
+    }
+
+    #[test]
+    fn whatever_happens_a_target_has_one_probe_in_flight_at_most_and_none_is_forgotten() {
+        for seed in 0..200_u64 {
+            let (mut dice, mut now, mut count) = (mix(seed), ms(0), 4);
+            let mut below = |sides: u64| {
+                dice = mix(dice.wrapping_add(0x9e37_79b9_7f4a_7c15));
+                dice % sides
+            };
+            let mut schedule = Schedule::default();
+            schedule.replan(targets(count), true, now);
+            let mut flying: Vec<bool> = vec![false; count];
+            let mut last: Vec<Duration> = vec![now; count];
+            for step in 0..300 {
+                // Now and then a stall, and a reload with another number of targets.
+                now += ms(if below(40) == 0 { 60_000 } else { below(2_000) });
+                if below(50) == 0 {
+                    count = 1 + below(8) as usize;
+                    schedule.replan(targets(count), false, now);
+                    flying.resize(count, false);
+                    last.resize(count, now);
+                }
+                while let Some(due) = schedule.take_due(now) {
+                    let at = due.target.index();
+                    if due.start.is_some() {
+                        assert!(!flying[at], "seed {seed}, step {step}: two probes of target {at}");
+                        flying[at] = true;
+                        last[at] = now;
+                    }
+                }
+                for at in 0..count {
+                    if flying[at] && below(3) == 0 {
+                        flying[at] = false;
+                        last[at] = now;
+                        schedule.finished(TargetId::at(at));
+                    }
+                }
+                for at in (0..count).filter(|at| !flying[*at]) {
+                    // A stall of six rounds, the round that is left out after it, and the jitter.
+                    assert!(now - last[at] <= ms(60_000) + 8 * INTERVAL, "seed {seed}, step {step}: target {at} is forgotten");
+                }
+            }
+        }
     }
 
     #[test]

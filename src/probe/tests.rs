@@ -1,8 +1,12 @@
 //! Probes against good and bad peers on real sockets, and the prober as a whole.
 
-mod dns;
+pub mod dns;
+mod doctor;
+mod exec;
 mod grpc;
 mod http;
+mod icmp;
+mod outcomes;
 mod tcp;
 mod tls;
 
@@ -19,12 +23,13 @@ use tokio::time::timeout;
 
 use crate::health::{Outcome, Phase, ProbeReport, Reason};
 use crate::metrics::ProbeMetrics;
-use crate::model::{Check, Estate, Header, HttpCheck, Monitor, MonitorId, Scheme, Secret, Target, TargetId, TcpCheck, Thresholds, TlsTerms};
+use crate::model::{Check, Estate, Header, Host, HttpCheck, JudgementId, Monitor, MonitorId, Scheme, Secret, Target, TargetId, TcpCheck, Thresholds, TlsTerms};
 
 use super::attempt::attempt;
 use super::peers::{self, Authority, Peer, answering, answering_tls, endless, nobody, peer, response, silent};
+use super::resolver::Resolver;
 use super::tls::{Alpn, Session, Tls, Trust};
-use super::{Probed, Prober};
+use super::{Permit, Probed, Prober};
 
 /// Long enough for any peer that answers, also on a busy machine.
 const AMPLE: Duration = Duration::from_secs(10);
@@ -58,7 +63,7 @@ async fn probe(monitor: &Monitor, address: IpAddr, trust: &Trust, session: &Arc<
 /// With the TLS of an earlier probe.
 async fn probe_over(monitor: &Monitor, address: IpAddr, tls: &Tls, session: &Arc<Session>) -> ProbeReport {
     let started = Instant::now();
-    let report = attempt(monitor, (address, None), tls, session).await;
+    let report = attempt(monitor, (&Host::Address(address), None), tls, session, &Resolver::start(Arc::default()), &Permit::default()).await;
     assert!(started.elapsed() <= monitor.timeout + SLACK, "deadline kept: {:?}", started.elapsed());
     assert!(report.took <= monitor.timeout + SLACK);
     let phases: Duration = report.phases.iter().map(|(_, took)| *took).sum();
@@ -78,7 +83,7 @@ async fn http_with(check: HttpCheck, address: SocketAddr, timeout: Duration) -> 
 fn assert_fail(report: &ProbeReport, expect_reason: Reason, expect: &str) {
     match &report.outcome {
         Outcome::Fail { reason, message } => assert_eq!((*reason, message.as_str()), (expect_reason, expect)),
-        Outcome::Pass => panic!("passed; expected {expect}"),
+        other => panic!("{}; expected {expect}", other.word()),
     }
 }
 
@@ -514,10 +519,10 @@ fn estate(interval: Duration, timeout: Duration, targets: &[(&str, SocketAddr)])
     });
     let rows = targets.iter().enumerate().map(|(at, (key, address))| Target {
         monitor: MonitorId::at(at),
-        address: address.ip(),
+        address: address.ip().into(),
         port: None,
         key: (*key).into(),
-        endpoints: vec![],
+        judgement: JudgementId::at(at),
     });
     Arc::new(Estate { monitors: monitors.collect(), targets: rows.collect(), ..Estate::default() })
 }
@@ -588,6 +593,30 @@ async fn removed_targets_are_probed_no_more() {
 }
 
 #[tokio::test]
+async fn a_target_whose_verdict_changed_is_looked_at_with_a_full_handshake() {
+    let authority = Authority::new();
+    let config = Arc::new(Mutex::new(Arc::new(authority.issue(&["api.example.com"], 2090).server())));
+    let (peer, kinds) = answering_tls(config, response("200 OK", OK)).await;
+    let interval = Duration::from_millis(100);
+    let mut tls_estate = (*estate(interval, AMPLE, &[("a", peer.address)])).clone();
+    tls_estate.monitors[0].check = Check::Http(https_check(peer.address.port()));
+    let (sender, mut outcomes) = mpsc::channel(64);
+    let prober = Prober::start_with(sender, Arc::new(ProbeMetrics::default()), 64, Some(Trust::of(authority.roots())));
+    prober.plan(1, Arc::new(tls_estate), true);
+    for _ in 0..3 {
+        assert_pass(&next(&mut outcomes).await.report);
+    }
+    assert_eq!(*kinds.lock().unwrap().last().unwrap(), HandshakeKind::Resumed);
+    prober.distrust(0, TargetId(0));
+    assert_pass(&next(&mut outcomes).await.report);
+    assert_eq!(*kinds.lock().unwrap().last().unwrap(), HandshakeKind::Resumed, "a verdict of another plan says nothing");
+    prober.distrust(1, TargetId(0));
+    assert_pass(&next(&mut outcomes).await.report);
+    assert_ne!(*kinds.lock().unwrap().last().unwrap(), HandshakeKind::Resumed);
+    prober.stop().await;
+}
+
+#[tokio::test]
 async fn a_full_outcome_channel_slows_probing_and_loses_nothing() {
     let peer = answering(response("200 OK", "")).await;
     let (prober, mut outcomes) = prober(1, 64);
@@ -638,14 +667,14 @@ fn stop_and_drop_leave_no_task() {
             let (prober, outcomes) = prober(4, 64);
             prober.plan(1, estate(Duration::from_secs(60), Duration::from_secs(50), &[("a", address), ("b", address), ("c", address)]), true);
             let deadline = Instant::now() + AMPLE;
-            while alive() < 4 {
-                assert!(Instant::now() < deadline, "scheduler and three probes");
+            while alive() < 5 {
+                assert!(Instant::now() < deadline, "scheduler, resolver and three probes");
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             if stop {
                 prober.stop().await;
                 // A task counts as alive for the instant between its end and its removal.
-                assert!(alive() <= 1, "the scheduler ends last");
+                assert!(alive() <= 2, "scheduler and resolver end last");
             } else {
                 drop(prober);
             }

@@ -9,16 +9,19 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ClientSessionStore, ResolvesClientCert, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{AlertDescription, CertificateError, ClientConfig, HandshakeKind, NamedGroup, RootCertStore};
+use rustls::sign::CertifiedKey;
+use rustls::{AlertDescription, CertificateError, ClientConfig, HandshakeKind, NamedGroup, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tracing::warn;
 
-use crate::health::{Phase, Reason};
+use crate::health::{CertificateDetail, Phase, Reason, TlsDetail};
 use crate::model::{Check, HttpVersion, Timestamp, TlsCheck, TlsTerms, Verify, duration_text};
 
 use super::attempt::wall_clock;
@@ -26,7 +29,7 @@ use super::expiry;
 use super::fail::{Failure, quotable};
 use super::tcp::{self, Close, Way};
 use super::trace::Trace;
-use super::verify::Anyone;
+use super::verify::{Anyone, Seen, Watched};
 
 /// After so many resumed handshakes in a row comes a full one.
 const RESUMPTIONS_MAX: u8 = 9;
@@ -87,7 +90,7 @@ impl Alpn {
                 HttpVersion::Auto => Alpn::Either,
             },
             Check::Grpc(_) => Alpn::Http2,
-            Check::Always | Check::Tcp(_) | Check::Tls(_) | Check::Dns(_) => Alpn::Nothing,
+            Check::Always | Check::Tcp(_) | Check::Tls(_) | Check::Dns(_) | Check::Icmp | Check::Exec(_) | Check::Push(_) => Alpn::Nothing,
         }
     }
 
@@ -106,6 +109,8 @@ impl Alpn {
 pub struct Tls {
     /// Without a session store; each handshake adds its own. Or why there is none.
     config: Result<ClientConfig, String>,
+    /// What peers show, if somebody looks.
+    seen: Option<Seen>,
 }
 
 /// What one handshake is for.
@@ -117,48 +122,89 @@ pub struct Asked<'a> {
     pub name: String,
     /// Who is on the other side.
     pub peer: SocketAddr,
+    /// The client certificate may be shown.
+    pub trusted: bool,
 }
 
 impl Tls {
     /// For monitors that don't speak TLS.
     pub fn unused() -> Self {
-        Self { config: Err("its monitor has no TLS".to_string()) }
+        Self { config: Err("its monitor has no TLS".to_string()), seen: None }
     }
 
     /// As `terms` say; `trust` is asked if they name no authorities.
     pub fn new(terms: &TlsTerms, alpn: Alpn, trust: &Trust) -> Self {
-        Self { config: client_config(terms, alpn, trust) }
+        Self { config: client_config(terms, alpn, trust, None), seen: None }
+    }
+
+    /// The same, and what a peer shows is kept even if it is refused. For one handshake.
+    pub fn watched(terms: &TlsTerms, alpn: Alpn, trust: &Trust) -> Self {
+        let seen = Seen::default();
+        Self { config: client_config(terms, alpn, trust, Some(seen.clone())), seen: Some(seen) }
     }
 
     /// Shakes hands on `stream`; notes phase and expiry in `trace`.
     pub async fn connect(&self, stream: TcpStream, asked: Asked<'_>, session: &Arc<Session>, trace: &mut Trace) -> Result<TlsStream<TcpStream>, Failure> {
         trace.enter(Phase::Tls);
-        let Asked { terms, name, peer } = asked;
+        let Asked { terms, name, peer, trusted } = asked;
         let server = ServerName::try_from(name.clone())
             .map_err(|_| Failure::new(Reason::Internal, format!("this node could not probe: `{}` is not a server name", quotable(&name))))?;
         let mut config = self.config.clone().map_err(|why| Failure::new(Reason::Internal, format!("this node could not probe: {why}")))?;
+        if !trusted {
+            config.client_auth_cert_resolver = Arc::new(NoCertificate);
+        }
         session.begin();
         config.resumption = Resumption::store(session.clone());
         let stream = TlsConnector::from(Arc::new(config)).connect(server, stream).await.map_err(|error| {
             if let Some(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) = cause(&error) {
                 trace.certificate_expires = Some(timestamp(not_after.as_secs()));
             }
+            trace.detail(|detail| detail.shown.tls = Some(TlsDetail { name: name.clone(), chain: self.shown(), ..TlsDetail::default() }));
             failure(&error, &name, peer)
         })?;
         let connection = stream.get_ref().1;
         session.shaken(connection.handshake_kind());
         trace.certificate_expires = connection.peer_certificates().and_then(|chain| chain.first()).and_then(|leaf| expiry::expires(leaf));
+        trace.detail(|detail| {
+            detail.shown.tls = Some(TlsDetail {
+                name: name.clone(),
+                protocol: connection.protocol_version().and_then(|version| version.as_str()).map(|version| version.replace("TLSv1_", "TLS 1.")),
+                cipher: connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).map(str::to_string),
+                alpn: connection.alpn_protocol().map(|protocol| quotable(&String::from_utf8_lossy(protocol))),
+                chain: self.shown(),
+            });
+        });
         judge_expiry(terms, &whose(&name, peer), wall_clock(), trace)?;
         Ok(stream)
+    }
+
+    /// What the peer has shown.
+    fn shown(&self) -> Vec<CertificateDetail> {
+        let seen = self.seen.as_ref().map(|seen| seen.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        seen.unwrap_or_default().iter().map(|der| super::certificate::describe(der)).collect()
+    }
+}
+
+/// For peers that a redirect led to.
+#[derive(Debug)]
+struct NoCertificate;
+
+impl ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 
 /// Passes when the handshake does and the certificate is as the terms want it.
-pub async fn check(check: &TlsCheck, way: Way, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
+pub async fn check(check: &TlsCheck, way: Way<'_>, tls: &Tls, session: &Arc<Session>, trace: &mut Trace) -> Result<(), Failure> {
     let peer = way.peer;
     let stream = tcp::connect(way, Close::Reset, trace).await?;
     let name = server_name(&check.tls, None, peer.ip());
-    let mut stream = tls.connect(stream, Asked { terms: &check.tls, name: name.clone(), peer }, session, trace).await?;
+    let mut stream = tls.connect(stream, Asked { terms: &check.tls, name: name.clone(), peer, trusted: true }, session, trace).await?;
     if check.tls.identity.is_none() {
         return Ok(());
     }
@@ -174,20 +220,14 @@ pub async fn check(check: &TlsCheck, way: Way, tls: &Tls, session: &Arc<Session>
     }
 }
 
-fn client_config(terms: &TlsTerms, alpn: Alpn, trust: &Trust) -> Result<ClientConfig, String> {
+fn client_config(terms: &TlsTerms, alpn: Alpn, trust: &Trust, seen: Option<Seen>) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
-    let builder = match (terms.verify, &terms.ca) {
-        (Verify::ExpiryOnly | Verify::Nothing, _) => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))),
-        (Verify::Full, None) => builder.with_root_certificates(trust.0.clone()?),
-        (Verify::Full, Some(ca)) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in &ca.certificates {
-                roots.add(CertificateDer::from(certificate.as_slice())).map_err(|error| format!("`{}` can't be trusted: {error}", ca.file))?;
-            }
-            builder.with_root_certificates(roots)
-        }
-    };
+    let verifier = verifier(terms, trust, provider)?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(match seen {
+        None => verifier,
+        Some(seen) => Arc::new(Watched { inner: verifier, seen }),
+    });
     let mut config = match &terms.identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
@@ -198,6 +238,22 @@ fn client_config(terms: &TlsTerms, alpn: Alpn, trust: &Trust) -> Result<ClientCo
     };
     config.alpn_protocols = alpn.protocols();
     Ok(config)
+}
+
+/// Who looks at certificates.
+fn verifier(terms: &TlsTerms, trust: &Trust, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    let roots = match (terms.verify, &terms.ca) {
+        (Verify::ExpiryOnly | Verify::Nothing, _) => return Ok(Arc::new(Anyone(provider))),
+        (Verify::Full, None) => trust.0.clone()?,
+        (Verify::Full, Some(ca)) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in &ca.certificates {
+                roots.add(CertificateDer::from(certificate.as_slice())).map_err(|error| format!("`{}` can't be trusted: {error}", ca.file))?;
+            }
+            Arc::new(roots)
+        }
+    };
+    Ok(WebPkiServerVerifier::builder_with_provider(roots, provider).build().map_err(|error| error.to_string())?)
 }
 
 /// Whether the certificate lasts as long as the terms want; its end is in `trace`.
@@ -343,7 +399,7 @@ fn failure(error: &std::io::Error, name: &str, peer: SocketAddr) -> Failure {
 /// TLS failed for another reason than the certificate.
 pub fn broken(cause: &rustls::Error, phase: Phase, peer: SocketAddr) -> Failure {
     let what = match phase {
-        Phase::Tls | Phase::Connect => "TLS handshake",
+        Phase::Tls | Phase::Connect | Phase::Resolve => "TLS handshake",
         Phase::Request | Phase::Body => "TLS connection",
     };
     let why = match cause {

@@ -251,7 +251,16 @@ mod tests {
     use crate::model::{AllDown, Choice, Failback, Node, PolicyForm, Pool, RegionId, Service};
 
     fn estate(pools: &[&str], services: &[&str]) -> Estate {
-        let pool = |name: &&str| Pool { name: (*name).into(), region: RegionId(0), endpoints: Vec::new(), min_up: 1, min_active: None };
+        let pool = |name: &&str| Pool {
+            name: (*name).into(),
+            region: RegionId(0),
+            endpoints: Vec::new(),
+            min_up: 1,
+            min_active: None,
+            requires: Vec::new(),
+            required_by: Vec::new(),
+            degraded_factor: None,
+        };
         let service = |name: &&str| Service {
             name: (*name).into(),
             names: Default::default(),

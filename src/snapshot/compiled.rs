@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{EndpointId, Estate, Family, ServiceId};
-use crate::policy::{Decision, FamilyDecision, Verdict};
+use crate::model::{Estate, Family, ServiceId};
+use crate::policy::{Decision, FamilyDecision, Leaf, Verdict};
 use crate::wire::rtype;
 
 use super::cells::{Cells, LeafKey, ServiceSlot};
@@ -179,18 +179,21 @@ fn compile_family(estate: &Estate, decided: &FamilyDecision, family: Family, ttl
         Verdict::Answer if decided.leaves.is_empty() => FamilyBody::NoData,
         Verdict::Answer => FamilyBody::Answer {
             split: Intervals::new(decided.leaves.iter().map(|leaf| leaf.share)),
-            leaves: decided.leaves.iter().map(|leaf| compile_leaf(estate, &leaf.endpoints, family, ttl, max_answers)).collect(),
+            leaves: decided.leaves.iter().map(|leaf| compile_leaf(estate, leaf, family, ttl, max_answers)).collect(),
         },
     }
 }
 
 /// The same address twice in a leaf (two endpoints, or two pools of a multivalue) is answered once: a record set has no duplicates (RFC 2181, section 5).
-fn compile_leaf(estate: &Estate, endpoints: &[EndpointId], family: Family, ttl: u32, max_answers: usize) -> LeafBody {
-    let mut chosen: Vec<(IpAddr, u64)> = Vec::with_capacity(endpoints.len());
-    for endpoint in endpoints.iter().map(|id| estate.endpoint(*id)).filter(|endpoint| Family::of(endpoint.address) == family) {
+fn compile_leaf(estate: &Estate, leaf: &Leaf, family: Family, ttl: u32, max_answers: usize) -> LeafBody {
+    let mut chosen: Vec<(IpAddr, u64)> = Vec::with_capacity(leaf.endpoints.len());
+    let of_leaf = leaf.endpoints.iter().enumerate().map(|(at, id)| (at, estate.endpoint(*id)));
+    for (at, endpoint) in of_leaf.filter(|(_, endpoint)| Family::of(endpoint.address) == family) {
+        // Weights are relative: those of a leaf are all in millionths, or all as in the file.
+        let weight = leaf.weights.as_ref().and_then(|weights| weights.get(at).copied()).unwrap_or(u64::from(endpoint.weight)).max(1);
         match chosen.iter_mut().find(|(address, _)| *address == endpoint.address) {
-            Some((_, weight)) => *weight += u64::from(endpoint.weight.max(1)),
-            None => chosen.push((endpoint.address, u64::from(endpoint.weight.max(1)))),
+            Some((_, sum)) => *sum += weight,
+            None => chosen.push((endpoint.address, weight)),
         }
     }
     // Positions are 16 bits wide; a pool so large could not be probed.

@@ -106,6 +106,23 @@ impl Store {
         unpanicking(|| read_all(database, path)).unwrap_or_else(|why| Err(OpenError::Corrupt { path: path.clone(), why }))
     }
 
+    /// The audit's entries after number `after`, as text, at most `limit`.
+    ///
+    /// # Errors
+    /// The store is closed, or can't be read.
+    pub async fn audit(&self, after: u64, limit: usize) -> Result<Vec<(u64, String)>, StoreError> {
+        let shared = self.shared.clone();
+        let work = move || {
+            let state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(database) = &state.database else { return Err(StoreError::Unavailable("it is closed".to_string())) };
+            unpanicking(|| read_audit(database, after, limit)).and_then(|done| done).map_err(StoreError::Unavailable)
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(done) => done,
+            Err(_) => Err(StoreError::Unavailable("the store's thread was stopped".to_string())),
+        }
+    }
+
     /// Writes `ops` if everything is as expected: all or nothing, on disk before this returns. The counter goes up by one, unless `learned`.
     /// A commit that has begun is finished even if nobody waits for it any more.
     pub async fn commit(&self, expect: Vec<(Key, Expect)>, ops: Vec<Op>, learned: bool) -> Result<Revision, StoreError> {
@@ -287,6 +304,27 @@ fn read_all(database: &Database, path: &Path) -> Result<(Vec<Stored>, Revision),
         all.push(Stored { key, record, revision });
     }
     Ok((all, Revision(counter)))
+}
+
+fn read_audit(database: &Database, after: u64, limit: usize) -> Result<Vec<(u64, String)>, String> {
+    let read = || -> Result<Vec<(u64, String)>, Failed> {
+        let records = database.begin_read()?.open_table(RECORDS)?;
+        let (from, to) = (codec::key_text(&Key::Audit(after.saturating_add(1))), codec::key_text(&Key::Audit(u64::MAX)));
+        let mut found = Vec::new();
+        for entry in records.range(from.as_str()..=to.as_str())?.take(limit) {
+            let (key, bytes) = entry?;
+            let Some(key @ Key::Audit(number)) = codec::parse_key(key.value()) else { continue };
+            let text = match codec::decode(&key, bytes.value()) {
+                Ok((crate::control::Record::Line(text), _)) => text.to_string(),
+                _ => String::from_utf8_lossy(bytes.value()).into_owned(),
+            };
+            found.push((number, text));
+        }
+        Ok(found)
+    };
+    read().map_err(|failed| match failed {
+        Failed::Conflict { key: why, .. } | Failed::File(why) => why,
+    })
 }
 
 /// A new, empty store: made aside and renamed, so that a kill in the middle leaves no half-made file. The caller holds the folder's lock.

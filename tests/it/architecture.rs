@@ -139,8 +139,8 @@ fn thinking_rooms_do_no_io() {
 }
 
 #[test]
-fn unsafe_code_stands_in_two_modules_only() {
-    const ALLOWED: [&str; 5] = ["dns/mmsg.rs", "dns/mmsg/control.rs", "dns/mmsg/memory.rs", "dns/mmsg/options.rs", "app/memory.rs"];
+fn unsafe_code_stands_in_three_modules_only() {
+    const ALLOWED: [&str; 6] = ["dns/mmsg.rs", "dns/mmsg/control.rs", "dns/mmsg/memory.rs", "dns/mmsg/options.rs", "probe/recverr.rs", "app/memory.rs"];
     let mut all = Vec::new();
     files(&source(), &mut all);
     let wrong: Vec<String> = all

@@ -19,8 +19,9 @@ impl Client {
     }
 
     pub fn with_timeout(server: SocketAddr, timeout: Duration) -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
-        socket.connect(server).expect("loopback");
+        let from = if server.ip().is_loopback() { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+        let socket = UdpSocket::bind((from, 0)).expect("a socket");
+        socket.connect(server).expect("a way");
         socket.set_read_timeout(Some(timeout)).expect("set");
         Self { socket, next_id: 1 }
     }

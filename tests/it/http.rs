@@ -41,7 +41,8 @@ pub fn over_tcp(address: std::net::SocketAddr, method: &str, path: &str, headers
     exchange(stream, &address.to_string(), method, path, headers, body)
 }
 
-fn exchange(mut stream: impl Read + Write, host: &str, method: &str, path: &str, headers: &[&str], body: &str) -> std::io::Result<Response> {
+/// One request and its response over any stream.
+pub fn exchange(mut stream: impl Read + Write, host: &str, method: &str, path: &str, headers: &[&str], body: &str) -> std::io::Result<Response> {
     let mut request = format!("{method} {path} HTTP/1.1\r\n");
     if !headers.iter().any(|line| line.to_ascii_lowercase().starts_with("host:")) {
         request.push_str(&format!("Host: {host}\r\n"));

@@ -160,7 +160,7 @@ impl Dice {
 }
 
 /// `VmRSS` of a process, in KiB.
-fn resident_kib(pid: u32) -> u64 {
+pub fn resident_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
     line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")

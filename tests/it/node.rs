@@ -166,6 +166,8 @@ impl TestNode {
                 }
             });
         }
+        // Only the streams hold it now: their end is seen at once.
+        drop(line);
         self.child = Some(child);
         let mut seen = Vec::new();
         let deadline = Instant::now() + PATIENCE;
@@ -192,6 +194,11 @@ impl TestNode {
                 Err(_) => panic!("no log line with `{text}`; it said:\n{}", seen.join("\n")),
             }
         }
+    }
+
+    /// Every line that it has said and nobody waited for, until it ends. Stop it first.
+    pub fn rest_of_log(&mut self) -> Vec<String> {
+        self.log.take().map(|log| log.iter().collect()).unwrap_or_default()
     }
 
     /// Time since the process was started.

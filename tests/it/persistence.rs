@@ -41,7 +41,7 @@ fn shares(number: u64) -> (u64, u64) {
 }
 
 /// Writes as fast as acknowledgements come, until the server is gone.
-fn write_until_gone(socket: std::path::PathBuf, first: u64, end: Arc<AtomicBool>) -> Vec<Written> {
+fn write_until_gone(socket: std::path::PathBuf, first: u64, begun: Arc<AtomicBool>, end: Arc<AtomicBool>) -> Vec<Written> {
     let mut written = Vec::new();
     let mut number = first;
     while !end.load(Ordering::Relaxed) {
@@ -54,6 +54,7 @@ fn write_until_gone(socket: std::path::PathBuf, first: u64, end: Arc<AtomicBool>
             assert!(revision > *before, "the revision went back: {before} then {revision}");
         }
         written.push(Written { number, revision });
+        begun.store(true, Ordering::Relaxed);
         number += 1;
     }
     written
@@ -68,11 +69,13 @@ fn kill_nine_loses_nothing_acknowledged_and_the_revision_never_goes_back() {
     println!("seed {seed}");
     for round in 0..rounds {
         seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        let end = Arc::new(AtomicBool::new(false));
+        let (begun, end) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let writers = {
-            let (socket, end) = (node.socket(), end.clone());
-            std::thread::spawn(move || write_until_gone(socket, next, end))
+            let (socket, begun, end) = (node.socket(), begun.clone(), end.clone());
+            std::thread::spawn(move || write_until_gone(socket, next, begun, end))
         };
+        // On a busy machine the first acknowledgement may take its time.
+        wait_for("an acknowledged write", PATIENCE, || begun.load(Ordering::Relaxed).then_some(()));
         std::thread::park_timeout(Duration::from_millis(50 + (seed >> 33) % 400));
         node.kill();
         end.store(true, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::dns::Client;
 use super::http::{Response, over_socket};
 use super::node::{PATIENCE, TestNode, free_port, tool, wait_for};
-use super::prometheus::Prometheus;
+use super::prometheus::server::Prometheus;
 
 const TRAFFIC: &str = "/api/v1/services/search/traffic";
 const NAME: &str = "search.api.example.com";
@@ -248,7 +248,7 @@ fn a_prometheus_that_says_too_much_takes_the_shift_back() {
         return;
     }
     let mut node = TestNode::prepare(QUIET);
-    let prometheus = Prometheus::start(&node);
+    let prometheus = Prometheus::start(&[&node]);
     node.configure(&format!(
         r#"{QUIET}
 [analysis.overrides]

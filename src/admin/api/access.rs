@@ -12,6 +12,9 @@ pub struct TokenPost {
     pub name: String,
     /// What it may do.
     pub scope: Scope,
+    /// Services that it may change, by name or glob (`shop-*`); left out: all of them, and the node. Looking is not limited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
     /// How long it works; `null`: until revoked.
     #[serde(default)]
     pub expires_in: Option<Span>,
@@ -26,6 +29,9 @@ pub struct TokenCreated {
     pub name: String,
     /// What it may do.
     pub scope: Scope,
+    /// Services that it may change; left out: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
     /// The secret, `wr_…`; `null` for a dry run.
     pub token: Option<String>,
     /// When it stops working.
@@ -35,8 +41,14 @@ pub struct TokenCreated {
 /// Secrets never reach `Debug` (DESIGN, "Never", 9).
 impl std::fmt::Debug for TokenCreated {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { id, name, scope, token: _, ends } = self;
-        f.debug_struct("TokenCreated").field("id", id).field("name", name).field("scope", scope).field("ends", ends).finish_non_exhaustive()
+        let Self { id, name, scope, services, token: _, ends } = self;
+        f.debug_struct("TokenCreated")
+            .field("id", id)
+            .field("name", name)
+            .field("scope", scope)
+            .field("services", services)
+            .field("ends", ends)
+            .finish_non_exhaustive()
     }
 }
 
@@ -49,19 +61,28 @@ pub struct Token {
     pub name: String,
     /// What it may do.
     pub scope: Scope,
+    /// Services that it may change; left out: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
     /// When it was made.
     pub at: Time,
     /// When it stops working; `null`: when revoked.
     pub ends: Option<Time>,
+    /// When it was last used, to a minute; `null`: not yet.
+    #[serde(default)]
+    pub last_used: Option<Time>,
 }
 
 /// `GET /whoami`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Whoami {
-    /// `socket:anna`, `token:ci`.
+    /// `socket:anna`, `token:ci`, `cert:CN=ci,O=Example`.
     pub actor: String,
     /// What you may do.
     pub scope: Scope,
+    /// Services that you may change; left out: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
 }
 
 /// `GET /readyz`: 200, or 503 with reasons.
@@ -89,7 +110,8 @@ mod tests {
 
     #[test]
     fn the_secret_does_not_reach_debug() {
-        let created = TokenCreated { id: "1".into(), name: "ci".into(), scope: Scope::Operate, token: Some("wr_secret".into()), ends: None };
+        let created =
+            TokenCreated { id: "1".into(), name: "ci".into(), scope: Scope::Operate, services: Vec::new(), token: Some("wr_secret".into()), ends: None };
         assert!(!format!("{created:?}").contains("wr_secret"));
     }
 }

@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{State, Time};
+use super::{Probe, RegionState, Resolved, State, Time};
 
 /// A place where gateways run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Region {
     /// Its name.
     pub name: String,
-    /// Up: every pool is up; Down: every pool is down; else unknown.
-    pub state: State,
+    /// From its pools.
+    pub state: RegionState,
     /// Its pools.
     pub pools: Vec<String>,
     /// Endpoints that are up.
@@ -48,8 +48,11 @@ pub struct Sentinel {
     pub name: String,
     /// How it is probed.
     pub monitor: String,
-    /// Where to.
+    /// Where to: an address or a host name.
     pub address: String,
+    /// What a host name was resolved to for the last probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Resolved>,
     /// By probes.
     pub state: State,
     /// Since when.
@@ -78,6 +81,9 @@ pub struct Pool {
     pub up: u32,
     /// Endpoints in all.
     pub of: u32,
+    /// What it counts of its share in weighted policies, less than 1 if endpoints that serve are degraded.
+    #[serde(default = "whole")]
+    pub factor: f64,
     /// Drained for all services.
     pub drained: bool,
     /// Services for which it has returned and waits for failback.
@@ -86,8 +92,35 @@ pub struct Pool {
     pub overrides: Vec<String>,
     /// Services whose policy names it.
     pub services: Vec<String>,
+    /// Pools that it is no use without.
+    #[serde(default)]
+    pub requires: Vec<Required>,
+    /// Pools that are no use without it, directly or through others.
+    #[serde(default)]
+    pub required_by: Vec<String>,
+    /// What it requires and lacks, one sentence; `null`: nothing.
+    #[serde(default)]
+    pub lacks: Option<String>,
     /// Ids of its endpoints, `pool/name`, in file order.
     pub endpoints: Vec<String>,
+}
+
+/// One of the pools that a pool requires.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Required {
+    /// Its name.
+    pub pool: String,
+    /// So many of its endpoints must be up.
+    pub needed: u32,
+    /// So many are, whatever their family, by effective health.
+    pub up: u32,
+    /// Whether it has what is needed; the pool that requires it is no better than that.
+    pub state: State,
+}
+
+/// Of those who don't say.
+fn whole() -> f64 {
+    1.0
 }
 
 /// One gateway address in a pool.
@@ -103,14 +136,35 @@ pub struct Endpoint {
     pub region: String,
     /// What answers name.
     pub address: String,
-    /// Relative weight.
+    /// Where it is probed, if that is not its address alone: `10.0.0.1:9000`, `gw.internal.example:8443`. What a name was resolved to: `last_probe.resolved`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<String>,
+    /// Relative weight, as in the file.
     pub weight: u32,
+    /// The weight that it told of itself, within the monitor's bounds; `null`: it tells none.
+    #[serde(default)]
+    pub weight_reported: Option<f64>,
+    /// The weight in force: the file's or the told one, times `degraded.factor`.
+    #[serde(default)]
+    pub weight_effective: Option<f64>,
     /// 0 serves first.
     pub tier: u32,
     /// The monitor that judges it; `null`: nothing watches it.
     pub monitor: Option<String>,
+    /// Of a composite monitor: its members as they stand, in file order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
     /// Observed, forced and effective health.
     pub state: EndpointState,
+    /// It is up, but degraded; `null`: it is sound.
+    #[serde(default)]
+    pub degraded: Option<Degraded>,
+    /// It answers 429 or 503 with `Retry-After`, and its monitor has a rule for that; `null`: it does not.
+    #[serde(default)]
+    pub busy: Option<Busy>,
+    /// Its certificate, as the last probe that saw one found it; `null`: no probe of this run saw one.
+    #[serde(default)]
+    pub certificate: Option<Certificate>,
     /// Observed down, but seen as up, by the blast guard or because the node is blind.
     #[serde(default)]
     pub guarded: bool,
@@ -132,6 +186,61 @@ pub struct Endpoint {
     pub last_failed: Option<Probe>,
 }
 
+/// A member of a composite monitor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// The member's name.
+    pub monitor: String,
+    /// `critical`, `voting`, `watch`.
+    pub mark: String,
+    /// Its verdict.
+    pub state: State,
+    /// The verdict was loaded from the store and is not yet confirmed.
+    #[serde(default)]
+    pub stale: bool,
+    /// Since when the verdict is so.
+    #[serde(default)]
+    pub since: Option<Time>,
+    /// The last probe of this run.
+    #[serde(default)]
+    pub last_probe: Option<Probe>,
+    /// The last failed probe of this run.
+    #[serde(default)]
+    pub last_failed: Option<Probe>,
+    /// Of a composite: its own members.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
+}
+
+/// An endpoint that is up, but not well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Degraded {
+    /// Since when.
+    pub since: Time,
+    /// What it counts beside a sound one, from 0.01 to 1.
+    pub factor: f64,
+    /// What the last degraded probe said.
+    pub why: String,
+}
+
+/// An endpoint that wants to be left alone for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Busy {
+    /// Since when, without a break.
+    pub since: Time,
+    /// How that counts: `pass`, `ignore`, `degraded`; `fail` once it has lasted for too long.
+    pub counts: String,
+}
+
+/// The first certificate of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Its end.
+    pub expires: Time,
+    /// `valid`, `expiring` (within the monitor's `expires_within`), `expired`.
+    pub state: String,
+}
+
 /// Three views of health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointState {
@@ -141,39 +250,6 @@ pub struct EndpointState {
     pub forced: Option<State>,
     /// What policy sees.
     pub effective: State,
-}
-
-/// One probe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Probe {
-    /// When it ended.
-    pub at: Time,
-    /// `pass` or `fail`.
-    pub outcome: String,
-    /// Why it failed: `timeout`, `refused`, `unreachable`, `reset`, `tls`, `protocol`, `status`, `body`, `internal`.
-    pub reason: Option<String>,
-    /// One sentence: what was expected, what came.
-    pub message: Option<String>,
-    /// From start to end, milliseconds.
-    pub took_ms: f64,
-    /// Each phase that was entered, in order.
-    pub phases: Vec<ProbePhase>,
-    /// HTTP status code, if one came.
-    pub status: Option<u16>,
-    /// When the certificate expires, if TLS was spoken.
-    pub certificate_expires: Option<Time>,
-    /// What is not wrong yet and should be looked at: a certificate that ends within `expires_within`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warning: Option<String>,
-}
-
-/// A part of a probe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ProbePhase {
-    /// `connect`, `tls`, `request`, `body`.
-    pub phase: String,
-    /// Milliseconds.
-    pub took_ms: f64,
 }
 
 /// A zone that is served.

@@ -23,8 +23,14 @@ pub struct Override {
     pub at: Time,
     /// Until when; `null`: until somebody ends it.
     pub ends: Option<Time>,
-    /// Its target exists in the present configuration.
+    /// Something in the present configuration fits its target.
     pub matched: bool,
+    /// What fits its target now: regions, pools, endpoints (`prod/a`) or a service; the first hundred. Patterns and tags are live.
+    #[serde(default)]
+    pub matches: Vec<String>,
+    /// How many fit.
+    #[serde(default)]
+    pub matches_total: u64,
     /// Guards that were overridden when it was last changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overridden: Vec<String>,
@@ -52,7 +58,7 @@ pub struct OverridePost {
     pub break_glass: Vec<String>,
 }
 
-/// What an override is about.
+/// What an override is about. `*` in a name stands for any characters: `{"region": "eu-*"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OverrideTarget {
@@ -64,6 +70,8 @@ pub enum OverrideTarget {
     Endpoint(String),
     /// `{"service": "orders"}` (freeze alone)
     Service(String),
+    /// `{"tag": "az-1"}`: every endpoint with this tag
+    Tag(String),
 }
 
 /// `region/prod`, `endpoint/prod/a`: as [`Override::target`] says it.
@@ -74,6 +82,7 @@ impl std::fmt::Display for OverrideTarget {
             Self::Pool(name) => write!(f, "pool/{name}"),
             Self::Endpoint(name) => write!(f, "endpoint/{name}"),
             Self::Service(name) => write!(f, "service/{name}"),
+            Self::Tag(name) => write!(f, "tag/{name}"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Override, Sentinel, Service, Time, Zone};
+use super::{ConfigPlan, Fault, Override, Sentinel, Service, Time, Zone};
 
 /// All that `windrose status` and a home page need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Overview {
     pub configured: Time,
     /// The store's counter.
     pub revision: u64,
+    /// Of every file of the configuration in force, in one word.
+    #[serde(default)]
+    pub config_hash: String,
     /// Of the published snapshot.
     pub generation: u64,
     /// DNS addresses, each UDP and TCP.
@@ -88,6 +91,9 @@ pub struct ReloadReply {
     pub messages: Vec<String>,
     /// Warnings of the new configuration. Faults come as a [`Problem`](super::Problem) of kind `invalid-config`, and the old configuration serves on.
     pub problems: Vec<Fault>,
+    /// For a dry run: what a reload would do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<ConfigPlan>,
 }
 
 /// `POST /upgrade`: another process serves now.

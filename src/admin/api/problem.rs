@@ -103,8 +103,12 @@ pub enum ProblemKind {
     OverrideExists,
     /// 409: the verb does not fit the root of this policy.
     PolicyMismatch,
+    /// 409: the file alone moves this service's traffic.
+    ManagedElsewhere,
     /// 409: no new process has taken over; the old one serves on.
     UpgradeFailed,
+    /// 409: nothing probes it.
+    NothingToProbe,
     /// 409: guards stand in the way; each is listed.
     GuardRefused,
     /// 409: a second person must confirm it; `confirmation` says what.
@@ -121,6 +125,12 @@ pub enum ProblemKind {
     InvalidConfig,
     /// 428
     IfMatchRequired,
+    /// 429: too many at once; try again.
+    RateLimited,
+    /// 409: a request with this `Idempotency-Key` is under way.
+    RequestInProgress,
+    /// 422: the `Idempotency-Key` belongs to another request.
+    KeyReused,
     /// 500: a bug.
     Internal,
     /// 503: the store can't write, too many changes wait, or the server is stopping.
@@ -129,7 +139,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [ProblemKind; 20] = [
+    pub const ALL: [ProblemKind; 25] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -139,7 +149,9 @@ impl ProblemKind {
         Self::NothingToUndo,
         Self::OverrideExists,
         Self::PolicyMismatch,
+        Self::ManagedElsewhere,
         Self::UpgradeFailed,
+        Self::NothingToProbe,
         Self::GuardRefused,
         Self::ConfirmationNeeded,
         Self::ShiftInProgress,
@@ -148,6 +160,9 @@ impl ProblemKind {
         Self::PayloadTooLarge,
         Self::InvalidConfig,
         Self::IfMatchRequired,
+        Self::RateLimited,
+        Self::RequestInProgress,
+        Self::KeyReused,
         Self::Internal,
         Self::StoreUnavailable,
     ];
@@ -164,7 +179,10 @@ impl ProblemKind {
             Self::NothingToUndo => ("nothing-to-undo", 409, "Nothing to undo"),
             Self::OverrideExists => ("override-exists", 409, "An override is there already"),
             Self::PolicyMismatch => ("policy-mismatch", 409, "The policy has another form"),
+            Self::ManagedElsewhere => ("managed-elsewhere", 409, "Managed by the file"),
             Self::UpgradeFailed => ("upgrade-failed", 409, "Not upgraded"),
+            Self::NothingToProbe => ("nothing-to-probe", 409, "Not probed"),
+            Self::RateLimited => ("rate-limited", 429, "Too many at once"),
             Self::GuardRefused => ("guard-refused", 409, "Refused by guards"),
             Self::ConfirmationNeeded => ("confirmation-needed", 409, "A second person must confirm it"),
             Self::ShiftInProgress => ("shift-in-progress", 409, "A shift is under way"),
@@ -173,6 +191,8 @@ impl ProblemKind {
             Self::PayloadTooLarge => ("payload-too-large", 413, "Request is too large"),
             Self::InvalidConfig => ("invalid-config", 422, "The configuration has problems"),
             Self::IfMatchRequired => ("if-match-required", 428, "If-Match is required"),
+            Self::RequestInProgress => ("request-in-progress", 409, "The same request is under way"),
+            Self::KeyReused => ("key-reused", 422, "The Idempotency-Key belongs to another request"),
             Self::Internal => ("internal", 500, "Internal error"),
             Self::StoreUnavailable => ("store-unavailable", 503, "The store can't be written"),
         }
@@ -198,6 +218,7 @@ impl From<RefusalKind> for ProblemKind {
             RefusalKind::NothingToUndo => Self::NothingToUndo,
             RefusalKind::OverrideExists => Self::OverrideExists,
             RefusalKind::PolicyMismatch => Self::PolicyMismatch,
+            RefusalKind::ManagedElsewhere => Self::ManagedElsewhere,
             RefusalKind::GuardRefused => Self::GuardRefused,
             RefusalKind::ConfirmationNeeded => Self::ConfirmationNeeded,
             RefusalKind::ShiftInProgress => Self::ShiftInProgress,

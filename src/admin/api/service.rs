@@ -27,6 +27,9 @@ pub struct Service {
     pub pools: Vec<ServicePool>,
     /// The override that freezes it, `o-12`.
     pub frozen: Option<String>,
+    /// Where the file manages its traffic (`traffic_from = "file"`): `windrose.toml:12:10`; `null`: operators may move it.
+    #[serde(default)]
+    pub managed_by: Option<String>,
 }
 
 /// A pool as one service sees it.
@@ -62,16 +65,28 @@ pub struct ServicePool {
     pub overrides: Vec<String>,
     /// Since when its state is so.
     pub since: Option<Time>,
-    /// Why it is not up, or would not be without the guard: the worst endpoint's last failed probe.
+    /// Why it is not up, or would not be without the guard: what it requires and lacks, or the worst endpoint's last failed probe.
     pub cause: Option<Cause>,
+    /// It is up, but some of the endpoints that serve are degraded; `null`: they are sound.
+    #[serde(default)]
+    pub degraded: Option<PoolDegraded>,
+}
+
+/// A pool of whose serving endpoints some are degraded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PoolDegraded {
+    /// What it counts of its share in weighted policies: the mean over its serving endpoints.
+    pub factor: f64,
+    /// How many are degraded, and what the first of them said.
+    pub why: String,
 }
 
 /// Why a pool is not up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
-    /// `pool/name`
+    /// `pool/name`: of the pool, or of one that it requires.
     pub endpoint: String,
-    /// The probe's reason: `timeout`, `refused`, …
+    /// The probe's reason: `timeout`, `refused`, …; `requires`: the pool lacks what it requires.
     pub reason: String,
     /// One sentence.
     pub message: String,

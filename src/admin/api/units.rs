@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::control::{OverrideWord, Scope as RecordScope};
 use crate::health;
 use crate::model::{Timestamp, duration_text, parse_duration};
+use crate::policy;
 
 /// A moment: RFC 3339 in UTC with milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -198,6 +199,31 @@ impl From<health::State> for State {
             health::State::Up => Self::Up,
             health::State::Down => Self::Down,
             health::State::Unknown => Self::Unknown,
+        }
+    }
+}
+
+words!(
+    /// A region's verdict, from those of its pools that something watches.
+    RegionState {
+        /// Every pool is up.
+        Up = "up",
+        /// Some are up, some are down.
+        Degraded = "degraded",
+        /// Every pool is down.
+        Down = "down",
+        /// Some have no verdict, and nothing better can be said.
+        Unknown = "unknown",
+    }
+);
+
+impl From<policy::RegionState> for RegionState {
+    fn from(state: policy::RegionState) -> Self {
+        match state {
+            policy::RegionState::Up => Self::Up,
+            policy::RegionState::Degraded => Self::Degraded,
+            policy::RegionState::Down => Self::Down,
+            policy::RegionState::Unknown => Self::Unknown,
         }
     }
 }

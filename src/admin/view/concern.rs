@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::admin::api;
 use crate::control::{Core, OverrideWord};
-use crate::model::{Now, RegionId, duration_text};
+use crate::health::CertificateState;
+use crate::model::{EndpointId, Now, RegionId, TargetId, duration_text};
 
 use super::estate::override_id;
 
@@ -46,7 +47,9 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
         }
         if let Some(why) = &traffic.unusable {
             let text = format!("{name} follows the file, because the traffic that was set can't be used: {why}");
-            say("traffic-unusable", "warning", format!("service/{name}"), text, Some(format!("windrose undo {name} --to file")));
+            // Where the file says so, it is meant.
+            let severity = if service.managed_by.is_some() { "info" } else { "warning" };
+            say("traffic-unusable", severity, format!("service/{name}"), text, Some(format!("windrose undo {name} --to file")));
         }
         for pool in service.pools.iter().filter(|pool| pool.held) {
             let why = pool.waits.as_ref().map(|why| format!(", its time is over but {why}")).unwrap_or_default();
@@ -56,8 +59,30 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
     }
     for pool in pools.iter().filter(|pool| pool.state == api::State::Down && !pool.services.is_empty()) {
         let (name, up, of) = (&pool.name, pool.up, pool.of);
-        let text = format!("pool {name} is down: {up} of {of} endpoints up, {} needed", pool.min_up);
+        let text = match &pool.lacks {
+            Some(lacks) => format!("pool {name} is down: {lacks}"),
+            None => format!("pool {name} is down: {up} of {of} endpoints up, {} needed", pool.min_up),
+        };
         say("pool-down", "critical", format!("pool/{name}"), text, Some(format!("windrose describe pool {name}")));
+    }
+    for id in (0..core.estate().endpoints.len()).map(EndpointId::at).filter(|_| core.health().shapes_any()) {
+        let degraded = core.health().degraded(core.estate(), id);
+        let why = core.health().quality(core.estate(), id).and_then(|(_, quality)| quality.degraded_why.clone());
+        if let (Some(factor), Some(why)) = (degraded, why) {
+            let name = core.estate().endpoint_label(id);
+            let text = format!("endpoint {name} is up, but degraded (counts {factor}): {why}");
+            say("endpoint-degraded", "warning", format!("endpoint/{name}"), text, Some(format!("windrose describe endpoint {name}")));
+        }
+    }
+    for id in (0..core.estate().targets.len()).map(TargetId::at) {
+        let certificate = core.health().target(id).quality.certificate;
+        if certificate.is_some_and(|certificate| certificate.told.is_some() && certificate.state != CertificateState::Valid)
+            && let Some(text) = core.certificate_text(id)
+        {
+            let first = core.estate().endpoints_of(id).next();
+            let subject = first.map_or_else(|| "sentinel".to_string(), |endpoint| format!("endpoint/{}", core.estate().endpoint_label(endpoint)));
+            say("certificate-expiring", "warning", subject, text, None);
+        }
     }
     for kept in core.overrides() {
         let lasts = now.wall.since(kept.record.at);

@@ -2,33 +2,30 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::admin::api;
-use crate::control::{Core, Override, OverrideTargetName, OverrideWord};
-use crate::health::{Outcome, ProbeReport, State};
-use crate::model::{EndpointId, Family, PoolId, RegionId, Sentinel, Timestamp, Watch};
-use crate::policy::{endpoint_view, pool_view};
+use crate::control::{Core, Override, OverrideWord};
+use crate::health::{MemberHealth, Outcome, State};
+use crate::model::{self, EndpointId, Estate, Family, PoolId, RegionId, Sentinel, ServiceId, TargetId, Timestamp, Watch};
+use crate::policy::{Required, endpoint_view, lacking, pool_view, region_state, required};
 use crate::zone::Zone;
 
 use super::{Board, NAMES_SHOWN, names, shown_family};
+
+/// The reason of a [`api::Cause`] that is no probe's.
+pub(super) const REQUIRES: &str = "requires";
 
 /// One region.
 pub(in crate::admin) fn region(core: &Core, board: &Board, id: RegionId) -> api::Region {
     let estate = core.estate();
     let name = &estate.region(id).name;
     let pools: Vec<PoolId> = (0..estate.pools.len()).map(PoolId::at).filter(|pool| estate.pool(*pool).region == id).collect();
-    let states: Vec<State> = pools.iter().map(|pool| pool_state(core, *pool)).collect();
-    let state = match states.first() {
-        Some(first) if states.iter().all(|state| state == first) => *first,
-        _ => State::Unknown,
-    };
-    let overrides: Vec<_> = core.overrides().into_iter().filter(|kept| matches!(&kept.record.target, OverrideTargetName::Region(of) if of == name)).collect();
+    let overrides: Vec<_> = core.overrides().into_iter().filter(|kept| kept.record.target.covers_region(estate, id)).collect();
     let services: BTreeSet<&Arc<str>> = pools.iter().filter_map(|pool| board.users.get(pool)).flatten().collect();
     let counts = pools.iter().map(|pool| up_of(core, *pool)).fold((0, 0), |(up, of), (more_up, more)| (up + more_up, of + more));
     api::Region {
         name: name.to_string(),
-        state: state.into(),
+        state: region_state(&core.policy_facts(), id).into(),
         pools: pools.iter().map(|pool| estate.pool(*pool).name.to_string()).collect(),
         up: counts.0,
         of: counts.1,
@@ -58,15 +55,16 @@ pub(in crate::admin) fn blind(core: &Core) -> Option<api::Blind> {
 pub(in crate::admin) fn sentinels(core: &Core) -> Vec<api::Sentinel> {
     let estate = core.estate();
     let sentinel = |sentinel: &Sentinel| {
-        let (target, health) = (estate.target(sentinel.target), core.health().target(sentinel.target));
-        let message = health.last_failed.as_ref().filter(|_| health.state == State::Down).and_then(|report| match &report.outcome {
-            Outcome::Fail { message, .. } => Some(message.clone()),
-            Outcome::Pass => None,
-        });
+        let target = estate.judgement(sentinel.judgement).target;
+        let health = core.health().judgement(sentinel.judgement);
+        let (found, target) = (core.health().target(target), estate.target(target));
+        let last_failed = found.last_failed.as_ref();
+        let message = last_failed.filter(|_| health.state == State::Down).and_then(|report| report.outcome.message().map(str::to_string));
         api::Sentinel {
             name: sentinel.name.to_string(),
             monitor: estate.monitor(target.monitor).name.clone(),
             address: target.address.to_string(),
+            resolved: found.last.as_ref().and_then(|report| report.resolved.as_deref()).map(api::Resolved::from),
             state: health.state.into(),
             since: known_time(health.since),
             message,
@@ -82,10 +80,12 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
     let region = &estate.region(pool.region).name;
     let view = pool_view(&core.policy_facts(), None, id, shown_family(estate, id));
     let (up, of) = up_of(core, id);
-    let acts = |target: &OverrideTargetName| match target {
-        OverrideTargetName::Region(name) => name == region,
-        OverrideTargetName::Pool(name) => *name == pool.name,
-        _ => false,
+    let required = required(&core.policy_facts(), None, id);
+    let requirement = |required: &Required| api::Required {
+        pool: estate.pool(required.pool).name.to_string(),
+        needed: required.needed,
+        up: required.up,
+        state: required.state.into(),
     };
     api::Pool {
         name: pool.name.to_string(),
@@ -96,17 +96,16 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
         min_active: pool.min_active,
         up,
         of,
+        factor: (view.factor * 1000.0).round() / 1000.0,
         drained: view.drained,
         held_by: names(board.held.get(&id).into_iter().flatten()),
-        overrides: core.overrides().iter().filter(|kept| acts(&kept.record.target)).map(override_id).collect(),
+        overrides: core.overrides().iter().filter(|kept| kept.record.target.covers_pool(estate, id)).map(override_id).collect(),
         services: names(board.users.get(&id).into_iter().flatten()),
+        requires: required.iter().map(requirement).collect(),
+        required_by: names(pool.required_by.iter().map(|pool| &estate.pool(*pool).name)),
+        lacks: lacking(&required).map(|lacking| lacking.text(estate)),
         endpoints: pool.endpoints.iter().map(|id| estate.endpoint_label(*id)).collect(),
     }
-}
-
-/// Effective state for all services.
-pub(super) fn pool_state(core: &Core, pool: PoolId) -> State {
-    pool_view(&core.policy_facts(), None, pool, shown_family(core.estate(), pool)).state
 }
 
 /// Endpoints that are up, and all of them, both families.
@@ -122,21 +121,36 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
     let endpoint = estate.endpoint(id);
     let pool = estate.pool(endpoint.pool);
     let view = endpoint_view(&core.policy_facts(), None, id);
-    let (monitor, health) = match endpoint.watch {
-        Watch::Target(target) => (Some(estate.monitor(estate.target(target).monitor).name.clone()), Some(core.health().target(target))),
-        Watch::Always => (Some("always".to_string()), None),
-        Watch::Nothing => (None, None),
+    let monitor = match endpoint.watch {
+        Watch::Judgement(judgement) => Some(estate.monitor(estate.target(estate.judgement(judgement).target).monitor).name.clone()),
+        Watch::Combined(combined) => Some(estate.composite(estate.combined(combined).composite).name.to_string()),
+        Watch::Always => Some("always".to_string()),
+        Watch::Nothing => None,
     };
+    let health = core.health().watched(estate, id);
+    let quality = core.health().quality(estate, id);
     api::Endpoint {
         id: estate.endpoint_label(id),
         name: endpoint.name.to_string(),
         pool: pool.name.to_string(),
         region: estate.region(pool.region).name.to_string(),
         address: endpoint.address.to_string(),
+        connect: connect(core, id),
         weight: endpoint.weight,
+        weight_reported: view.told.map(|told| told.as_f64()),
+        weight_effective: Some((view.weight * 1e6).round() / 1e6),
         tier: endpoint.tier,
         monitor,
+        members: core.health().members(estate, id).iter().map(member).collect(),
         state: api::EndpointState { observed: view.observed.into(), forced: view.forced.map(|_| view.state.into()), effective: view.state.into() },
+        degraded: view.degraded.zip(quality).and_then(|(factor, (_, quality))| {
+            let since = quality.degraded_since?.into();
+            Some(api::Degraded { since, factor: factor.as_f64(), why: quality.degraded_why.as_deref().unwrap_or_default().to_string() })
+        }),
+        busy: quality.and_then(|(target, _)| busy(core, target)),
+        certificate: quality
+            .and_then(|(_, quality)| quality.certificate)
+            .map(|certificate| api::Certificate { expires: certificate.expires.into(), state: certificate.state.word().to_string() }),
         guarded: view.guarded,
         stale: view.stale,
         drained: view.drained.is_some(),
@@ -144,9 +158,40 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         serving: names(board.serving.get(&id).into_iter().flatten()),
         overrides: core.overrides_on(id).iter().map(override_id).collect(),
         since: health.map(|health| health.since).and_then(known_time),
-        last_probe: health.and_then(|health| health.last.as_ref()).map(probe),
-        last_failed: health.and_then(|health| health.last_failed.as_ref()).map(probe),
+        last_probe: health.and_then(|health| health.last).map(api::Probe::from),
+        last_failed: health.and_then(|health| health.last_failed).map(api::Probe::from),
     }
+}
+
+/// Where it is probed, if that is not its address alone.
+fn connect(core: &Core, id: EndpointId) -> Option<String> {
+    let (estate, endpoint) = (core.estate(), core.estate().endpoint(id));
+    let target = estate.target(estate.targets_of(id).next()?);
+    let elsewhere = target.port.is_some() || target.address.address() != Some(endpoint.address);
+    elsewhere.then(|| target.address.with_port(target.port))
+}
+
+fn member(member: &MemberHealth<'_>) -> api::Member {
+    let MemberHealth { monitor, mark, state, judgement, target, members } = member;
+    api::Member {
+        monitor: monitor.to_string(),
+        mark: mark.word().to_string(),
+        state: (*state).into(),
+        stale: judgement.is_some_and(|judgement| judgement.stale),
+        since: judgement.and_then(|judgement| known_time(judgement.since)),
+        last_probe: target.and_then(|target| target.last.as_ref()).map(api::Probe::from),
+        last_failed: target.and_then(|target| target.last_failed.as_ref()).map(api::Probe::from),
+        members: members.iter().map(self::member).collect(),
+    }
+}
+
+fn busy(core: &Core, target: TargetId) -> Option<api::Busy> {
+    let health = core.health().target(target);
+    let since = health.quality.busy?;
+    let estate = core.estate();
+    let rule = estate.monitor(estate.target(target).monitor).check.outcomes().map(|outcomes| outcomes.busy)?;
+    let failed = health.last.as_ref().is_some_and(|report| matches!(report.outcome, Outcome::Fail { .. }));
+    Some(api::Busy { since: since.at.into(), counts: if failed { model::Busy::Fail } else { rule }.word().to_string() })
 }
 
 /// `Timestamp(0)` stands for "not yet".
@@ -154,33 +199,12 @@ pub(super) fn known_time(at: Timestamp) -> Option<api::Time> {
     (at != Timestamp::default()).then_some(api::Time(at))
 }
 
-fn probe(report: &ProbeReport) -> api::Probe {
-    let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning } = report;
-    let (outcome, reason, message) = match outcome {
-        Outcome::Pass => ("pass", None, None),
-        Outcome::Fail { reason, message } => ("fail", Some(reason.word().to_string()), Some(message.clone())),
-    };
-    api::Probe {
-        at: (*at).into(),
-        outcome: outcome.to_string(),
-        reason,
-        message,
-        took_ms: milliseconds(*took),
-        phases: phases.iter().map(|(phase, took)| api::ProbePhase { phase: phase.word().to_string(), took_ms: milliseconds(*took) }).collect(),
-        status: *status,
-        certificate_expires: certificate_expires.map(api::Time),
-        warning: warning.clone(),
-    }
-}
-
-/// With microseconds and no more.
-fn milliseconds(took: Duration) -> f64 {
-    (took.as_secs_f64() * 1e6).round() / 1e3
-}
-
 /// One override.
-pub(in crate::admin) fn override_(kept: &Override<'_>) -> api::Override {
-    record(kept.id, kept.record, kept.matched)
+pub(in crate::admin) fn override_(estate: &Estate, kept: &Override<'_>) -> api::Override {
+    let matches = kept.record.target.matches(estate);
+    let (matches_total, mut matches) = (matches.len() as u64, matches);
+    matches.truncate(NAMES_SHOWN);
+    api::Override { matches, matches_total, ..record(kept.id, kept.record, kept.matched) }
 }
 
 /// An override's record; `matched`: its target exists.
@@ -196,6 +220,8 @@ pub(in crate::admin) fn record(id: u64, record: &crate::control::OverrideRecord,
         at: (*at).into(),
         ends: ends.map(api::Time),
         matched,
+        matches: Vec::new(),
+        matches_total: 0,
         overridden: overridden.clone(),
     }
 }
@@ -223,15 +249,22 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// A pool's endpoint with the worst news, if the pool is not up: the first that is down, with its last failed probe.
-pub(super) fn cause(core: &Core, pool: PoolId, family: Family) -> Option<api::Cause> {
+/// What a pool requires and lacks, as `service` sees it, else its endpoint with the worst news: the first that is not up, with its last failed probe.
+pub(super) fn cause(core: &Core, service: ServiceId, pool: PoolId, family: Family) -> Option<api::Cause> {
     let estate = core.estate();
+    let required = required(&core.policy_facts(), Some(service), pool);
+    if let Some(lacking) = lacking(&required) {
+        let of = &estate.pool(lacking.pool).endpoints;
+        let endpoint = of.iter().find(|id| endpoint_view(&core.policy_facts(), Some(service), **id).state != State::Up);
+        let endpoint = endpoint.map(|id| estate.endpoint_label(*id)).unwrap_or_default();
+        return Some(api::Cause { endpoint, reason: REQUIRES.to_string(), message: lacking.text(estate) });
+    }
     let failed = |id: EndpointId| {
-        let Watch::Target(target) = estate.endpoint(id).watch else { return None };
-        let health = core.health().target(target);
-        match health.last_failed.as_ref().filter(|_| health.state != State::Up).map(|report| &report.outcome) {
+        let health = core.health().watched(estate, id)?;
+        match health.last_failed.filter(|_| health.state != State::Up).map(|report| &report.outcome) {
             Some(Outcome::Fail { reason, message }) => {
-                Some(api::Cause { endpoint: estate.endpoint_label(id), reason: reason.word().to_string(), message: message.clone() })
+                let message = health.failed_by.map_or_else(|| message.clone(), |monitor| format!("{monitor}: {message}"));
+                Some(api::Cause { endpoint: estate.endpoint_label(id), reason: reason.word().to_string(), message })
             }
             _ => None,
         }

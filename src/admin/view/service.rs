@@ -6,12 +6,12 @@ use crate::admin::api;
 use crate::control::{Core, History, Revision, ServiceView, Source};
 use crate::health::State;
 use crate::metrics::Metrics;
-use crate::model::{AllDown, Failback, Family, Now, PoolId, ServiceId, Timestamp, Watch, duration_text};
+use crate::model::{AllDown, Failback, Family, Now, PoolId, ServiceId, Timestamp, duration_text};
 use crate::policy::{self, Rung, endpoint_view, pool_view};
 
 use super::NAMES_SHOWN;
 use super::board::is_back;
-use super::estate::{cause, known_time, override_id};
+use super::estate::{REQUIRES, cause, known_time, override_id};
 
 /// How far back answered shares count.
 const ANSWERED_WINDOW: Duration = Duration::from_secs(300);
@@ -43,6 +43,7 @@ pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, n
         traffic: traffic_of(core, &view, metrics, &pools),
         pools,
         frozen: view.frozen.map(|id| format!("o-{id}")),
+        managed_by: core.managed(&definition.name).map(str::to_string),
     }
 }
 
@@ -95,7 +96,11 @@ fn why_less(core: &Core, view: &ServiceView<'_>, pool: &api::ServicePool) -> Str
     let name = &pool.pool;
     match pool {
         _ if pool.state != api::State::Up => {
-            let cause = pool.cause.as_ref().map(|cause| format!(": {}: {}", cause.endpoint, cause.message)).unwrap_or_default();
+            let cause = pool.cause.as_ref().map(|cause| match cause.reason.as_str() {
+                REQUIRES => format!(": {}", cause.message),
+                _ => format!(": {}: {}", cause.endpoint, cause.message),
+            });
+            let cause = cause.unwrap_or_default();
             format!("{name} is {} ({} of {} endpoints up){cause}", pool.state, pool.up, pool.of)
         }
         _ if pool.drained => {
@@ -106,6 +111,9 @@ fn why_less(core: &Core, view: &ServiceView<'_>, pool: &api::ServicePool) -> Str
         _ if pool.held => {
             let until = pool.held_until.map(|until| format!(", until {until} at the latest")).unwrap_or_default();
             format!("{name} has returned and waits for failback{until}; to use it now: windrose failback {} {name}", view.service.name)
+        }
+        api::ServicePool { degraded: Some(degraded), .. } if pool.rung.is_some() => {
+            format!("{name} is degraded and counts {} of its share: {}", degraded.factor, degraded.why)
         }
         _ => format!("{name} stands back for another pool"),
     }
@@ -164,8 +172,23 @@ fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> ap
         rung: leaves.iter().find(|leaf| leaf.pools.contains(&id)).map(|leaf| leaf.rung.word().to_string()),
         overrides: overrides.into_iter().map(|(_, id)| id).collect(),
         since: since(core, id, family, seen.state),
-        cause: if seen.state == State::Up && !seen.guarded { None } else { cause(core, id, family) },
+        degraded: degraded(core, &seen),
+        cause: if seen.state == State::Up && !seen.guarded { None } else { cause(core, view.id, id, family) },
     }
+}
+
+/// Which of the endpoints that serve are degraded, and why; by the overrides that the pool was seen with.
+fn degraded(core: &Core, seen: &policy::PoolView<'_>) -> Option<api::PoolDegraded> {
+    let facts = core.policy_facts();
+    let mut first = seen.serving.iter().filter_map(|id| facts.health.degraded(facts.estate, *id).map(|_| *id));
+    if 1.0 <= seen.factor {
+        return None;
+    }
+    let worst = first.next()?;
+    let many = 1 + first.count();
+    let why = facts.health.quality(facts.estate, worst).and_then(|(_, quality)| quality.degraded_why.clone()).unwrap_or_default();
+    let why = format!("{many} of {} serving endpoints degraded: {}: {why}", seen.serving.len(), facts.estate.endpoint_label(worst));
+    Some(api::PoolDegraded { factor: (seen.factor * 1000.0).round() / 1000.0, why })
 }
 
 /// The wall time of a future `mono`.
@@ -176,11 +199,11 @@ fn wall_of(mono: Duration, now: Now) -> Timestamp {
 /// Since when a pool is as it is: the latest change of an endpoint that is in that state.
 fn since(core: &Core, pool: PoolId, family: Family, state: State) -> Option<api::Time> {
     let estate = core.estate();
-    let changed = |id| match estate.endpoint(id).watch {
-        Watch::Target(target) => Some(core.health().target(target)).filter(|health| health.state == state).map(|health| health.since),
-        Watch::Always | Watch::Nothing => None,
-    };
-    estate.pool_family(pool, family).filter_map(changed).max().and_then(known_time)
+    let changed = |id| core.health().watched(estate, id).filter(|health| health.state == state).map(|health| health.since);
+    let own = estate.pool_family(pool, family).filter_map(changed).max();
+    // It may be so because of what it requires.
+    let requires = || estate.pool(pool).requires.iter().flat_map(|required| &estate.pool(required.pool).endpoints).filter_map(|id| changed(*id)).max();
+    own.or_else(requires).and_then(known_time)
 }
 
 /// A past change.

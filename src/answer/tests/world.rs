@@ -91,7 +91,7 @@ impl World {
                 let of_family = endpoints.iter().copied().filter(|id| Family::of(self.estate.endpoint(*id).address) == family).collect();
                 let decided = &mut families[family.index()];
                 decided.verdict = Verdict::Answer;
-                decided.leaves.push(Leaf { pools: vec![pool], share: *share, rung: Rung::Policy, endpoints: of_family });
+                decided.leaves.push(Leaf { pools: vec![pool], share: *share, rung: Rung::Policy, endpoints: of_family, weights: None });
             }
         }
         for decided in &mut families {
@@ -106,7 +106,16 @@ impl World {
         self.estate.pool_named(name).unwrap_or_else(|| {
             self.estate.regions.push(Region { name: name.into() });
             let region = RegionId::at(self.estate.regions.len() - 1);
-            self.estate.pools.push(Pool { name: name.into(), region, endpoints: Vec::new(), min_up: 1, min_active: None });
+            self.estate.pools.push(Pool {
+                name: name.into(),
+                region,
+                endpoints: Vec::new(),
+                min_up: 1,
+                min_active: None,
+                requires: Vec::new(),
+                required_by: Vec::new(),
+                degraded_factor: None,
+            });
             PoolId::at(self.estate.pools.len() - 1)
         })
     }

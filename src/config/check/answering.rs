@@ -15,7 +15,7 @@ use super::number;
 use super::settings::host_name;
 
 /// What can be revealed.
-const REVEALED: [&str; 3] = ["nsid", "id", "version"];
+const REVEALED: [&str; 4] = ["nsid", "id", "version", "config"];
 /// Secrets that a file may hold: the one in use, the one before, the next.
 const SECRETS_MAX: usize = 4;
 /// A second's worth of responses is the burst; beyond this nothing is ever limited.
@@ -34,7 +34,7 @@ pub(super) fn check(node: &Key<Node>, dns: &Key<Dns>, folder: &Path, files: &mut
             Some(known) => revealed.push(known),
             None => {
                 let help = did_you_mean(&word.value, REVEALED.into_iter())
-                    .map_or_else(|| "one of \"nsid\", \"id\", \"version\"".to_string(), |near| format!("did you mean \"{near}\"?"));
+                    .map_or_else(|| "one of \"nsid\", \"id\", \"version\", \"config\"".to_string(), |near| format!("did you mean \"{near}\"?"));
                 sink.problem(&word.span, format_args!("dns.reveal[{index}]"), format!("`{}` can't be revealed", word.value), help);
             }
         }
@@ -45,6 +45,8 @@ pub(super) fn check(node: &Key<Node>, dns: &Key<Dns>, folder: &Path, files: &mut
         nsid: reveals("nsid").then(|| name.clone()),
         id: reveals("id").then_some(name),
         version: reveals("version").then(|| concat!("windrose ", env!("CARGO_PKG_VERSION")).into()),
+        // The hash is known when every file is read.
+        config: reveals("config").then(|| Arc::from("")),
         cookies: check_cookies(&dns.cookies, folder, files, sink),
         rate_limit: check_rate_limit(&dns.rate_limit, sink),
     }

@@ -1,6 +1,5 @@
 //! `[health]` and `[sentinel.NAME]`: how this node guards against its own mistakes (SEMANTICS, 26 and 27).
 
-use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -8,10 +7,11 @@ use crate::config::file::{Health, Sentinel as Table};
 use crate::config::problem::Sink;
 use crate::config::read::{At, Entry, Key, Named};
 use crate::config::target_key::{definition, target_key};
-use crate::model::{Check, Estate, GuardRules, MonitorId, Sentinel, Target, TargetId, duration_text};
+use crate::model::{AnyMonitor, Estate, GuardRules, Host, JudgementId, MonitorId, Sentinel, Target, TargetId, duration_text};
 
 use super::monitors::Monitors;
 use super::pools::never_answered;
+use super::resolver::HostNames;
 use super::{check_name, number};
 
 /// Longest window: a region is delayed for twice that.
@@ -20,17 +20,20 @@ const WINDOW_MAX: Duration = Duration::from_secs(3600);
 const SENTINELS_MAX: usize = 16;
 
 /// Call it when the targets of endpoints are known: a sentinel with the same monitor and address is one of them.
-pub(super) fn check(health: Health, sentinels: Named<Table>, monitors: &Monitors, estate: &mut Estate, sink: &mut Sink<'_>) {
+pub(super) fn check(health: Health, sentinels: Named<Table>, monitors: &Monitors, host_names: &mut HostNames, estate: &mut Estate, sink: &mut Sink<'_>) {
     estate.guard = rules(health, estate, sink);
     let spans: Vec<Range<usize>> = sentinels.0.iter().map(|entry| entry.span.clone()).collect();
     for Entry { name, span, value: Table { monitor, address } } in sentinels.0 {
         check_name(&name, &span, "sentinel", sink);
         let path = format!("sentinel.{name}");
         let monitor = monitor_of(&monitor, &span, &path, monitors, estate, sink);
-        let address = address_of(&address, &span, &path, sink);
-        if let (Some(monitor), Some(address)) = (monitor, address) {
-            let target = target(monitor, address, estate);
-            if let Some(twin) = estate.sentinels.iter().find(|sentinel| sentinel.target == target) {
+        let host = address_of(&address, &span, &path, sink);
+        if let (Some(Host::Name(name, _)), Some(found)) = (&host, address.get()) {
+            host_names.push((name.clone(), found.span.clone(), format!("{path}.address")));
+        }
+        if let (Some(monitor), Some(host)) = (monitor, host) {
+            let judgement = judgement(monitor, host, estate);
+            if let Some(twin) = estate.sentinels.iter().find(|sentinel| sentinel.judgement == judgement) {
                 sink.problem(
                     &span,
                     &path,
@@ -38,7 +41,7 @@ pub(super) fn check(health: Health, sentinels: Named<Table>, monitors: &Monitors
                     "give it another address or monitor: two that fail together are one",
                 );
             }
-            estate.sentinels.push(Sentinel { name: name.as_str().into(), target });
+            estate.sentinels.push(Sentinel { name: name.as_str().into(), judgement });
         }
     }
     if let Some(span) = spans.get(SENTINELS_MAX) {
@@ -56,7 +59,7 @@ fn rules(health: Health, estate: &Estate, sink: &mut Sink<'_>) -> GuardRules {
     let span = window.get().map(|found| found.span.clone()).unwrap_or_default();
     let window = window.or(default.window);
     // Endpoints of one outage are seen down as far apart as their probes stand.
-    let slow = estate.monitors.iter().filter(|monitor| monitor.check != Check::Always && window < monitor.interval + monitor.timeout);
+    let slow = estate.monitors.iter().filter(|monitor| monitor.check.is_probed() && window < monitor.interval + monitor.timeout);
     if let Some(monitor) = slow.max_by_key(|monitor| monitor.interval).filter(|_| !window.is_zero()) {
         let message = format!(
             "what fails together is seen up to {} apart by monitor {}, which is longer than window ({})",
@@ -84,33 +87,40 @@ fn monitor_of(key: &Key<String>, span: &Range<usize>, path: &str, monitors: &Mon
         sink.problem(span, format_args!("{path}.monitor"), format!("no monitor is called `{value}`"), help);
         return None;
     };
-    if estate.monitor(id).check == Check::Always {
+    let AnyMonitor::Simple(id) = id else {
+        let help = "name one of its members: a sentinel is a single target, and there may be several sentinels";
+        sink.problem(span, format_args!("{path}.monitor"), format!("`{value}` is a composite monitor"), help);
+        return None;
+    };
+    if !estate.monitor(id).check.is_probed() {
         sink.problem(span, format_args!("{path}.monitor"), format!("`{value}` probes nothing"), "a sentinel must be able to fail: tcp = 53, or a url");
         return None;
     }
     Some(id)
 }
 
-fn address_of(key: &Key<IpAddr>, span: &Range<usize>, path: &str, sink: &mut Sink<'_>) -> Option<IpAddr> {
+fn address_of(key: &Key<Host>, span: &Range<usize>, path: &str, sink: &mut Sink<'_>) -> Option<Host> {
     if key.is_absent() {
         sink.missing(span, path, "`address` is missing", "add address = \"192.0.2.1\": what this node reaches as long as it sees the network");
     }
     let At { value, span } = key.get()?;
-    if let Some(why) = never_answered(*value) {
+    if let Some(why) = value.address().and_then(never_answered) {
         sink.problem(span, format_args!("{path}.address"), format!("`{value}` {why}"), "write the address that probes connect to");
         return None;
     }
-    Some(*value)
+    Some(value.clone())
 }
 
-/// The target that asks this, made if nobody asks it yet.
-fn target(monitor: MonitorId, address: IpAddr, estate: &mut Estate) -> TargetId {
-    let wanted = definition(estate.monitor(monitor));
-    let same = |target: &Target| target.address == address && definition(estate.monitor(target.monitor)) == wanted;
-    if let Some(found) = estate.targets.iter().position(same) {
-        return TargetId::at(found);
-    }
-    let key = target_key(estate.monitor(monitor), address, None);
-    estate.targets.push(Target { monitor, address, port: None, key: key.into(), endpoints: Vec::new() });
-    TargetId::at(estate.targets.len() - 1)
+/// What asks this and judges as the monitor says, made if nobody asks it yet.
+fn judgement(monitor: MonitorId, address: Host, estate: &mut Estate) -> JudgementId {
+    let (wanted, thresholds) = (definition(estate.monitor(monitor)), estate.monitor(monitor).thresholds);
+    let same = |target: &Target| target.address == address && target.port.is_none() && definition(estate.monitor(target.monitor)) == wanted;
+    let target = match estate.targets.iter().position(same) {
+        Some(found) => TargetId::at(found),
+        None => {
+            let key = target_key(estate.monitor(monitor), &address, None);
+            estate.add_target(monitor, (address, None), key.into(), thresholds)
+        }
+    };
+    estate.judge(target, thresholds)
 }

@@ -1,10 +1,17 @@
 //! `[monitor.NAME]`: what is tried, how often, and how many outcomes make a verdict.
 
+mod composite;
 mod dns;
+mod exec;
 mod grpc;
 mod http;
+mod icmp;
+mod outcomes;
+mod push;
 mod tls;
 mod url;
+
+pub(super) use outcomes::factor_of;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,8 +22,9 @@ use std::time::Duration;
 use crate::config::file::Monitor as Table;
 use crate::config::problem::Sink;
 use crate::config::read::{Entry, Key, Named};
-use crate::model::{Check, Estate, Monitor, MonitorId, Sources, TcpCheck, Thresholds, TlsCheck, duration_text};
+use crate::model::{AnyMonitor, Check, CompositeId, Estate, Monitor, MonitorId, Sources, TcpCheck, Thresholds, TlsCheck, duration_text};
 
+use super::probing::Exec;
 use super::{check_name, number};
 
 /// Shortest time between two probes of a target.
@@ -28,22 +36,32 @@ const INTERVAL_MAX: Duration = Duration::from_secs(86_400);
 const EXPECT_OCTETS_MAX: usize = 1024;
 
 /// Monitors by name.
-pub(super) type Monitors = HashMap<String, MonitorId>;
+pub(super) type Monitors = HashMap<String, AnyMonitor>;
 
 /// Where files of monitors are looked for, and which were read.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     pub folder: &'a Path,
     pub files: &'a mut Vec<PathBuf>,
+    /// What `exec` monitors may do.
+    pub exec: Exec,
 }
 
 pub(super) fn check(tables: Named<Table>, mut cx: Context<'_>, estate: &mut Estate, sink: &mut Sink<'_>) -> Monitors {
     let mut monitors = Monitors::new();
+    let mut composites = Vec::new();
     for entry in tables.0 {
         check_name(&entry.name, &entry.span, "monitor", sink);
-        monitors.insert(entry.name.clone(), MonitorId::at(estate.monitors.len()));
-        estate.monitors.push(monitor(entry, &mut cx, sink));
+        if composite::is_one(&entry.value) {
+            monitors.insert(entry.name.clone(), AnyMonitor::Composite(CompositeId::at(composites.len())));
+            composites.push(entry);
+        } else {
+            monitors.insert(entry.name.clone(), AnyMonitor::Simple(MonitorId::at(estate.monitors.len())));
+            estate.monitors.push(monitor(entry, &mut cx, sink));
+        }
     }
+    // Last: their members may stand anywhere.
+    composite::check(composites, &monitors, estate, sink);
     monitors
 }
 
@@ -59,7 +77,7 @@ fn monitor(entry: Entry<Table>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Mo
     let interval_written = interval.get().is_some();
     let timeout_span = timeout.get().map(|found| found.span.clone()).or(interval.get().map(|found| found.span.clone()));
     let (interval, timeout) = (interval.or(Duration::from_secs(10)), timeout.or(Duration::from_secs(3)));
-    if let Some(span) = timeout_span.filter(|_| check != Check::Always) {
+    if let Some(span) = timeout_span.filter(|_| check.is_probed()) {
         if timeout.is_zero() {
             sink.problem(&span, format_args!("{path}.timeout"), "a probe needs time", "\"3s\" by default");
         } else if timeout >= interval {
@@ -68,20 +86,55 @@ fn monitor(entry: Entry<Table>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Mo
             sink.problem(&span, format_args!("{path}.timeout"), message, "one probe ends before the next begins: shorten the timeout or lengthen the interval");
         }
     }
-    let default = Thresholds::default();
-    let mut count = |key: &Key<i64>, default: u16, name: &str| {
-        u16::try_from(number(key, 1..=1000, i64::from(default), format_args!("{path}.{name}"), sink)).unwrap_or(default)
-    };
-    let thresholds = Thresholds {
-        down_after: count(&down_after, default.down_after, "down_after"),
-        ok_after: count(&ok_after, default.ok_after, "ok_after"),
-        up_after: count(&up_after, default.up_after, "up_after"),
-    };
+    // What is told is believed: whoever tells has looked as often as it takes.
+    let told = matches!(check, Check::Push(_));
+    let default = if told { Thresholds { down_after: 1, ok_after: 1, up_after: 1 } } else { Thresholds::default() };
+    let thresholds = OwnThresholds::check([&down_after, &ok_after, &up_after], default, &path, sink).over(default);
+    // Nothing is due for what is told.
+    let (interval, timeout) = if told { (INTERVAL_MAX, Duration::ZERO) } else { (interval, timeout) };
     Monitor { name, check, source, interval, timeout, thresholds }
 }
 
+/// Thresholds where they may be left out, each by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OwnThresholds {
+    down_after: Option<u16>,
+    ok_after: Option<u16>,
+    up_after: Option<u16>,
+}
+
+impl OwnThresholds {
+    /// From the keys `down_after`, `ok_after`, `up_after` of the table at `path`; `default`: what a problem says holds where they are left out.
+    pub(super) fn check([down_after, ok_after, up_after]: [&Key<i64>; 3], default: Thresholds, path: &str, sink: &mut Sink<'_>) -> Self {
+        let mut count = |key: &Key<i64>, default: u16, name: &str| {
+            key.get()?;
+            u16::try_from(number(key, 1..=1000, i64::from(default), format_args!("{path}.{name}"), sink)).ok()
+        };
+        Self {
+            down_after: count(down_after, default.down_after, "down_after"),
+            ok_after: count(ok_after, default.ok_after, "ok_after"),
+            up_after: count(up_after, default.up_after, "up_after"),
+        }
+    }
+
+    /// Those that are written here, else those.
+    pub(super) fn over(self, below: Thresholds) -> Thresholds {
+        let Self { down_after, ok_after, up_after } = self;
+        Thresholds {
+            down_after: down_after.unwrap_or(below.down_after),
+            ok_after: ok_after.unwrap_or(below.ok_after),
+            up_after: up_after.unwrap_or(below.up_after),
+        }
+    }
+
+    /// Those that are written here, else those that are written there.
+    pub(super) fn or(self, below: Self) -> Self {
+        Self { down_after: self.down_after.or(below.down_after), ok_after: self.ok_after.or(below.ok_after), up_after: self.up_after.or(below.up_after) }
+    }
+}
+
 /// The kinds, by the key that makes them, with the keys that mean something beside it. Timing means something beside all that probe.
-const KINDS: [(&str, &[&str]); 6] = [
+const KINDS: [(&str, &[&str]); 12] = [
     (
         "url",
         &[
@@ -101,6 +154,11 @@ const KINDS: [(&str, &[&str]); 6] = [
             "key",
             "expires_within",
             "expiry_down",
+            "degraded",
+            "report",
+            "busy",
+            "busy_max",
+            "redirects",
         ],
     ),
     ("tcp", &["send", "expect"]),
@@ -108,11 +166,21 @@ const KINDS: [(&str, &[&str]); 6] = [
     ("grpc", &["port", "tls", "host", "sni", "verify", "ca", "cert", "key", "expires_within", "expiry_down"]),
     ("tls", &["sni", "verify", "ca", "cert", "key", "expires_within", "expiry_down"]),
     ("dns", &["port", "rcode", "address"]),
+    ("icmp", &[]),
+    ("exec", &["port", "exit", "warning"]),
+    ("push", &["ttl", "ttl_max", "silence"]),
     ("always", &[]),
+    ("all", &[]),
+    ("any", &[]),
+    ("at_least", &[]),
 ];
 
-/// Keys that mean something beside every kind but `always`: where from, and when.
+/// Keys that mean something beside every kind but those of [`NO_TIMING`]: where from, and when.
 const TIMING: [&str; 6] = ["source", "interval", "timeout", "down_after", "ok_after", "up_after"];
+
+/// Of [`TIMING`], what means nothing beside a kind.
+const NO_TIMING: [(&str, &[&str]); 6] =
+    [("always", &TIMING), ("all", &TIMING), ("any", &TIMING), ("at_least", &TIMING), ("push", &["source", "interval", "timeout"]), ("exec", &["source"])];
 
 type Spans = Vec<(&'static str, Option<Range<usize>>)>;
 
@@ -131,6 +199,9 @@ fn written(table: &Table) -> Spans {
         tls,
         dns,
         grpc,
+        icmp,
+        exec,
+        push,
         always,
         port,
         rcode,
@@ -153,43 +224,33 @@ fn written(table: &Table) -> Spans {
         key,
         expires_within,
         expiry_down,
+        degraded,
+        report,
+        busy,
+        busy_max,
+        redirects,
+        exit,
+        warning,
+        ttl,
+        ttl_max,
+        silence,
         source,
         interval,
         timeout,
         down_after,
         ok_after,
         up_after,
+        all,
+        any,
+        at_least,
     ];
     all.into_iter().filter_map(|(key, written)| Some((key, written?))).collect()
 }
 
 /// Exactly one of the kinds, and beside it only what means something there.
 fn what(table: &Table, span: &Range<usize>, path: &str, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Check {
-    let written = written(table);
-    let grpc = written.iter().any(|(key, _)| *key == "grpc");
-    let kind_of = |key: &str| KINDS.iter().any(|(kind, _)| *kind == key) && !(grpc && key == "tls");
-    let given: Vec<_> = written.iter().filter(|(key, _)| kind_of(key)).collect();
-    match given[..] {
-        [] => {
-            let help = "add url = \"http://{address}:8080/healthcheck\", tcp = 3306, tls = 443, dns = \"www.example.com A\", grpc = \"orders.v1.Orders\" or always = \"up\"";
-            sink.missing(span, path, "nothing to check", help);
-        }
-        [(first, _), (second, at), ..] => {
-            let at = at.clone().unwrap_or_else(|| span.clone());
-            sink.problem(&at, format_args!("{path}.{second}"), format!("a monitor is of one kind, not {first} and {second}"), "make two monitors");
-        }
-        [_] => {}
-    }
-    let Some((kind, _)) = given.first() else { return Check::Tcp(TcpCheck::connect(80)) };
-    let beside = KINDS.iter().find(|(known, _)| known == kind).map_or(&[][..], |(_, beside)| beside);
-    let meaningless = written.iter().filter(|(key, _)| match TIMING.contains(key) {
-        true => *kind == "always",
-        false => !beside.contains(key) && !given.iter().any(|(kind, _)| kind == key),
-    });
-    if given.len() == 1 {
-        refuse_beside(kind, &meaningless.cloned().collect::<Vec<_>>(), path, sink);
-    }
-    match *kind {
+    let Some(kind) = kind_of(table, span, path, sink) else { return Check::Tcp(TcpCheck::connect(80)) };
+    match kind {
         "always" => {
             if let Some(always) = table.always.get().filter(|always| always.value != "up") {
                 sink.problem(&always.span, format_args!("{path}.always"), format!("`{}` is not a state that can be set", always.value), "always = \"up\"");
@@ -200,8 +261,40 @@ fn what(table: &Table, span: &Range<usize>, path: &str, cx: &mut Context<'_>, si
         "tls" => Check::Tls(TlsCheck { port: tls::port(table, path, sink), tls: tls::handshake(table, span, path, cx, sink) }),
         "dns" => Check::Dns(dns::dns(table, path, sink)),
         "grpc" => Check::Grpc(grpc::grpc(table, span, path, cx, sink)),
+        "icmp" => icmp::icmp(table, path, sink),
+        "exec" => Check::Exec(exec::exec(table, path, cx, sink)),
+        "push" => Check::Push(push::push(table, path, sink)),
         _ => Check::Http(http::http(table, path, cx, sink)),
     }
+}
+
+/// The key that says of which kind a monitor is.
+fn kind_of(table: &Table, span: &Range<usize>, path: &str, sink: &mut Sink<'_>) -> Option<&'static str> {
+    let written = written(table);
+    let grpc = written.iter().any(|(key, _)| *key == "grpc");
+    let kind_of = |key: &str| KINDS.iter().any(|(kind, _)| *kind == key) && !(grpc && key == "tls");
+    let given: Vec<_> = written.iter().filter(|(key, _)| kind_of(key)).collect();
+    match given[..] {
+        [] => {
+            let help = "add url = \"http://{address}:8080/healthcheck\", tcp = 3306, tls = 443, dns = \"www.example.com A\", grpc = \"orders.v1.Orders\", icmp = true, exec = [\"/usr/lib/nagios/plugins/check_http\"], push = true, always = \"up\", or all = [\"one\", \"other\"]";
+            sink.missing(span, path, "nothing to check", help);
+        }
+        [(first, _), (second, at), ..] => {
+            let at = at.clone().unwrap_or_else(|| span.clone());
+            sink.problem(&at, format_args!("{path}.{second}"), format!("a monitor is of one kind, not {first} and {second}"), "make two monitors");
+        }
+        [_] => {}
+    }
+    let (kind, _) = *given.first()?;
+    let beside = KINDS.iter().find(|(known, _)| known == kind).map_or(&[][..], |(_, beside)| beside);
+    let meaningless = written.iter().filter(|(key, _)| match TIMING.contains(key) {
+        true => NO_TIMING.iter().any(|(of, keys)| of == kind && keys.contains(key)),
+        false => !beside.contains(key) && !given.iter().any(|(kind, _)| kind == key),
+    });
+    if given.len() == 1 {
+        refuse_beside(kind, &meaningless.cloned().collect::<Vec<_>>(), path, sink);
+    }
+    Some(kind)
 }
 
 /// At most one address of each family.

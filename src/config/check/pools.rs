@@ -5,14 +5,19 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::config::file::{Endpoint as EndpointWord, EndpointTable, Pool as Table, Region as RegionTable};
+use crate::config::file::{Endpoint as EndpointWord, EndpointTable, Pool as Table, Region as RegionTable, Requirement};
 use crate::config::problem::Sink;
-use crate::config::read::{At, Entry, Key, Named, Reach};
+use crate::config::read::{At, Entry, Key, Named, OneOrMany, Reach};
 use crate::config::target_key::{definition, target_key};
-use crate::model::{Check, Endpoint, EndpointId, Estate, Family, MonitorId, Pool, PoolId, Region, RegionId, Target, TargetId, Watch};
+use crate::model::{
+    AnyMonitor, Check, Combined, CombinedId, CompositeId, Endpoint, EndpointId, Estate, Family, Host, JudgementId, MonitorId, Pool, PoolId, Region, RegionId,
+    TargetId, Thresholds, Watch,
+};
 
-use super::monitors::Monitors;
+use super::monitors::{Monitors, OwnThresholds, factor_of};
 use super::policies::Policies;
+use super::requires;
+use super::resolver::HostNames;
 use super::{check_name, number};
 
 /// Where pools stand, by name and by id.
@@ -23,6 +28,8 @@ pub(super) struct Pools {
     pub spans: Vec<Range<usize>>,
     /// Pools without the key `monitor`.
     unwatched: Vec<PoolId>,
+    /// Host names that probes connect to.
+    pub host_names: HostNames,
 }
 
 pub(super) fn check(regions: Named<RegionTable>, pools: Named<Table>, monitors: &Monitors, estate: &mut Estate, sink: &mut Sink<'_>) -> Pools {
@@ -35,6 +42,7 @@ pub(super) fn check(regions: Named<RegionTable>, pools: Named<Table>, monitors: 
         same_monitor: HashMap::new(),
         definitions: HashMap::new(),
         pools: Pools::default(),
+        requires: Vec::new(),
     };
     // What else a region says is about changes: see `guards`.
     for Entry { name, span, value: RegionTable { capacity: _, guards: _ } } in regions.0 {
@@ -45,7 +53,9 @@ pub(super) fn check(regions: Named<RegionTable>, pools: Named<Table>, monitors: 
     for entry in pools.0 {
         maker.pool(entry, sink);
     }
-    maker.pools
+    let Maker { pools, requires, .. } = maker;
+    requires::check(requires, &pools, estate, sink);
+    pools
 }
 
 /// A pool without a monitor is never known to be up: it serves as a last resort and nowhere else.
@@ -71,11 +81,20 @@ struct Maker<'a> {
     estate: &'a mut Estate,
     regions: HashMap<String, RegionId>,
     declared: HashSet<String>,
-    targets: HashMap<(MonitorId, IpAddr, Option<u16>), TargetId>,
+    targets: HashMap<(MonitorId, Host, Option<u16>), TargetId>,
     /// The first monitor with the same definition: two names for one check are probed once.
     same_monitor: HashMap<MonitorId, MonitorId>,
     definitions: HashMap<String, MonitorId>,
     pools: Pools,
+    /// As written, by [`PoolId`]: they may name pools that come later.
+    requires: Vec<Key<OneOrMany<Requirement>>>,
+}
+
+/// How the endpoints of a pool are watched, unless they say otherwise.
+#[derive(Clone, Copy)]
+struct Rules {
+    monitor: Option<AnyMonitor>,
+    thresholds: OwnThresholds,
 }
 
 impl Maker<'_> {
@@ -90,7 +109,8 @@ impl Maker<'_> {
     }
 
     fn pool(&mut self, entry: Entry<Table>, sink: &mut Sink<'_>) {
-        let Entry { name, span, value: Table { region, monitor, min_up, min_active, endpoints } } = entry;
+        let Entry { name, span, value: table } = entry;
+        let Table { region, monitor, min_up, min_active, requires, down_after, ok_after, up_after, degraded_factor, tags, endpoints } = table;
         check_name(&name, &span, "pool", sink);
         let path = format!("pool.{name}");
         let id = PoolId::at(self.estate.pools.len());
@@ -99,11 +119,18 @@ impl Maker<'_> {
             sink.problem(&region.span, format_args!("{path}.region"), format!("no region is called `{}`", region.value), help);
         }
         let region = self.region(&region.or(name.clone()));
-        let watch = self.monitor(&monitor, &path, sink);
+        let thresholds = OwnThresholds::check([&down_after, &ok_after, &up_after], Thresholds::default(), &path, sink);
+        let rules = Rules { monitor: self.monitor(&monitor, &path, sink), thresholds };
+        if let Some(span) = [&down_after, &ok_after, &up_after].into_iter().find_map(Key::get).map(|found| &found.span).filter(|_| self.probes_nothing(rules)) {
+            sink.problem(span, &path, "thresholds mean nothing where nothing is probed", "remove them");
+        }
+        self.requires.push(requires);
         if monitor.is_absent() {
             self.pools.unwatched.push(id);
         }
-        let ids = self.endpoints(id, &path, &endpoints, watch, sink);
+        let shared = tags_of(&tags, &path, sink);
+        let ids = self.endpoints(id, &path, &endpoints, rules, sink);
+        ids.iter().for_each(|id| self.tag(*id, &shared));
         if endpoints.is_absent() {
             sink.missing(&span, &path, "`endpoints` is missing", "add endpoints = [\"192.0.2.10\", \"192.0.2.11\"]");
         } else if let Some(list) = endpoints.get().filter(|list| list.value.is_empty()) {
@@ -120,7 +147,17 @@ impl Maker<'_> {
         };
         let min_active = min_active.get().is_some().then(|| at_most(&min_active, "min_active"));
         let min_up_count = at_most(&min_up, "min_up");
-        let pool = Pool { name: name.as_str().into(), region, endpoints: ids, min_up: min_up_count, min_active };
+        let degraded_factor = degraded_factor.get().and_then(|found| factor_of(found, format_args!("{path}.degraded_factor"), sink));
+        let pool = Pool {
+            name: name.as_str().into(),
+            region,
+            endpoints: ids,
+            min_up: min_up_count,
+            min_active,
+            requires: Vec::new(),
+            required_by: Vec::new(),
+            degraded_factor,
+        };
         self.family_warning(&pool, &min_up, &path, sink);
         self.pools.by_name.insert(pool.name.clone(), id);
         self.pools.spans.push(span);
@@ -143,7 +180,7 @@ impl Maker<'_> {
     }
 
     /// The monitor of a pool; `None`: nothing watches it.
-    fn monitor(&mut self, monitor: &Key<String>, path: &str, sink: &mut Sink<'_>) -> Option<MonitorId> {
+    fn monitor(&mut self, monitor: &Key<String>, path: &str, sink: &mut Sink<'_>) -> Option<AnyMonitor> {
         let At { value, span } = monitor.get()?;
         let found = self.monitors.get(value).copied();
         if found.is_none() {
@@ -153,12 +190,13 @@ impl Maker<'_> {
         found
     }
 
-    fn endpoints(&mut self, pool: PoolId, path: &str, list: &Key<Vec<Key<EndpointWord>>>, watch: Option<MonitorId>, sink: &mut Sink<'_>) -> Vec<EndpointId> {
+    fn endpoints(&mut self, pool: PoolId, path: &str, list: &Key<Vec<Key<EndpointWord>>>, rules: Rules, sink: &mut Sink<'_>) -> Vec<EndpointId> {
         let mut ids = Vec::new();
         let mut addresses: HashMap<IpAddr, Range<usize>> = HashMap::new();
         let mut names: HashMap<Arc<str>, Range<usize>> = HashMap::new();
         for (index, word) in list.get().map(|list| &list.value[..]).unwrap_or_default().iter().enumerate() {
-            let Some(At { value: EndpointWord(EndpointTable { name, address, connect, weight, tier }), span }) = word.get() else { continue };
+            let Some(At { value: EndpointWord(table), span }) = word.get() else { continue };
+            let EndpointTable { name, address, connect, weight, tier, tags, down_after, ok_after, up_after } = table;
             let path = format!("{path}.endpoints[{index}]");
             if address.is_absent() {
                 sink.missing(span, format_args!("{path}.address"), "`address` is missing", "{ name = \"gw-1\", address = \"192.0.2.10\" }");
@@ -180,7 +218,7 @@ impl Maker<'_> {
             } else {
                 addresses.insert(address, address_span);
             }
-            if let Some((found, why)) = connect.get().and_then(|found| Some((found, never_answered(found.value.0)?))) {
+            if let Some((found, why)) = connect.get().and_then(|found| Some((found, never_answered(found.value.0.address()?)?))) {
                 let message = format!("`{}` {why}", found.value.0);
                 sink.problem(&found.span, format_args!("{path}.connect"), message, "write the address that probes connect to");
             }
@@ -201,20 +239,73 @@ impl Maker<'_> {
                 }
             }
             let id = EndpointId::at(self.estate.endpoints.len());
-            let Reach(reached, port) = connect.get().map_or(Reach(address, None), |connect| connect.value);
-            let watch = self.watch(watch, (reached, port), id);
+            let Reach(reached, port) = connect.get().map_or_else(|| Reach(address.into(), None), |connect| connect.value.clone());
+            if let (Host::Name(name, _), Some(connect)) = (&reached, connect.get()) {
+                self.pools.host_names.push((name.clone(), connect.span.clone(), format!("{path}.connect")));
+            }
+            if let (Some(found), Some(AnyMonitor::Composite(_)), Some(port)) = (connect.get(), rules.monitor, port) {
+                let message = format!("each member of a composite monitor has its own port, and this is one for all of them: {port}");
+                sink.problem(&found.span, format_args!("{path}.connect"), message, "write the address alone");
+            }
+            let own = OwnThresholds::check([down_after, ok_after, up_after], Thresholds::default(), &path, sink);
+            if let Some(found) = [down_after, ok_after, up_after].into_iter().find_map(Key::get).filter(|_| self.probes_nothing(rules)) {
+                sink.problem(&found.span, &path, "thresholds mean nothing where nothing is probed", "remove them");
+            }
+            let reached = (reached.preferring(Family::of(address)), port);
+            let watch = self.watch(Rules { thresholds: own.or(rules.thresholds), ..rules }, &reached, id);
             let narrow = |number: i64| u32::try_from(number).unwrap_or(0);
             self.estate.endpoints.push(Endpoint { name: label, pool, address, weight: narrow(weight), tier: narrow(tier), watch });
             ids.push(id);
+            let own = tags_of(tags, &path, sink);
+            self.tag(id, &own);
         }
         ids
     }
 
-    /// Endpoint × monitor, made once per definition and address, and port if it has its own.
-    fn watch(&mut self, monitor: Option<MonitorId>, (address, port): (IpAddr, Option<u16>), endpoint: EndpointId) -> Watch {
-        let Some(monitor) = monitor else { return Watch::Nothing };
+    /// Enters an endpoint under its tags.
+    fn tag(&mut self, endpoint: EndpointId, tags: &[String]) {
+        for tag in tags {
+            self.estate.tags.entry(tag.as_str().into()).or_default().insert(endpoint);
+        }
+    }
+
+    /// No monitor, or one that says what it knows without looking.
+    fn probes_nothing(&self, rules: Rules) -> bool {
+        match rules.monitor {
+            None => true,
+            Some(AnyMonitor::Simple(id)) => self.estate.monitor(id).check == Check::Always,
+            Some(AnyMonitor::Composite(_)) => false,
+        }
+    }
+
+    fn watch(&mut self, rules: Rules, reached: &(Host, Option<u16>), endpoint: EndpointId) -> Watch {
+        match rules.monitor {
+            None => Watch::Nothing,
+            Some(AnyMonitor::Simple(monitor)) => self.judgement(monitor, rules.thresholds, reached, endpoint).map_or(Watch::Always, Watch::Judgement),
+            Some(AnyMonitor::Composite(composite)) => {
+                let mut judgements = Vec::new();
+                self.members(composite, rules.thresholds, reached, endpoint, &mut judgements);
+                let id = CombinedId::at(self.estate.combined.len());
+                self.estate.combined.push(Combined { composite, judgements: judgements.into() });
+                Watch::Combined(id)
+            }
+        }
+    }
+
+    /// The judgements of a composite's simple members, in the order of a walk.
+    fn members(&mut self, composite: CompositeId, own: OwnThresholds, reached: &(Host, Option<u16>), endpoint: EndpointId, found: &mut Vec<JudgementId>) {
+        for member in self.estate.composite(composite).members.clone() {
+            match member.monitor {
+                AnyMonitor::Simple(monitor) => found.extend(self.judgement(monitor, own, reached, endpoint)),
+                AnyMonitor::Composite(id) => self.members(id, own, reached, endpoint, found),
+            }
+        }
+    }
+
+    /// Target × thresholds. Targets are made once per definition and address, and port if it has its own. `None`: the monitor probes nothing.
+    fn judgement(&mut self, monitor: MonitorId, own: OwnThresholds, (address, port): &(Host, Option<u16>), endpoint: EndpointId) -> Option<JudgementId> {
         if self.estate.monitor(monitor).check == Check::Always {
-            return Watch::Always;
+            return None;
         }
         let first = match self.same_monitor.get(&monitor) {
             Some(first) => *first,
@@ -224,17 +315,33 @@ impl Maker<'_> {
                 first
             }
         };
-        let id = *self.targets.entry((first, address, port)).or_insert_with(|| {
-            let id = TargetId::at(self.estate.targets.len());
+        let thresholds = own.over(self.estate.monitor(first).thresholds);
+        let target = *self.targets.entry((first, address.clone(), *port)).or_insert_with_key(|(_, address, port)| {
+            let port = *port;
             let key = target_key(self.estate.monitor(first), address, port);
-            self.estate.targets.push(Target { monitor: first, address, port, key: key.into(), endpoints: Vec::new() });
-            id
+            self.estate.add_target(first, (address.clone(), port), key.into(), thresholds)
         });
-        if let Some(target) = self.estate.targets.get_mut(id.index()) {
-            target.endpoints.push(endpoint);
+        let id = self.estate.judge(target, thresholds);
+        // Two members may ask the same of it.
+        if let Some(judgement) = self.estate.judgements.get_mut(id.index()).filter(|judgement| judgement.endpoints.last() != Some(&endpoint)) {
+            judgement.endpoints.push(endpoint);
         }
-        Watch::Target(id)
+        Some(id)
     }
+}
+
+/// Tags: names that people choose, for overrides of many endpoints at once.
+fn tags_of(tags: &Key<OneOrMany<String>>, path: &str, sink: &mut Sink<'_>) -> Vec<String> {
+    let Some(At { value: OneOrMany(list), .. }) = tags.get() else { return Vec::new() };
+    let mut known = Vec::new();
+    for At { value, span } in list.iter().filter_map(Key::get) {
+        check_name(value, span, &format!("{path}.tags"), sink);
+        if known.contains(value) {
+            sink.problem(span, format_args!("{path}.tags"), format!("`{value}` stands twice"), "remove one");
+        }
+        known.push(value.clone());
+    }
+    known
 }
 
 /// Addresses that no client can connect to.

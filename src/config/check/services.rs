@@ -64,6 +64,7 @@ pub(super) fn check(tables: Named<Table>, cx: Context<'_>, estate: &mut Estate, 
         drafts.push(draft(entry, cx, &pools, &mut forms, files, sink));
     }
     let forms = forms.resolved();
+    let managed = drafts.iter().filter(|draft| draft.managed).map(|draft| (draft.name.as_str().into(), sink.place(&draft.policy_span).into())).collect();
     check_names(&drafts, cx.zones, sink);
     warn(&drafts, &forms, sink);
     let mut last_resorts = HashSet::new();
@@ -86,6 +87,7 @@ pub(super) fn check(tables: Named<Table>, cx: Context<'_>, estate: &mut Estate, 
         })
     });
     estate.services = services.collect();
+    estate.managed = managed;
     last_resorts
 }
 
@@ -97,6 +99,8 @@ struct Draft {
     names: Written,
     form: Option<usize>,
     policy_span: Range<usize>,
+    /// The file alone moves its traffic.
+    managed: bool,
     ttl: u32,
     ttl_min: u32,
     max_answers: u16,
@@ -108,7 +112,7 @@ struct Draft {
 fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, forms: &mut Forms<'_>, files: &mut Vec<PathBuf>, sink: &mut Sink<'_>) -> Draft {
     let Entry { name: id, span, value: table } = entry;
     // Guards are about changes: see `guards`.
-    let Table { name, names_file, policy, ttl, ttl_min, max_answers, failback, when_all_down, metrics, guards: _ } = table;
+    let Table { name, names_file, policy, traffic_from, ttl, ttl_min, max_answers, failback, when_all_down, metrics, guards: _ } = table;
     check_name(&id, &span, "service", sink);
     let path = format!("service.{id}");
     let names = names_of(name, names_file, &path, &span, cx.folder, files, sink);
@@ -121,6 +125,16 @@ fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, fo
         form = Some(forms.resolve(value, &format!("{path}.policy"), &span, sink));
         policy_span = span;
     }
+    let managed = match traffic_from.get().map(|found| (found.value.as_str(), &found.span)) {
+        None | Some(("operators", _)) => false,
+        Some(("file", _)) => true,
+        Some((other, span)) => {
+            let help =
+                "\"file\": operators can't move its traffic, they only override with an end; \"operators\" (the default): what they set goes before the file";
+            sink.problem(span, format_args!("{path}.traffic_from"), format!("traffic can't come from `{other}`"), help);
+            false
+        }
+    };
     let ttl_seconds = seconds(&ttl, 30, format_args!("{path}.ttl"), sink);
     let ttl_min_seconds = seconds(&ttl_min, 5.min(ttl_seconds), format_args!("{path}.ttl_min"), sink);
     if let Some(found) = ttl_min.get().filter(|_| ttl_min_seconds > ttl_seconds) {
@@ -150,6 +164,7 @@ fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, fo
         names,
         form,
         policy_span,
+        managed,
         ttl: ttl_seconds,
         ttl_min: ttl_min_seconds,
         max_answers: u16::try_from(max_answers).unwrap_or(8),

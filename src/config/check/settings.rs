@@ -8,10 +8,10 @@ use std::time::Duration;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::file::{Admin, Dns, Metrics, Node, Store, Tls};
+use crate::config::file::{Admin, Audit, Dns, Metrics, Node, Store, Tls};
 use crate::config::problem::Sink;
-use crate::config::read::{At, Key};
-use crate::model::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, TlsFiles};
+use crate::config::read::{At, Entry, Key, Named, SubjectGrant};
+use crate::model::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, Subject, TlsFiles};
 
 use super::number;
 
@@ -22,13 +22,15 @@ pub(super) struct Tables {
     pub admin: Key<Admin>,
     pub metrics: Key<Metrics>,
     pub store: Key<Store>,
+    pub audit: Key<Audit>,
 }
 
 pub(super) fn check(tables: Tables, folder: &Path, sink: &mut Sink<'_>) -> Settings {
-    let Tables { node, dns, admin, metrics, store } = tables;
-    let Metrics { listen, services_max } = metrics.or_default();
+    let Tables { node, dns, admin, metrics, store, audit } = tables;
+    let Metrics { listen, services_max, endpoints_max } = metrics.or_default();
     let Store { path } = store.or_default();
     let services_max = number(&services_max, 0..=1_000_000, 1000, "metrics.services_max", sink);
+    let endpoints_max = number(&endpoints_max, 0..=1_000_000, 1000, "metrics.endpoints_max", sink);
     Settings {
         node: check_node(node.or_default(), sink),
         dns: check_dns(dns.or_default(), sink),
@@ -36,8 +38,10 @@ pub(super) fn check(tables: Tables, folder: &Path, sink: &mut Sink<'_>) -> Setti
         metrics: MetricsSettings {
             listen: listen.take().map_or(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9153))), |listen| listen.0),
             services_max: usize::try_from(services_max).unwrap_or(1000),
+            endpoints_max: usize::try_from(endpoints_max).unwrap_or(1000),
         },
         store: StoreSettings { path: folder.join(path.or("/var/lib/windrose".to_string())) },
+        audit: super::telling::audit(audit, sink),
     }
 }
 
@@ -122,6 +126,12 @@ fn pem_key(octets: &[u8]) -> Result<(), Unusable> {
     }
 }
 
+/// `CN=…`, or `DNS:…` and its like.
+fn subject_form(name: &str) -> bool {
+    let of = |separator, words: &[&str]| name.split_once(separator).is_some_and(|(word, rest)| !rest.is_empty() && (words.is_empty() || words.contains(&word)));
+    of(':', &["DNS", "URI", "EMAIL", "IP"]) || of('=', &[])
+}
+
 fn check_admin(admin: Admin, folder: &Path, sink: &mut Sink<'_>) -> AdminSettings {
     let Admin { listen, socket, tls, hosts } = admin;
     if let Some(listen) = listen.get().filter(|listen| !listen.value.ip().is_loopback() && tls.is_absent()) {
@@ -133,7 +143,7 @@ fn check_admin(admin: Admin, folder: &Path, sink: &mut Sink<'_>) -> AdminSetting
         );
     }
     let tls_span = tls.get().map(|tls| tls.span.clone()).unwrap_or_default();
-    let tls = tls.take().map(|Tls { cert, key }| {
+    let tls = tls.take().map(|Tls { cert, key, client_ca, subjects }| {
         let mut file = |key: Key<String>, name: &str| {
             if key.is_absent() {
                 sink.missing(&tls_span, format_args!("admin.tls.{name}"), format!("`{name}` is missing"), "tls = { cert = \"chain.pem\", key = \"key.pem\" }");
@@ -148,7 +158,28 @@ fn check_admin(admin: Admin, folder: &Path, sink: &mut Sink<'_>) -> AdminSetting
         if let Some(span) = &key_span {
             pem_problem(&key, span, "key", &pem_key, sink);
         }
-        TlsFiles { cert, key }
+        let subjects_span = subjects.get().map(|subjects| subjects.span.clone());
+        let client_ca = client_ca.take_at().map(|At { value, span }| {
+            let path = folder.join(value);
+            pem_problem(&path, &span, "client_ca", &pem_certificates, sink);
+            if subjects_span.is_none() {
+                let help = "add [admin.tls.subjects] with lines such as \"CN=ci,O=Example\" = \"operate\"";
+                sink.warning(&span, "admin.tls.client_ca", "nobody is named who may come with such a certificate", help);
+            }
+            path
+        });
+        if let (None, Some(span)) = (&client_ca, &subjects_span) {
+            sink.problem(span, "admin.tls.subjects", "without client_ca nobody is asked for a certificate", "add client_ca = \"/etc/windrose/clients.pem\" to [admin.tls]");
+        }
+        let subjects = subjects.take().map(|Named(subjects)| subjects).unwrap_or_default();
+        let subjects = subjects.into_iter().map(|Entry { name, span, value: SubjectGrant { scope, services } }| {
+            if !subject_form(&name) {
+                let help = "a subject as `windrose check` and openssl show it (\"CN=ci,O=Example\"), or a name: \"DNS:ci.example.com\", \"URI:spiffe://…\", \"EMAIL:…\", \"IP:192.0.2.1\"";
+                sink.problem(&span, format_args!("admin.tls.subjects.{name:?}"), "not a subject or an alternative name", help);
+            }
+            Subject { name, scope, services: services.into_iter().map(Into::into).collect() }
+        });
+        TlsFiles { cert, key, client_ca, subjects: subjects.collect() }
     });
     let hosts = hosts.get().map(|hosts| &hosts.value.0[..]).unwrap_or_default();
     for (index, host) in hosts.iter().enumerate() {

@@ -206,6 +206,16 @@ impl Zones {
         }
     }
 
+    /// Where a static alias points to.
+    pub(super) fn alias(&self, name: &Name) -> Option<Name> {
+        let aliases = suffixes(name.wire())
+            .filter_map(|suffix| self.places.get(suffix))
+            .any(|zone| zone.beside.get(name.wire()).is_some_and(|(rtype, _)| *rtype == CNAME));
+        let mut sets = self.zones.iter().filter(|_| aliases).flat_map(|zone| &zone.sets);
+        let set = sets.find(|set| set.rtype == CNAME && set.owner == *name)?;
+        Name::from_wire(set.rdata.first()?)
+    }
+
     /// Who may transfer which zone.
     pub(super) fn secondaries(&self) -> &[(Name, Arc<[Secondary]>)] {
         &self.secondaries

@@ -121,7 +121,8 @@ fn a_header_from_a_file_is_sent_trimmed_and_shown_nowhere() {
 fn an_endpoint_may_be_probed_elsewhere_than_it_is_answered() {
     let pools = "schema = 1\n[monitor.m]\ntcp = 80\nsource = ['192.0.2.7', '2001:db8::7']\n[pool.a]\nmonitor = 'm'\nendpoints = [{ address = '192.0.2.1', connect = '10.0.0.1:9000' }, { address = '192.0.2.2', connect = '2001:db8::2' }, '192.0.2.3', { address = '192.0.2.4', connect = '10.0.0.1:9000' }]\n";
     let estate = load_text(pools, Path::new("w.toml")).unwrap().estate;
-    let targets: Vec<_> = estate.targets.iter().map(|target| (target.address.to_string(), target.port, target.endpoints.len())).collect();
+    let targets: Vec<_> =
+        estate.targets.iter().map(|target| (target.address.to_string(), target.port, estate.judgement(target.judgement).endpoints.len())).collect();
     assert_eq!(targets, [("10.0.0.1".to_string(), Some(9000), 2), ("2001:db8::2".to_string(), None, 1), ("192.0.2.3".to_string(), None, 1)]);
     assert!(estate.targets[0].key.starts_with("m@10.0.0.1:9000#"), "{}", estate.targets[0].key);
     assert_eq!(estate.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect::<Vec<_>>(), ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]);

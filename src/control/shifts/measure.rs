@@ -40,7 +40,7 @@ pub struct Measured {
 
 impl Core {
     /// Good and bad requests of a service, as its own monitoring counts them.
-    pub(in crate::control) fn pushed(&mut self, service: &str, good: u64, bad: u64) {
+    pub(in crate::control) fn counted(&mut self, service: &str, good: u64, bad: u64) {
         let Some(service) = self.configuration.estate.service_named(service).map(|id| self.configuration.estate.service(id).name.clone()) else { return };
         let pushed = self.shifts.pushed.entry(service).or_default();
         *pushed = Pushed { good: pushed.good.saturating_add(good), bad: pushed.bad.saturating_add(bad) };

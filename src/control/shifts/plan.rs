@@ -263,6 +263,7 @@ impl Core {
 
     /// A step: traffic and record in one commit.
     fn step_plan(&self, id: u64, record: ShiftRecord, service: ServiceId, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
+        self.may_move(service)?;
         let form = record.form_at(record.step as usize);
         let mut plan = self.set_traffic(service, Some(form.clone()), Act::Shift, waiting, now)?;
         for op in &mut plan.ops {

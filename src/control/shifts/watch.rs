@@ -4,6 +4,7 @@ use crate::control::change::{Actor, Change};
 use crate::control::commits::{RETRY, Waiting};
 use crate::control::core::{Core, Serving};
 use crate::control::event::{Effect, Effects, Notice, Ticket};
+use crate::control::journal::Origin;
 use crate::control::record::{Key, Op};
 use crate::health::State;
 use crate::model::{AbortWhen, Now};
@@ -43,6 +44,7 @@ impl Core {
                 let aborts = matches!(what, Move::Halt { abort: true, .. });
                 let waiting = Waiting {
                     ticket: BY_ITSELF,
+                    origin: Origin::default(),
                     actor: Actor(record.actor.clone()),
                     reason,
                     change: Change::ShiftMove { id, what },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::{World, failover, traffic};
 use crate::control::{Change, Core, Notice, OverrideTargetName, OverrideWord, UndoTo};
 use crate::health::State;
-use crate::model::{EndpointId, Family, RegionId, ServiceId, TargetId, Watch};
+use crate::model::{EndpointId, Family, JudgementId, RegionId, ServiceId, TargetId, Watch};
 
 const TWO: &str = "pool prod: 10.0.0.1 10.0.0.2; pool dr: 10.1.0.1 10.1.0.2; service orders: failover prod dr failback=0s all_down=nodata";
 const THREE: &str = "pool a: 10.0.0.1; pool b: 10.1.0.1; pool c: 10.2.0.1; service orders: weighted a=60 b=20 c=20 failback=0s all_down=nodata";
@@ -109,7 +109,7 @@ fn s27_a_mass_failure_freezes_decisions_until_sight_returns() {
     assert_eq!(world.answers("orders"), "prod 80, dr 20");
     assert_eq!(
         sentences(&world)[0],
-        "this node is blind: 6 endpoints in 2 regions went down within 1m, at least 60 % of each region that was up; decisions are frozen, answers go on"
+        "this node is blind: 6 endpoints in 2 regions went down within 1m, at least 60 % of each region that was up (6 of 6 by `timeout`: no answer within 3s while connecting); decisions are frozen, answers go on"
     );
     world.later(3600);
     assert_eq!(world.answers("orders"), "prod 80, dr 20", "however long");
@@ -185,7 +185,7 @@ fn s28_wall_clock_jumps_of_ten_days_flip_nothing_end_nothing_and_begin_nothing()
             jump(&mut world);
             world.probe(TargetId(target), passed);
             let guard = world.core.guard();
-            let states: Vec<State> = (0..3).map(|target| world.core.health().target(TargetId(target)).state).collect();
+            let states: Vec<State> = (0..3).map(|target| world.core.health().judgement(JudgementId(target)).state).collect();
             let held = guard.delay(RegionId(0)).is_some() || guard.delay(RegionId(1)).is_some();
             seen.push((world.answers("orders"), states, held, guard.blind().is_some(), world.wake_at, world.core.overrides().len()));
         }
@@ -267,7 +267,7 @@ fn random_outages_never_release_a_second_region_early_nor_hold_one_too_long_and_
                 }
             }
         }
-        while (0..8).any(|target| world.core.health().target(TargetId(target)).state != State::Up) {
+        while (0..8).any(|target| world.core.health().judgement(JudgementId(target)).state != State::Up) {
             (0..8).for_each(|target| world.probe(TargetId(target), true));
         }
         assert!(world.core.guard().blind().is_none() && !world.core.guard().keeps_any(), "seed {seed}: everything passes again");
@@ -284,7 +284,7 @@ fn random_outages_never_release_a_second_region_early_nor_hold_one_too_long_and_
 fn a_sentinel_is_probed_like_any_target_and_judges_no_endpoint() {
     let mut world = World::new(TWO);
     world.reload(&format!("{TWO}; sentinel router: 192.0.2.1")).expect("it is taken");
-    assert!(world.core.estate().endpoints.iter().all(|endpoint| endpoint.watch != Watch::Target(TargetId(4))));
+    assert!(world.core.estate().endpoints.iter().all(|endpoint| endpoint.watch != Watch::Judgement(JudgementId(4))));
     world.probe(TargetId(4), true);
     (0..3).for_each(|_| world.probe(TargetId(4), false));
     assert_eq!(sentences(&world), ["this node is blind: its sentinel router is down; decisions are frozen, answers go on"]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::World;
 use crate::control::{Key, LearnedVerdict, Op, Record};
 use crate::health::State;
-use crate::model::TargetId;
+use crate::model::{JudgementId, TargetId};
 
 const TWO: &str = "pool prod: 10.0.0.1; pool dr: 10.1.0.1; service orders: failover prod dr failback=60s";
 
@@ -29,7 +29,7 @@ fn a_restart_answers_from_stored_verdicts_at_once_and_the_dead_stay_dead() {
     assert!(world.served, "stored verdicts make the first round needless");
     assert_eq!(world.plans, [(1, false)]);
     assert_eq!(world.answers("orders"), "dr 100");
-    assert!(world.core.health().target(TargetId::at(0)).stale);
+    assert!(world.core.health().judgement(JudgementId::at(0)).stale);
 }
 
 #[test]

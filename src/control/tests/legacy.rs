@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::world::{World, failover};
 use crate::control::{Change, Key, OverrideTargetName, OverrideWord};
 use crate::health::State;
-use crate::model::TargetId;
+use crate::model::{JudgementId, TargetId};
 
 const TWO: &str = "pool prod: 10.0.0.1; pool dr: 10.1.0.1; service orders: failover prod dr failback=60s";
 
@@ -19,7 +19,7 @@ fn a_failback_that_has_waited_50_of_60_seconds_waits_10_more() {
     assert!(world.served, "nothing is waited for");
     assert_eq!(world.plans, [(1, false)]);
     assert_eq!(world.answers("orders"), "dr 100");
-    assert!(!world.core.health().target(TargetId::at(0)).stale);
+    assert!(!world.core.health().judgement(JudgementId::at(0)).stale);
     world.later(9);
     assert_eq!(world.answers("orders"), "dr 100");
     world.later(1);
@@ -30,14 +30,14 @@ fn a_failback_that_has_waited_50_of_60_seconds_waits_10_more() {
 fn a_target_that_has_failed_twice_of_three_times_is_down_at_the_next_fail() {
     let mut world = World::new(TWO);
     let target = TargetId::at(0);
-    while world.core.health().target(target).fails + 1 < 3 {
+    while world.core.health().judgement(JudgementId::at(0)).fails + 1 < 3 {
         world.probe(target, false);
     }
-    assert_eq!(world.core.health().target(target).state, State::Up);
+    assert_eq!(world.core.health().judgement(JudgementId::at(0)).state, State::Up);
     let mut world = world.succeed(TWO);
     assert_eq!(world.answers("orders"), "prod 100", "no answer moves by itself");
     world.probe(target, false);
-    assert_eq!(world.core.health().target(target).state, State::Down);
+    assert_eq!(world.core.health().judgement(JudgementId::at(0)).state, State::Down);
     assert_eq!(world.answers("orders"), "dr 100");
 }
 

@@ -1,12 +1,20 @@
 //! The core at any moment: events in, effects out, a store and DNS imagined.
 
 mod changes;
+mod composite;
+mod flips;
 mod guard;
 mod guards;
+mod journal;
 mod learned;
 mod legacy;
+mod outcomes;
+mod preview;
+mod probes;
+mod pushes;
 mod reload;
 mod seeds;
 mod serials;
 mod shifts;
+mod targets;
 mod world;

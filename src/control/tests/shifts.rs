@@ -346,12 +346,12 @@ fn an_analysis_that_gives_nothing_pauses() {
 fn pushed_counters_are_judged_since_the_step_began() {
     let mut world = World::new(TWO);
     analysed(&mut world, Gauge::Slo, 1);
-    world.event(Event::Pushed { service: "search".into(), good: 0, bad: 1000 });
+    world.event(Event::Counted { service: "search".into(), good: 0, bad: 1000 });
     begin(&mut world, Wanted { analyses: vec!["errors".into()], ..wanted(STEPS) }).expect("it begins");
-    world.event(Event::Pushed { service: "search".into(), good: 999, bad: 1 });
+    world.event(Event::Counted { service: "search".into(), good: 999, bad: 1 });
     (0..60).for_each(|_| world.later(1));
     assert_eq!(view(&world).record.step, 1, "what was before does not count");
-    world.event(Event::Pushed { service: "search".into(), good: 90, bad: 10 });
+    world.event(Event::Counted { service: "search".into(), good: 90, bad: 10 });
     (0..11).for_each(|_| world.later(1));
     let record = view(&world).record;
     assert_eq!((record.phase, record.halt.as_ref().and_then(|halt| halt.value)), (Phase::Paused, Some(0.1)));

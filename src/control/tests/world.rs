@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::{
-    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Expect, Key, Legacy, Notice, Op, Record, Refusal, Reply, Revision, Start,
-    Stored, Ticket,
+    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Expect, Key, Legacy, Notice, Op, Push, Record, Refusal, Reply, Revision,
+    Start, Stored, Ticket,
 };
 use crate::health::State;
 use crate::health::testing::estate;
-use crate::model::{Family, GuardKind, Now, Secondary, ServiceId, TargetId, Timestamp};
+use crate::model::{Check, Family, GuardKind, JudgementId, Monitor, MonitorId, Now, PushCheck, Secondary, ServiceId, Silence, TargetId, Thresholds, Timestamp};
 use crate::policy::testing::report;
 use crate::snapshot::Snapshot;
 use crate::zone::{RecordSet, Zone};
@@ -32,6 +32,8 @@ pub(super) struct World {
     pub(super) announced: Vec<Vec<Announced>>,
     pub(super) served: bool,
     pub(super) replies: Vec<(Ticket, Reply)>,
+    /// Events made.
+    pub(super) happenings: Vec<Arc<crate::control::Happening>>,
     pub(super) notices: Vec<Notice>,
     /// Measurements that were ordered.
     pub(super) measures: Vec<(u64, u32, Arc<crate::model::Analysis>)>,
@@ -46,11 +48,13 @@ pub(super) struct World {
     tickets: u64,
 }
 
-/// The estate text with the zone that its service names lie in. Lines of ours: `serial N` of that zone (7), `secondary ADDRESS:PORT`.
+/// The estate text with the zone that its service names lie in. Lines of ours: `serial N` of that zone (7), `secondary ADDRESS:PORT`, and
+/// `push ADDRESS SILENCE`: its target is told, for 90 s if nothing is said and 10 min at most.
 pub(super) fn configuration(text: &str) -> Configuration {
     let of = |word: &str| text.lines().filter_map(|line| line.strip_prefix(word)).map(str::to_string).collect::<Vec<_>>();
-    let (serials, secondaries) = (of("serial "), of("secondary "));
-    let text: String = text.lines().filter(|line| !line.starts_with("serial ") && !line.starts_with("secondary ")).map(|line| format!("{line}\n")).collect();
+    let (serials, secondaries, pushes) = (of("serial "), of("secondary "), of("push "));
+    let ours = |line: &&str| ["serial ", "secondary ", "push "].iter().any(|word| line.starts_with(word));
+    let text: String = text.lines().filter(|line| !ours(line)).map(|line| format!("{line}\n")).collect();
     let serial: u32 = serials.first().map_or(7, |serial| serial.parse().expect("a number"));
     let apex = "example.com".parse().expect("a name");
     let name = |text: &str| text.parse::<crate::wire::Name>().expect("a name").wire().to_vec();
@@ -63,10 +67,30 @@ pub(super) fn configuration(text: &str) -> Configuration {
     ];
     let mut estate = estate(&text);
     let secondaries: Vec<Secondary> = secondaries.iter().map(|address| Secondary { address: address.parse().expect("an address"), key: None }).collect();
+    for push in &pushes {
+        let (address, silence) = push.split_once(' ').expect("two words");
+        let silence = if silence == "down" { Silence::Down } else { Silence::Unknown };
+        let check = Check::Push(PushCheck { ttl: Duration::from_secs(90), ttl_max: Duration::from_secs(600), silence });
+        let once = Thresholds { down_after: 1, ok_after: 1, up_after: 1 };
+        let monitor = Monitor { name: format!("told-{silence:?}").to_lowercase(), check, thresholds: once, ..estate.monitors[0].clone() };
+        estate.monitors.push(monitor);
+        let target = estate.targets.iter_mut().find(|target| target.address.to_string() == address).expect("a target");
+        target.monitor = MonitorId::at(estate.monitors.len() - 1);
+        target.key = format!("told@{address}#0").into();
+        let (judgement, key) = (target.judgement, target.key.clone());
+        let judgement = &mut estate.judgements[judgement.index()];
+        (judgement.thresholds, judgement.key) = (once, key);
+    }
     if !secondaries.is_empty() {
         estate.secondaries.push((apex.clone(), secondaries.into()));
     }
-    Configuration { estate: Arc::new(estate), zones: vec![Arc::new(Zone { apex, sets })], answers: Arc::default(), needs_restart: Vec::new() }
+    Configuration {
+        estate: Arc::new(estate),
+        zones: vec![Arc::new(Zone { apex, sets })],
+        answers: Arc::default(),
+        needs_restart: Vec::new(),
+        hash: "0123456789abcdef".into(),
+    }
 }
 
 impl World {
@@ -126,6 +150,7 @@ impl World {
             replies: Vec::new(),
             notices: Vec::new(),
             measures: Vec::new(),
+            happenings: Vec::new(),
             wake_at: None,
             plans: Vec::new(),
             commits: Vec::new(),
@@ -159,7 +184,9 @@ impl World {
                     Effect::Probe { plan, hurry, .. } => self.plans.push((plan, hurry)),
                     Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
                     Effect::Measure { shift, step, analysis, .. } => self.measures.push((shift, step, analysis)),
+                    Effect::Heard { .. } => {}
                     Effect::Tell(notice) => self.notices.push(notice),
+                    Effect::Happened(happening) => self.happenings.push(happening),
                     Effect::WakeAt(at) => self.wake_at = at,
                     Effect::Commit { commit, expect, ops, learned } => {
                         self.commits.push((ops.clone(), learned));
@@ -220,13 +247,28 @@ impl World {
         self.event(Event::Probed { plan, target, report });
     }
 
+    /// An outside system tells of `pool/name`.
+    pub(super) fn push(&mut self, endpoint: &str, passed: bool, ttl: Option<u64>) -> Result<Applied, Refusal> {
+        let (pool, endpoint) = endpoint.split_once('/').expect("pool/name");
+        let (pool, endpoint, ttl) = (pool.to_string(), endpoint.to_string(), ttl.map(Duration::from_secs));
+        self.push_all(Push { actor: Actor("token:ci".into()), pool, endpoint, monitor: None, passed, message: "disk\u{7} full".into(), ttl })
+    }
+
+    pub(super) fn push_all(&mut self, push: Push) -> Result<Applied, Refusal> {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.event(Event::Push { ticket, push });
+        let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
+        self.replies.remove(at).1
+    }
+
     /// Outcomes for every endpoint of a pool until its verdict is there.
     pub(super) fn turn(&mut self, pool: &str, state: State) {
         let estate = self.core.estate().clone();
         let pool = estate.pool_named(pool).expect("a pool");
-        for (target, definition) in estate.targets.iter().enumerate() {
-            if definition.endpoints.iter().any(|endpoint| estate.endpoint(*endpoint).pool == pool) {
-                while self.core.health().target(TargetId::at(target)).state != state {
+        for target in 0..estate.targets.len() {
+            if estate.endpoints_of(TargetId::at(target)).any(|endpoint| estate.endpoint(endpoint).pool == pool) {
+                while self.core.health().judgement(JudgementId::at(target)).state != state {
                     self.probe(TargetId::at(target), state == State::Up);
                 }
             }
@@ -252,7 +294,8 @@ impl World {
         let ticket = Ticket(self.tickets);
         let break_glass = std::mem::take(&mut self.break_glass);
         let (actor, reason) = (Actor(self.actor.to_string()), self.reason.to_string());
-        self.event(Event::Change { ticket, actor, reason, change, expect, expect_file: None, break_glass, dry_run });
+        let origin = crate::control::Origin { peer: "192.0.2.9".into(), request: "r-1".into() };
+        self.event(Event::Change { ticket, origin, actor, reason, change, expect, expect_file: None, break_glass, dry_run });
         let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
         self.replies.remove(at).1
     }

@@ -36,9 +36,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::{EndpointId, Estate, GuardRules, Now, PoolId, RegionId, TargetId, Timestamp};
+use crate::model::{EndpointId, Estate, GuardRules, JudgementId, Now, PoolId, RegionId, Timestamp};
 
-use super::{HealthTable, State, Transition};
+use super::{HealthTable, Observed, State, Turn};
 
 pub use names::GuardNames;
 use tally::Tally;
@@ -48,7 +48,7 @@ use tally::Tally;
 pub struct Guard {
     rules: GuardRules,
     tally: Tally,
-    sentinels: Vec<TargetId>,
+    sentinels: Vec<JudgementId>,
     /// A sentinel has been Up.
     sentinel_seen: bool,
     delays: BTreeMap<RegionId, Delay>,
@@ -117,8 +117,8 @@ pub enum GuardEvent {
 impl Guard {
     /// For this estate with this health, which nobody doubts.
     pub fn new(estate: &Estate, health: &HealthTable) -> Self {
-        let sentinels: Vec<TargetId> = estate.sentinels.iter().map(|sentinel| sentinel.target).collect();
-        let sentinel_seen = sentinels.iter().any(|target| health.target(*target).state == State::Up);
+        let sentinels: Vec<JudgementId> = estate.sentinels.iter().map(|sentinel| sentinel.judgement).collect();
+        let sentinel_seen = sentinels.iter().any(|sentinel| health.judgement(*sentinel).state == State::Up);
         Self { rules: estate.guard, tally: Tally::new(estate, health), sentinels, sentinel_seen, ..Self::default() }
     }
 
@@ -150,16 +150,16 @@ impl Guard {
         }
     }
 
-    /// Takes in a change of verdict, already in `health`.
-    pub fn observed(&mut self, estate: &Estate, health: &HealthTable, transition: &Transition, now: Now) -> Vec<GuardEvent> {
-        let Transition { target, from, to, confirmed: _ } = *transition;
+    /// Takes in changes of verdicts, already in `health`.
+    pub fn observed(&mut self, estate: &Estate, health: &HealthTable, observed: &Observed, now: Now) -> Vec<GuardEvent> {
+        let Observed { transitions, turns } = observed;
         let mut events = Vec::new();
-        if from == to {
+        if transitions.iter().all(|transition| transition.from == transition.to) {
             return events;
         }
         self.tally.expire(now.mono);
-        let moved = self.tally.observe(estate, health, transition, now.mono);
-        for endpoint in &estate.target(target).endpoints {
+        let moved = self.tally.observe(estate, health, turns, now.mono);
+        for Turn { endpoint, from, to } in turns {
             let region = region_of(estate, *endpoint);
             match (from, to) {
                 (State::Up, State::Down) if self.blind.is_some() || self.delays.contains_key(&region) => self.keep(estate, *endpoint),
@@ -181,10 +181,8 @@ impl Guard {
                 events.push(GuardEvent::Delayed(region, delay, pools_of(estate, &turned)));
             }
         }
-        if self.sentinels.contains(&target) {
-            self.sentinel_seen |= to == State::Up;
-        }
-        self.look(estate, health, transition, now, &mut events);
+        self.sentinel_seen |= transitions.iter().any(|transition| transition.to == State::Up && self.sentinels.contains(&transition.judgement));
+        self.look(estate, health, turns, now, &mut events);
         events
     }
 
@@ -213,12 +211,12 @@ impl Guard {
         events
     }
 
-    /// Is the node blind, does it see again? `transition`: the change of verdict that may have made it so.
-    fn look(&mut self, estate: &Estate, health: &HealthTable, transition: &Transition, now: Now, events: &mut Vec<GuardEvent>) {
+    /// Is the node blind, does it see again? `turns`: the changes that may have made it so.
+    fn look(&mut self, estate: &Estate, health: &HealthTable, turns: &[Turn], now: Now, events: &mut Vec<GuardEvent>) {
         let (gone, mass) = (self.sentinels_gone(health), self.tally.is_mass());
         if let Some(blind) = self.blind {
-            let regions = estate.target(transition.target).endpoints.iter().map(|endpoint| region_of(estate, *endpoint));
-            let returned = transition.to == State::Up && regions.into_iter().any(|region| self.has_returned(region));
+            let mut came = turns.iter().filter(|turn| turn.to == State::Up).map(|turn| region_of(estate, turn.endpoint));
+            let returned = came.any(|region| self.has_returned(region));
             let blind = blind.still(gone, mass || blind.mass && !returned, now);
             self.blind = Some(blind);
             if blind.sees_again() && self.kept.is_empty() {
@@ -235,7 +233,7 @@ impl Guard {
 
     /// All of them, of which one was Up before.
     fn sentinels_gone(&self, health: &HealthTable) -> bool {
-        let is_down = |target: &TargetId| health.target(*target).state == State::Down;
+        let is_down = |sentinel: &JudgementId| health.judgement(*sentinel).state == State::Down;
         self.sentinel_seen && !self.sentinels.is_empty() && self.sentinels.iter().all(is_down)
     }
 

@@ -13,7 +13,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::health::{HealthTable, State, Transition};
+use crate::health::{HealthTable, State, Turn};
 use crate::model::{EndpointId, Estate, Family, PoolId, RegionId, Watch};
 
 /// Endpoints that must have turned before anybody speaks of a mass.
@@ -77,7 +77,7 @@ impl Tally {
             ..Self::default()
         };
         for (at, pool) in estate.pools.iter().enumerate() {
-            let probed = |id: &EndpointId| matches!(estate.endpoint(*id).watch, Watch::Target(_));
+            let probed = |id: &EndpointId| !matches!(estate.endpoint(*id).watch, Watch::Always | Watch::Nothing);
             let Some(region) = tally.regions.get_mut(pool.region.index()).filter(|_| pool.endpoints.iter().any(probed)) else { continue };
             let state = both_families(health, PoolId::at(at));
             region.count(state, true);
@@ -118,26 +118,27 @@ impl Tally {
         }
     }
 
-    /// Takes in a change of verdict. Tells the regions that went Down or came Up by it.
-    pub(super) fn observe(&mut self, estate: &Estate, health: &HealthTable, transition: &Transition, now: Duration) -> Vec<(RegionId, State)> {
-        let Transition { target, from, to, confirmed: _ } = transition;
-        let endpoints = &estate.target(*target).endpoints;
+    /// Takes in changes of endpoints. Tells the regions that went Down or came Up by them.
+    pub(super) fn observe(&mut self, estate: &Estate, health: &HealthTable, turns: &[Turn], now: Duration) -> Vec<(RegionId, State)> {
         let mut touched = BTreeSet::new();
-        for endpoint in endpoints {
-            let pool = estate.endpoint(*endpoint).pool;
-            let id = estate.pool(pool).region;
+        for Turn { endpoint, from, to } in turns {
+            let id = estate.pool(estate.endpoint(*endpoint).pool).region;
             touched.insert(id);
-            let state = both_families(health, pool);
             let Some(region) = self.regions.get_mut(id.index()) else { continue };
             region.up = (region.up + usize::from(*to == State::Up)).saturating_sub(usize::from(*from == State::Up));
-            if let Some(before) = self.pools.get_mut(pool.index()).and_then(|slot| slot.replace(state)) {
-                region.count(before, false);
-                region.count(state, true);
-            }
             if (*from, *to) == (State::Up, State::Down) {
                 self.turn(*endpoint, id, now);
             } else {
                 self.forget_turn(*endpoint, id);
+            }
+        }
+        for pool in estate.pools_moved_by(turns.iter().map(|turn| turn.endpoint)) {
+            let (id, state) = (estate.pool(pool).region, both_families(health, pool));
+            touched.insert(id);
+            if let (Some(region), Some(Some(before))) = (self.regions.get_mut(id.index()), self.pools.get_mut(pool.index())) {
+                region.count(*before, false);
+                region.count(state, true);
+                *before = state;
             }
         }
         let mut moved = Vec::new();

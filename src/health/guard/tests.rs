@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::health::testing::estate;
 use crate::health::{Outcome, ProbeReport, Reason};
-use crate::model::Target;
+use crate::model::TargetId;
 
 /// Estates whose endpoints turn by one outcome, guarded as by default.
 struct World {
@@ -34,26 +34,26 @@ impl World {
 
     fn probe(&mut self, target: TargetId, passed: bool) {
         let outcome = if passed { Outcome::Pass } else { Outcome::Fail { reason: Reason::Timeout, message: "silence".into() } };
-        let report =
-            ProbeReport { outcome, at: self.now.wall, took: Duration::ZERO, phases: Vec::new(), status: None, certificate_expires: None, warning: None };
-        if let Some(transition) = self.health.observe(&self.estate, target, report, self.now) {
-            let events = self.guard.observed(&self.estate, &self.health, &transition, self.now);
-            self.tell(&events);
-        }
+        let report = ProbeReport::new(outcome, self.now.wall, Duration::ZERO);
+        let observed = self.health.observe(&self.estate, target, report, self.now);
+        let events = self.guard.observed(&self.estate, &self.health, &observed, self.now);
+        self.tell(&events);
     }
 
     /// `prod` (all endpoints of a pool), `prod/10.0.0.1`, `s0`: turns Down, or Up.
     fn turn(&mut self, what: &str, up: bool) {
         let (pool, endpoint) = what.split_once('/').map_or((what, None), |(pool, endpoint)| (pool, Some(endpoint)));
-        let of_pool = |target: &Target| {
-            target.endpoints.iter().any(|id| {
-                let item = self.estate.endpoint(*id);
+        let of_pool = |target: TargetId| {
+            self.estate.endpoints_of(target).any(|id| {
+                let item = self.estate.endpoint(id);
                 *self.estate.pool(item.pool).name == *pool && endpoint.is_none_or(|name| *item.name == *name)
             })
         };
         let found: Vec<TargetId> = (0..self.estate.targets.len())
             .map(TargetId::at)
-            .filter(|id| of_pool(self.estate.target(*id)) || self.estate.sentinels.iter().any(|sentinel| sentinel.target == *id && *sentinel.name == *what))
+            .filter(|id| {
+                of_pool(*id) || self.estate.sentinels.iter().any(|sentinel| self.estate.judgement(sentinel.judgement).target == *id && *sentinel.name == *what)
+            })
             .collect();
         assert!(!found.is_empty(), "{what}");
         found.into_iter().for_each(|target| self.probe(target, up));
@@ -256,7 +256,7 @@ fn s13_stored_verdicts_count_as_having_been_up() {
     let mut world = World::new(TWO, 1);
     world.health = HealthTable::new(&world.estate, world.now);
     for target in 0..5 {
-        world.health.restore(&world.estate, TargetId(target), State::Up, Timestamp(0), world.now);
+        world.health.restore(&world.estate, JudgementId(target), State::Up, Timestamp(0), world.now);
     }
     world.guard = Guard::new(&world.estate, &world.health);
     ["prod", "dr"].iter().for_each(|what| world.down(what));
@@ -489,9 +489,9 @@ proptest! {
         for (wait, target, up) in steps {
             at += wait;
             world.later(wait);
-            let (before, was_blind) = (world.health.target(TargetId::at(target)).state == State::Up, world.guard.blind().is_some());
+            let (before, was_blind) = (world.health.judgement(JudgementId::at(target)).state == State::Up, world.guard.blind().is_some());
             world.probe(TargetId::at(target), up);
-            let is_up = |target: usize| world.health.target(TargetId::at(target)).state == State::Up;
+            let is_up = |target: usize| world.health.judgement(JudgementId::at(target)).state == State::Up;
             turned.retain(|(_, other)| *other != target || before == up);
             if before && !up && target < 8 {
                 turned.push((at, target));

@@ -174,3 +174,44 @@ fn s2_of_two_health_overrides_on_one_target_force_down_wins() {
     world.begin("force_down pool prod for orders");
     assert_eq!((world.answers("orders"), world.answers("search")), ("dr 100".into(), "prod 100".into()));
 }
+
+const PORTAL: &str =
+    "pool db: 10.9.0.1 10.9.0.2 10.9.0.3\n pool portal: 10.0.0.1 10.0.0.2 requires=db:2\n pool dr: 10.1.0.1\n service orders: failover portal dr failback=10s";
+
+#[test]
+fn a_pool_is_left_when_what_it_requires_is_down_and_comes_back_by_failback() {
+    let mut world = World::new(PORTAL);
+    world.down("db/10.9.0.1");
+    assert_eq!(world.answers("orders"), "portal 100");
+    world.down("db/10.9.0.2");
+    assert_eq!(world.answers("orders"), "dr 100");
+    world.up("db/10.9.0.1");
+    assert_eq!(world.answers("orders"), "dr 100", "health took it away: it is held");
+    world.later(10);
+    assert_eq!(world.answers("orders"), "portal 100");
+}
+
+#[test]
+fn what_operators_force_counts_for_a_requirement_and_a_drain_does_not() {
+    let mut world = World::new(PORTAL);
+    world.begin("drain pool db");
+    assert_eq!(world.answers("orders"), "portal 100");
+    world.begin("force_down pool db");
+    assert_eq!(world.answers("orders"), "dr 100");
+    world.end_all_overrides();
+    assert_eq!(world.answers("orders"), "portal 100", "no hold: an operator took it away");
+    world.down("db");
+    world.begin("force_up endpoint db/10.9.0.1");
+    assert_eq!(world.answers("orders"), "dr 100", "one of two needed");
+    world.begin("force_up endpoint db/10.9.0.2");
+    world.later(10);
+    assert_eq!(world.answers("orders"), "dr 100", "held until probes agree");
+}
+
+#[test]
+fn without_a_verdict_on_what_it_requires_a_pool_is_unknown_and_counts_as_up() {
+    let mut world = World::fresh(PORTAL);
+    world.up("portal");
+    assert_eq!(world.answers("orders"), "portal 100");
+    assert_eq!(world.addresses("orders", V4), "10.0.0.1 10.0.0.2");
+}

@@ -4,16 +4,16 @@ use std::fmt::Write;
 
 use proptest::prelude::*;
 
-use crate::health::State;
+use crate::health::{Outcome, Reported, State};
 use crate::model::{Family, TargetId};
-use crate::policy::testing::World;
+use crate::policy::testing::{World, slow};
 use crate::policy::{Decision, OverrideKind, OverrideTarget, Rung, Verdict, decide, desired, effective, explain};
 
 /// Pools of every world. `f` shares a target with `a`.
 const POOLS: [&str; 6] = [
     "a: 10.0.0.1 10.0.0.2 2001:db8::1 region=east",
     "b: 10.1.0.1 10.1.0.2 10.1.0.3@1 2001:db8:1::1 region=east min_up=2",
-    "c: 10.2.0.1 2001:db8:2::1 2001:db8:2::2",
+    "c: 10.2.0.1 2001:db8:2::1 2001:db8:2::2 factor=0.05",
     "d: 10.3.0.1 10.3.0.2 region=west",
     "e: 10.4.0.1@3 10.4.0.2@5 region=west",
     "f: 2001:db8:5::1 10.0.0.1",
@@ -57,7 +57,8 @@ fn estate() -> impl Strategy<Value = String> {
         policy(vec!["m", "c", "d"], Kinds::NoWeighted),
     );
     (named, root, all_down, failback).prop_map(|((x, y, z, m, n), root, all_down, failback)| {
-        let mut text = String::from("thresholds down_after=1 ok_after=1 up_after=1\npool sorry: 10.9.9.9 monitor=none\n");
+        let mut text =
+            String::from("thresholds down_after=1 ok_after=1 up_after=1\noutcomes factor=0.3 report=weight min=1 max=100\npool sorry: 10.9.9.9 monitor=none\n");
         for pool in POOLS {
             writeln!(text, "pool {pool}").unwrap();
         }
@@ -71,6 +72,8 @@ fn estate() -> impl Strategy<Value = String> {
 #[derive(Clone, Debug)]
 enum Happening {
     Probe(prop::sample::Index, bool),
+    Slow(prop::sample::Index),
+    Tells(prop::sample::Index, f64),
     Later(u64),
     Begin(OverrideKind, prop::sample::Index, bool),
     End(prop::sample::Index),
@@ -82,6 +85,8 @@ fn happening() -> impl Strategy<Value = Happening> {
     let kind = prop::sample::select(vec![OverrideKind::Drain, OverrideKind::ForceUp, OverrideKind::ForceDown]);
     prop_oneof![
         12 => (any::<prop::sample::Index>(), prop::bool::weighted(0.45)).prop_map(|(which, passed)| Happening::Probe(which, passed)),
+        4 => any::<prop::sample::Index>().prop_map(Happening::Slow),
+        2 => (any::<prop::sample::Index>(), 0.0..200.0).prop_map(|(which, told)| Happening::Tells(which, told)),
         3 => (1u64..12).prop_map(Happening::Later),
         3 => (kind, any::<prop::sample::Index>(), any::<bool>()).prop_map(|(kind, which, limited)| Happening::Begin(kind, which, limited)),
         2 => any::<prop::sample::Index>().prop_map(Happening::End),
@@ -94,6 +99,14 @@ fn apply(world: &mut World, happening: &Happening) {
     match happening {
         Happening::Probe(which, passed) => {
             world.probe(TargetId::at(which.index(world.estate.targets.len())), *passed);
+            world.settle();
+        }
+        Happening::Slow(which) => {
+            world.finds(TargetId::at(which.index(world.estate.targets.len())), slow(), None);
+            world.settle();
+        }
+        Happening::Tells(which, told) => {
+            world.finds(TargetId::at(which.index(world.estate.targets.len())), Outcome::Pass, Some(Reported::Number(*told)));
             world.settle();
         }
         Happening::Later(seconds) => world.later(*seconds),
@@ -184,6 +197,29 @@ proptest! {
     }
 
     #[test]
+    fn degraded_and_told_weights_move_shares_and_never_who_answers(text in estate(), happenings in prop::collection::vec(happening(), 0..30)) {
+        let mut world = World::fresh(&text);
+        for happening in &happenings {
+            apply(&mut world, happening);
+            let decision = world.decide("orders");
+            let id = world.service("orders");
+            let sound = world.health.sound();
+            let facts = crate::policy::Facts { health: &sound, ..world.facts() };
+            let without = decide(world.estate.service(id), &world.estate.service(id).policy, &facts, &world.memories[id.index()], world.now);
+            prop_assert_eq!(&decision.memory, &without.memory);
+            for (family, same) in decision.families.iter().zip(&without.families) {
+                let who = |family: &crate::policy::FamilyDecision| family.leaves.iter().map(|leaf| (leaf.pools.clone(), leaf.rung, leaf.endpoints.clone())).collect::<Vec<_>>();
+                prop_assert_eq!(who(family), who(same));
+                for (leaf, same) in family.leaves.iter().zip(&same.leaves) {
+                    // 0.05 is the least factor here, and a subtree's is never less.
+                    prop_assert!(same.share * 0.05 <= leaf.share + 1e-12, "{} of {}", leaf.share, same.share);
+                    prop_assert!(same.weights.is_none() && leaf.weights.as_ref().is_none_or(|weights| weights.len() == leaf.endpoints.len() && !weights.contains(&0)));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_order_of_overrides_never_matters(text in estate(), happenings in prop::collection::vec(happening(), 0..25), shuffled in any::<prop::sample::Index>()) {
         let mut world = World::fresh(&text);
         for happening in &happenings {
@@ -222,7 +258,7 @@ proptest! {
         }
         // Pools with IPv4 addresses are judged by those for A.
         let before = world.decide("orders").families[Family::V4.index()].clone();
-        let v6: Vec<TargetId> = (0..world.estate.targets.len()).map(TargetId::at).filter(|target| world.estate.target(*target).address.is_ipv6()).collect();
+        let v6: Vec<TargetId> = (0..world.estate.targets.len()).map(TargetId::at).filter(|target| world.estate.target(*target).address.address().is_some_and(|address| address.is_ipv6())).collect();
         for (which, passed) in probes {
             world.probe(v6[which.index(v6.len())], passed);
             world.settle();

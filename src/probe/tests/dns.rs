@@ -6,14 +6,14 @@ use hickory_proto::rr::{RData, Record};
 use tokio::io::AsyncReadExt;
 use tokio::net::UdpSocket;
 
-use crate::model::{DnsCheck, Rcode};
-use crate::wire::Name;
+use crate::model::DnsCheck;
+use crate::wire::{Name, Rcode};
 
 use super::*;
 
 /// A server on UDP and TCP of one port; gone when dropped.
-struct Server {
-    address: SocketAddr,
+pub struct Server {
+    pub address: SocketAddr,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -26,7 +26,7 @@ impl Drop for Server {
 }
 
 /// Over UDP every packet of `udp` is sent for a query, over TCP the octets of `tcp` (with their length prefix).
-async fn server(udp: impl Fn(&Message) -> Vec<Vec<u8>> + Send + 'static, tcp: impl Fn(&Message) -> Vec<u8> + Send + 'static) -> Server {
+pub async fn server(udp: impl Fn(&Message) -> Vec<Vec<u8>> + Send + 'static, tcp: impl Fn(&Message) -> Vec<u8> + Send + 'static) -> Server {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let socket = UdpSocket::bind(address).await.unwrap();
@@ -48,7 +48,7 @@ async fn server(udp: impl Fn(&Message) -> Vec<Vec<u8>> + Send + 'static, tcp: im
     Server { address, tasks: vec![over_udp, over_tcp] }
 }
 
-fn reply(query: &Message, code: ResponseCode, addresses: &[[u8; 4]]) -> Message {
+pub fn reply(query: &Message, code: ResponseCode, addresses: &[[u8; 4]]) -> Message {
     let mut reply = Message::response(query.metadata.id, query.metadata.op_code);
     reply.metadata.response_code = code;
     reply.add_queries(query.queries.iter().cloned());

@@ -88,14 +88,16 @@ async fn a_target_may_have_a_port_of_its_own_and_probes_a_source_address() {
     .await;
     let mut monitor = monitor(Check::Http(http_check(1)), AMPLE);
     monitor.source.v4 = Some("127.0.0.9".parse().unwrap());
-    let report = attempt(&monitor, (peer.address.ip(), Some(peer.address.port())), &Tls::unused(), &Arc::default()).await;
+    let to = (&Host::Address(peer.address.ip()), Some(peer.address.port()));
+    let resolver = Resolver::start(Arc::default());
+    let report = attempt(&monitor, to, &Tls::unused(), &Arc::default(), &resolver, &Permit::default()).await;
     assert_pass(&report);
     let (from, request) = requests.recv().await.unwrap();
     assert_eq!(from.to_string(), "127.0.0.9");
     assert!(request.contains(&format!("host: {}\r\n", peer.address)), "{request}");
 
     monitor.source.v4 = Some("192.0.2.1".parse().unwrap());
-    let report = attempt(&monitor, (peer.address.ip(), Some(peer.address.port())), &Tls::unused(), &Arc::default()).await;
+    let report = attempt(&monitor, to, &Tls::unused(), &Arc::default(), &resolver, &Permit::default()).await;
     let ours = "this node could not probe: no free local port or address (Cannot assign requested address)";
     assert_fail(&report, Reason::Internal, ours);
 }

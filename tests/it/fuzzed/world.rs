@@ -46,7 +46,8 @@ impl Started {
         answers.nsid.get_or_insert_with(|| "ns1".into());
         answers.id.get_or_insert_with(|| "ns1".into());
         let zones = zones.into_iter().map(Arc::new).collect();
-        let configuration = Configuration { estate: Arc::new(estate), zones, answers: Arc::new(answers), needs_restart: Vec::new() };
+        let configuration =
+            Configuration { estate: Arc::new(estate), zones, answers: Arc::new(answers), needs_restart: Vec::new(), hash: "0123456789abcdef".into() };
         let stale_after = Duration::from_secs(600);
         let start = Start { configuration, stored: Vec::new(), revision: Revision(0), stale_after, without_store: true };
         let mut now = BEGIN;
@@ -105,5 +106,5 @@ impl World {
 /// A probe that nobody answered.
 pub fn failed(now: Now) -> ProbeReport {
     let outcome = Outcome::Fail { reason: Reason::Timeout, message: "no answer".into() };
-    ProbeReport { outcome, at: now.wall, took: Duration::from_millis(5), phases: Vec::new(), status: None, certificate_expires: None, warning: None }
+    ProbeReport::new(outcome, now.wall, Duration::from_millis(5))
 }

@@ -7,8 +7,8 @@ use hickory_proto::rr::RecordType;
 use crate::config::file::Monitor as Table;
 use crate::config::problem::Sink;
 use crate::config::read::At;
-use crate::model::{DnsCheck, Family, Rcode};
-use crate::wire::Name;
+use crate::model::{DnsCheck, Family};
+use crate::wire::{Name, Rcode};
 
 /// Types that ask for something else than records (RFC 6895 §3.1), or for a whole zone.
 const NO_RECORDS: [&str; 6] = ["AXFR", "IXFR", "OPT", "TSIG", "ZERO", "ANY"];

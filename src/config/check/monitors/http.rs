@@ -6,10 +6,12 @@ use crate::config::read::{At, Entry, HeaderValue, Key, Named, OneOrMany};
 use crate::model::{Header, HttpCheck, HttpVersion, JsonTest, Method, Pattern, Scheme, Secret, TlsTerms};
 
 use super::super::keys::{is_public, read_secret};
+use super::outcomes::outcomes;
 use super::url::{Url, host_name};
 use super::{Context, refuse_beside, tls};
 
 pub(super) fn http(table: &Table, path: &str, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> HttpCheck {
+    let follows = table.redirects.get().is_some_and(|redirects| 0 < redirects.value);
     let Table { url, method, user_agent, body, body_regex, json, status, headers, host, sni, .. } = table;
     let mut parsed = Url { scheme: Scheme::Http, host: None, port: 80, path: "/".to_string() };
     if let Some(url) = url.get() {
@@ -22,7 +24,7 @@ pub(super) fn http(table: &Table, path: &str, cx: &mut Context<'_>, sink: &mut S
                 "write it like \"http://{address}:8080/healthcheck\"; {address} stands for each endpoint's",
             ),
         }
-        if parsed.scheme == Scheme::Http {
+        if parsed.scheme == Scheme::Http && !follows {
             refuse_beside("http://", &tls::keys(table), path, sink);
         }
         if parsed.scheme == Scheme::Https && parsed.host.is_none() && host.is_absent() && sni.is_absent() && tls::verifies_names(table) {
@@ -35,21 +37,23 @@ pub(super) fn http(table: &Table, path: &str, cx: &mut Context<'_>, sink: &mut S
         sink.problem(&found.span, format_args!("{path}.host"), message, "write it like host = \"api.example.com\"");
     }
     let terms = match parsed.scheme {
-        Scheme::Http => TlsTerms { sni: tls::name(table, path, sink), ..TlsTerms::default() },
-        Scheme::Https => tls::terms(table, path, cx, sink),
+        Scheme::Http if !follows => TlsTerms { sni: tls::name(table, path, sink), ..TlsTerms::default() },
+        // A redirect may lead there.
+        Scheme::Http | Scheme::Https => tls::terms(table, path, cx, sink),
     };
     let default_port = if parsed.scheme == Scheme::Https { 443 } else { 80 };
     let from_url = parsed.host.map(|name| if parsed.port == default_port { name } else { format!("{name}:{}", parsed.port) });
     let host = host.get().map(|host| host.value.clone()).or(from_url);
     // A port may stand in `Host`, never in a TLS server name.
     let name_alone = host.as_deref().and_then(|host| host.split_once(':')).map(|(name, _)| name.to_string());
+    let method = check_method(method, table, path, sink);
     HttpCheck {
         scheme: parsed.scheme,
         port: parsed.port,
         path: parsed.path,
         host,
         version: check_version(table, parsed.scheme, path, sink),
-        method: check_method(method, table, path, sink),
+        method,
         headers: check_headers(headers, user_agent, path, cx, sink),
         status: match status.get() {
             Some(status) => {
@@ -76,6 +80,7 @@ pub(super) fn http(table: &Table, path: &str, cx: &mut Context<'_>, sink: &mut S
         }),
         json: check_json(json, path, sink),
         tls: TlsTerms { sni: terms.sni.or(name_alone), ..terms },
+        outcomes: Box::new(outcomes(table, method, path, sink)),
     }
 }
 
@@ -114,7 +119,7 @@ fn check_method(method: &Key<String>, table: &Table, path: &str, sink: &mut Sink
     known.unwrap_or_default()
 }
 
-fn check_json(json: &Key<OneOrMany<String>>, path: &str, sink: &mut Sink<'_>) -> Vec<JsonTest> {
+pub(super) fn check_json(json: &Key<OneOrMany<String>>, path: &str, sink: &mut Sink<'_>) -> Vec<JsonTest> {
     let mut tests = Vec::new();
     for found in json.get().map(|json| &json.value.0[..]).unwrap_or_default().iter().filter_map(Key::get) {
         match JsonTest::parse(&found.value) {
@@ -137,7 +142,7 @@ fn check_headers(headers: &Key<Named<HeaderValue>>, user_agent: &Key<String>, pa
         checked.push(Header { name: "User-Agent".to_string(), value: Secret::new(found.value.trim().to_string()), file: None });
     }
     for Entry { name, span, value } in headers.get().map(|headers| &headers.value.0[..]).unwrap_or_default() {
-        let token = !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet));
+        let token = is_token(name);
         let ours = ["host", "connection", "content-length", "transfer-encoding", "te", "upgrade"];
         let at = format!("{path}.headers.{name}");
         let (text, file) = match value {
@@ -162,6 +167,11 @@ fn check_headers(headers: &Key<Named<HeaderValue>>, user_agent: &Key<String>, pa
         }
     }
     checked
+}
+
+/// A header's name (RFC 9110, section 5.6.2).
+pub(super) fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet))
 }
 
 fn unsendable(value: &str) -> Option<&'static str> {

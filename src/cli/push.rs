@@ -1,0 +1,35 @@
+//! `windrose push`: an outside system tells how an endpoint is.
+
+use reqwest::Method;
+
+use crate::admin::api::{PushPost, PushReply, Span, State, Told};
+
+use super::args::{PushArgs, PushOutcome, Write};
+use super::client::{Client, Got};
+use super::exit::{Exit, Failure};
+use super::report::Report;
+use super::table::clock;
+
+/// `windrose push`
+pub async fn run(client: &Client, args: &PushArgs) -> Result<Report, Failure> {
+    let PushArgs { endpoint, outcome, message, ttl, monitor } = args;
+    let Some((pool, name)) = endpoint.split_once('/') else {
+        return Err(Failure::local(Exit::Usage, format!("`{endpoint}` is not an endpoint")).hint("write it as POOL/NAME; windrose get endpoints lists them"));
+    };
+    let told = match outcome {
+        PushOutcome::Pass => Told::Pass,
+        PushOutcome::Fail => Told::Fail,
+    };
+    let body = PushPost { monitor: monitor.clone(), outcome: told, message: message.clone(), ttl: ttl.map(Span) };
+    let got: Got<PushReply> = client.write(Method::POST, &["endpoints", pool, name, "push"], Some(&body), &Write::default(), None).await?;
+    Ok(Report::done(format!("{}\n", sentence(told, &got.value)), got.raw))
+}
+
+fn sentence(told: Told, reply: &PushReply) -> String {
+    let PushReply { endpoint, monitor, state, holds_until } = reply;
+    // What is told of an Up endpoint need not turn it at once.
+    let agrees = *state == if told == Told::Pass { State::Up } else { State::Down };
+    let still = if agrees { "" } else { "still " };
+    let until = holds_until.map(|until| format!("; it holds until {}", clock(until, until))).unwrap_or_default();
+    format!("{endpoint} is {still}{state} by {monitor}{until}")
+}

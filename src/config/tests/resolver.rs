@@ -1,0 +1,131 @@
+//! Host names that probes connect to, and the resolver that is asked for them.
+
+use crate::model::{Host, ResolverRules, Target, TargetId};
+
+use super::*;
+
+/// One endpoint that is probed at `connect`, a service `s` and a wildcard one; `rest` is added.
+fn text(connect: &str, rest: &str) -> String {
+    format!(
+        "schema = 1\n[zone.'example.com']\nfile = 'z'\n[monitor.m]\ntcp = 80\n[pool.a]\nmonitor = 'm'\nendpoints = [{{ address = '192.0.2.1', connect = '{connect}' }}]\n[service.s]\nname = ['s.example.com', '*.w.example.com']\npolicy = {{ failover = ['a'] }}\n{rest}"
+    )
+}
+
+const SERVERS: &str = "[resolver]\nservers = ['192.0.2.53', '192.0.2.54:5353', '2001:db8::53']\n";
+
+#[track_caller]
+fn refused(text: &str) -> String {
+    problems(text).into_iter().map(|(_, _, path, message)| format!("{path}: {message}")).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn the_resolver_is_what_the_file_says() {
+    let loaded = good(&text("gw", &format!("{SERVERS}timeout = '500ms'\nattempts = 3\n")));
+    let servers = ["192.0.2.53:53", "192.0.2.54:5353", "[2001:db8::53]:53"].map(|server| server.parse().unwrap()).to_vec();
+    assert_eq!(loaded.estate.resolver, ResolverRules { servers, timeout: Duration::from_millis(500), attempts: 3 });
+    // Who has no host names needs none, whatever the system has.
+    assert_eq!(good(&text("192.0.2.7", "")).estate.resolver, ResolverRules::default());
+}
+
+#[test]
+fn a_host_name_is_part_of_a_target_and_its_endpoints_family_is_asked_for_first() {
+    let endpoints = "endpoints = [{ address = '192.0.2.1', connect = 'GW.internal.example:8443' }, { address = '192.0.2.2', connect = 'gw.internal.example.:8443' }, { address = '2001:db8::1', connect = 'gw.internal.example:8443' }]";
+    let loaded = good(&format!(
+        "[monitor.m]\ntcp = 80\n[pool.a]\nmonitor = 'm'\n{endpoints}\n[sentinel.router]\nmonitor = 'm'\naddress = 'router.internal.example'\n{SERVERS}"
+    ));
+    let estate = &loaded.estate;
+    let target = |(at, target): (usize, &Target)| (target.address.clone(), target.port, estate.endpoints_of(TargetId::at(at)).count());
+    let targets: Vec<_> = estate.targets.iter().enumerate().map(target).collect();
+    let name = |name: &str, family| Host::Name(name.parse().unwrap(), family);
+    assert_eq!(
+        targets,
+        [
+            (name("gw.internal.example", Family::V4), Some(8443), 2),
+            (name("gw.internal.example", Family::V6), Some(8443), 1),
+            (name("router.internal.example", Family::V4), None, 0)
+        ]
+    );
+    let keys: Vec<_> = loaded.estate.targets.iter().map(|target| target.key.split('#').next().unwrap()).collect();
+    assert_eq!(keys, ["m@gw.internal.example:8443", "m@gw.internal.example:8443/ipv6", "m@router.internal.example"]);
+}
+
+#[test]
+fn what_is_neither_an_address_nor_a_name_is_refused() {
+    for (connect, why) in [
+        ("192.0.2.300", "neither an IP address nor a host name"),
+        ("192.0.2.1:99999", "`99999` is not a port"),
+        ("gw:https", "`https` is not a port"),
+        ("", "neither an IP address nor a host name"),
+        ("*.example.net", "neither an IP address nor a host name"),
+        ("-gw.example.net", "neither an IP address nor a host name"),
+        ("http://gw.example.net/", "`//gw.example.net/` is not a port"),
+        ("gw..example.net", "`gw..example.net` has an empty label"),
+        ("gw.exämple.net", "`gw.exämple.net` has a character outside ASCII; write it in its xn--… form"),
+    ] {
+        assert_eq!(refused(&text(connect, SERVERS)), format!("pool.a.endpoints[0].connect: {why}"), "{connect}");
+    }
+    let sentinel = format!("[sentinel.x]\nmonitor = 'm'\naddress = 'gw:80'\n{SERVERS}");
+    assert_eq!(refused(&text("gw", &sentinel)), "sentinel.x.address: neither an IP address nor a host name", "it has no port of its own");
+}
+
+#[test]
+fn a_node_never_asks_itself() {
+    let loop_of = |listen: &str, server: &str| refused(&text("gw", &format!("[dns]\nlisten = ['{listen}']\n[resolver]\nservers = ['{server}']\n")));
+    assert_eq!(
+        loop_of("192.0.2.1:53", "192.0.2.1"),
+        "resolver.servers[0]: `192.0.2.1:53` is this server itself (dns.listen has 192.0.2.1:53): it would ask itself"
+    );
+    assert_eq!(
+        loop_of("0.0.0.0:5353", "127.0.0.1:5353"),
+        "resolver.servers[0]: `127.0.0.1:5353` is this server itself (dns.listen has 0.0.0.0:5353): it would ask itself"
+    );
+    assert_eq!(loop_of("[::]:53", "::1"), "resolver.servers[0]: `[::1]:53` is this server itself (dns.listen has [::]:53): it would ask itself");
+    assert_eq!(loop_of("127.0.0.1:5353", "127.0.0.1"), "", "another port is another server");
+    // Where nothing is written it listens everywhere on port 53.
+    assert!(refused(&text("gw", "[resolver]\nservers = '127.0.0.1'\n")).contains("is this server itself (dns.listen has 0.0.0.0:53)"));
+}
+
+#[test]
+fn a_node_never_follows_its_own_answers() {
+    for (name, why) in [
+        ("s.example.com", "`s.example.com` is answered by service `s`"),
+        ("x.y.w.example.com", "`x.y.w.example.com` is answered by service `s`"),
+        ("loop.example.com", "`loop.example.com` is an alias of `s.example.com`, which is answered by service `s`"),
+    ] {
+        assert_eq!(refused(&with_alias(name)), format!("pool.a.endpoints[0].connect: {why}"));
+    }
+    // Static, delegated, next to a wildcard, an alias to elsewhere, or nobody's: their answers don't follow from health.
+    for name in ["old.example.com", "x.cut.example.com", "w.example.com", "alias.example.com", "none.example.com", "gw.internal.example"] {
+        assert_eq!(refused(&with_alias(name)), "", "{name}");
+    }
+}
+
+fn with_alias(connect: &str) -> String {
+    let records = format!("{ZONE}loop CNAME s\n");
+    text(connect, SERVERS).replace("file = 'z'", &format!("records = '''\n{records}'''"))
+}
+
+#[test]
+fn every_problem_of_the_resolver_is_told() {
+    for (rest, why) in [
+        ("servers = []", "resolver.servers: no server"),
+        ("servers = ['dns.example.net']", "resolver.servers[0]: not an IP address, with or without a port"),
+        ("servers = ['0.0.0.0']", "resolver.servers[0]: `0.0.0.0:53` is no host's address"),
+        ("servers = ['192.0.2.1', '192.0.2.1:53']", "resolver.servers[1]: `192.0.2.1:53` stands twice"),
+        ("servers = '192.0.2.1'\ntimeout = '1m'", "resolver.timeout: out of range"),
+        ("servers = '192.0.2.1'\nattempts = 0", "resolver.attempts: 0 is out of range"),
+        ("servers = '192.0.2.1'\nretries = 1", "resolver.retries: unknown key"),
+    ] {
+        assert_eq!(refused(&text("gw", &format!("[resolver]\n{rest}\n"))), why);
+    }
+}
+
+#[test]
+fn what_the_page_about_host_names_shows_is_a_configuration() {
+    let page = include_str!("../../../docs/hostnames.md");
+    let block = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let loaded = good(block);
+    assert_eq!((loaded.estate.targets.len(), loaded.estate.resolver.servers.len()), (4, 2));
+    let default = ResolverRules::default();
+    assert_eq!((loaded.estate.resolver.timeout, loaded.estate.resolver.attempts), (default.timeout, default.attempts), "it shows the defaults");
+}

@@ -1,0 +1,190 @@
+//! What a reload would do, without doing it: refusals, sentences, and where traffic would go on today's health.
+//!
+//! It decides with the same `decide` on the state that the reload itself would make: verdicts, guard, memories and overrides carried over by name.
+//! Never here: a change of anything.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::health::{Guard, HealthTable};
+use crate::model::{Estate, Family, Node, Now, PolicyForm, ServiceId, Timestamp};
+use crate::policy::{self, Facts, Memory};
+
+use super::change::Fault;
+use super::core::Core;
+use super::event::Configuration;
+use super::overrides::Overrides;
+use super::record::Revision;
+use super::reload::counted;
+
+/// Shares closer than this are the same.
+const SAME: f64 = 0.000_1;
+
+/// What a reload would do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReloadPreview {
+    /// Why it would be refused; empty: it would be taken.
+    pub refusals: Vec<Fault>,
+    /// Sentences worth reading.
+    pub messages: Vec<String>,
+    /// Services whose answers would move.
+    pub moves: Vec<PreviewMove>,
+}
+
+/// A service whose answers would move: effective shares by pool (0 to 1), without those of nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PreviewMove {
+    /// Which; in the file's order, those that go away last.
+    pub service: Arc<str>,
+    /// Now; empty: it is new.
+    pub before: Vec<(Arc<str>, f64)>,
+    /// Then; empty: it goes away.
+    pub after: Vec<(Arc<str>, f64)>,
+}
+
+/// A service whose traffic is not what the file says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drift {
+    /// Which.
+    pub service: Arc<str>,
+    /// The file's policy.
+    pub file: PolicyForm,
+    /// The operators'.
+    pub operators: PolicyForm,
+    /// Whose: the store's counter, who, why, when.
+    pub revision: Revision,
+    /// Who set it.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// It does not count: the file manages the service, or lacks names that it uses.
+    pub set_aside: bool,
+}
+
+impl Core {
+    /// What exists, and what shapes responses.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// What taking `next` would do now.
+    pub fn preview(&self, next: &Configuration, now: Now) -> ReloadPreview {
+        let mut messages = self.messages_of(next);
+        messages.extend(self.unproven(&next.estate));
+        ReloadPreview { refusals: self.unusable_after(next), messages, moves: self.moves_of(next, now) }
+    }
+
+    /// Services whose traffic operators have set to something else than `next` says, in its order.
+    pub fn drift(&self, next: &Configuration) -> Vec<Drift> {
+        let mut drift = Vec::new();
+        for service in &next.estate.services {
+            let Some((record, revision)) = self.traffic.get(&service.name) else { continue };
+            let Some(form) = record.form.as_ref().filter(|form| **form != *service.form) else { continue };
+            drift.push(Drift {
+                service: service.name.clone(),
+                file: (*service.form).clone(),
+                operators: form.clone(),
+                revision: *revision,
+                actor: record.actor.clone(),
+                reason: record.reason.clone(),
+                at: record.at,
+                set_aside: next.estate.managed.contains_key(&service.name) || next.estate.resolve(form).is_err(),
+            });
+        }
+        drift
+    }
+
+    fn moves_of(&self, next: &Configuration, now: Now) -> Vec<PreviewMove> {
+        let (old, estate) = (&self.configuration.estate, &next.estate);
+        let health: HealthTable = self.health.carried_over(old, estate, now);
+        let guard = Guard::from_names(&self.guard.names(old), estate, &health, now);
+        let mut overrides = Overrides::default();
+        for (id, kept) in &self.overrides.kept {
+            overrides.keep(*id, kept.record.clone(), kept.revision, now);
+        }
+        overrides.resolve(estate);
+        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved };
+        let mut before: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
+        let mut moves = Vec::new();
+        for service in &estate.services {
+            let was = before.remove(&*service.name);
+            let memory = match (was, self.spare_memories.get(&service.name)) {
+                (Some(id), _) => super::memory::recall(estate, &super::memory::remember(old, &self.service_memory(id))),
+                (None, Some(spare)) => super::memory::recall(estate, spare),
+                (None, None) => Memory::default(),
+            };
+            let tree = self.tree_after(service, estate);
+            let family = family_of(estate, &tree);
+            let decision = policy::decide(service, &tree, &facts, &memory, now);
+            let after = policy::effective(&decision.families[family.index()], &tree);
+            let after = real(after.into_iter().map(|(pool, share)| (estate.pool(pool).name.clone(), share)));
+            let before = was.map_or_else(Vec::new, |id| real(self.effective(id, self.shown_family(id)).into_iter()));
+            if was.is_none() || !same(&before, &after) {
+                moves.push(PreviewMove { service: service.name.clone(), before, after });
+            }
+        }
+        let mut gone: Vec<ServiceId> = before.into_values().collect();
+        gone.sort_unstable();
+        moves.extend(gone.into_iter().map(|id| PreviewMove {
+            service: old.service(id).name.clone(),
+            before: real(self.effective(id, self.shown_family(id)).into_iter()),
+            after: Vec::new(),
+        }));
+        moves
+    }
+
+    /// The operators' tree where it would count, else the file's.
+    fn tree_after(&self, service: &crate::model::Service, estate: &Estate) -> Arc<Node> {
+        let form = self.traffic.get(&service.name).and_then(|(record, _)| record.form.as_ref()).filter(|_| !estate.managed.contains_key(&service.name));
+        form.and_then(|form| estate.resolve(form).ok()).unwrap_or_else(|| service.policy.clone())
+    }
+
+    /// What taking `next` would have to say, but for what it takes.
+    pub(super) fn messages_of(&self, next: &Configuration) -> Vec<String> {
+        let mut messages = self.overruled(next);
+        messages.extend(self.taken_over(&next.estate));
+        messages.extend(self.unmatched_after(&next.estate));
+        messages.extend(self.unraised_serials(next));
+        messages.extend(next.needs_restart.iter().map(|key| format!("`{key}` changed and needs a restart; the old value stays until then")));
+        messages
+    }
+
+    /// Targets that nobody has probed yet.
+    fn unproven(&self, next: &Estate) -> Option<String> {
+        let known: std::collections::HashSet<&str> = self.configuration.estate.targets.iter().map(|target| &*target.key).collect();
+        let new = next.targets.iter().filter(|target| !known.contains(&*target.key)).count();
+        (0 < new).then(|| format!("{} not probed before: without a verdict at first, which policy takes for up", counted(new, "target")))
+    }
+
+    /// Overrides that would have nothing left to act on.
+    fn unmatched_after(&self, next: &Estate) -> Vec<String> {
+        let lost = self.overrides.kept.iter().filter(|(_, kept)| kept.matched && kept.record.target.matches(next).is_empty());
+        lost.map(|(id, kept)| {
+            format!("o-{id} ({} of {}) matches nothing any more; it is kept and acts again when something fits", kept.record.kind.word(), kept.record.target)
+        })
+        .collect()
+    }
+}
+
+/// IPv4 unless no pool of the tree has an IPv4 endpoint.
+fn family_of(estate: &Estate, tree: &Node) -> Family {
+    let (mut v4, mut v6) = (false, false);
+    tree.pools(&mut |pool| {
+        v4 |= estate.pool_family(pool, Family::V4).next().is_some();
+        v6 |= estate.pool_family(pool, Family::V6).next().is_some();
+    });
+    if v6 && !v4 { Family::V6 } else { Family::V4 }
+}
+
+/// Shares that are more than nothing.
+fn real(shares: impl Iterator<Item = (Arc<str>, f64)>) -> Vec<(Arc<str>, f64)> {
+    shares.filter(|(_, share)| SAME < *share).collect()
+}
+
+/// The same shares, in whatever order.
+fn same(a: &[(Arc<str>, f64)], b: &[(Arc<str>, f64)]) -> bool {
+    let of = |shares: &[(Arc<str>, f64)], name: &str| shares.iter().find(|(known, _)| **known == *name).map_or(0.0, |(_, share)| *share);
+    a.iter().chain(b).all(|(name, _)| (of(a, name) - of(b, name)).abs() <= SAME)
+}
