@@ -218,10 +218,12 @@ pub fn outline(configuration: &Configuration) -> Outline {
     for plan in &estate.shifts.plans {
         let steps = plan.steps.iter().map(|step| {
             let pause = if step.pause { "p" } else { "" };
-            format!("{}%{pause} for {}", step.percent, duration_text(step.hold))
+            format!("{}%{pause}", step.percent)
         });
+        // All steps of a plan have one hold.
+        let hold = plan.steps.first().map_or_else(String::new, |step| format!(", hold {}", duration_text(step.hold)));
         let fields = vec![
-            ("steps", steps.collect::<Vec<_>>().join(", ")),
+            ("steps", steps.collect::<Vec<_>>().join(", ") + &hold),
             ("abort_when", list(plan.abort_when.iter().map(|when| when.word()))),
             ("analyses", list(&plan.analyses)),
         ];
