@@ -383,6 +383,10 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
             "paused" | "aborted" | "degraded" => warn!(%service, shift, %actor, happened, "{text}"),
             _ => info!(%service, shift, %actor, happened, "{text}"),
         },
+        Notice::Schedule { services: _, schedule, happened, text, actor } => match *happened {
+            "refused" | "missed" => warn!(schedule, %actor, happened, "{text}"),
+            _ => info!(schedule, %actor, happened, "{text}"),
+        },
         Notice::FailbackWaits { service, text } => warn!(%service, "{service}: a returned pool waits although its time is over: {text}"),
         Notice::Reloaded { text } => info!("{text}"),
         // Logged, with every problem, where the file was read.

@@ -59,6 +59,7 @@ pub struct Core {
     pub(super) recent: BTreeMap<Arc<str>, VecDeque<Duration>>,
     pub(super) confirmations: Confirmations,
     pub(super) shifts: super::shifts::Shifts,
+    pub(super) schedules: super::schedules::Schedules,
     pub(super) tokens_used: super::tokens::Used,
     /// Memories of services that the present estate lacks.
     pub(super) spare_memories: BTreeMap<Arc<str>, Arc<LearnedMemory>>,
@@ -172,6 +173,7 @@ impl Core {
             recent: BTreeMap::new(),
             confirmations: Confirmations::default(),
             shifts: super::shifts::Shifts::default(),
+            schedules: super::schedules::Schedules::default(),
             tokens_used: super::tokens::Used::default(),
             spare_memories: BTreeMap::new(),
             revision,
@@ -229,6 +231,7 @@ impl Core {
         core.commits.learned.forgotten.extend(forgotten);
         core.recall_changes(now);
         core.shifts.settle_in(now);
+        core.schedules.settle_in(now);
         core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);

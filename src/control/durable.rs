@@ -54,6 +54,7 @@ impl Core {
             Some(InFlight::Change { ticket, ops, .. }) => {
                 if ticket == super::shifts::BY_ITSELF {
                     self.shift_commit_failed(&ops, &why, now, effects);
+                    self.schedule_commit_failed(&ops, &why, now);
                 }
                 let refusal = if conflict {
                     Refusal {
@@ -134,6 +135,7 @@ impl Core {
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
             (Key::Gate(name), Record::Gate(record)) => self.gate_switched(name, record, revision),
             (Key::Shift(id), Record::Shift(record)) => self.shifts.keep(id, record, revision, &self.configuration.estate.shifts, now),
+            (Key::Schedule(id), Record::Schedule(record)) => self.schedules.keep(id, record, revision, now),
             (Key::LastChange, Record::LastChange(_)) => self.last_change = Some(revision),
             (Key::EventPending(number), _) => self.commits.learned.journal.told(number),
             // What a commit wrote of the audit is known already.
@@ -155,6 +157,7 @@ impl Core {
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
             Key::Gate(name) => drop(self.gates.remove(name)),
             Key::Shift(id) => self.shifts.forget(*id),
+            Key::Schedule(id) => self.schedules.forget(*id),
             Key::LastChange => self.last_change = None,
             Key::Verdict(_) | Key::Probes(_) | Key::Serial(_) | Key::Alive => (),
             Key::Audit(_) | Key::AuditAnchor | Key::EventPending(_) | Key::Event(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..) => (),

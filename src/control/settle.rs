@@ -62,6 +62,7 @@ impl Core {
         self.fall_silent(now, effects);
         self.guard_advances(now, effects);
         self.watch_shifts(now, effects);
+        self.watch_schedules(now);
         while let Some((at, services)) = self.wakes.take_due(now.mono) {
             for service in services {
                 if let Some(state) = self.services.get_mut(service.index()).filter(|state| state.wake_at == Some(at)) {
@@ -79,7 +80,9 @@ impl Core {
         self.tell_secondaries(effects);
         for (ticket, mut applied) in std::mem::take(&mut self.replies) {
             applied.at = now.wall;
-            applied.clients_follow_by = now.wall.plus(self.longest_ttl(applied.moves.iter().map(|change| change.service)));
+            // What is only scheduled answers later.
+            let from = applied.schedule.as_ref().map_or(now.wall, |(_, record)| record.due);
+            applied.clients_follow_by = from.plus(self.longest_ttl(applied.moves.iter().map(|change| change.service)));
             effects.push(Effect::Reply { ticket, reply: Ok(applied) });
         }
         self.note(from, now, effects);
@@ -329,7 +332,8 @@ impl Core {
         let hold = self.wakes.first();
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
         let shifts = self.shifts.next_at(&self.configuration.estate).filter(|_| self.serving == Serving::Told);
-        let due = [self.overrides.next_end(), self.guard.next_at(), self.pushes.next_at(), self.serials.next_at(), self.journal_wake(), shifts];
+        let schedules = self.schedules.next_at().filter(|_| self.serving == Serving::Told && self.store != StoreState::Absent);
+        let due = [self.overrides.next_end(), self.guard.next_at(), self.pushes.next_at(), self.serials.next_at(), self.journal_wake(), shifts, schedules];
         let next = [first_round, hold, retry].into_iter().chain(due).flatten().min();
         if next != self.told_wake {
             self.told_wake = next;

@@ -19,7 +19,7 @@ use super::tracked::{OTHERS, Tracked};
 const FAILOVER_SECONDS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0];
 
 /// Kinds of event. Closed list: label values.
-const EVENTS: [&str; 29] = [
+const EVENTS: [&str; 34] = [
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
@@ -41,6 +41,11 @@ const EVENTS: [&str; 29] = [
     "shift.degraded",
     "shift.completed",
     "shift.aborted",
+    "schedule.created",
+    "schedule.cancelled",
+    "schedule.done",
+    "schedule.refused",
+    "schedule.missed",
     "config.reloaded",
     "config.failed",
     "region.guarded",
@@ -192,6 +197,13 @@ impl Changes {
                     _ => "shift.step",
                 }
             }
+            Notice::Schedule { happened, .. } => match *happened {
+                "created" => "schedule.created",
+                "cancelled" => "schedule.cancelled",
+                "done" => "schedule.done",
+                "refused" => "schedule.refused",
+                _ => "schedule.missed",
+            },
             Notice::Reloaded { .. } => "config.reloaded",
             // Counted where the load is.
             Notice::ReloadFailed { .. } => return,

@@ -13,6 +13,7 @@
 mod codec;
 mod file;
 mod problem;
+mod schedule_form;
 mod shift_form;
 
 pub use file::Store;

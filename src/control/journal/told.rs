@@ -236,6 +236,18 @@ impl Context {
                 Draft::new("traffic.unusable", "warning", format!("service/{service}"), format!("traffic of {service} can't be used: {text}"))
                     .of_service(service)
             }
+            Notice::Schedule { services, schedule, happened, text, actor } => {
+                let (kind, severity) = match *happened {
+                    "created" => ("schedule.created", "info"),
+                    "cancelled" => ("schedule.cancelled", "info"),
+                    "done" => ("schedule.done", "info"),
+                    "refused" => ("schedule.refused", "warning"),
+                    _ => ("schedule.missed", "warning"),
+                };
+                let draft = Draft::new(kind, severity, format!("schedule/t-{schedule}"), text.clone());
+                let draft = if let [one] = services.as_slice() { draft.of_service(one) } else { draft };
+                draft.with(json!({ "schedule": format!("t-{schedule}"), "services": services, "actor": actor }))
+            }
             Notice::Shift { service, shift, happened, text, actor } => {
                 let (kind, severity) = match *happened {
                     "started" => ("shift.started", "info"),
