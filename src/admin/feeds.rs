@@ -1,8 +1,11 @@
 //! Events as list and stream, and the audit.
 //!
 //! ```text
-//! GET /events/stream ─▶ listen to what comes ─▶ the ring since Last-Event-ID (or `event: reset`) ─▶ what comes, a comment every 15 s
+//! GET /events/stream ─▶ listen to what comes ─▶ the ring since Last-Event-ID (or `event: reset`) ─▶ what comes, a sign of life every 15 s
 //! ```
+//!
+//! Where the stream is, is told with `id:` alone once it is up to date and with each sign of life: a client that has seen no event yet, or none
+//! that it wanted for long, takes up there, too.
 //!
 //! A stream never slows anybody: one that falls behind is cut, reconnects and takes up from the ring.
 
@@ -198,6 +201,9 @@ impl Stream {
         for happening in backlog {
             self.send(piece(&happening)).await?;
         }
+        // `id:` alone is no event, and moves Last-Event-ID (HTML, "Server-sent events").
+        let mut passed = last;
+        self.send(position(passed)).await?;
         let mut stopping = self.app.stopping.clone();
         let mut heartbeat = tokio::time::interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
         loop {
@@ -205,13 +211,14 @@ impl Stream {
                 _ = stopping.changed() => return Err(Over),
                 () = self.pieces.closed() => return Err(Over),
                 _ = heartbeat.tick() => {
-                    self.send(Bytes::from_static(b":\n\n")).await?;
+                    self.send(position(passed)).await?;
                     // A token that was revoked meanwhile sees no more.
                     auth::caller(&self.peer, &self.headers, &self.app).await.map_err(|_| Over)?;
                 }
                 came = self.coming.recv() => {
                     // Too far behind, or the server ends: the client reconnects with its Last-Event-ID.
                     let happening = came.map_err(|_| Over)?;
+                    passed = passed.max(happening.sequence);
                     // `since` speaks of the past; what comes now fits.
                     let now = Now { wall: happening.at, ..Now::default() };
                     if last < happening.sequence && self.wanted.fits(&happening, now) {
@@ -243,6 +250,11 @@ fn backlog(core: &Core, now: Now, seen: Option<u64>, wanted: &Wanted) -> (Vec<Ar
 /// An event on the stream (HTML, "Server-sent events"): the JSON has no line breaks.
 fn piece(happening: &Happening) -> Bytes {
     format!("id: {}\nevent: {}\ndata: {}\n\n", happening.sequence, happening.kind, happening.text).into()
+}
+
+/// A sign of life, and where the stream is.
+fn position(sequence: u64) -> Bytes {
+    format!(":\nid: {sequence}\n\n").into()
 }
 
 /// A body that comes in pieces.

@@ -150,8 +150,8 @@ fn a_stream_takes_up_where_it_was_also_after_a_kill_and_says_when_it_can_not() {
 #[test]
 fn streams_are_bounded_and_readers_that_sleep_slow_nobody() {
     let node = TestNode::start(SERVICES);
-    // Readers that never read more than the system's buffers take.
-    let sleepers: Vec<UnixStream> = (0..64)
+    // Readers that never read more than the system's buffers take; more of them than there are places.
+    let sleepers: Vec<UnixStream> = (0..100)
         .map(|_| {
             let mut stream = UnixStream::connect(node.socket()).expect("it listens");
             stream.write_all(b"GET /api/v1/events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it is sent");
