@@ -22,11 +22,12 @@ pub async fn run(client: &Client, args: &EventsArgs, global: &Global, paint: Pai
     if args.deliveries {
         return deliveries(client, paint).await;
     }
-    let query = EventQuery { since: args.since.clone(), type_: args.type_.clone(), service: args.service.clone(), limit: args.count, cursor: None };
+    let query =
+        EventQuery { since: args.since.clone(), type_: args.type_.clone(), service: args.service.clone(), limit: args.count, after: None, cursor: None };
     let mut got: Got<List<Value>> = client.get_query(&["events"], &query).await?;
     // Without --count everything since then; page by page.
     while let (None, Some(cursor)) = (args.count, got.value.next_cursor.take()) {
-        let more: Got<List<Value>> = client.get_query(&["events"], &EventQuery { cursor: cursor.parse().ok(), ..query.clone() }).await?;
+        let more: Got<List<Value>> = client.get_query(&["events"], &EventQuery { cursor: Some(cursor), ..query.clone() }).await?;
         if let Some(all) = got.raw["items"].as_array_mut() {
             all.extend(more.value.items.iter().cloned());
         }
