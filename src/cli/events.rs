@@ -22,7 +22,8 @@ pub async fn run(client: &Client, args: &EventsArgs, global: &Global, paint: Pai
     if args.deliveries {
         return deliveries(client, paint).await;
     }
-    let query = EventQuery { since: args.since.clone(), type_: args.type_.clone(), service: args.service.clone(), limit: args.count, cursor: None };
+    let query =
+        EventQuery { since: args.since.clone(), type_: args.type_.clone(), service: args.service.clone(), limit: args.count, after: None, cursor: None };
     if !args.follow {
         let got = list(client, &query).await?;
         let text = if got.value.items.is_empty() { String::new() } else { table(&got.value.items, paint) };
@@ -75,7 +76,7 @@ pub async fn run(client: &Client, args: &EventsArgs, global: &Global, paint: Pai
 async fn list(client: &Client, query: &EventQuery) -> Result<Got<List<Value>>, Failure> {
     let mut got: Got<List<Value>> = client.get_query(&["events"], query).await?;
     while let (None, Some(cursor)) = (query.limit, got.value.next_cursor.take()) {
-        let more: Got<List<Value>> = client.get_query(&["events"], &EventQuery { cursor: cursor.parse().ok(), ..query.clone() }).await?;
+        let more: Got<List<Value>> = client.get_query(&["events"], &EventQuery { cursor: Some(cursor), ..query.clone() }).await?;
         if let Some(all) = got.raw["items"].as_array_mut() {
             all.extend(more.value.items.iter().cloned());
         }

@@ -113,7 +113,8 @@ fn list_stream_and_command_line_tell_the_same_events() {
     let of_orders = node.json(&["events", "--service", "orders", "--type", "failover.*"]);
     assert_eq!(of_orders["items"].as_array().map(Vec::len), Some(2), "{of_orders:#}");
     let page = http::over_socket(&node.socket(), "GET", "/api/v1/events?since=1h&limit=2", &[], "").expect("a reply").json();
-    let next = http::over_socket(&node.socket(), "GET", &format!("/api/v1/events?limit=1&cursor={}", page["next_cursor"].as_str().expect("more")), &[], "");
+    let next =
+        http::over_socket(&node.socket(), "GET", &format!("/api/v1/events?since=1h&limit=1&cursor={}", page["next_cursor"].as_str().expect("more")), &[], "");
     assert_eq!(next.expect("a reply").json()["items"][0], items[2]);
     let table = node.ok(&["events", "--since", "1h"]);
     assert!(table.contains("traffic.changed") && table.contains("orders: answers moved from prod to dr (operator)"), "{table}");
