@@ -405,7 +405,8 @@ pub(super) struct Why {
 /// A wish on its way to the core.
 pub(super) fn wish(caller: Caller, change: Change, why: Why, expect: IfMatch, query: WriteQuery) -> Result<Wish, Refused> {
     let IfMatch { expect, expect_file } = expect;
-    let WriteQuery { dry_run, reason: asked, break_glass: listed } = query;
+    let WriteQuery { dry_run, reason: asked, end_shift, break_glass: listed } = query;
+    let change = if end_shift { Change::EndingShift(Box::new(change)) } else { change };
     let Why { reason, break_glass } = why;
     let reason = if reason.is_empty() { asked.unwrap_or_default() } else { reason };
     if REASON_MAX < reason.chars().count() || reason.chars().any(char::is_control) {
@@ -443,9 +444,18 @@ fn glass(words: &[&str]) -> Result<Vec<GuardKind>, Refused> {
 
 /// What was done, with the answers a second that go elsewhere.
 pub(super) async fn reply(app: &App, applied: Applied, service: Option<String>, undo: Option<api::UndoHint>) -> Result<ChangeReply, Refused> {
-    let Applied { dry_run, revision, moves, override_, form, messages, takers, guards, at, clients_follow_by } = applied;
+    let Applied { dry_run, revision, moves, override_, form, messages, takers, guards, at, clients_follow_by, shift } = applied;
     let metrics = app.parts.metrics.clone();
-    let (moves, takers) = app.look(move |core, now| view::preflight(core, &metrics, moves, takers, now)).await?;
+    let (moves, takers, shift) = app
+        .look(move |core, now| {
+            let (moves, takers) = view::preflight(core, &metrics, moves, takers, now);
+            let shift = shift.map(|(id, record)| match core.shift(id, now).filter(|_| !dry_run) {
+                Some(known) => view::shift(&known),
+                None => view::planned_shift(id, &record),
+            });
+            (moves, takers, shift)
+        })
+        .await?;
     Ok(ChangeReply {
         dry_run,
         revision: revision.0,
@@ -458,6 +468,7 @@ pub(super) async fn reply(app: &App, applied: Applied, service: Option<String>, 
         applied: (!dry_run).then(|| api::AppliedAt { node: app.parts.node.clone(), at: at.into() }),
         clients_follow_by: clients_follow_by.into(),
         override_: override_.map(|(id, record)| view::record(id, &record, true)),
+        shift,
         undo,
     })
 }
@@ -473,7 +484,7 @@ fn too_short(span: Option<api::Span>) -> Option<Fault> {
     span.filter(|span| span.0.is_zero()).map(|_| fault("/expires_in", "it would end before it begins".into(), "give a time such as \"2h\""))
 }
 
-fn fault(pointer: &str, message: String, hint: &str) -> Fault {
+pub(super) fn fault(pointer: &str, message: String, hint: &str) -> Fault {
     Fault { pointer: pointer.into(), code: "invalid-value".into(), message, hint: hint.into(), ..Fault::default() }
 }
 

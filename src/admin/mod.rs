@@ -52,6 +52,7 @@ mod problem;
 mod push;
 mod read;
 mod router;
+mod shift;
 mod tls;
 mod unix;
 pub mod upgrade;

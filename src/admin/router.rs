@@ -13,7 +13,7 @@ use crate::control::Scope::{self, Admin, Operate, Read};
 
 use super::api::BASE;
 use super::problem::Refused;
-use super::{App, change, config, doctor, feeds, glass, looks, middleware, once, push, read, upgrade};
+use super::{App, change, config, doctor, feeds, glass, looks, middleware, once, push, read, shift, upgrade};
 
 use Touches::{Node, Nothing, Service, Services};
 
@@ -68,6 +68,8 @@ pub(super) const ROUTES: &[Route] = &[
     route!(POST, "/services/{service}/failover", Operate, Service, change::failover),
     route!(POST, "/services/{service}/failback", Operate, Service, change::failback),
     route!(POST, "/services/{service}/undo", Operate, Service, change::undo),
+    route!(POST, "/services/{service}/shifts", Operate, Service, shift::begin),
+    route!(POST, "/services/{service}/slo", Operate, Service, shift::slo),
     route!(GET, "/regions", Read, Nothing, read::regions),
     route!(GET, "/regions/{region}", Read, Nothing, read::region),
     route!(GET, "/pools", Read, Nothing, read::pools),
@@ -82,6 +84,9 @@ pub(super) const ROUTES: &[Route] = &[
     route!(POST, "/overrides", Operate, Services, change::begin_override),
     route!(PATCH, "/overrides/{id}", Operate, Services, change::extend_override),
     route!(DELETE, "/overrides/{id}", Operate, Services, change::end_override),
+    route!(GET, "/shifts", Read, Nothing, shift::list),
+    route!(GET, "/shifts/{id}", Read, Nothing, shift::one),
+    route!(POST, "/shifts/{id}/{order}", Operate, Services, shift::order),
     route!(GET, "/guards", Read, Nothing, read::guards),
     route!(GET, "/gates", Read, Nothing, read::gates),
     route!(PUT, "/gates/{gate}", Operate, Node, glass::gate),

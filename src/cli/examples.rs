@@ -215,6 +215,17 @@ Examples:
   windrose extend o-12 --for 1h
   windrose extend o-12 --forever";
 
+pub(super) const SHIFT: &str = "\
+Each step is a change of traffic that guards weigh; it is watched for its hold. A pool that gains and is not up pauses the shift, or takes it back if
+--abort-when or the plan says so. Abort always works, and brings back what was before.
+
+Examples:
+  windrose shift search prod=20 dr=80 --steps 5,25,50p,100 --hold 5m --reason CHG-1234
+  windrose shift search prod=20 dr=80 --plan careful --dry-run
+  windrose shift status search -w
+  windrose shift promote search
+  windrose shift abort search";
+
 pub(super) const GATE: &str = "\
 Examples:
   windrose gate on release --reason CHG-1234

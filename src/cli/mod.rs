@@ -29,6 +29,7 @@ mod push;
 mod query;
 mod reach;
 mod report;
+mod shift;
 mod status;
 mod table;
 #[cfg(test)]
@@ -132,6 +133,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Probes(args) => probe::past(&client()?, args, paint).await,
 
         Command::Split(args) => traffic::split(&client()?, args, paint).await,
+        Command::Shift(args) => shift::run(&client()?, args, paint).await,
         Command::Failover(args) => traffic::failover(&client()?, args, paint).await,
         Command::Failback(args) => traffic::failback(&client()?, args, paint).await,
         Command::Undo(args) => traffic::undo(&client()?, args, paint).await,
@@ -163,6 +165,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
 /// Commands after whose failure one wants to read that nothing changed.
 fn is_writing(command: &Command) -> bool {
     match command {
+        Command::Shift(args) => !matches!(args.verb, Some(args::ShiftVerb::Status { .. })),
         Command::Split(_) | Command::Failover(_) | Command::Failback(_) | Command::Undo(_) => true,
         Command::Drain(_) | Command::ForceUp(_) | Command::ForceDown(_) | Command::Freeze(_) => true,
         Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Push(_) | Command::Reload(_) | Command::Upgrade => {
@@ -288,6 +291,12 @@ mod grammar {
             "extend o-1 --for 1h",
             "gate on g",
             "confirm c-1",
+            "shift s a=100",
+            "shift pause s",
+            "shift resume s",
+            "shift promote s --full",
+            "shift abort s",
+            "shift retry s",
         ];
         for line in lines {
             let cli = parsed(&format!("windrose {line} --reason x --dry-run --if-revision 7 --break-glass max_step,freeze"))

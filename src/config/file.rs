@@ -11,8 +11,8 @@ use crate::model::Host;
 
 use super::problem::{Route, Sink};
 use super::read::{
-    Capacity, Failback, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, SubjectGrant,
-    Value, WhenAllDown, table, unknown,
+    Capacity, Failback, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, StepWord,
+    SubjectGrant, Value, WhenAllDown, table, unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
@@ -69,6 +69,8 @@ table! {
         guards: Guards,
         gate: Named<Gate>,
         freeze: Vec<Key<Freeze>>,
+        plan: Named<Plan>,
+        analysis: Named<Analysis>,
     } later ["network", "shift", "shifts"]
 }
 
@@ -403,6 +405,29 @@ table! {
         rate: i64,
         gate: OneOrMany<String>,
         break_glass_confirm: bool,
+    } later NONE
+}
+
+table! {
+    /// `[plan.NAME]`
+    Plan {
+        steps: Vec<Key<StepWord>>,
+        hold: Duration,
+        abort_when: OneOrMany<String>,
+        analyses: OneOrMany<String>,
+    } later NONE
+}
+
+table! {
+    /// `[analysis.NAME]`
+    Analysis {
+        prometheus: String,
+        query: String,
+        slo: bool,
+        split: bool,
+        max: Number,
+        interval: Duration,
+        failures: i64,
     } later NONE
 }
 

@@ -33,6 +33,8 @@ pub enum Key {
     Memory(Arc<str>),
     /// `gate/NAME`
     Gate(Arc<str>),
+    /// `shift/N` (shown as `s-N`).
+    Shift(u64),
     /// `change`: raised by everything that guards look at, so that two changes weighed at once can't both be made (SEMANTICS, 19).
     LastChange,
     /// `serial/ZONE`: the highest serial served (SEMANTICS, 23).
@@ -76,6 +78,8 @@ pub enum Record {
     Memory(Arc<LearnedMemory>),
     /// For [`Key::Gate`].
     Gate(GateRecord),
+    /// For [`Key::Shift`].
+    Shift(Arc<super::shifts::ShiftRecord>),
     /// For [`Key::LastChange`].
     LastChange(Timestamp),
     /// For [`Key::Serial`].

@@ -10,7 +10,8 @@ use crate::wire::tsig::TsigKey;
 
 use super::{
     ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Family, GuardRules, Host, Judgement, JudgementId, Monitor,
-    MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
+    MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, ShiftRules, TargetId,
+    Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -56,6 +57,8 @@ pub struct Estate {
     pub probing: Arc<ProbeRules>,
     /// What changes of traffic must keep.
     pub rules: ChangeRules,
+    /// How shifts go.
+    pub shifts: ShiftRules,
 }
 
 /// A place where gateways run: what operators drain.

@@ -41,6 +41,7 @@ mod reload;
 mod replay;
 mod resolver;
 mod serving;
+mod shifts;
 mod tags;
 mod tcp;
 mod transfer;

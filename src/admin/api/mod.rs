@@ -19,6 +19,8 @@
 //! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
+//! | `POST /services/{service}/shifts` · `/slo` | [`ShiftPost`] · [`SloPost`] | [`ChangeReply`] · 204 |
+//! | `GET /shifts` · `/shifts/{id}` · `POST /shifts/{id}/pause` … `/retry` | [`ShiftOrder`] | [`List`]`<`[`Shift`]`>` · [`Shift`] · [`ChangeReply`] |
 //! | `GET /guards` | | [`List`]`<`[`ServiceGuards`]`>` |
 //! | `GET /gates` · `PUT /gates/{gate}` | [`GatePut`] | [`List`]`<`[`Gate`]`>` · [`ChangeReply`] |
 //! | `GET /confirmations` · `POST /confirmations/{id}` | | [`List`]`<`[`Confirmation`]`>` · [`ChangeReply`] |
@@ -49,6 +51,7 @@ mod probe;
 mod problem;
 mod push;
 mod service;
+mod shift;
 mod units;
 
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
@@ -66,6 +69,7 @@ pub use service::{
     AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, PoolDegraded, RevisionEntry, Service, ServicePool, ThreeShares, Traffic, TrafficPut,
     Undo, UndoHint, UndoTo,
 };
+pub use shift::{Shift, ShiftAnalysis, ShiftHalt, ShiftOrder, ShiftPost, ShiftStep, ShiftStepPost, SloPost};
 pub use units::{Kind, List, RegionState, Scope, Shares, Source, Span, State, Time, WriteQuery};
 
 /// Where all paths begin, but for `/healthz`, `/readyz` and `/metrics`.

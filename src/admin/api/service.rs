@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::PolicyForm;
 
-use super::{GuardFinding, Override, Shares, Source, Span, State, Taker, Time};
+use super::{GuardFinding, Override, Shares, Shift, Source, Span, State, Taker, Time};
 
 /// A service as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,6 +115,9 @@ pub struct Traffic {
     pub changed: Option<Changed>,
     /// Why the traffic that an operator set is not in force: it names what the file no longer has.
     pub unusable: Option<String>,
+    /// The shift under way: `s-7`.
+    #[serde(default)]
+    pub shift: Option<String>,
 }
 
 /// What is asked for, what health leaves of it, what was given out.
@@ -280,6 +283,9 @@ pub struct ChangeReply {
     /// The override that was begun, changed or ended.
     #[serde(rename = "override")]
     pub override_: Option<Override>,
+    /// The shift that was begun or moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift: Option<Shift>,
     /// How to take it back; for a dry run, how one would.
     pub undo: Option<UndoHint>,
 }

@@ -150,6 +150,9 @@ pub struct WriteQuery {
     /// Why, for requests without a body (`DELETE`); a body's own `reason` wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// A shift of the service that is under way ends where it is, by this change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub end_shift: bool,
     /// Guards that need not hold, by comma; those of a body count, too. Needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<String>,

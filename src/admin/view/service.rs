@@ -87,6 +87,7 @@ fn traffic_of(core: &Core, view: &ServiceView<'_>, metrics: &Metrics, pools: &[a
         ttl_seconds: view.decision.ttl,
         changed: view.traffic.map(|record| api::Changed { at: record.at.into(), by: record.actor.clone(), reason: record.reason.clone() }),
         unusable: view.unusable.map(str::to_string),
+        shift: core.active_shift(&view.service.name).map(|id| format!("s-{id}")),
     }
 }
 

@@ -34,6 +34,9 @@ pub enum Listed {
     /// API tokens, without their secrets
     #[value(alias = "token")]
     Tokens,
+    /// Shifts under way, and those of late
+    #[value(alias = "shift")]
+    Shifts,
     /// What changes must keep, by service
     #[value(alias = "guard")]
     Guards,

@@ -17,6 +17,7 @@ mod look;
 mod manual;
 mod overrides;
 mod run;
+mod shift;
 mod traffic;
 mod wait;
 
@@ -28,6 +29,7 @@ pub use look::{DescribeArgs, Described, EventsArgs, GetArgs, Listed, ServiceArgs
 pub use manual::{CompletionArgs, ManArgs, Shell};
 pub use overrides::{EndArgs, ExtendArgs, FreezeArgs, OverrideArgs, TargetKind, UnfreezeArgs};
 pub use run::{CheckArgs, DemoAction, DemoArgs, PlanArgs, ReloadArgs, ServeArgs};
+pub use shift::{ShiftArgs, ShiftVerb};
 pub use traffic::{FailbackArgs, FailoverArgs, SplitArgs, UndoArgs, Write};
 pub use wait::{Condition, WaitArgs};
 
@@ -156,6 +158,9 @@ pub enum Command {
     /// Set the shares of a service's pools
     #[command(after_help = ex::SPLIT, display_order = 3)]
     Split(SplitArgs),
+    /// Move shares step by step, each one watched
+    #[command(after_help = ex::SHIFT, display_order = 3)]
+    Shift(ShiftArgs),
     /// Put another pool first
     #[command(after_help = ex::FAILOVER, display_order = 3)]
     Failover(FailoverArgs),

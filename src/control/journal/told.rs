@@ -266,6 +266,20 @@ impl Context {
                 Draft::new("traffic.unusable", "warning", format!("service/{service}"), format!("traffic of {service} can't be used: {text}"))
                     .of_service(service)
             }
+            Notice::Shift { service, shift, happened, text, actor } => {
+                let (kind, severity) = match *happened {
+                    "started" => ("shift.started", "info"),
+                    "step" => ("shift.step", "info"),
+                    "paused" => ("shift.paused", "warning"),
+                    "resumed" => ("shift.resumed", "info"),
+                    "degraded" => ("shift.degraded", "warning"),
+                    "completed" => ("shift.completed", "info"),
+                    _ => ("shift.aborted", "warning"),
+                };
+                Draft::new(kind, severity, format!("shift/s-{shift}"), text.clone())
+                    .of_service(service)
+                    .with(json!({ "shift": format!("s-{shift}"), "actor": actor }))
+            }
         };
         drafts.push(draft);
     }

@@ -5,7 +5,7 @@
 
 mod alarms;
 mod scene;
-mod server;
+pub mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
