@@ -11,7 +11,7 @@ use tracing::info;
 use crate::control::{self, Actor, Applied, Change, OverrideRecord, OverrideTargetName, OverrideWord, RefusalKind, Revision, Scope, TokenRecord};
 use crate::model::GuardKind;
 
-use super::api::{self, BASE, ChangeReply, Fault, ProblemKind, WriteQuery};
+use super::api::{self, BASE, ChangeReply, Fault, ProblemKind, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX, WriteQuery};
 use super::auth::{self, Caller, Secret};
 use super::body::{Body, Query};
 use super::door::Wish;
@@ -19,13 +19,6 @@ use super::etag::{self, IfMatch};
 use super::problem::Refused;
 use super::read::{service_named, traffic_now};
 use super::{App, ReloadOutcome, view};
-
-/// Longest reason, in characters: it is kept with each of a thousand past changes.
-const REASON_MAX: usize = 1_000;
-/// Longest name of a token.
-const TOKEN_NAME_MAX: usize = 64;
-/// Most globs of one token.
-const TOKEN_SERVICES_MAX: usize = 64;
 
 pub(super) async fn traffic(
     State(app): State<App>,

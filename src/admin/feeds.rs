@@ -19,6 +19,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::Frame;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
@@ -258,10 +259,12 @@ impl hyper::body::Body for Pieces {
 }
 
 /// Which part of the audit.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditQuery {
+    /// Entries of one page: 100 by default, at most 1,000 come.
     limit: Option<usize>,
+    /// After the entry with this number.
     cursor: Option<u64>,
 }
 

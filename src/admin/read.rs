@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::control::{Core, Revision};
@@ -25,9 +26,10 @@ const ALIVE_MAX: std::time::Duration = std::time::Duration::from_secs(2);
 type Found<T> = Result<Json<T>, Refused>;
 
 /// Which part of a list.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Page {
+    /// Entries of one page; at most 1,000 come.
     limit: Option<usize>,
     /// Entries to skip: the `next_cursor` of the page before.
     #[serde(default)]

@@ -1,10 +1,11 @@
 //! Events and audit.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// `GET /events`, `GET /events/stream`: which ones. The list is oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventQuery {
     /// Not older than this: a time, or a span such as `1h` before now. Without it and a cursor: the newest `limit`.
@@ -25,7 +26,7 @@ pub struct EventQuery {
 }
 
 /// `GET /audit`: entries after `cursor`, oldest first; without a cursor the newest.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditPage {
     /// Entries as written: JSON objects, each with `number`, `previous` and `hash`; one that was damaged may be a text.
     pub items: Vec<Value>,
@@ -38,7 +39,7 @@ pub struct AuditPage {
 }
 
 /// A message to a webhook's receiver.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Delivery {
     /// Which receiver.
     pub receiver: String,
@@ -63,7 +64,7 @@ pub struct Delivery {
 }
 
 /// What came of `POST /webhooks/{name}/test`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WebhookTest {
     /// Which receiver.
     pub receiver: String,
@@ -74,7 +75,7 @@ pub struct WebhookTest {
 }
 
 /// A place in the chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditHead {
     /// Number of the entry.
     pub number: u64,
