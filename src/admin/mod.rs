@@ -36,14 +36,17 @@ mod body;
 mod certificate;
 mod change;
 mod connections;
+mod describe;
 pub mod doctor;
 mod etag;
 mod feeds;
 mod glass;
 mod listen;
 mod looks;
+mod manual;
 mod middleware;
 mod once;
+mod openapi;
 mod origin;
 mod pages;
 mod patience;
@@ -60,6 +63,7 @@ mod view;
 
 pub use feeds::{AuditReader, Feeds, Tested, WebhookDesk};
 pub use listen::BindError;
+pub use openapi::document;
 pub use tls::{Certificates, Renewal};
 
 use connections::{Listener, run};

@@ -52,7 +52,11 @@ impl Exit {
             };
         };
         match kind {
-            ProblemKind::InvalidRequest | ProblemKind::PayloadTooLarge | ProblemKind::InvalidConfig | ProblemKind::KeyReused => Self::Usage,
+            ProblemKind::InvalidRequest
+            | ProblemKind::PayloadTooLarge
+            | ProblemKind::UnsupportedMediaType
+            | ProblemKind::InvalidConfig
+            | ProblemKind::KeyReused => Self::Usage,
             ProblemKind::Unauthorized | ProblemKind::Forbidden => Self::NotAllowed,
             ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch | ProblemKind::NothingToProbe => {
                 Self::Refused

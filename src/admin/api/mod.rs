@@ -50,6 +50,7 @@ mod overview;
 mod probe;
 mod problem;
 mod push;
+mod schema;
 mod service;
 mod shift;
 mod units;
@@ -65,6 +66,7 @@ pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeRe
 pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhase, ProbePost, ProbesQuery, Resolved, TlsSeen};
 pub use problem::{Fault, Problem, ProblemKind};
 pub use push::{PushPost, PushReply, Told};
+pub(super) use schema::{CloudEvent, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX};
 pub use service::{
     AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, PoolDegraded, RevisionEntry, Service, ServicePool, ThreeShares, Traffic, TrafficPut,
     Undo, UndoHint, UndoTo,

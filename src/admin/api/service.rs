@@ -1,13 +1,14 @@
 //! Services and where their traffic goes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::PolicyForm;
 
-use super::{GuardFinding, Override, Shares, Shift, Source, Span, State, Taker, Time};
+use super::{GuardFinding, Override, Shares, Shift, Source, Span, State, Taker, Time, schema};
 
 /// A service as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Service {
     /// Its name in the file (`[service.NAME]`).
     pub name: String,
@@ -33,7 +34,7 @@ pub struct Service {
 }
 
 /// A pool as one service sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServicePool {
     /// Its name.
     pub pool: String,
@@ -73,7 +74,7 @@ pub struct ServicePool {
 }
 
 /// A pool of whose serving endpoints some are degraded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PoolDegraded {
     /// What it counts of its share in weighted policies: the mean over its serving endpoints.
     pub factor: f64,
@@ -82,7 +83,7 @@ pub struct PoolDegraded {
 }
 
 /// Why a pool is not up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cause {
     /// `pool/name`: of the pool, or of one that it requires.
     pub endpoint: String,
@@ -93,7 +94,7 @@ pub struct Cause {
 }
 
 /// Where a service's traffic goes: *the* resource. Its `ETag` is what `If-Match` takes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Traffic {
     /// Which service.
     pub service: String,
@@ -121,7 +122,7 @@ pub struct Traffic {
 }
 
 /// What is asked for, what health leaves of it, what was given out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ThreeShares {
     /// If everything were up.
     pub desired: Shares,
@@ -134,7 +135,7 @@ pub struct ThreeShares {
 }
 
 /// Who changed it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {
     /// When.
     pub at: Time,
@@ -145,21 +146,23 @@ pub struct Changed {
 }
 
 /// `PUT …/traffic`: the file's own form.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrafficPut {
     /// `{"weighted": {"prod": 80, "dr": 20}}`
     pub policy: PolicyForm,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
     /// Guards that need not hold: needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::guards")]
     pub break_glass: Vec<String>,
 }
 
 /// `POST …/failover`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Failover {
     /// A child of the policy's root; `null`: the next one that is up.
@@ -167,14 +170,16 @@ pub struct Failover {
     pub to: Option<String>,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
     /// Guards that need not hold: needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::guards")]
     pub break_glass: Vec<String>,
 }
 
 /// `POST …/failback`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Failback {
     /// One held pool; `null`: all.
@@ -182,14 +187,16 @@ pub struct Failback {
     pub pool: Option<String>,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
     /// Guards that need not hold: needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::guards")]
     pub break_glass: Vec<String>,
 }
 
 /// `POST …/undo`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Undo {
     /// `"file"`, or a revision's number; `null`: what was before the last change.
@@ -197,9 +204,11 @@ pub struct Undo {
     pub to: Option<UndoTo>,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
     /// Guards that need not hold: needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::guards")]
     pub break_glass: Vec<String>,
 }
 
@@ -255,7 +264,7 @@ impl<'de> Deserialize<'de> for UndoTo {
 }
 
 /// What a change did, or (dry run) would do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeReply {
     /// Nothing was written.
     pub dry_run: bool,
@@ -291,7 +300,7 @@ pub struct ChangeReply {
 }
 
 /// A service whose answers change.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Move {
     /// Which.
     pub service: String,
@@ -308,7 +317,7 @@ pub struct Move {
 }
 
 /// Where and when a change was answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AppliedAt {
     /// `node.name`
     pub node: String,
@@ -317,7 +326,7 @@ pub struct AppliedAt {
 }
 
 /// How to take a change back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UndoHint {
     /// `POST`, `DELETE`
     pub method: String,
@@ -331,7 +340,7 @@ pub struct UndoHint {
 }
 
 /// A past change of a service's traffic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RevisionEntry {
     /// The store's counter then.
     pub revision: u64,
