@@ -33,6 +33,7 @@ mod reload;
 mod serials;
 mod services;
 mod settle;
+mod simulate;
 mod targets;
 mod tokens;
 mod wakes;
@@ -57,5 +58,6 @@ pub use record::{
     Source, Stored, TokenRecord, TrafficRecord,
 };
 pub use serials::Announced;
+pub use simulate::{Load, Overload, Part, Picture, RegionLoad, Simulated, Simulation};
 
 pub use crate::model::Scope;

@@ -9,7 +9,7 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Family, GuardRules, Host, Judgement, JudgementId, Monitor,
+    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Fading, Family, GuardRules, Host, Judgement, JudgementId, Monitor,
     MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
 };
 
@@ -56,6 +56,8 @@ pub struct Estate {
     pub probing: Arc<ProbeRules>,
     /// What changes of traffic must keep.
     pub rules: ChangeRules,
+    /// `[clients]`: how an old answer fades.
+    pub fading: Fading,
 }
 
 /// A place where gateways run: what operators drain.

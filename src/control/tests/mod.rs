@@ -15,5 +15,6 @@ mod pushes;
 mod reload;
 mod seeds;
 mod serials;
+mod simulate;
 mod targets;
 mod world;
