@@ -51,6 +51,7 @@ mod problem;
 mod push;
 mod read;
 mod router;
+mod simulate;
 mod tls;
 mod unix;
 pub mod upgrade;

@@ -13,7 +13,7 @@ use crate::control::Scope::{self, Admin, Operate, Read};
 
 use super::api::BASE;
 use super::problem::Refused;
-use super::{App, change, config, doctor, feeds, glass, looks, middleware, once, push, read, upgrade};
+use super::{App, change, config, doctor, feeds, glass, looks, middleware, once, push, read, simulate, upgrade};
 
 use Touches::{Node, Nothing, Service, Services};
 
@@ -89,6 +89,7 @@ pub(super) const ROUTES: &[Route] = &[
     route!(POST, "/confirmations/{id}", Admin, Node, glass::confirm),
     route!(GET, "/zones", Read, Nothing, read::zones),
     route!(GET, "/explain", Read, Nothing, read::explain),
+    route!(POST, "/simulate", Read, Nothing, simulate::simulate),
     route!(GET, "/events", Read, Nothing, feeds::events),
     route!(GET, "/events/stream", Read, Nothing, feeds::stream),
     route!(GET, "/audit", Admin, Nothing, feeds::audit),

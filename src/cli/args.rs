@@ -117,6 +117,9 @@ pub enum Command {
     /// Why a name is answered as it is
     #[command(after_help = ex::EXPLAIN, display_order = 2)]
     Explain(ExplainArgs),
+    /// What if something fell, or another configuration ran; exit code 3 if that would overload a region or leave nobody
+    #[command(after_help = ex::SIMULATE, display_order = 2)]
+    Simulate(SimulateArgs),
     /// What happened, listed or live
     #[command(after_help = ex::EVENTS, display_order = 2)]
     Events(EventsArgs),
@@ -605,6 +608,23 @@ pub struct ExplainArgs {
     /// A or AAAA
     #[arg(long = "type", value_name = "TYPE", default_value = "A", ignore_case = true, value_parser = ["A", "AAAA"])]
     pub type_: String,
+}
+
+/// `windrose simulate`
+#[derive(Clone, Debug, Args)]
+pub struct SimulateArgs {
+    /// What falls: a region, a pool, POOL/ENDPOINT, or with its kind: region/eu-*, tag/az-1
+    #[arg(long, value_name = "NAME", required_unless_present = "config")]
+    pub down: Vec<String>,
+    /// What falls with it
+    #[arg(long, value_name = "NAME", requires = "down")]
+    pub also: Vec<String>,
+    /// The load: of the last minute, or of each service's busiest minute of the last week
+    #[arg(long, value_name = "LOAD", default_value = "now", value_parser = ["now", "peak"])]
+    pub at: String,
+    /// Another configuration, on today's health
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// `windrose query`

@@ -40,6 +40,7 @@ mod raw;
 mod reload;
 mod resolver;
 mod serving;
+mod simulate;
 mod tags;
 mod tcp;
 mod transfer;

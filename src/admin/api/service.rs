@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::PolicyForm;
 
-use super::{GuardFinding, Override, Shares, Source, Span, State, Taker, Time};
+use super::{Forecast, GuardFinding, Override, Shares, Source, Span, State, Taker, Time};
 
 /// A service as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -277,6 +277,9 @@ pub struct ChangeReply {
     pub applied: Option<AppliedAt>,
     /// When clients that obey TTLs will have followed.
     pub clients_follow_by: Time,
+    /// How the old answers fade, some clients beyond their TTL; `null`: no answer moves.
+    #[serde(default)]
+    pub forecast: Option<Forecast>,
     /// The override that was begun, changed or ended.
     #[serde(rename = "override")]
     pub override_: Option<Override>,
