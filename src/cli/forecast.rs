@@ -21,7 +21,7 @@ pub fn text(forecast: &Forecast) -> String {
     // The last point is beyond the TTL where some clients are.
     let within = forecast.old.iter().filter(|point| point.after.0 <= forecast.ttl.0);
     let plot: String = within.clone().map(|point| bar(point.percent)).collect();
-    if let Some(last) = within.last().filter(|_| !forecast.ttl.0.is_zero()) {
+    if let Some(last) = within.clone().next_back().filter(|_| !forecast.ttl.0.is_zero()) {
         let _ = writeln!(out, "still on the old answer: 100% {plot} {} after {} (ttl)", percent(Some(last.percent)), forecast.ttl);
     }
     out

@@ -26,7 +26,7 @@ fn a_simulation_follows_the_cascade_and_changes_nothing() {
     let all = node.cli(&["simulate", "--down", "eu", "--also", "us", "--also", "pool/ap"]);
     assert!(all.code == 3 && all.out.contains("nothing would be up for 1 service"), "{all:?}");
     let wrong = node.cli(&["simulate", "--down", "euu"]);
-    assert!(wrong.code == 2 || wrong.code == 1, "{wrong:?}");
+    assert_eq!(wrong.code, 2, "{wrong:?}");
     assert!(wrong.err.contains("did you mean `eu`"), "{wrong:?}");
     // What was foretold is what comes.
     node.ok(&["force-down", "region", "eu", "--reason", "drill", "--break-glass", "capacity"]);
@@ -67,6 +67,19 @@ fn the_api_says_the_same_and_every_wrong_name_at_once() {
     assert_eq!((wrong.status, wrong.json()["errors"].as_array().map(Vec::len)), (400, Some(2)), "{}", wrong.body);
     assert_eq!(ask(r#"{"dwon": ["eu"]}"#).status, 400);
     assert_eq!(ask(r#"{"at": "never"}"#).status, 400);
+}
+
+#[test]
+fn an_explanation_names_whose_policy_it_is_and_refuses_the_past() {
+    let node = TestNode::start(ESTATE);
+    let said = node.ok(&["explain", "orders.api.example.com"]);
+    assert!(said.contains("the file's policy; configuration ") && said.contains("answers of generation "), "{said}");
+    node.ok(&["failover", "orders", "--to", "ap", "--reason", "x"]);
+    let said = node.ok(&["explain", "orders.api.example.com"]);
+    assert!(said.contains("the operators' policy, revision "), "{said}");
+    let past = http::over_socket(&node.socket(), "GET", "/api/v1/explain?name=orders.api.example.com&at=2026-11-21T12:00:00Z", &[], "").expect("it answers");
+    assert_eq!(past.status, 400, "{}", past.body);
+    assert!(past.body.contains("no history of decisions is kept"), "{}", past.body);
 }
 
 #[test]

@@ -11,6 +11,9 @@ pub struct ExplainQuery {
     /// `A` (default) or `AAAA`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub type_: Option<String>,
+    /// A moment; always refused: no history of decisions is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 /// The decision and how it came about.
@@ -36,7 +39,7 @@ pub struct Explain {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplainStep {
-    /// What was looked at: `zone`, `service`, `pool`, `hold`, `policy`, `rung`, `endpoint`, `ttl`.
+    /// What was looked at: `zone`, `service`, `revision`, `pool`, `hold`, `policy`, `rung`, `endpoint`, `ttl`.
     pub topic: String,
     /// What came of it, one sentence.
     pub text: String,

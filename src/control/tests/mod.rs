@@ -2,6 +2,7 @@
 
 mod changes;
 mod composite;
+mod explain;
 mod flips;
 mod guard;
 mod guards;
