@@ -1,7 +1,6 @@
 //! What may be typed to ask or to probe. Never does anything.
 
 use std::net::SocketAddr;
-
 use std::path::PathBuf;
 
 use clap::Args;
