@@ -10,6 +10,7 @@ use tracing::info;
 
 use crate::control::{self, Actor, Applied, Change, OverrideRecord, OverrideTargetName, OverrideWord, RefusalKind, Revision, Scope, TokenRecord};
 use crate::model::GuardKind;
+use crate::policy::Forecast;
 
 use super::api::{self, BASE, ChangeReply, Fault, ProblemKind, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX, WriteQuery};
 use super::auth::{self, Caller, Secret};
@@ -453,16 +454,18 @@ fn glass(words: &[&str]) -> Result<Vec<GuardKind>, Refused> {
 pub(super) async fn reply(app: &App, applied: Applied, service: Option<String>, undo: Option<api::UndoHint>) -> Result<ChangeReply, Refused> {
     let Applied { dry_run, revision, moves, override_, form, messages, takers, guards, at, clients_follow_by, shift } = applied;
     let metrics = app.parts.metrics.clone();
-    let (moves, takers, shift) = app
+    let (moves, takers, shift, fading) = app
         .look(move |core, now| {
             let (moves, takers) = view::preflight(core, &metrics, moves, takers, now);
             let shift = shift.map(|(id, record)| match core.shift(id, now).filter(|_| !dry_run) {
                 Some(known) => view::shift(&known),
                 None => view::planned_shift(id, &record),
             });
-            (moves, takers, shift)
+            (moves, takers, shift, core.estate().fading)
         })
         .await?;
+    let moving = moves.iter().any(|change| change.before != change.after);
+    let forecast = moving.then(|| view::forecast(Forecast { ttl: clients_follow_by.since(at), fading }, at));
     Ok(ChangeReply {
         dry_run,
         revision: revision.0,
@@ -474,6 +477,7 @@ pub(super) async fn reply(app: &App, applied: Applied, service: Option<String>, 
         messages,
         applied: (!dry_run).then(|| api::AppliedAt { node: app.parts.node.clone(), at: at.into() }),
         clients_follow_by: clients_follow_by.into(),
+        forecast,
         override_: override_.map(|(id, record)| view::record(id, &record, true)),
         shift,
         undo,

@@ -30,12 +30,17 @@ const SHOWN_MAX: usize = 1_000;
 pub struct Files {
     /// What a reload from there would do.
     pub plan: Planner,
+    /// The configuration from there.
+    pub read: Reader,
     /// What the process began with.
     pub settings: Arc<Settings>,
 }
 
 /// Reads a configuration and asks the core what taking it would do. Changes nothing.
 pub type Planner = Arc<dyn Fn(From) -> Pin<Box<dyn Future<Output = PlanOutcome> + Send>> + Send + Sync>;
+
+/// Reads a configuration and checks it. It never comes to [`PlanOutcome::Planned`].
+pub type Reader = Arc<dyn Fn(From) -> Pin<Box<dyn Future<Output = Result<control::Configuration, PlanOutcome>> + Send>> + Send + Sync>;
 
 /// Where a configuration comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,11 +131,17 @@ pub(super) async fn plan(
     Body(body): Body<api::ConfigPlanPost>,
 ) -> Result<Json<api::ConfigPlan>, Refused> {
     let api::ConfigPlanPost { path, text } = body;
+    let from = origin(&caller, path, text)?;
+    Ok(Json(shown(planned(&app, from).await?).0))
+}
+
+/// The configuration that a request names: a path on the server, a text, or neither.
+pub(super) fn origin(caller: &Caller, path: Option<String>, text: Option<String>) -> Result<From, Refused> {
     let refuse = |pointer: &str, message: &str, hint: &str| {
         let fault = Fault { pointer: pointer.into(), code: "invalid-value".into(), message: message.into(), hint: hint.into(), ..Fault::default() };
         Err(Refused::invalid(vec![fault]))
     };
-    let from = match (path, text) {
+    Ok(match (path, text) {
         (Some(_), Some(_)) => return refuse("/text", "`path` and `text` are two configurations", "send one of them"),
         // Whoever holds a token must not read the server's files with it, not even by their parse errors.
         (Some(_), None) if !caller.actor.0.starts_with("socket:") => {
@@ -140,8 +151,7 @@ pub(super) async fn plan(
         (Some(path), None) => From::File(path.into()),
         (None, Some(text)) => From::Text(text),
         (None, None) => From::Own,
-    };
-    Ok(Json(shown(planned(&app, from).await?).0))
+    })
 }
 
 pub(super) async fn diff(State(app): State<App>) -> Result<Json<api::ConfigDiff>, Refused> {

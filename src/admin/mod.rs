@@ -56,6 +56,7 @@ mod push;
 mod read;
 mod router;
 mod shift;
+mod simulate;
 mod tls;
 mod unix;
 pub mod upgrade;

@@ -224,11 +224,15 @@ pub(super) async fn zones(State(app): State<App>, page: Page) -> Found<List<api:
 }
 
 pub(super) async fn explain(State(app): State<App>, Query(query): Query<api::ExplainQuery>) -> Found<api::Explain> {
-    let api::ExplainQuery { name, type_ } = query;
+    let api::ExplainQuery { name, type_, at } = query;
     let fault = |pointer: &str, message: String, hint: &str| {
         let fault = Fault { pointer: pointer.into(), code: "invalid-value".into(), message, hint: hint.into(), ..Fault::default() };
         Refused::invalid(vec![fault])
     };
+    if at.is_some() {
+        let hint = "leave `at` out; what happened then stands in `windrose events` and `windrose history SERVICE`";
+        return Err(fault("/at", "only the present can be explained: no history of decisions is kept".to_string(), hint));
+    }
     let (family, rtype) = match type_.as_deref().unwrap_or("A").to_ascii_uppercase().as_str() {
         "A" => (Family::V4, 1),
         "AAAA" => (Family::V6, 28),

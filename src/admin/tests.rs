@@ -209,7 +209,11 @@ impl Server {
                     outcome
                 })
             }),
-            files: super::config::Files { plan: Arc::new(move |from| Box::pin(plan_of(from))), settings: Arc::new(own_settings(&settings, &socket)) },
+            files: super::config::Files {
+                plan: Arc::new(move |from| Box::pin(plan_of(from))),
+                read: Arc::new(|_| Box::pin(async { Err(super::config::PlanOutcome::Closed) })),
+                settings: Arc::new(own_settings(&settings, &socket)),
+            },
             upgrades: None,
             feeds: Feeds::default(),
             ready: Arc::new(move || match is_ready.load(Ordering::Relaxed) {

@@ -151,7 +151,7 @@ impl Daemon {
 
         let serving = Arc::new(AtomicBool::new(false));
         let own = Arc::new(settings.clone());
-        let files = Files { plan: plan::planner(path.clone(), own.clone(), door.clone()), settings: own };
+        let files = Files { plan: plan::planner(path.clone(), own.clone(), door.clone()), read: plan::reader(path.clone()), settings: own };
         let tls = Arc::new(OnceLock::new());
         let reloader = reload::reloader(path, settings.clone(), door.clone(), metrics.clone(), clock, tls.clone());
         let dns_known = Arc::new(OnceLock::new());

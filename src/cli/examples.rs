@@ -91,6 +91,16 @@ Examples:
   windrose explain orders.api.example.com
   windrose explain orders.api.example.com --type AAAA";
 
+pub(super) const SIMULATE: &str = "\
+Nothing is changed. A region that carries more than it declares (capacity) falls next, until nobody does.
+Exit code 0: it would hold; 3: a region would be overloaded, or nothing left for a service.
+
+Examples:
+  windrose simulate --down prod
+  windrose simulate --down prod --also dr/10.1.0.1 --at peak
+  windrose simulate --down tag/az-1 -o json
+  windrose simulate --config next.toml";
+
 pub(super) const EVENTS: &str = "\
 Examples:
   windrose events --since 1h

@@ -19,6 +19,7 @@ mod events;
 mod examples;
 pub mod exit;
 mod explain;
+mod forecast;
 mod get;
 mod guards;
 mod manual;
@@ -30,6 +31,7 @@ mod query;
 mod reach;
 mod report;
 mod shift;
+mod simulate;
 mod status;
 mod table;
 #[cfg(test)]
@@ -126,6 +128,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Describe(args) => describe::run(&client()?, args, paint).await,
         Command::History(args) => traffic::history(&client()?, &args.service, paint).await,
         Command::Explain(args) => explain::run(&client()?, args, paint).await,
+        Command::Simulate(args) => simulate::run(&client()?, args, paint).await,
         Command::Events(args) => events::run(&client()?, args, global, paint).await,
         Command::Wait(args) => wait::run(&client()?, args).await,
         Command::Query(args) => query::run(client(), args, global.timeout, paint).await,
@@ -174,7 +177,7 @@ fn is_writing(command: &Command) -> bool {
         Command::Gate(_) | Command::Confirm(_) => true,
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Get(_) => false,
-        Command::Plan(_) | Command::Diff | Command::Wait(_) | Command::Completion(_) | Command::Man(_) => false,
+        Command::Plan(_) | Command::Diff | Command::Simulate(_) | Command::Wait(_) | Command::Completion(_) | Command::Man(_) => false,
         Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
             false
         }

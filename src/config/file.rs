@@ -56,6 +56,7 @@ table! {
         audit: Audit,
         webhook: Named<WebhookTable>,
         health: Health,
+        clients: Clients,
         resolver: Resolver,
         probe: Probe,
         key: Named<TsigKeyTable>,
@@ -306,6 +307,14 @@ table! {
     Health {
         window: Duration,
         blind_share: i64,
+    } later NONE
+}
+
+table! {
+    /// `[clients]`
+    Clients {
+        stragglers: i64,
+        stragglers_for: Duration,
     } later NONE
 }
 

@@ -34,6 +34,7 @@ mod serials;
 mod services;
 mod settle;
 mod shifts;
+mod simulate;
 mod targets;
 mod tokens;
 mod wakes;
@@ -59,5 +60,6 @@ pub use record::{
 };
 pub use serials::Announced;
 pub use shifts::{AnalysisView, Found, Halt, Measured, Order, Phase, ShiftRecord, ShiftView, Wanted};
+pub use simulate::{Load, Overload, Part, Picture, RegionLoad, Simulated, Simulation};
 
 pub use crate::model::Scope;

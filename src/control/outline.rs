@@ -234,6 +234,8 @@ pub fn outline(configuration: &Configuration) -> Outline {
     }
     put("guards", "guards", vec![("rules", if estate.rules == Default::default() { String::new() } else { format!("{:?}", estate.rules) })]);
     put("health", "guard", vec![("window", duration_text(estate.guard.window)), ("blind_share", estate.guard.blind_share.to_string())]);
+    let fading = &estate.fading;
+    put("clients", "clients", vec![("stragglers", fading.stragglers.to_string()), ("stragglers_for", duration_text(fading.stragglers_for))]);
     let resolver = &estate.resolver;
     put(
         "resolver",

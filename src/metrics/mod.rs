@@ -20,6 +20,7 @@ pub mod catalog;
 mod changes;
 mod dns;
 mod endpoints;
+mod peaks;
 mod probe;
 mod process;
 mod resolver;
@@ -50,6 +51,7 @@ use answers::Answered;
 use calls::Calls;
 use changes::Changes;
 use endpoints::Endpoints;
+use peaks::Peaks;
 use series::{Series, flag};
 use tracked::Tracked;
 
@@ -75,6 +77,7 @@ pub struct Metrics {
     changes: Mutex<Changes>,
     calls: Mutex<Calls>,
     answered: Mutex<Answered>,
+    peaks: Mutex<Peaks>,
 }
 
 /// A panic while a lock was held is a bug of its own; the numbers behind it stay good enough to show.
@@ -100,6 +103,7 @@ impl Metrics {
             changes: Mutex::default(),
             calls: Mutex::new(Calls::new(started)),
             answered: Mutex::default(),
+            peaks: Mutex::default(),
         })
     }
 
@@ -194,8 +198,20 @@ impl Metrics {
     /// Remembers the answer counters, for [`Self::answered`]. Every ten seconds.
     pub fn sample(&self, core: &Core, now: Now) {
         let workers = lock(&self.workers).clone();
+        let tracked = lock(&self.tracked).clone();
         let mut answered = lock(&self.answered);
+        let rate = |answered: &Answered, service: &Arc<str>| {
+            answered.rate(now.mono, core.cells().of_service(service).map(|(cell, _)| cell), |cell| cell_total(&workers, cell))
+        };
+        let rates = tracked.names().iter().map(|service| (service.clone(), rate(&answered, service).unwrap_or(0.0))).collect();
         answered.sample(now.mono, core.cells().len(), dns::queries(&workers), |cell| cell_total(&workers, cell));
+        drop(answered);
+        lock(&self.peaks).note(rates, now.wall);
+    }
+
+    /// Answers a second in the busiest minute of the last week, as far as this process has seen it; `None` until that can be said.
+    pub fn peak(&self, service: &str) -> Option<f64> {
+        lock(&self.peaks).of(service)
     }
 
     /// Shares by pool (0 to 1, by name) that were answered for a service over the last five minutes; empty if nothing was.

@@ -9,7 +9,7 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Family, GuardRules, Host, Judgement, JudgementId, Monitor,
+    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Fading, Family, GuardRules, Host, Judgement, JudgementId, Monitor,
     MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, ShiftRules, TargetId,
     Thresholds,
 };
@@ -59,6 +59,8 @@ pub struct Estate {
     pub rules: ChangeRules,
     /// How shifts go.
     pub shifts: ShiftRules,
+    /// `[clients]`: how an old answer fades.
+    pub fading: Fading,
 }
 
 /// A place where gateways run: what operators drain.

@@ -11,6 +11,7 @@ mod change_rules;
 mod dns_check;
 mod estate;
 mod exec_check;
+mod fading;
 mod glob;
 mod guarding;
 mod harmless;
@@ -39,6 +40,7 @@ pub use change_rules::{Capacity, ChangeKind, ChangeRules, FreezeTime, FreezeWind
 pub use dns_check::DnsCheck;
 pub use estate::{AllDown, Endpoint, Estate, Failback, Pool, Region, Requirement, Resolver, Service, Target, Watch, did_you_mean};
 pub use exec_check::{ExecCheck, ExecTerms, ExitRule};
+pub use fading::Fading;
 pub use glob::glob_matches;
 pub use guarding::{GuardRules, Sentinel};
 pub use harmless::harmless;

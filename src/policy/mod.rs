@@ -15,6 +15,7 @@ mod decision;
 pub mod edit;
 mod effective;
 mod facts;
+mod forecast;
 mod hold;
 mod ladder;
 mod pool;
@@ -32,6 +33,7 @@ mod tests;
 
 pub use decision::{Decision, FamilyDecision, Leaf, Rung, Verdict};
 pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach};
+pub use forecast::Forecast;
 pub use hold::hold_ends;
 pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};

@@ -43,6 +43,7 @@ mod replay;
 mod resolver;
 mod serving;
 mod shifts;
+mod simulate;
 mod tags;
 mod tcp;
 mod transfer;

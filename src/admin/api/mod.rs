@@ -25,6 +25,7 @@
 //! | `GET /gates` · `PUT /gates/{gate}` | [`GatePut`] | [`List`]`<`[`Gate`]`>` · [`ChangeReply`] |
 //! | `GET /confirmations` · `POST /confirmations/{id}` | | [`List`]`<`[`Confirmation`]`>` · [`ChangeReply`] |
 //! | `GET /explain?name=&type=` | [`ExplainQuery`] | [`Explain`] |
+//! | `POST /simulate` | [`SimulatePost`] | [`Simulation`] |
 //! | `GET /config?kind=&name=` | | [`Config`] |
 //! | `GET /config/diff` · `POST /config/plan` | none · [`ConfigPlanPost`] | [`ConfigDiff`] · [`ConfigPlan`] |
 //! | `POST /config/reload` | | [`ReloadReply`] |
@@ -53,6 +54,7 @@ mod push;
 mod schema;
 mod service;
 mod shift;
+mod simulate;
 mod units;
 
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
@@ -72,6 +74,7 @@ pub use service::{
     Undo, UndoHint, UndoTo,
 };
 pub use shift::{Shift, ShiftAnalysis, ShiftHalt, ShiftOrder, ShiftPost, ShiftStep, ShiftStepPost, SloPost};
+pub use simulate::{Forecast, LoadAt, MovedBy, OldShare, SimulatePost, SimulatedRegion, SimulatedService, Simulation, Strain};
 pub use units::{Kind, List, RegionState, Scope, Shares, Source, Span, State, Time, WriteQuery};
 
 /// Where all paths begin, but for `/healthz`, `/readyz` and `/metrics`.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::PolicyForm;
 
-use super::{GuardFinding, Override, Shares, Shift, Source, Span, State, Taker, Time, schema};
+use super::{Forecast, GuardFinding, Override, Shares, Shift, Source, Span, State, Taker, Time, schema};
 
 /// A service as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -289,6 +289,9 @@ pub struct ChangeReply {
     pub applied: Option<AppliedAt>,
     /// When clients that obey TTLs will have followed.
     pub clients_follow_by: Time,
+    /// How the old answers fade, some clients beyond their TTL; `null`: no answer moves.
+    #[serde(default)]
+    pub forecast: Option<Forecast>,
     /// The override that was begun, changed or ended.
     #[serde(rename = "override")]
     pub override_: Option<Override>,

@@ -1,6 +1,7 @@
 //! What may be typed to ask or to probe. Never does anything.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -32,6 +33,23 @@ pub struct ProbesArgs {
     /// Most lines
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub limit: usize,
+}
+
+/// `windrose simulate`
+#[derive(Clone, Debug, Args)]
+pub struct SimulateArgs {
+    /// What falls: a region, a pool, POOL/ENDPOINT, or with its kind: region/eu-*, tag/az-1
+    #[arg(long, value_name = "NAME", required_unless_present = "config")]
+    pub down: Vec<String>,
+    /// What falls with it
+    #[arg(long, value_name = "NAME", requires = "down")]
+    pub also: Vec<String>,
+    /// The load: of the last minute, or of each service's busiest minute of the last week
+    #[arg(long, value_name = "LOAD", default_value = "now", value_parser = ["now", "peak"])]
+    pub at: String,
+    /// Another configuration, on today's health
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// `windrose explain`
