@@ -180,12 +180,28 @@ pub(super) async fn pool(State(app): State<App>, Path(name): Path<String>) -> Fo
     app.look(move |core, _| Ok(Json(view::pool(core, &Board::of(core), pool_named(core.estate(), &name)?)))).await?
 }
 
-pub(super) async fn endpoints(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Endpoint>> {
+/// Which part of the endpoints.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndpointsPage {
+    /// Only those of this pool.
+    pool: Option<String>,
+    limit: Option<usize>,
+    #[serde(default)]
+    cursor: usize,
+}
+
+pub(super) async fn endpoints(State(app): State<App>, Query(query): Query<EndpointsPage>) -> Found<List<api::Endpoint>> {
+    let EndpointsPage { pool, limit, cursor } = query;
+    let page = Page { limit, cursor };
     app.look(move |core, _| {
-        let board = Board::of(core);
-        Json(page.of(core, 0..core.estate().endpoints.len(), |at| view::endpoint(core, &board, crate::model::EndpointId::at(at))))
+        let (estate, board) = (core.estate(), Board::of(core));
+        Ok(Json(match pool {
+            Some(name) => page.of(core, estate.pool(pool_named(estate, &name)?).endpoints.iter(), |id| view::endpoint(core, &board, *id)),
+            None => page.of(core, 0..estate.endpoints.len(), |at| view::endpoint(core, &board, EndpointId::at(at))),
+        }))
     })
-    .await
+    .await?
 }
 
 pub(super) async fn endpoint(State(app): State<App>, Path((pool, name)): Path<(String, String)>) -> Found<api::Endpoint> {

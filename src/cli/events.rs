@@ -44,7 +44,13 @@ pub async fn run(client: &Client, args: &EventsArgs, global: &Global, paint: Pai
     got.value.items.iter().for_each(|event| say(&line(event, json, paint)));
     let live = EventQuery { since: None, limit: None, ..query };
     loop {
-        match follow(client, &live, &mut seen, json, paint).await {
+        let heard = |heard: Heard<'_>| match heard {
+            Heard::Event(event) => say(&line(event, json, paint)),
+            Heard::Gap => {
+                let _ = writeln!(std::io::stderr().lock(), "some events are missing: they were forgotten before they could be read");
+            }
+        };
+        match follow(client, &live, &mut seen, heard).await {
             // The server cut the stream, or is starting again: nothing is lost, it takes up from its ring.
             Ok(()) | Err(Failure::Unreachable { .. }) => tokio::time::sleep(RECONNECT).await,
             Err(failure) => return Err(failure),
@@ -52,8 +58,16 @@ pub async fn run(client: &Client, args: &EventsArgs, global: &Global, paint: Pai
     }
 }
 
-/// Follows the stream until it ends.
-async fn follow(client: &Client, query: &EventQuery, seen: &mut Option<u64>, json: bool, paint: Paint) -> Result<(), Failure> {
+/// What the stream says.
+pub enum Heard<'a> {
+    /// Something happened.
+    Event(&'a Value),
+    /// Some events are missing: they were forgotten before they could be read.
+    Gap,
+}
+
+/// Follows the stream until it ends; `seen` is the last event that is known, before and after.
+pub async fn follow(client: &Client, query: &EventQuery, seen: &mut Option<u64>, mut heard: impl FnMut(Heard<'_>)) -> Result<(), Failure> {
     let mut stream = client.stream(&["events", "stream"], query, *seen).await?;
     let mut rest = Vec::new();
     while let Some(piece) = stream.next().await? {
@@ -63,11 +77,11 @@ async fn follow(client: &Client, query: &EventQuery, seen: &mut Option<u64>, jso
             let block = String::from_utf8_lossy(&block);
             let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
             if field("event:") == Some("reset") {
-                let _ = writeln!(std::io::stderr().lock(), "some events are missing: they were forgotten before they could be read");
+                heard(Heard::Gap);
                 *seen = field("id:").and_then(|id| id.parse().ok()).or(*seen);
             } else if let Some(event) = field("data:").and_then(|data| serde_json::from_str::<Value>(data).ok()) {
                 *seen = sequence(&event).or(*seen);
-                say(&line(&event, json, paint));
+                heard(Heard::Event(&event));
             }
         }
     }
@@ -75,27 +89,31 @@ async fn follow(client: &Client, query: &EventQuery, seen: &mut Option<u64>, jso
 }
 
 /// Prints a line at once; a reader that has gone away ends the process as it should.
-fn say(line: &str) {
+pub fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
         std::process::exit(0);
     }
 }
 
-fn sequence(event: &Value) -> Option<u64> {
+/// Its number.
+pub fn sequence(event: &Value) -> Option<u64> {
     event.get("sequence").and_then(Value::as_u64)
 }
 
-fn text<'a>(event: &'a Value, key: &str) -> &'a str {
+/// A text of it.
+pub fn text<'a>(event: &'a Value, key: &str) -> &'a str {
     event.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn kind(event: &Value) -> &str {
+/// What kind of event, without the prefix that all have.
+pub fn kind(event: &Value) -> &str {
     let kind = text(event, "type");
     kind.strip_prefix("windrose.").unwrap_or(kind)
 }
 
-fn severity(event: &Value) -> Tone {
+/// How bad it is.
+pub fn severity(event: &Value) -> Tone {
     match event.get("data").map(|data| text(data, "severity")) {
         Some("critical") => Tone::Bad,
         Some("warning") => Tone::Warn,
@@ -103,7 +121,8 @@ fn severity(event: &Value) -> Tone {
     }
 }
 
-fn summary(event: &Value) -> &str {
+/// One sentence.
+pub fn summary(event: &Value) -> &str {
     event.get("data").map(|data| text(data, "summary")).unwrap_or_default()
 }
 
