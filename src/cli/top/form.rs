@@ -98,7 +98,7 @@ pub enum Filled {
 
 impl Form {
     fn new(title: String, subject: Subject, mut fields: Vec<Field>) -> Self {
-        fields.push(text("reason", String::new(), "shown in history, events and audit"));
+        fields.push(text("reason", String::new(), "for history and audit"));
         Self { title, fields, focus: 0, fault: None, subject }
     }
 
@@ -111,8 +111,8 @@ impl Form {
         }
         let targets = vec![format!("region/{}", pool.region), format!("pool/{}", pool.pool)];
         let services = vec!["all services".to_string(), service.name.clone()];
-        let lasts = text("for", "2h".to_string(), "a time such as 30m; empty: until somebody ends it");
-        Self::new(format!("Drain {}", pool.pool), Subject::Drain, vec![choice("drain", targets), choice("for the sake of", services), lasts])
+        let lasts = text("for", "2h".to_string(), "30m, 2h; empty: no end");
+        Self::new(format!("Drain {}", pool.pool), Subject::Drain, vec![choice("drain", targets), choice("services", services), lasts])
     }
 
     /// Sets shares, or puts another child first, as the policy wants; or says why neither can be.

@@ -58,13 +58,13 @@ fn header(frame: &mut Frame<'_>, area: Rect, state: &State, paint: Paint) {
     let view::Header { left, live: (tone, live), problem: (worst, problem) } = view::header(state);
     let [first, second] = Layout::vertical([Constraint::Length(1), Constraint::Length(1)]).areas(area);
     let room = u16::try_from(live.chars().count()).unwrap_or(u16::MAX).min(first.width);
-    let [lead, mark] = Layout::horizontal([Constraint::Min(0), Constraint::Length(room)]).areas(first);
-    frame.render_widget(Line::styled(left, Style::new().add_modifier(Modifier::BOLD)), lead);
+    let [lead, mark] = Layout::horizontal([Constraint::Min(0), Constraint::Length(room)]).spacing(1).areas(first);
+    frame.render_widget(Line::styled(cut(&left, usize::from(lead.width)), Style::new().add_modifier(Modifier::BOLD)), lead);
     frame.render_widget(Line::styled(live, style(tone, paint)), mark);
     // Why it is not connected matters more than what was wrong before.
     let line = match &state.lost {
-        Some(lost) => Line::styled(format!("✖ {}: what is shown is old", lost.why), style(Tone::Bad, paint)),
-        None => Line::styled(problem, style(worst, paint)),
+        Some(lost) => Line::styled(format!("✖ what is shown is old: {}", lost.why), style(Tone::Bad, paint)),
+        None => Line::styled(cut(&problem, usize::from(second.width)), style(worst, paint)),
     };
     frame.render_widget(line, second);
 }

@@ -14,9 +14,14 @@ use super::{chosen, cut, focused, framed, style};
 
 /// Lines of a pool with bars.
 const TALL: usize = 6;
-/// Room of `effective `, and of ` 100%  ≠ desired`.
+/// Room of `effective `.
 const LABEL: usize = 12;
+/// Room of ` 62.5% ≠ desired`.
 const SHARE: usize = 17;
+/// Room of `⏸ drained 2/2`.
+const HEALTH: usize = 13;
+/// From here on a line has room for what was answered, too.
+const WIDE: usize = 70;
 /// Longest bar.
 const BAR_MAX: usize = 40;
 /// Samples of the line of rates.
@@ -77,13 +82,14 @@ fn tall(row: PoolRow, width: usize, paint: Paint) -> Vec<Line<'static>> {
 fn low(row: &PoolRow, width: usize, paint: Paint) -> Line<'static> {
     let (tone, health) = &row.health;
     let [desired, effective, answered] = row.shares.map(percent);
-    let differs = if row.differs { "≠" } else { " " };
+    let differs = if row.differs { "≠" } else { "→" };
     let rate = row.rate.map_or_else(|| "–".to_string(), rate_text);
-    let text = format!("  {desired:>5} {differs}{effective:>5} {answered:>6} {rate:>6} q/s");
-    let place = width.saturating_sub(2 + 16 + text.chars().count()).min(18);
+    let answered = if WIDE <= width { format!(" {answered:>6} answered") } else { String::new() };
+    let text = format!(" {desired:>5} {differs} {effective:<5}{answered} {rate:>6} q/s");
+    let place = width.saturating_sub(2 + 1 + HEALTH + text.chars().count()).min(18);
     Line::from(vec![
         Span::raw(format!("  {:<place$} ", cut(&row.place, place))),
-        Span::styled(format!("{:<15}", cut(health, 15)), style(*tone, paint)),
+        Span::styled(format!("{:<HEALTH$}", cut(health, HEALTH)), style(*tone, paint)),
         Span::raw(text),
     ])
 }
@@ -97,7 +103,7 @@ fn bar(label: &'static str, share: Option<f64>, mark: &'static str, tone: Tone, 
     Line::from(vec![
         Span::raw(format!("  {label:<LABEL$}")),
         Span::styled(bar, style(tone, paint)),
-        Span::styled(format!(" {:>5} {mark}", percent(share)), style(tone, paint)),
+        Span::styled(format!(" {:>6} {mark}", percent(share)), style(tone, paint)),
     ])
 }
 
