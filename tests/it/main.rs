@@ -42,6 +42,7 @@ mod resolver;
 mod serving;
 mod tags;
 mod tcp;
+mod top;
 mod transfer;
 mod upgrade;
 mod webhooks;

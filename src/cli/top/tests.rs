@@ -98,6 +98,13 @@ fn everything_fits_on_the_smallest_usual_terminal() {
 }
 
 #[test]
+fn where_bars_have_no_room_only_the_chosen_pool_has_them() {
+    let mut state = seen();
+    hit(&mut state, &[Key::Down, Key::Down, Key::Tab, Key::Down]);
+    shows("compact", &state, (80, 24));
+}
+
+#[test]
 fn a_large_window_shows_more() {
     let mut state = seen();
     hit(&mut state, &[Key::Down, Key::Down]);

@@ -180,7 +180,7 @@ fn probe(endpoints: &[Endpoint], at: Time) -> (Tone, String) {
         None => (Tone::Dim, "no probe yet".to_string()),
         Some((endpoint, probe)) => {
             let tone = if probe.outcome == "pass" { Tone::Plain } else { Tone::Bad };
-            (tone, format!("{} {}, {} ago", endpoint.name, probe_text(probe), age(probe.at, at)))
+            (tone, format!("{}, {} ago: {}", endpoint.name, age(probe.at, at), probe_text(probe)))
         }
     }
 }
