@@ -17,6 +17,7 @@ use crate::model::Settings;
 use super::api::{self, Fault, ProblemKind};
 use super::auth::Caller;
 use super::body::{Body, Query};
+use super::pages::{PAGE_MAX, Which};
 use super::problem::Refused;
 use super::{App, change};
 
@@ -81,11 +82,12 @@ pub(super) struct Part {
     kind: Option<String>,
     name: Option<String>,
     limit: Option<usize>,
-    #[serde(default)]
-    cursor: usize,
+    cursor: Option<String>,
 }
 
-pub(super) async fn effective(State(app): State<App>, Query(part): Query<Part>) -> Result<Json<api::Config>, Refused> {
+pub(super) async fn effective(State(app): State<App>, which: Which, Query(part): Query<Part>) -> Result<Json<api::Config>, Refused> {
+    let Part { kind, name, limit, cursor } = part;
+    let page = which.page(limit, cursor.as_deref(), PAGE_MAX)?;
     let (configuration, overview) = app.look(|core, _| (core.configuration().clone(), core.overview())).await?;
     let settings = app.parts.files.settings.clone();
     // A large one takes its time: not on the core's thread.
@@ -95,16 +97,15 @@ pub(super) async fn effective(State(app): State<App>, Query(part): Query<Part>) 
         outline
     });
     let outline = outline.await.map_err(|_| Refused::new(ProblemKind::Internal, "showing the configuration failed; this is a bug"))?;
-    let Part { kind, name, limit, cursor } = part;
     let wanted = |(of, called): &control::ObjectName| kind.as_deref().is_none_or(|kind| kind == *of) && name.as_deref().is_none_or(|name| name == called);
-    let mut found = outline.into_iter().filter(|(id, _)| wanted(id)).skip(cursor);
-    let limit = limit.unwrap_or(SHOWN_MAX).clamp(1, SHOWN_MAX);
-    let items = found.by_ref().take(limit).map(|((kind, name), fields)| {
+    let found = outline.into_iter().filter(|(id, _)| wanted(id));
+    // No kind has a character below the one between them, so that the order stays that of kind and name.
+    let (found, next_cursor) = page.take(found.map(|(id, fields)| (format!("{}\0{}", id.0, id.1).into_bytes().into(), (id, fields))));
+    let items = found.into_iter().map(|((kind, name), fields)| {
         let fields = fields.into_iter().map(|(field, value)| (field.to_string(), value)).collect();
         api::ConfigObject { kind: kind.to_string(), name, fields }
     });
     let items = items.collect();
-    let next_cursor = found.next().map(|_| cursor.saturating_add(limit).to_string());
     Ok(Json(api::Config {
         hash: overview.config_hash.to_string(),
         configured: overview.configured_at.into(),

@@ -45,6 +45,7 @@ mod looks;
 mod middleware;
 mod once;
 mod origin;
+mod pages;
 mod patience;
 mod places;
 mod problem;

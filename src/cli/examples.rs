@@ -140,6 +140,24 @@ Examples:
   windrose probes prod/192.0.2.10
   windrose probes prod/192.0.2.10 --failed --limit 10";
 
+pub(super) const WAIT: &str = "\
+Exit code 0: all conditions hold; 3: they did not in time, and what was there instead.
+
+Examples:
+  windrose wait search --for up=prod
+  windrose failback orders && windrose wait orders --for share:prod=100 --within 2m";
+
+pub(super) const COMPLETION: &str = "\
+Examples:
+  windrose completion bash > /usr/share/bash-completion/completions/windrose
+  windrose completion zsh > \"${fpath[1]}/_windrose\"
+  windrose completion fish > ~/.config/fish/completions/windrose.fish";
+
+pub(super) const MAN: &str = "\
+Examples:
+  windrose man | man -l -
+  windrose man /usr/local/share/man/man1";
+
 pub(super) const QUERY: &str = "\
 Examples:
   windrose query orders.api.example.com

@@ -21,6 +21,7 @@ pub mod exit;
 mod explain;
 mod get;
 mod guards;
+mod manual;
 mod overrides;
 mod plan;
 mod probe;
@@ -37,6 +38,7 @@ mod tests;
 mod token;
 mod top;
 mod traffic;
+mod wait;
 mod watch;
 
 use std::io::{IsTerminal, Write as _};
@@ -129,6 +131,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::History(args) => traffic::history(&client()?, &args.service, paint).await,
         Command::Explain(args) => explain::run(&client()?, args, paint).await,
         Command::Events(args) => events::run(&client()?, args, global, paint).await,
+        Command::Wait(args) => wait::run(&client()?, args).await,
         Command::Query(args) => query::run(client(), args, global.timeout, paint).await,
         Command::Probe(args) => probe::run(global, args, paint, env).await,
         Command::Probes(args) => probe::past(&client()?, args, paint).await,
@@ -155,6 +158,8 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Token(args) => token::run(&client()?, &args.command, paint).await,
         Command::Whoami => token::whoami(&client()?).await,
 
+        Command::Completion(args) => Ok(manual::completion(args)),
+        Command::Man(args) => manual::man(args),
         Command::Dashboards(args) => boards::dashboards(&args.command),
         Command::Rules(args) => boards::rules(&args.command),
     }
@@ -177,7 +182,7 @@ fn is_writing(command: &Command) -> bool {
         Command::Gate(_) | Command::Confirm(_) => true,
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Top(_) | Command::Get(_) => false,
-        Command::Plan(_) | Command::Diff => false,
+        Command::Plan(_) | Command::Diff | Command::Wait(_) | Command::Completion(_) | Command::Man(_) => false,
         Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
             false
         }

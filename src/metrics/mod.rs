@@ -172,6 +172,11 @@ impl Metrics {
         lock(&self.calls).webhook(receiver);
     }
 
+    /// So many messages wait for a webhook's receiver; `None`: it is no more.
+    pub fn webhook_queue(&self, receiver: &str, length: Option<usize>) {
+        lock(&self.calls).webhook_queue(receiver, length);
+    }
+
     /// A message to a receiver (`delivered`, `gave_up`, `dropped`), or one attempt (`failed`), ended.
     pub fn webhook_delivery(&self, receiver: &str, result: &str) {
         lock(&self.calls).webhook_delivery(receiver, result);

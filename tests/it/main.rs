@@ -38,6 +38,7 @@ mod prometheus;
 mod push;
 mod raw;
 mod reload;
+mod replay;
 mod resolver;
 mod serving;
 mod tags;

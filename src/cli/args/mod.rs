@@ -14,18 +14,22 @@ mod ask;
 mod boards;
 mod guards;
 mod look;
+mod manual;
 mod overrides;
 mod run;
 mod traffic;
+mod wait;
 
 pub use access::{AuditArgs, AuditCommand, PushArgs, PushOutcome, TokenArgs, TokenCommand, WebhookArgs, WebhookCommand};
 pub use ask::{ExplainArgs, ProbeArgs, ProbesArgs, QueryArgs};
 pub use boards::{DashboardsArgs, DashboardsCommand, RulesArgs, RulesCommand};
 pub use guards::{ConfirmArgs, GateArgs, Switch};
 pub use look::{DescribeArgs, Described, EventsArgs, GetArgs, Listed, ServiceArgs, StatusArgs, TopArgs};
+pub use manual::{CompletionArgs, ManArgs, Shell};
 pub use overrides::{EndArgs, ExtendArgs, FreezeArgs, OverrideArgs, TargetKind, UnfreezeArgs};
 pub use run::{CheckArgs, DemoAction, DemoArgs, PlanArgs, ReloadArgs, ServeArgs};
 pub use traffic::{FailbackArgs, FailoverArgs, SplitArgs, UndoArgs, Write};
+pub use wait::{Condition, WaitArgs};
 
 /// Global traffic manager: a health-checking, authoritative DNS server that moves API traffic between data centres.
 #[derive(Debug, Parser)]
@@ -139,6 +143,9 @@ pub enum Command {
     /// What happened, listed or live
     #[command(after_help = ex::EVENTS, display_order = 2)]
     Events(EventsArgs),
+    /// Wait until pools are up or down, or have a share; exit code 3 if it takes too long
+    #[command(after_help = ex::WAIT, display_order = 2)]
+    Wait(WaitArgs),
     /// Ask the server's DNS, once or a thousand times
     #[command(after_help = ex::QUERY, display_order = 2)]
     Query(QueryArgs),
@@ -210,6 +217,12 @@ pub enum Command {
     #[command(after_help = ex::WHOAMI, display_order = 5)]
     Whoami,
 
+    /// Words for the shell to complete
+    #[command(after_help = ex::COMPLETION, display_order = 6)]
+    Completion(CompletionArgs),
+    /// Manual pages
+    #[command(after_help = ex::MAN, display_order = 6)]
+    Man(ManArgs),
     /// Grafana's dashboards
     #[command(after_help = ex::DASHBOARDS, display_order = 6)]
     Dashboards(DashboardsArgs),

@@ -9,11 +9,11 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::admin::api::{Endpoint, EventQuery, List, Overview};
-use crate::cli::client::{Client, Got};
+use crate::cli::client::Client;
 use crate::cli::events::{Heard, follow};
 use crate::cli::exit::Failure;
 
-use super::state::{Message, sequence};
+use super::state::Message;
 
 /// Between two attempts to reach a server that is gone.
 const RETRY: Duration = Duration::from_secs(2);
@@ -63,26 +63,10 @@ async fn look(client: Client, every: Duration, mut wanted: watch::Receiver<Vec<S
 
 /// Listens until nobody does.
 async fn listen(client: Client, happened: Arc<Notify>, to: mpsc::Sender<Message>) {
-    let mut seen = None;
-    // What happened before; then what happens.
-    loop {
-        let past: Result<Got<List<serde_json::Value>>, Failure> =
-            client.get_query(&["events"], &EventQuery { limit: Some(PAST), ..EventQuery::default() }).await;
-        if let Ok(past) = past {
-            for event in past.value.items {
-                seen = sequence(&event).or(seen);
-                if to.send(Message::Event(event)).await.is_err() {
-                    return;
-                }
-            }
-            break;
-        }
-        tokio::time::sleep(RETRY).await;
-    }
+    let query = EventQuery { limit: Some(PAST), ..EventQuery::default() };
     while !to.is_closed() {
         let (heard, mut said) = mpsc::channel(HEARD_MAX);
-        let query = EventQuery::default();
-        let follows = follow(&client, &query, &mut seen, |what| {
+        let follows = follow(&client, &query, |what| {
             // A screen that can't keep up misses lines, never looks.
             let _ = heard.try_send(match what {
                 Heard::Event(event) => Message::Event(event.clone()),
@@ -97,12 +81,11 @@ async fn listen(client: Client, happened: Arc<Notify>, to: mpsc::Sender<Message>
                 }
             }
         };
-        // Whether it ended well or not, it is begun anew: the looks say whether the server is there.
         tokio::select! {
-            _ = follows => (),
+            // It is begun anew; why it ended, the looks say, too.
+            Err(_) = follows => (),
             () = passes => return,
         }
-        happened.notify_one();
         tokio::time::sleep(RETRY).await;
     }
 }

@@ -231,6 +231,8 @@ impl State {
                 let since = self.lost.as_ref().map_or(self.now, |lost| lost.since);
                 self.lost = Some(Lost { since, why });
             }
+            // Somebody who begins to listen anew hears the newest ones again.
+            Message::Event(event) if sequence(&event).is_some_and(|number| self.events.iter().any(|known| sequence(known) == Some(number))) => (),
             Message::Event(event) => {
                 self.events.push_front(event);
                 self.events.truncate(EVENTS_MAX);
