@@ -211,11 +211,12 @@ impl Printing {
         Self { child, lines }
     }
 
+    /// The next line with these words in a row, however wide its columns are.
     fn wait_for(&self, what: &str) -> String {
         let mut seen = Vec::new();
         loop {
             match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) if line.contains(what) => return line,
+                Ok(line) if line.split_whitespace().collect::<Vec<_>>().join(" ").contains(what) => return line,
                 Ok(line) => seen.push(line),
                 Err(error) => panic!("no `{what}` ({error}); it said:\n{}", seen.join("\n")),
             }
@@ -234,14 +235,14 @@ impl Drop for Printing {
 fn without_a_terminal_the_table_is_printed_again_on_change_also_after_a_restart() {
     let mut node = TestNode::start(SERVICES);
     let printing = [Printing::start(&node, &["top"]), Printing::start(&node, &["status", "-w", "orders"])];
-    printing.iter().for_each(|printing| assert!(printing.wait_for("orders ").contains("✔ up 1/1"), "the first look"));
+    printing.iter().for_each(|printing| assert!(printing.wait_for("orders failover").contains("✔ up 1/1"), "the first look"));
     node.ok(&["drain", "region", "eu-west", "--reason", "CHG-4"]);
     printing.iter().for_each(|printing| assert!(printing.wait_for("CHG-4").contains("drained")));
     node.stop();
     node.launch();
     node.ok(&["undrain", "region", "eu-west"]);
     printing.iter().for_each(|printing| {
-        printing.wait_for("✔ up 1/1          100%       100%");
+        printing.wait_for("orders failover 30s eu (eu-west) ✔ up 1/1 100% 100%");
     });
 }
 
