@@ -42,7 +42,7 @@ mod tests;
 
 pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, Taker, UndoTo};
 pub use core::{Core, Start};
-pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
+pub use event::{Configuration, ConfirmationStand, Effect, Effects, Event, Notice, Reply, Ticket};
 pub use gates::GateView;
 pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
 pub use journal::{Anchor, AuditDraft, Broken, Call, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
