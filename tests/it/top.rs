@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::dns::Client;
+use super::http;
 use super::node::{Said, TestNode, binary, run, signal, tool, wait_for};
 
 /// Many nodes share the machine's cores meanwhile.
@@ -254,4 +255,22 @@ fn a_server_that_is_not_there_is_said_in_words() {
         assert_eq!(said.code, 6, "{said:?}");
         assert!(said.err.contains("not reachable"), "{said:?}");
     }
+}
+
+#[test]
+fn answers_are_counted_by_pool_and_endpoints_are_listed_by_pool() {
+    let node = TestNode::start(SERVICES);
+    let mut client = Client::new(node.dns);
+    let asked = (0..40).filter(|_| client.first("search.api.example.com").is_some()).count();
+    assert!(0 < asked);
+    // A question whose answer came too late was answered, too.
+    let service = node.json(&["describe", "service", "search"]);
+    let answers = |at: usize| service["pools"][at]["answers"].as_u64().expect("a number");
+    assert!((asked as u64..=40).contains(&answers(0)), "{service:#}");
+    assert_eq!(answers(1), 0);
+    let listed = |query: &str| http::over_socket(&node.socket(), "GET", &format!("/api/v1/endpoints{query}"), &[], "").expect("it answers");
+    let ids = |query: &str| listed(query).json()["items"].as_array().expect("a list").iter().map(|item| item["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids("?pool=us"), ["us/198.51.100.10"]);
+    assert_eq!((ids("").len(), listed("?pool=uz").status), (2, 404));
+    wait_for("a rate", PATIENCE, || node.json(&["status"])["services"][1]["answers_per_second"].as_f64().filter(|rate| 0.0 < *rate));
 }
