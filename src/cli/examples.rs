@@ -65,8 +65,19 @@ pub(super) const STATUS: &str = "\
 Examples:
   windrose status
   windrose status orders search
+  windrose status -w                 print it again whenever it changes
   windrose status --exit-code > /dev/null || page-somebody
   windrose status -o json | jq '.problems[].text'";
+
+pub(super) const TOP: &str = "\
+Examples:
+  windrose top
+  windrose top eu-west               only what has to do with eu-west
+  windrose top --server https://ns1.example.com:8090 --token-file ~/.windrose-token
+
+Keys: ↑↓ or j k choose, Tab pane, Enter describe, e explain, d drain, s split or fail over, p probe, / filter, ? help, q quit.
+Every change shows what it would do, wants a reason, and is made by y alone.
+Without a terminal (or with -o json) it prints lines, as `windrose status -w` does.";
 
 pub(super) const GET: &str = "\
 Examples:

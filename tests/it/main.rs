@@ -46,6 +46,7 @@ mod shifts;
 mod simulate;
 mod tags;
 mod tcp;
+mod top;
 mod transfer;
 mod upgrade;
 mod webhooks;

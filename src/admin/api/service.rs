@@ -26,6 +26,9 @@ pub struct Service {
     pub traffic: Traffic,
     /// The pools of its policy, in file order.
     pub pools: Vec<ServicePool>,
+    /// Its answers a second, over the last minute; `null` until known.
+    #[serde(default)]
+    pub answers_per_second: Option<f64>,
     /// The override that freezes it, `o-12`.
     pub frozen: Option<String>,
     /// Where the file manages its traffic (`traffic_from = "file"`): `windrose.toml:12:10`; `null`: operators may move it.
@@ -64,6 +67,9 @@ pub struct ServicePool {
     pub rung: Option<String>,
     /// Overrides that act on it here, `o-12`.
     pub overrides: Vec<String>,
+    /// Answers of this service that named it, since the process began: a rate is what two looks differ by. One that names several pools counts for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<u64>,
     /// Since when its state is so.
     pub since: Option<Time>,
     /// Why it is not up, or would not be without the guard: what it requires and lacks, or the worst endpoint's last failed probe.
