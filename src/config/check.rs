@@ -4,6 +4,7 @@
 //! stand-ins never leave, because an estate with problems is thrown away.
 
 mod answering;
+mod failback;
 mod guarding;
 mod guards;
 mod keys;

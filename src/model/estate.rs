@@ -9,7 +9,7 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Family, GuardRules, Host, Judgement, JudgementId, Monitor,
+    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Failback, Family, GuardRules, Host, Judgement, JudgementId, Monitor,
     MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
 };
 
@@ -163,15 +163,6 @@ pub struct Service {
     pub when_all_down: AllDown,
     /// Has metrics of its own even beyond `metrics.services_max`.
     pub metrics: bool,
-}
-
-/// When a returned pool is used again (SEMANTICS, 11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Failback {
-    /// After this much unbroken Up; zero means at once.
-    After(Duration),
-    /// When an operator says so.
-    Manual,
 }
 
 /// `when_all_down` (SEMANTICS, 10).

@@ -62,8 +62,8 @@ pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhas
 pub use problem::{Fault, Problem, ProblemKind};
 pub use push::{PushPost, PushReply, Told};
 pub use service::{
-    AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, PoolDegraded, RevisionEntry, Service, ServicePool, ThreeShares, Traffic, TrafficPut,
-    Undo, UndoHint, UndoTo,
+    AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, PoolDegraded, Returning, RevisionEntry, Service, ServicePool, ThreeShares, Traffic,
+    TrafficPut, Undo, UndoHint, UndoTo,
 };
 pub use units::{Kind, List, RegionState, Scope, Shares, Source, Span, State, Time, WriteQuery};
 
