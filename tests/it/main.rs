@@ -39,6 +39,7 @@ mod push;
 mod raw;
 mod reload;
 mod resolver;
+mod returning;
 mod serving;
 mod tags;
 mod tcp;
