@@ -74,7 +74,7 @@ fn explain_with(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<
 
     let mut decision = Decision { memory: Memory { last: memory.last.clone(), first: memory.first.clone(), ..Memory::default() }, ..Decision::default() };
     let mut lowest = Rung::Policy;
-    let remembered = (&mut decision.memory.last).into_iter().zip(&mut decision.memory.first).zip(&mut decision.memory.all_down);
+    let remembered = decision.memory.last.iter_mut().zip(&mut decision.memory.first).zip(&mut decision.memory.all_down);
     for (family, (decided, ((last, first), all_down))) in Family::ALL.into_iter().zip(decision.families.iter_mut().zip(remembered)) {
         if !answers_in(family) {
             continue;

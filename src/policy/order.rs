@@ -59,7 +59,7 @@ pub(super) fn next_first(
 ) -> Option<Arc<str>> {
     let ordered = children(failback, policy)?;
     let answering: Vec<PoolId> = decided.leaves.iter().flat_map(|leaf| leaf.pools.iter().copied()).collect();
-    let answers = |child: &Arc<Node>| !answering.is_empty() && { pools_of(child) }.iter().any(|pool| answering.contains(pool));
+    let answers = |child: &Arc<Node>| !answering.is_empty() && pools_of(child).iter().any(|pool| answering.contains(pool));
     // Nobody but health has taken it away.
     let lost = |child: &Arc<Node>| {
         let admits = |pool| pools.get(pool).is_some_and(|judged| judged.observed.state != State::Down) && !holds.contains(pool);
