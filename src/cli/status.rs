@@ -141,7 +141,10 @@ pub fn pool_notes(pool: &ServicePool, service: &Service, overview: &Overview) ->
             (None, Some(until)) => format!(" until {}", clock(until, overview.at)),
             (None, None) => format!(": windrose failback {} {}", service.name, pool.pool),
         };
-        notes.push(format!("returned, waiting{until}"));
+        notes.push(match &pool.returning {
+            Some(stage) => format!("returning: {} % of its share, step {} of {}{until}", stage.percent, stage.step, stage.steps),
+            None => format!("returned, waiting{until}"),
+        });
     }
     let share = |shares: &crate::admin::api::Shares| shares.get(&pool.pool).unwrap_or(0.0);
     match pool.rung.as_deref() {
@@ -174,6 +177,7 @@ pub fn service_notes(service: &Service) -> Vec<String> {
     let traffic = &service.traffic;
     let mut notes = Vec::new();
     notes.extend(service.frozen.as_ref().map(|id| format!("frozen ({id})")));
+    notes.extend(service.first.as_ref().map(|first| format!("{first} is first since it answers (one_way)")));
     notes.extend(service.managed_by.as_ref().map(|place| format!("managed by file ({place})")));
     notes.extend(traffic.unusable.as_ref().map(|why| format!("follows the file, not its operators: {why}")));
     if let (Source::Operator, Some(changed)) = (traffic.source, &traffic.changed) {

@@ -5,6 +5,7 @@
 
 mod answering;
 mod clients;
+mod failback;
 mod guarding;
 mod guards;
 mod keys;

@@ -1,6 +1,7 @@
 //! Configurations from text to meaning, as tables: every problem with its place, and what a good file comes to.
 
 mod composites;
+mod failback;
 mod gitops;
 mod kinds;
 mod monitors;

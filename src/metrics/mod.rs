@@ -237,17 +237,6 @@ impl Metrics {
         lock(&self.answered).begin(now.mono);
     }
 
-    /// Answers by pool that were given for a service since the start of the process.
-    pub fn answers(&self, core: &Core, service: &str) -> Vec<(Arc<str>, u64)> {
-        let workers = lock(&self.workers).clone();
-        let mut counts = std::collections::BTreeMap::<&Arc<str>, u64>::new();
-        for (cell, pools) in core.cells().of_service(service) {
-            let count = cell_total(&workers, cell);
-            pools.iter().for_each(|pool| *counts.entry(pool).or_default() += count);
-        }
-        counts.into_iter().map(|(pool, count)| (pool.clone(), count)).collect()
-    }
-
     /// Answers a second that were given for a service over the last minute; `None` until that can be said.
     pub fn answers_per_second(&self, core: &Core, service: &str, now: Now) -> Option<f64> {
         let workers = lock(&self.workers).clone();

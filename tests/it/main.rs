@@ -41,6 +41,7 @@ mod raw;
 mod reload;
 mod replay;
 mod resolver;
+mod returning;
 mod serving;
 mod shifts;
 mod simulate;

@@ -29,6 +29,9 @@ pub struct Service {
     /// Its answers a second, over the last minute; `null` until known.
     #[serde(default)]
     pub answers_per_second: Option<f64>,
+    /// The child that counts as the first of its failover since it answers (`failback = { mode = "one_way" }`); `null`: the one that is written first.
+    #[serde(default)]
+    pub first: Option<String>,
     /// The override that freezes it, `o-12`.
     pub frozen: Option<String>,
     /// Where the file manages its traffic (`traffic_from = "file"`): `windrose.toml:12:10`; `null`: operators may move it.
@@ -60,6 +63,9 @@ pub struct ServicePool {
     pub held: bool,
     /// When the hold ends by itself, if that is known.
     pub held_until: Option<Time>,
+    /// How far it has come back, step by step; `null`: it gets nothing yet, or is not held.
+    #[serde(default)]
+    pub returning: Option<Returning>,
     /// Why guards put that off, although its time is over.
     #[serde(default)]
     pub waits: Option<String>,
@@ -77,6 +83,19 @@ pub struct ServicePool {
     /// It is up, but some of the endpoints that serve are degraded; `null`: they are sound.
     #[serde(default)]
     pub degraded: Option<PoolDegraded>,
+}
+
+/// A pool that returns step by step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Returning {
+    /// What it gets of its own share, per cent.
+    pub percent: u8,
+    /// Which step, from 1.
+    pub step: u8,
+    /// Of how many.
+    pub steps: u8,
+    /// When the next one is due.
+    pub next: Option<Time>,
 }
 
 /// A pool of whose serving endpoints some are degraded.
