@@ -16,8 +16,8 @@ use super::api::{self, BASE, ChangeReply, CloudEvent, List, ProblemKind};
 use super::config::Part;
 use super::describe::{Condition, Reply, Words, gives, says};
 use super::feeds::AuditQuery;
-use super::problem::Refused;
 use super::pages::PageQuery;
+use super::problem::Refused;
 use super::{App, change, config, doctor, feeds, glass, looks, manual, middleware, once, push, read, shift, simulate, upgrade};
 
 use Condition::{Optional, Required};

@@ -15,8 +15,8 @@ use super::auth::Caller;
 use super::body::{Body, Query};
 use super::change::{Why, fault, reply, wish};
 use super::etag::{self, IfMatch};
-use super::problem::Refused;
 use super::pages::{Page, newest};
+use super::problem::Refused;
 use super::read::service_named;
 use super::{App, view};
 

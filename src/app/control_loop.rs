@@ -15,7 +15,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::admin::door::Knock;
-use crate::control::{ConfirmationStand, Core, Effect, Effects, Event, Found, Happening, Legacy, Measured, Notice, Refusal, RefusalKind, Reply, Revision, Ticket};
+use crate::control::{
+    ConfirmationStand, Core, Effect, Effects, Event, Found, Happening, Legacy, Measured, Notice, Refusal, RefusalKind, Reply, Revision, Ticket,
+};
 use crate::dns::notify;
 use crate::health::State;
 use crate::metrics::Metrics;
