@@ -189,7 +189,7 @@ pub(super) const ROUTES: &[Route] = &[
     route!(GET, "/audit", Admin, Nothing, feeds::audit,
         says::<api::AuditPage>("listAudit", "Who did what: entries of the chain, oldest first").query::<AuditQuery>()),
     route!(GET, "/webhooks/deliveries", Read, Nothing, feeds::deliveries,
-        says::<List<api::Delivery>>("listDeliveries", "Messages to receivers of webhooks, newest first")),
+        says::<List<api::Delivery>>("listDeliveries", "Messages to receivers of webhooks, newest first").query::<PageQuery>()),
     route!(POST, "/webhooks/{name}/test", Operate, Node, feeds::test_webhook,
         says::<api::WebhookTest>("testWebhook", "Sends a message to a receiver now")),
     route!(GET, "/whoami", Read, Nothing, read::whoami,

@@ -231,6 +231,7 @@ mod tests {
                 ("shift-over", 5),
                 ("revision-mismatch", 4),
                 ("payload-too-large", 2),
+                ("unsupported-media-type", 2),
                 ("invalid-config", 2),
                 ("if-match-required", 1),
                 ("rate-limited", 1),
