@@ -128,10 +128,12 @@ fn every_expression_of_dashboards_and_rules_gives_data_on_a_living_windrose() {
     let prometheus = Prometheus::start(&[&scene.node, &scene.other]);
     wait_for("the first scrape", PATIENCE, || prometheus.has("windrose_service_available{service=\"orders\"} == 1").then_some(()));
 
-    // Something of everything: traffic, an operator's change, drains with and without an end, a failover, a failed reload.
+    // Something of everything: traffic, an operator's change, a shift (of the service that panels of one service are asked about), drains with
+    // and without an end, a failover.
     scene.traffic();
     wait_for("a second scrape", PATIENCE, || prometheus.has("sum(windrose_dns_queries_total) >= 40").then_some(()));
     scene.node.ok(&["split", "orders", "prod=70", "dr=30", "--reason", "CHG-1"]);
+    scene.node.ok(&["shift", "portal", "prod=20", "dr=80", "--steps", "25,100", "--hold", "1h", "--reason", "CHG-4"]);
     scene.node.ok(&["drain", "endpoint", "dr/a", "--for", "10m", "--service", "portal", "--reason", "CHG-2"]);
     scene.node.ok(&["drain", "region", "secure", "--reason", "CHG-3"]);
     scene.prod.down();
