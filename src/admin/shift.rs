@@ -15,8 +15,9 @@ use super::auth::Caller;
 use super::body::{Body, Query};
 use super::change::{Why, fault, reply, wish};
 use super::etag::{self, IfMatch};
+use super::pages::{Page, newest};
 use super::problem::Refused;
-use super::read::{Page, service_named};
+use super::read::service_named;
 use super::{App, view};
 
 /// Hold of a step that names none.
@@ -103,8 +104,8 @@ pub(super) async fn order(
 }
 
 /// `GET /shifts`, newest first
-pub(super) async fn list(State(app): State<App>, Query(page): Query<Page>) -> Result<Json<List<api::Shift>>, Refused> {
-    app.look(move |core, now| Json(page.of(core, core.shifts(now).into_iter(), |shift| view::shift(&shift)))).await
+pub(super) async fn list(State(app): State<App>, page: Page) -> Result<Json<List<api::Shift>>, Refused> {
+    app.look(move |core, now| Json(page.of(core, core.shifts(now).into_iter().map(|shift| (newest(shift.id), shift)), |shift| view::shift(&shift)))).await
 }
 
 /// `GET /shifts/{id}`

@@ -15,7 +15,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::admin::door::Knock;
-use crate::control::{Core, Effect, Effects, Event, Found, Happening, Legacy, Measured, Notice, Refusal, RefusalKind, Reply, Revision, Ticket};
+use crate::control::{
+    ConfirmationStand, Core, Effect, Effects, Event, Found, Happening, Legacy, Measured, Notice, Refusal, RefusalKind, Reply, Revision, Ticket,
+};
 use crate::dns::notify;
 use crate::health::State;
 use crate::metrics::Metrics;
@@ -378,6 +380,8 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         Notice::Override { text, actor: None } => info!("override {text} by itself"),
         Notice::GuardRefused { guards, text, actor } => info!(%actor, guards = guards.join(","), "{text}, asked for by {actor}"),
         Notice::GuardOverridden { guards, text, actor, reason } => warn!(%actor, %reason, guards = guards.join(","), "{text}, by {actor} ({reason})"),
+        Notice::Confirmation { stand: ConfirmationStand::Made, text, actor, .. } => info!(%actor, "{text}"),
+        Notice::Confirmation { text, actor, .. } => warn!(%actor, "{text}"),
         Notice::Gate { gate, text, actor, .. } => info!(%gate, %actor, "{text} by {actor}"),
         Notice::Shift { service, shift, happened, text, actor } => match *happened {
             "paused" | "aborted" | "degraded" => warn!(%service, shift, %actor, happened, "{text}"),

@@ -52,7 +52,11 @@ impl Exit {
             };
         };
         match kind {
-            ProblemKind::InvalidRequest | ProblemKind::PayloadTooLarge | ProblemKind::InvalidConfig | ProblemKind::KeyReused => Self::Usage,
+            ProblemKind::InvalidRequest
+            | ProblemKind::PayloadTooLarge
+            | ProblemKind::UnsupportedMediaType
+            | ProblemKind::InvalidConfig
+            | ProblemKind::KeyReused => Self::Usage,
             ProblemKind::Unauthorized | ProblemKind::Forbidden => Self::NotAllowed,
             ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch | ProblemKind::NothingToProbe => {
                 Self::Refused
@@ -227,6 +231,7 @@ mod tests {
                 ("shift-over", 5),
                 ("revision-mismatch", 4),
                 ("payload-too-large", 2),
+                ("unsupported-media-type", 2),
                 ("invalid-config", 2),
                 ("if-match-required", 1),
                 ("rate-limited", 1),

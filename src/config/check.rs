@@ -4,6 +4,8 @@
 //! stand-ins never leave, because an estate with problems is thrown away.
 
 mod answering;
+mod clients;
+mod failback;
 mod guarding;
 mod guards;
 mod keys;
@@ -54,6 +56,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
         webhook,
         health,
         probe,
+        clients,
         resolver,
         key,
         zone,
@@ -90,6 +93,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     let rules = guards::Tables::take(guards, gate, freeze, &regions, &mut services);
     let mut pools = pools::check(regions, pool.or_default(), &monitors, &mut estate, sink);
     guarding::check(health.or_default(), sentinel.or_default(), &monitors, &mut pools.host_names, &mut estate, sink);
+    estate.fading = clients::check(clients.or_default(), sink);
     probing::check(allow, &settings, &written, &mut estate, sink);
     let policies = policies::check(policy.or_default(), &pools, &mut estate, sink);
     let last_resorts = services::check(services, services::Context { folder, zones: &zones, policies: &policies }, &mut estate, &mut files, sink);

@@ -160,7 +160,7 @@ fn text<'i>(value: Value<'i>, at: &Route<'_>, sink: &mut Sink<'_>, help: &str) -
 }
 
 /// A text that must be of some form.
-fn parsed<T>(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>, help: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+pub(super) fn parsed<T>(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>, help: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
     let (text, span) = text(value, at, sink, help)?;
     parse(&text).map_err(|why| sink.problem(&span, at, why, help)).ok()
 }
@@ -536,21 +536,6 @@ impl Read for SubjectGrant {
             sink.problem(&span, at, "`scope` is missing", help);
         }
         Some(SubjectGrant { scope: scope?, services })
-    }
-}
-
-/// `"manual"` or a time.
-#[derive(Clone, Debug)]
-pub(super) struct Failback(pub crate::model::Failback);
-
-impl Read for Failback {
-    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
-        parsed(value, at, sink, "write a time like \"1m\" (\"0s\": at once), or \"manual\"", |text| match text {
-            "manual" => Ok(Failback(crate::model::Failback::Manual)),
-            _ => parse_duration(text)
-                .map(|span| Failback(crate::model::Failback::After(span)))
-                .map_err(|_| format!("`{text}` is neither a duration nor \"manual\"")),
-        })
     }
 }
 

@@ -189,6 +189,17 @@ pub type Effects = Vec<Effect>;
 /// How a question is answered.
 pub type Reply = Result<Applied, Refusal>;
 
+/// What became of a change that a second person must confirm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfirmationStand {
+    /// It waits.
+    Asked,
+    /// It was made.
+    Made,
+    /// It waits no more, and was not made: a reload or a restart.
+    Lost,
+}
+
 /// Something that people want to hear of.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
@@ -271,6 +282,17 @@ pub enum Notice {
         actor: String,
         /// Why.
         reason: String,
+    },
+    /// A change with broken glass waits for a second person, was confirmed, or waits no more.
+    Confirmation {
+        /// The N of `c-N`.
+        id: u64,
+        /// What became of it.
+        stand: ConfirmationStand,
+        /// One sentence.
+        text: String,
+        /// Who asked; of a confirmed one, who confirmed it, too.
+        actor: String,
     },
     /// A gate was switched.
     Gate {

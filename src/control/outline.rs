@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use crate::model::{AllDown, Analysis, AnyMonitor, Estate, Failback, Gauge, Monitor, PolicyForm, PoolId, Settings, Thresholds, Watch, duration_text};
+use crate::model::{AllDown, Analysis, AnyMonitor, Estate, Gauge, Monitor, PolicyForm, PoolId, Settings, Thresholds, Watch, duration_text};
 
 use super::event::Configuration;
 use super::plan_traffic::policy_text;
@@ -200,7 +200,7 @@ pub fn outline(configuration: &Configuration) -> Outline {
             ("ttl", format!("{}s", service.ttl)),
             ("ttl_min", format!("{}s", service.ttl_min)),
             ("max_answers", service.max_answers.to_string()),
-            ("failback", if let Failback::After(span) = service.failback { duration_text(span) } else { "manual".to_string() }),
+            ("failback", service.failback.to_string()),
             ("when_all_down", all_down(estate, service.when_all_down)),
             ("metrics", service.metrics.to_string()),
         ];
@@ -234,6 +234,8 @@ pub fn outline(configuration: &Configuration) -> Outline {
     }
     put("guards", "guards", vec![("rules", if estate.rules == Default::default() { String::new() } else { format!("{:?}", estate.rules) })]);
     put("health", "guard", vec![("window", duration_text(estate.guard.window)), ("blind_share", estate.guard.blind_share.to_string())]);
+    let fading = &estate.fading;
+    put("clients", "clients", vec![("stragglers", fading.stragglers.to_string()), ("stragglers_for", duration_text(fading.stragglers_for))]);
     let resolver = &estate.resolver;
     put(
         "resolver",

@@ -7,6 +7,7 @@ use crate::policy::Memory;
 
 use super::change::{Applied, Change, Refusal, RefusalKind};
 use super::commits::{InFlight, WAITING_MAX, Waiting};
+use super::confirm;
 use super::core::{Core, StoreState};
 use super::event::{Effect, Effects, Notice};
 use super::guards::Act;
@@ -71,7 +72,8 @@ impl Core {
                     effects.push(Effect::Tell(refused_notice(&asked, &refusal)));
                 }
                 let keeps = refusal.kind == RefusalKind::ConfirmationNeeded && !refusal.guards.is_empty();
-                let refusal = if keeps { self.keep_for_confirmation(asked, refusal, now) } else { refusal };
+                let refusal = if keeps { self.keep_for_confirmation(asked.clone(), refusal, now) } else { refusal };
+                effects.extend(refusal.confirmation.map(|id| Effect::Tell(confirm::asked(id, &asked))));
                 effects.push(Effect::Reply { ticket, reply: Err(refusal) });
             }
             Ok((Plan { ops, applied, .. }, _)) if ops.is_empty() => {
@@ -80,9 +82,10 @@ impl Core {
                 }
                 self.replies.push((ticket, applied));
             }
-            Ok((Plan { mut ops, applied, notices, expect, rated }, meant)) => {
+            Ok((Plan { mut ops, applied, mut notices, expect, rated }, meant)) => {
                 if let Change::Confirm { id } = asked.change {
                     self.confirmations.forget(id);
+                    notices.push(confirm::made(id, &meant));
                 }
                 let commit = self.commits.number();
                 ops.extend(self.audit_change(&meant, &ops, &applied, now));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::{Choice, Node, Now, PolicyForm, ServiceId, Share, Watch};
-use crate::policy::{self, Memory};
+use crate::policy;
 
 use super::change::{Actor, Change, Fault, Refusal, RefusalKind, UndoTo};
 use super::commits::Waiting;
@@ -40,7 +40,7 @@ impl Core {
         let name = definition.name.clone();
         let before = self.traffic.get(&name).and_then(|(record, _)| record.form.clone());
         let sequence = self.traffic.get(&name).map_or(1, |(record, _)| record.sequence + 1);
-        let memory = Memory { held: Vec::new(), ..self.service_memory(service) };
+        let memory = self.service_memory(service).forget_returns();
         let Waiting { actor: Actor(actor), reason, .. } = waiting;
         let verb = if act == Act::Split { "set" } else { act.word() };
         let (actor, reason, at) = (actor.clone(), reason.clone(), now.wall);
@@ -177,14 +177,19 @@ impl Core {
             None => None,
         };
         let mut memory = self.service_memory(service);
-        if !memory.end_holds(pool) {
+        let tree = self.service(service).policy.clone();
+        let mut ended = memory.end_holds(pool);
+        // One_way: back to the order that is written, if it begins with this pool.
+        if pool.is_some_and(|pool| policy::leads(&tree, pool)) {
+            ended |= std::mem::take(&mut memory.first) != [None, None];
+        }
+        if !ended {
             let mut plan = self.plan_of(Vec::new(), now);
             plan.applied.messages.push(format!("nothing of `{name}` was held"));
             return Ok(plan);
         }
         let ops = vec![Op::Put(Key::Memory(name.clone()), Record::Memory(Arc::new(super::memory::remember(estate, &memory))))];
         let mut plan = self.plan_of(ops, now);
-        let tree = self.service(service).policy.clone();
         let Actor(actor) = &waiting.actor;
         plan.notices.push(Notice::Override { text: format!("{name}: holds ended (failback)"), actor: Some(actor.clone()) });
         let imagined = [Imagined { service, tree, memory, as_is: false }];

@@ -347,4 +347,6 @@ pub struct LearnedMemory {
     pub held: Vec<(Arc<str>, Family)>,
     /// Pools of the last decision from a rung above `all_down`, per family (IPv4, IPv6).
     pub last: [Vec<Arc<str>>; 2],
+    /// The child that counts as the first one (`one_way`), per family.
+    pub first: [Option<Arc<str>>; 2],
 }

@@ -159,8 +159,8 @@ impl Core {
             let Some(state) = self.services.get(service.index()) else { continue };
             let group = Group { rules: &*state.rules, memory: &*state.memory, decided: state.decided.as_ref().map(Arc::as_ptr), cause };
             let alone;
-            // So are those whose returned pools other guards may keep out.
-            let own_guards = !state.memory.held.is_empty() && estate.rules.names(&estate.service(service).name);
+            // So are those whose returned pools other guards may keep out, or that have a time of their own.
+            let own_guards = !state.memory.held.is_empty() && (state.rules.failback.is_scattered() || estate.rules.names(&estate.service(service).name));
             let outcome = if own_guards || apart.contains(&service) {
                 alone = self.decide(service, cause, now);
                 alone.as_ref()

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::control::Notice;
+use crate::control::{ConfirmationStand, Notice};
 use crate::health::State;
 use crate::model::{EndpointId, Estate, GuardKind, Watch};
 
@@ -181,6 +181,11 @@ impl Changes {
                 "guard.refused"
             }
             Notice::GuardOverridden { .. } => "guard.overridden",
+            Notice::Confirmation { stand, .. } => match stand {
+                ConfirmationStand::Asked => "confirmation.asked",
+                ConfirmationStand::Made => "confirmation.made",
+                ConfirmationStand::Lost => "confirmation.lost",
+            },
             Notice::Gate { .. } => "gate.changed",
             Notice::FailbackWaits { .. } => "failback.waiting",
             Notice::Shift { happened, .. } => {

@@ -385,6 +385,8 @@ fn answers_are_counted_by_pool_and_shown_as_shares() {
     text.is("windrose_dns_response_size_bytes_count{proto=\"udp\"}", 1003.0);
     assert_eq!(world.metrics.answered(&world.core, "orders"), [(Arc::from("dr"), count("dr") / 1000.0), (Arc::from("prod"), count("prod") / 1000.0)]);
     assert_eq!(world.metrics.answered(&world.core, "unheard-of"), []);
+    assert_eq!(world.metrics.answers(&world.core, "orders"), [(Arc::from("dr"), count("dr") as u64), (Arc::from("prod"), count("prod") as u64)]);
+    assert_eq!(world.metrics.answers(&world.core, "unheard-of"), []);
 }
 
 #[test]

@@ -251,6 +251,10 @@ struct MemoryForm {
     held: Vec<HoldForm>,
     last_ipv4: Vec<Arc<str>>,
     last_ipv6: Vec<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_ipv4: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_ipv6: Option<Arc<str>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -287,9 +291,9 @@ impl TryFrom<&Record> for Form {
                 })
             }
             Record::Memory(memory) => {
-                let LearnedMemory { held, last: [last_ipv4, last_ipv6] } = Arc::unwrap_or_clone(memory);
+                let LearnedMemory { held, last: [last_ipv4, last_ipv6], first: [first_ipv4, first_ipv6] } = Arc::unwrap_or_clone(memory);
                 let held = held.into_iter().map(|(pool, family)| HoldForm { pool, family: family_number(family) }).collect();
-                Self::Memory(MemoryForm { held, last_ipv4, last_ipv6 })
+                Self::Memory(MemoryForm { held, last_ipv4, last_ipv6, first_ipv4, first_ipv6 })
             }
             Record::Gate(GateRecord { on, actor, reason, at }) => Self::Gate(GateForm { on, actor, reason, at }),
             Record::Shift(record) => Self::Shift(Box::new(ShiftForm::from(Arc::unwrap_or_clone(record)))),
@@ -339,9 +343,9 @@ impl TryFrom<Form> for Record {
                     said: said.collect(),
                 }))
             }
-            Form::Memory(MemoryForm { held, last_ipv4, last_ipv6 }) => {
+            Form::Memory(MemoryForm { held, last_ipv4, last_ipv6, first_ipv4, first_ipv6 }) => {
                 let held = held.into_iter().map(|HoldForm { pool, family }| Ok((pool, parse_family(family)?))).collect::<Result<_, String>>()?;
-                Self::Memory(Arc::new(LearnedMemory { held, last: [last_ipv4, last_ipv6] }))
+                Self::Memory(Arc::new(LearnedMemory { held, last: [last_ipv4, last_ipv6], first: [first_ipv4, first_ipv6] }))
             }
             Form::Gate(GateForm { on, actor, reason, at }) => Self::Gate(GateRecord { on, actor, reason, at }),
             Form::Schedule(form) => Self::Schedule((*form).try_into()?),
@@ -449,8 +453,12 @@ pub(super) mod tests {
         );
         let family = prop::sample::select(Family::ALL.to_vec());
         let pools = || prop::collection::vec(name(), 0..3);
-        let memory = (name(), prop::collection::vec((name(), family), 0..3), pools(), pools())
-            .prop_map(|(service, held, v4, v6)| (Key::Memory(service), Record::Memory(Arc::new(LearnedMemory { held, last: [v4, v6] }))));
+        let first = || prop::option::of(name());
+        let memory = (name(), prop::collection::vec((name(), family), 0..3), pools(), pools(), first(), first()).prop_map(
+            |(service, held, v4, v6, first_v4, first_v6)| {
+                (Key::Memory(service), Record::Memory(Arc::new(LearnedMemory { held, last: [v4, v6], first: [first_v4, first_v6] })))
+            },
+        );
         let gate = (name(), any::<bool>(), text(), text(), at())
             .prop_map(|(name, on, actor, reason, at)| (Key::Gate(name), Record::Gate(GateRecord { on, actor, reason, at })));
         let change = at().prop_map(|at| (Key::LastChange, Record::LastChange(at)));

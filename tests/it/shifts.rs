@@ -139,7 +139,7 @@ analyses = ["split"]
     node.ok(&["shift", "pause", "search"]);
     let mut gateways = gateways;
     drop(gateways.pop());
-    wait_for("dr to be down", PATIENCE, || (node.json(&["get", "pools"])["items"][1]["state"] == "down").then_some(()));
+    wait_for("dr to be down", PATIENCE, || (node.json(&["describe", "pool", "dr"])["state"] == "down").then_some(()));
     node.ok(&["shift", "resume", "search"]);
     wait_for("the abort", PATIENCE, || (phase(&node).0 == "aborted").then_some(()));
     assert_eq!(weights(&node), json!({"prod": 80, "dr": 20}), "what is asked for is as before");

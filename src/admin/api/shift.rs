@@ -1,5 +1,6 @@
 //! Shifts: traffic moved step by step.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control;
@@ -7,7 +8,7 @@ use crate::control;
 use super::{Changed, Shares, Span, Time};
 
 /// `POST /services/{service}/shifts`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShiftPost {
     /// Shares to reach, per cent; children that are not named get none.
@@ -36,7 +37,7 @@ pub struct ShiftPost {
 }
 
 /// One step of a [`ShiftPost`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShiftStepPost {
     /// So much of the way, per cent.
@@ -50,7 +51,7 @@ pub struct ShiftStepPost {
 }
 
 /// `POST /shifts/{id}/{order}`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShiftOrder {
     /// `promote`: the last step at once.
@@ -65,7 +66,7 @@ pub struct ShiftOrder {
 }
 
 /// `POST /services/{service}/slo`: what its own monitoring counted since it pushed last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SloPost {
     /// Requests that went well.
@@ -77,7 +78,7 @@ pub struct SloPost {
 }
 
 /// A shift.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Shift {
     /// `s-7`
     pub id: String,
@@ -114,7 +115,7 @@ pub struct Shift {
 }
 
 /// A step of a shift.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ShiftStep {
     /// So much of the way, per cent.
     pub percent: f64,
@@ -129,7 +130,7 @@ pub struct ShiftStep {
 }
 
 /// An analysis of a shift under way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ShiftAnalysis {
     /// Which.
     pub name: String,
@@ -144,7 +145,7 @@ pub struct ShiftAnalysis {
 }
 
 /// Why a shift paused or ended by itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ShiftHalt {
     /// `target_unhealthy`, `analysis_failed`, `analysis_inconclusive`, `guards`, `refused`, `blind`, `replaced`.
     pub code: String,

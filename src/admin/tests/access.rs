@@ -5,7 +5,7 @@ use crate::admin::router::{ROUTES, Route, Touches};
 use crate::control::Scope;
 
 /// A path that exists, as far as the world of these tests has such a thing.
-fn path_of(route: &Route) -> String {
+pub(super) fn path_of(route: &Route) -> String {
     let mut path = format!("/api/v1{}", route.path);
     let known = [("{service}", "orders"), ("{revision}", "1"), ("{region}", "prod"), ("{pool}", "prod"), ("{name}", "192.0.2.1"), ("{id}", "o-77")];
     for (parameter, value) in known {

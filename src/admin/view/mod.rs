@@ -10,6 +10,7 @@ mod guards;
 mod preflight;
 mod service;
 mod shift;
+mod simulate;
 
 pub(super) use board::Board;
 pub(super) use concern::concerns;
@@ -19,6 +20,7 @@ pub(super) use guards::{gate, guards};
 pub(super) use preflight::preflight;
 pub(super) use service::{revision, service, traffic};
 pub(super) use shift::{planned_shift, shift};
+pub(super) use simulate::{forecast, simulation};
 
 use std::sync::Arc;
 

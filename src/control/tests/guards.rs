@@ -290,6 +290,23 @@ fn no_traffic_is_meant_for_what_is_not_up_or_drained() {
 }
 
 #[test]
+fn a_step_that_guards_put_off_stays_where_it_is_and_none_is_skipped() {
+    let mut world = World::new("pool prod: 10.0.0.1; pool dr: 10.1.0.1; service orders: failover prod dr failback=staged:2s:20,50,100:10s");
+    world.turn("prod", State::Down);
+    world.turn("prod", State::Up);
+    world.later(3);
+    assert_eq!(world.answers("orders"), "prod 20, dr 80");
+    rule(&mut world, ChangeRules { gates: strict().gates, ..with(|keys| keys.gates = Some(vec!["release".into()])) });
+    (0..30).for_each(|_| world.later(10));
+    assert_eq!(world.answers("orders"), "prod 20, dr 80", "its time is over by far");
+    assert_eq!(world.core.service(world.service("orders")).waits, Some("gate release is off"));
+    world.change(Change::Gate { name: "release".into(), on: true }).expect("switched");
+    assert_eq!(world.answers("orders"), "prod 50, dr 50", "the next step, not the last one");
+    world.later(10);
+    assert_eq!(world.answers("orders"), "prod 100");
+}
+
+#[test]
 fn a_returned_pool_waits_for_its_gate_and_is_used_when_it_is_on() {
     let mut world = World::new(TWO);
     world.turn("prod", State::Down);

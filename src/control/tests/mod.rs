@@ -2,6 +2,7 @@
 
 mod changes;
 mod composite;
+mod explain;
 mod flips;
 mod guard;
 mod guards;
@@ -17,5 +18,6 @@ mod schedules;
 mod seeds;
 mod serials;
 mod shifts;
+mod simulate;
 mod targets;
 mod world;
