@@ -55,6 +55,7 @@ mod problem;
 mod push;
 mod read;
 mod router;
+mod schedule;
 mod shift;
 mod simulate;
 mod tls;

@@ -30,25 +30,33 @@ pub struct ScheduleView {
 }
 
 impl Core {
-    /// Every schedule that is kept: those that wait by their moments, then the others, newest first.
+    /// Every schedule that is kept, newest first.
     pub fn schedules(&self, now: Now) -> Vec<ScheduleView> {
-        let mut all: Vec<ScheduleView> = self.schedules.kept.keys().rev().filter_map(|id| self.schedule(*id, now)).collect();
-        all.sort_by_key(|view| (view.record.state != ScheduleState::Waiting, view.left.unwrap_or_default()));
-        all
+        self.schedules.kept.keys().rev().filter_map(|id| self.schedule(*id, now)).collect()
     }
 
     /// One of them.
     pub fn schedule(&self, id: u64, now: Now) -> Option<ScheduleView> {
         let kept = self.schedules.kept.get(&id)?;
         Some(ScheduleView {
-            id,
-            record: kept.record.clone(),
             revision: kept.revision,
-            what: described(&kept.record.change).unwrap_or_default(),
-            services: self.scheduled_services(&kept.record.change),
             left: kept.is_waiting().then(|| kept.due.saturating_sub(now.mono)),
             held: kept.held.as_ref().filter(|_| kept.is_waiting()).map(|(_, why)| why.clone()),
+            ..self.planned_schedule(id, &kept.record, now)
         })
+    }
+
+    /// One that was just set, or would be.
+    pub fn planned_schedule(&self, id: u64, record: &Arc<ScheduleRecord>, now: Now) -> ScheduleView {
+        ScheduleView {
+            id,
+            record: record.clone(),
+            revision: self.revision,
+            what: described(&record.change).unwrap_or_default(),
+            services: self.scheduled_services(&record.change),
+            left: Some(record.due.since(now.wall)),
+            held: None,
+        }
     }
 
     /// How many there are in each state; failed ones are there until somebody has dismissed them.
