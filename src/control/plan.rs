@@ -173,7 +173,9 @@ impl Core {
                 self.override_plan(*id, None, ending(kept.kind), text, waiting, now)
             }
             Change::Gate { name, on } => self.switch_gate(name, *on, waiting, now),
-            Change::Confirm { .. } => Err(Refusal::new(RefusalKind::InvalidRequest, "a confirmation can't be confirmed")),
+            Change::Confirm { .. } => {
+                Err(Refusal::new(RefusalKind::InvalidRequest, "a confirmation makes what was asked for and nothing else; leave end_shift and at out"))
+            }
             Change::Schedule { moment, change } => self.set_schedule(*moment, change, waiting, now),
             Change::CancelSchedule { id } => self.cancel_schedule(*id, waiting, now),
             Change::Fire { id } => Ok(self.fire_schedule(*id, now)),

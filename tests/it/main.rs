@@ -42,6 +42,7 @@ mod reload;
 mod replay;
 mod resolver;
 mod returning;
+mod schedules;
 mod serving;
 mod shifts;
 mod simulate;
