@@ -61,7 +61,6 @@ mod view;
 
 pub use feeds::{AuditReader, Feeds, Tested, WebhookDesk};
 pub use listen::BindError;
-pub use openapi::document;
 pub use tls::{Certificates, Renewal};
 
 use connections::{Listener, run};

@@ -152,7 +152,14 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
 
         Command::Dashboards(args) => boards::dashboards(&args.command),
         Command::Rules(args) => boards::rules(&args.command),
+        Command::Openapi => Ok(openapi()),
     }
+}
+
+/// `windrose openapi`: what this program's own API is, so no server is asked.
+fn openapi() -> Report {
+    let document = crate::admin::api::document(env!("CARGO_PKG_VERSION"));
+    Report::new(format!("{document:#}\n"), document)
 }
 
 /// Commands after whose failure one wants to read that nothing changed.
@@ -170,7 +177,7 @@ fn is_writing(command: &Command) -> bool {
         Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
             false
         }
-        Command::Dashboards(_) | Command::Rules(_) | Command::Events(_) | Command::Audit(_) | Command::Webhook(_) => false,
+        Command::Dashboards(_) | Command::Rules(_) | Command::Openapi | Command::Events(_) | Command::Audit(_) | Command::Webhook(_) => false,
     }
 }
 
