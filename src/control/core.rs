@@ -59,6 +59,8 @@ pub struct Core {
     pub(super) recent: BTreeMap<Arc<str>, VecDeque<Duration>>,
     pub(super) confirmations: Confirmations,
     pub(super) tokens_used: super::tokens::Used,
+    /// To requests with an `Idempotency-Key`.
+    pub(super) kept_replies: super::replies::Replies,
     /// Memories of services that the present estate lacks.
     pub(super) spare_memories: BTreeMap<Arc<str>, Arc<LearnedMemory>>,
     pub(super) revision: Revision,
@@ -171,6 +173,7 @@ impl Core {
             recent: BTreeMap::new(),
             confirmations: Confirmations::default(),
             tokens_used: super::tokens::Used::default(),
+            kept_replies: super::replies::Replies::default(),
             spare_memories: BTreeMap::new(),
             revision,
             commits: Commits::default(),
@@ -254,6 +257,7 @@ impl Core {
             Event::Called(call) => self.called(call, now),
             Event::Noticed(notice) => effects.push(Effect::Tell(notice)),
             Event::Queued(words) => self.keep_queue(words),
+            Event::Replied { ticket, claim, reply } => self.replied(ticket, claim, reply, now, effects),
             Event::TokenUsed { id } => self.token_used(&id, now),
             Event::Tick => self.told_wake = None,
         }

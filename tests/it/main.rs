@@ -27,6 +27,7 @@ mod hostnames;
 mod http;
 mod mutated;
 mod node;
+mod once;
 mod openapi;
 mod oracle;
 mod outcomes;
