@@ -10,6 +10,7 @@ use tracing::info;
 
 use crate::control::{self, Actor, Applied, Change, OverrideRecord, OverrideTargetName, OverrideWord, RefusalKind, Revision, Scope, TokenRecord};
 use crate::model::GuardKind;
+use crate::policy::Forecast;
 
 use super::api::{self, BASE, ChangeReply, Fault, ProblemKind, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX, WriteQuery};
 use super::auth::{self, Caller, Secret};
@@ -400,7 +401,8 @@ pub(super) struct Why {
 pub(super) fn wish(caller: Caller, change: Change, why: Why, expect: IfMatch, query: WriteQuery) -> Result<Wish, Refused> {
     let IfMatch { expect, expect_file } = expect;
     sound(&query)?;
-    let WriteQuery { dry_run, reason: asked, break_glass: listed } = query;
+    let WriteQuery { dry_run, reason: asked, end_shift, break_glass: listed } = query;
+    let change = if end_shift { Change::EndingShift(Box::new(change)) } else { change };
     let Why { reason, break_glass } = why;
     let reason = if reason.is_empty() { asked.unwrap_or_default() } else { reason };
     one_line(&reason)?;
@@ -450,9 +452,20 @@ fn glass(words: &[&str]) -> Result<Vec<GuardKind>, Refused> {
 
 /// What was done, with the answers a second that go elsewhere.
 pub(super) async fn reply(app: &App, applied: Applied, service: Option<String>, undo: Option<api::UndoHint>) -> Result<ChangeReply, Refused> {
-    let Applied { dry_run, revision, moves, override_, form, messages, takers, guards, at, clients_follow_by } = applied;
+    let Applied { dry_run, revision, moves, override_, form, messages, takers, guards, at, clients_follow_by, shift } = applied;
     let metrics = app.parts.metrics.clone();
-    let (moves, takers) = app.look(move |core, now| view::preflight(core, &metrics, moves, takers, now)).await?;
+    let (moves, takers, shift, fading) = app
+        .look(move |core, now| {
+            let (moves, takers) = view::preflight(core, &metrics, moves, takers, now);
+            let shift = shift.map(|(id, record)| match core.shift(id, now).filter(|_| !dry_run) {
+                Some(known) => view::shift(&known),
+                None => view::planned_shift(id, &record),
+            });
+            (moves, takers, shift, core.estate().fading)
+        })
+        .await?;
+    let moving = moves.iter().any(|change| change.before != change.after);
+    let forecast = moving.then(|| view::forecast(Forecast { ttl: clients_follow_by.since(at), fading }, at));
     Ok(ChangeReply {
         dry_run,
         revision: revision.0,
@@ -464,7 +477,9 @@ pub(super) async fn reply(app: &App, applied: Applied, service: Option<String>, 
         messages,
         applied: (!dry_run).then(|| api::AppliedAt { node: app.parts.node.clone(), at: at.into() }),
         clients_follow_by: clients_follow_by.into(),
+        forecast,
         override_: override_.map(|(id, record)| view::record(id, &record, true)),
+        shift,
         undo,
     })
 }
@@ -480,7 +495,7 @@ fn too_short(span: Option<api::Span>) -> Option<Fault> {
     span.filter(|span| span.0.is_zero()).map(|_| fault("/expires_in", "it would end before it begins".into(), "give a time such as \"2h\""))
 }
 
-fn fault(pointer: &str, message: String, hint: &str) -> Fault {
+pub(super) fn fault(pointer: &str, message: String, hint: &str) -> Fault {
     Fault { pointer: pointer.into(), code: "invalid-value".into(), message, hint: hint.into(), ..Fault::default() }
 }
 

@@ -16,6 +16,8 @@ pub(super) enum Reply {
     Json(Shape),
     /// Something else: its media type.
     Other(&'static str),
+    /// 204: there is nothing to say.
+    Nothing,
     /// Nothing: the connection speaks another protocol from here on (RFC 9110, section 7.8).
     Switch,
 }

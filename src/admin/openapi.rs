@@ -187,6 +187,7 @@ fn good(route: &Route, schemas: &mut Schemas) -> Option<Vec<(String, Value)>> {
     let content = match route.words.reply {
         Reply::Json(shape) => json!({ "application/json": { "schema": replied(route, schemas.replied(shape), schemas) } }),
         Reply::Other(kind) => json!({ kind: { "schema": { "type": "string" } } }),
+        Reply::Nothing => return Some(vec![("204".to_string(), json!({ "description": "Done." }))]),
         Reply::Switch => return Some(vec![("101".to_string(), json!({ "description": "The connection is handed over." }))]),
     };
     let mut ok = json!({ "description": "Done, or for a dry run: what would be.", "content": content });
@@ -264,7 +265,7 @@ fn open(words: &Words, schemas: &mut Schemas) -> Value {
     let (content, query) = match words.reply {
         Reply::Json(shape) => (json!({ "application/json": { "schema": schemas.replied(shape) } }), Vec::<Value>::new()),
         Reply::Other(kind) => (json!({ kind: { "schema": { "type": "string" } } }), Vec::new()),
-        Reply::Switch => (json!({}), Vec::new()),
+        Reply::Nothing | Reply::Switch => (json!({}), Vec::new()),
     };
     let mut responses = json!({ "200": { "description": "What was asked for.", "content": content } });
     if words.or_unavailable {
@@ -344,7 +345,7 @@ mod tests {
             assert_eq!(at["security"][0]["token"][0], route.needs.word());
             let described = at["parameters"].as_array().unwrap().iter().filter(|one| one["in"] == "path").count();
             assert_eq!(described, names_in(route.path).count(), "{id}");
-            let looks_like_a_change = route.mutating() && !matches!(route.words.reply, Reply::Switch);
+            let looks_like_a_change = route.mutating() && !matches!(route.words.reply, Reply::Nothing | Reply::Switch);
             assert!(!looks_like_a_change || at["responses"].get("200").is_some(), "{id}");
             assert!(at["responses"]["403"]["content"]["application/problem+json"].is_object(), "{id}");
         }

@@ -8,7 +8,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventQuery {
-    /// Not older than this: a time, or a span such as `1h` before now. Without it and a cursor: the newest `limit`.
+    /// Not older than this: a time, or a span such as `1h` before now. Without it, `after` and a cursor: the newest `limit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// Only types that fit this pattern, such as `failover.*` (`windrose.` may stand before it).
@@ -22,10 +22,13 @@ pub struct EventQuery {
     pub limit: Option<usize>,
     /// After the event with this sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<u64>,
+    pub after: Option<u64>,
+    /// `next_cursor` of the page before; a stream takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
-/// `GET /audit`: entries after `cursor`, oldest first; without a cursor the newest.
+/// `GET /audit`: entries after the number `after`, oldest first; without it and a cursor the newest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditPage {
     /// Entries as written: JSON objects, each with `number`, `previous` and `hash`; one that was damaged may be a text.

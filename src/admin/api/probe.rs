@@ -128,9 +128,12 @@ pub struct ProbesQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^(pass|fail)$"))]
     pub outcome: Option<String>,
-    /// Most entries; 50 by default.
+    /// Most entries; 50 by default, 1,000 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 /// `POST /probe`: any monitor and any address.

@@ -114,6 +114,10 @@ pub enum ProblemKind {
     GuardRefused,
     /// 409: a second person must confirm it; `confirmation` says what.
     ConfirmationNeeded,
+    /// 409: a shift of the service is under way.
+    ShiftInProgress,
+    /// 409: the shift has ended.
+    ShiftOver,
     /// 412
     RevisionMismatch,
     /// 413
@@ -138,7 +142,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [ProblemKind; 24] = [
+    pub const ALL: [ProblemKind; 26] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -153,6 +157,8 @@ impl ProblemKind {
         Self::NothingToProbe,
         Self::GuardRefused,
         Self::ConfirmationNeeded,
+        Self::ShiftInProgress,
+        Self::ShiftOver,
         Self::RevisionMismatch,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -183,6 +189,8 @@ impl ProblemKind {
             Self::RateLimited => ("rate-limited", 429, "Too many at once"),
             Self::GuardRefused => ("guard-refused", 409, "Refused by guards"),
             Self::ConfirmationNeeded => ("confirmation-needed", 409, "A second person must confirm it"),
+            Self::ShiftInProgress => ("shift-in-progress", 409, "A shift is under way"),
+            Self::ShiftOver => ("shift-over", 409, "The shift has ended"),
             Self::RevisionMismatch => ("revision-mismatch", 412, "Changed by somebody else meanwhile"),
             Self::PayloadTooLarge => ("payload-too-large", 413, "Request is too large"),
             Self::UnsupportedMediaType => ("unsupported-media-type", 415, "The body is not JSON"),
@@ -218,6 +226,8 @@ impl From<RefusalKind> for ProblemKind {
             RefusalKind::ManagedElsewhere => Self::ManagedElsewhere,
             RefusalKind::GuardRefused => Self::GuardRefused,
             RefusalKind::ConfirmationNeeded => Self::ConfirmationNeeded,
+            RefusalKind::ShiftInProgress => Self::ShiftInProgress,
+            RefusalKind::ShiftOver => Self::ShiftOver,
             RefusalKind::RevisionMismatch => Self::RevisionMismatch,
             RefusalKind::StoreUnavailable => Self::StoreUnavailable,
         }

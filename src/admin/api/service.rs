@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::PolicyForm;
 
-use super::{GuardFinding, Override, Shares, Source, Span, State, Taker, Time, schema};
+use super::{Forecast, GuardFinding, Override, Shares, Shift, Source, Span, State, Taker, Time, schema};
 
 /// A service as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +26,12 @@ pub struct Service {
     pub traffic: Traffic,
     /// The pools of its policy, in file order.
     pub pools: Vec<ServicePool>,
+    /// Its answers a second, over the last minute; `null` until known.
+    #[serde(default)]
+    pub answers_per_second: Option<f64>,
+    /// The child that counts as the first of its failover since it answers (`failback = { mode = "one_way" }`); `null`: the one that is written first.
+    #[serde(default)]
+    pub first: Option<String>,
     /// The override that freezes it, `o-12`.
     pub frozen: Option<String>,
     /// Where the file manages its traffic (`traffic_from = "file"`): `windrose.toml:12:10`; `null`: operators may move it.
@@ -57,6 +63,9 @@ pub struct ServicePool {
     pub held: bool,
     /// When the hold ends by itself, if that is known.
     pub held_until: Option<Time>,
+    /// How far it has come back, step by step; `null`: it gets nothing yet, or is not held.
+    #[serde(default)]
+    pub returning: Option<Returning>,
     /// Why guards put that off, although its time is over.
     #[serde(default)]
     pub waits: Option<String>,
@@ -64,6 +73,9 @@ pub struct ServicePool {
     pub rung: Option<String>,
     /// Overrides that act on it here, `o-12`.
     pub overrides: Vec<String>,
+    /// Answers of this service that named it, since the process began: a rate is what two looks differ by. One that names several pools counts for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<u64>,
     /// Since when its state is so.
     pub since: Option<Time>,
     /// Why it is not up, or would not be without the guard: what it requires and lacks, or the worst endpoint's last failed probe.
@@ -71,6 +83,19 @@ pub struct ServicePool {
     /// It is up, but some of the endpoints that serve are degraded; `null`: they are sound.
     #[serde(default)]
     pub degraded: Option<PoolDegraded>,
+}
+
+/// A pool that returns step by step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Returning {
+    /// What it gets of its own share, per cent.
+    pub percent: u8,
+    /// Which step, from 1.
+    pub step: u8,
+    /// Of how many.
+    pub steps: u8,
+    /// When the next one is due.
+    pub next: Option<Time>,
 }
 
 /// A pool of whose serving endpoints some are degraded.
@@ -116,6 +141,9 @@ pub struct Traffic {
     pub changed: Option<Changed>,
     /// Why the traffic that an operator set is not in force: it names what the file no longer has.
     pub unusable: Option<String>,
+    /// The shift under way: `s-7`.
+    #[serde(default)]
+    pub shift: Option<String>,
 }
 
 /// What is asked for, what health leaves of it, what was given out.
@@ -286,9 +314,15 @@ pub struct ChangeReply {
     pub applied: Option<AppliedAt>,
     /// When clients that obey TTLs will have followed.
     pub clients_follow_by: Time,
+    /// How the old answers fade, some clients beyond their TTL; `null`: no answer moves.
+    #[serde(default)]
+    pub forecast: Option<Forecast>,
     /// The override that was begun, changed or ended.
     #[serde(rename = "override")]
     pub override_: Option<Override>,
+    /// The shift that was begun or moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift: Option<Shift>,
     /// How to take it back; for a dry run, how one would.
     pub undo: Option<UndoHint>,
 }

@@ -154,6 +154,9 @@ pub struct WriteQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::reason")]
     pub reason: Option<String>,
+    /// A shift of the service that is under way ends where it is, by this change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub end_shift: bool,
     /// Guards that need not hold, by comma; those of a body count, too. Needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::guard_list")]

@@ -2,6 +2,7 @@
 
 mod changes;
 mod composite;
+mod explain;
 mod flips;
 mod guard;
 mod guards;
@@ -16,5 +17,7 @@ mod reload;
 mod replies;
 mod seeds;
 mod serials;
+mod shifts;
+mod simulate;
 mod targets;
 mod world;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::world::{TEXT, World};
+use super::world::World;
 use crate::control::{Actor, Change, Claim, Event, FinishedReply, Key, Made, Origin, Ticket, UndoTo};
 use crate::model::PolicyForm;
+
+const TEXT: &str = "pool prod: 10.0.0.1; pool dr: 10.0.0.2; service orders: failover prod dr";
 
 fn claim(key: &str) -> Claim {
     Claim { id: key.into(), actor: "token:ci".into(), asked: "asked".into() }
