@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "IO room: the DNS client measures how long answers take")]
 
 pub mod args;
+mod asking;
 mod audit;
 mod boards;
 mod change;
