@@ -20,16 +20,11 @@ pub fn told(headline: &str, got: Got<ChangeReply>, paint: Paint) -> Report {
 }
 
 fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
-    let mut out = match &reply.schedule {
-        Some(schedule) => format!("{}: {} is scheduled for {} (in {})\n", schedule.id, schedule.what, schedule.due, whole(schedule.left)),
-        None => format!("{headline}\n"),
+    let headline = match &reply.schedule {
+        Some(schedule) => format!("{}: {} is scheduled for {} (in {})", schedule.id, schedule.what, schedule.due, whole(schedule.left)),
+        None => headline.to_string(),
     };
-    out.push_str(&shares(&reply.moves, paint));
-    out.push_str(&takers(reply));
-    out.push_str(&guards(reply, paint));
-    for message in &reply.messages {
-        let _ = writeln!(out, "  {message}");
-    }
+    let mut out = format!("{headline}\n{}", preview(reply, paint));
     match &reply.applied {
         None => {
             if let Some(undo) = &reply.undo {
@@ -60,6 +55,17 @@ fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
 /// A span without the parts of a second.
 fn whole(span: Option<Span>) -> String {
     duration_text(std::time::Duration::from_secs(span.unwrap_or_default().0.as_secs()))
+}
+
+/// What moves, who takes it, and what guards say.
+pub fn preview(reply: &ChangeReply, paint: Paint) -> String {
+    let mut out = shares(&reply.moves, paint);
+    out.push_str(&takers(reply));
+    out.push_str(&guards(reply, paint));
+    for message in &reply.messages {
+        let _ = writeln!(out, "  {message}");
+    }
+    out
 }
 
 /// Shares before and after, by service and pool.

@@ -30,6 +30,7 @@ mod quality;
 mod read;
 mod record;
 mod reload;
+mod replies;
 mod schedules;
 mod serials;
 mod services;
@@ -59,6 +60,7 @@ pub use record::{
     Expect, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
     Source, Stored, TokenRecord, TrafficRecord,
 };
+pub use replies::{Claim, FinishedReply, KeptReply, Made};
 pub use schedules::{GRACE as SCHEDULE_GRACE, ScheduleRecord, ScheduleState, ScheduleView};
 pub use serials::Announced;
 pub use shifts::{AnalysisView, Found, Halt, Measured, Order, Phase, ShiftRecord, ShiftView, Wanted};

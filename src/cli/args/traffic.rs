@@ -23,6 +23,9 @@ pub struct Write {
     /// Not now but then: a time such as 2026-11-21T22:00:00Z, +30m, or 22:00 (the next one, UTC); split, failover, drain, undrain and shift
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
+    /// Don't ask, even if much traffic moves: scripts are never asked
+    #[arg(long, short)]
+    pub yes: bool,
     /// Only if nobody has changed it since revision N (exit code 4)
     #[arg(long, value_name = "N")]
     pub if_revision: Option<u64>,

@@ -14,6 +14,7 @@ mod preview;
 mod probes;
 mod pushes;
 mod reload;
+mod replies;
 mod schedules;
 mod seeds;
 mod serials;
