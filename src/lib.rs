@@ -88,6 +88,8 @@
 //! - Whatever wants to probe (schedule, people, redirects) goes one way, `probe/attempt.rs`, and asks one rule where it may go, `probe/permit.rs`.
 //! - Routes are a table from which the router and its test of rights are made: a route without a scope can't be written.
 //! - Guards of changes read one key (`Key::LastChange`) that every guarded commit expects and raises, because an override that another node begins is a key nobody here can name.
+//! - What must be done once is claimed in the very commit that does it, and its reply is kept before it is sent (`control/replies.rs`).
+//! - A reload is weighed by the guards of the file that runs (`control/reload_guards.rs`): a file can't take away what forbids it.
 //! - Decisions made before DNS answers (the first round of probes) leave no memory: what never answered can't be "taken away", so it is not held.
 
 pub mod wire;

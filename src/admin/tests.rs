@@ -202,7 +202,7 @@ impl Server {
             dns: Arc::new(vec!["127.0.0.1:53".parse().unwrap()].into()),
             metrics: metrics(),
             doctor: doctor::Doctor { examine: Arc::new(|_| Box::pin(async { None })), monitor: Arc::new(|_| Err(vec!["no monitor".into()])) },
-            reload: Arc::new(move || {
+            reload: Arc::new(move |_| {
                 let outcome = next.lock().unwrap().pop().unwrap_or(ReloadOutcome::Taken(vec!["taken".into()]));
                 Box::pin(async move {
                     assert!(!matches!(&outcome, ReloadOutcome::Taken(said) if said.iter().any(|said| said == PANIC)), "{PANIC}");

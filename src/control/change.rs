@@ -218,12 +218,14 @@ pub struct Refusal {
     pub guards: Vec<GuardFinding>,
     /// The N of `c-N`, if it waits for a second person.
     pub confirmation: Option<u64>,
+    /// Of something that does not exist: the nearest that does.
+    pub did_you_mean: Option<String>,
 }
 
 impl Refusal {
     /// A refusal with one sentence and no faults.
     pub fn new(kind: RefusalKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), faults: Vec::new(), revision: None, guards: Vec::new(), confirmation: None }
+        Self { kind, detail: detail.into(), faults: Vec::new(), revision: None, guards: Vec::new(), confirmation: None, did_you_mean: None }
     }
 }
 

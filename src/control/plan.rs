@@ -234,8 +234,9 @@ impl Core {
 }
 
 pub(super) fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Refusal {
-    let hint = did_you_mean(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    Refusal::new(RefusalKind::NotFound, format!("there is no {kind} `{name}`{hint}"))
+    let near = did_you_mean(name, known);
+    let hint = near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Refusal { did_you_mean: near, ..Refusal::new(RefusalKind::NotFound, format!("there is no {kind} `{name}`{hint}")) }
 }
 
 pub(super) fn because(reason: &str) -> String {

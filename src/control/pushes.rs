@@ -221,8 +221,9 @@ impl Core {
     fn understood(&self, push: &Push) -> Result<(TargetId, Duration), Refusal> {
         let estate = self.estate();
         let nothing = |what: &str, name: &str, near: Option<String>| {
-            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            Refusal::new(RefusalKind::NotFound, format!("there is no {what} `{}`{near}", harmless(name, 100)))
+            let hint = near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let detail = format!("there is no {what} `{}`{hint}", harmless(name, 100));
+            Refusal { did_you_mean: near, ..Refusal::new(RefusalKind::NotFound, detail) }
         };
         let pools = || estate.pools.iter().map(|pool| &*pool.name);
         let pool = estate.pool_named(&push.pool).ok_or_else(|| nothing("pool", &push.pool, did_you_mean(&push.pool, pools())))?;

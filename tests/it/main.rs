@@ -44,6 +44,7 @@ mod reload;
 mod replay;
 mod resolver;
 mod returning;
+mod routes;
 mod serving;
 mod shifts;
 mod simulate;

@@ -27,7 +27,7 @@ use super::record::{Key, Op, Record};
 
 pub use audit::{AuditDraft, Call, Origin};
 pub use chain::{Anchor, Broken, Head, Proved, verify};
-pub use told::Happening;
+pub use told::{EVENT_KINDS, Happening};
 
 use audit::Audit;
 use denied::Denials;
