@@ -253,6 +253,7 @@ impl From<control::Refusal> for Problem {
         let control::Refusal { kind, detail, faults, revision, guards, confirmation, did_you_mean } = refusal;
         let errors = guards.into_iter().map(Fault::from).chain(faults.into_iter().map(Fault::from)).collect();
         let (revision, confirmation) = (revision.map(|revision| revision.0), confirmation.map(|id| format!("c-{id}")));
+        let did_you_mean = did_you_mean.map(|near| near.0);
         Self { errors, revision, confirmation, did_you_mean, ..Self::new(kind.into(), detail) }
     }
 }

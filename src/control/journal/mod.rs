@@ -192,6 +192,8 @@ impl Core {
                 }
             }
         }
+        // They go with the batch that makes these events durable.
+        self.commits.learned.answers.append(&mut self.confirmations.answers);
     }
 
     /// Events of a change, in the commit that makes it: a kill in between doesn't lose them.
