@@ -15,22 +15,16 @@ use serde_json::json;
 use super::http::{Response, exchange, over_socket, over_tcp};
 use super::node::{PATIENCE, TestNode, wait_for};
 
-const SERVICES: &str = r#"
-[monitor.trusted]
-always = "up"
-[pool.prod]
-monitor = "trusted"
-endpoints = ["192.0.2.1"]
-[pool.dr]
-monitor = "trusted"
-endpoints = ["192.0.2.2"]
-[service.orders]
+const SERVICES: &str = concat!(
+    trusted_pools!(),
+    r#"[service.orders]
 name = "orders.api.example.com"
 policy = { weighted = { prod = 80, dr = 20 } }
 [service.portal]
 name = "portal.api.example.com"
 policy = { failover = ["prod", "dr"] }
-"#;
+"#
+);
 
 const PUT: &str = r#"{"policy": {"failover": ["dr"]}}"#;
 
