@@ -151,7 +151,7 @@ pub(super) async fn reload(
         let plan = super::config::dry_run(&app).await?;
         return Ok(Json(api::ReloadReply { plan: Some(plan), ..api::ReloadReply::default() }));
     }
-    let WriteQuery { reason, break_glass, dry_run: _, end_shift: _ } = query;
+    let WriteQuery { reason, break_glass, dry_run: _, end_shift: _, at: _ } = query;
     let words: Vec<&str> = break_glass.iter().flat_map(|list| list.split(',')).collect();
     let origin = ORIGIN.try_with(Clone::clone).unwrap_or_default();
     let by = ReloadBy { actor: caller.actor.0, origin, reason: reason.unwrap_or_default(), break_glass: glass(&words)? };

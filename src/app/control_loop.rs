@@ -154,7 +154,11 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
             // What comes to rest learns nothing any more: the last words of its prober are dropped.
             Some(probed) = queues.outcomes.recv() => if works { outcome(probed, &mut core, &hands, &mut effects) },
             Some(measured) = measured.recv() => if works { core.handle(hands.clock.now(), Event::Measured(measured), &mut effects) },
-            () = until(tick) => core.handle(hands.clock.now(), Event::Tick, &mut effects),
+            () = until(tick) => {
+                // The core says when the next one is due; if none is, a moment that has passed must not come again and again.
+                wake = None;
+                core.handle(hands.clock.now(), Event::Tick, &mut effects);
+            }
             () = until(hands.give_back_at) => hands.give_back(),
         }
         if resting && !matches!(mode, Mode::Working) {

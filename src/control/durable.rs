@@ -84,6 +84,7 @@ impl Core {
     fn apply(&mut self, ops: Vec<Op>, revision: Revision, now: Now) {
         let estate = self.configuration.estate.clone();
         let mut overridden = BTreeSet::new();
+        self.ahead.stale();
         for op in ops {
             let key = op.key().clone();
             if let Key::Override(id) = key {

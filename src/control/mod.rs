@@ -2,6 +2,7 @@
 //!
 //! Sans-IO: events in, effects out. No channel, no task, no clock; any test can be at any moment.
 
+mod ahead;
 mod change;
 mod commits;
 mod confirm;

@@ -33,6 +33,8 @@ struct Group {
     memory: *const Memory,
     decided: Option<*const Decided>,
     cause: Cause,
+    /// When it is going to change by itself.
+    planned: Option<Duration>,
 }
 
 /// What deciding gave.
@@ -63,6 +65,7 @@ impl Core {
         self.guard_advances(now, effects);
         self.watch_shifts(now, effects);
         self.watch_schedules(now);
+        self.look_ahead(now);
         while let Some((at, services)) = self.wakes.take_due(now.mono) {
             for service in services {
                 if let Some(state) = self.services.get_mut(service.index()).filter(|state| state.wake_at == Some(at)) {
@@ -129,6 +132,7 @@ impl Core {
             return;
         }
         for id in ended {
+            self.ahead.stale();
             if let Some(kept) = self.overrides.kept.remove(&id) {
                 let text = format!("o-{id}: {} of {} ended", kept.record.kind.word(), kept.record.target);
                 effects.push(Effect::Tell(Notice::Override { text, actor: None }));
@@ -157,7 +161,13 @@ impl Core {
                 continue;
             }
             let Some(state) = self.services.get(service.index()) else { continue };
-            let group = Group { rules: &*state.rules, memory: &*state.memory, decided: state.decided.as_ref().map(Arc::as_ptr), cause };
+            let group = Group {
+                rules: &*state.rules,
+                memory: &*state.memory,
+                decided: state.decided.as_ref().map(Arc::as_ptr),
+                cause,
+                planned: self.ahead.planned(&estate.service(service).name),
+            };
             let alone;
             // So are those whose returned pools other guards may keep out, or that have a time of their own.
             let own_guards = !state.memory.held.is_empty() && (state.rules.failback.is_scattered() || estate.rules.names(&estate.service(service).name));
@@ -334,7 +344,9 @@ impl Core {
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
         let shifts = self.shifts.next_at(&self.configuration.estate).filter(|_| self.serving == Serving::Told);
         let schedules = self.schedules.next_at().filter(|_| self.serving == Serving::Told && self.store != StoreState::Absent);
-        let due = [self.overrides.next_end(), self.guard.next_at(), self.pushes.next_at(), self.serials.next_at(), self.journal_wake(), shifts, schedules];
+        let ahead = self.ahead.next_at().filter(|_| first_round.is_none());
+        let due =
+            [self.overrides.next_end(), self.guard.next_at(), self.pushes.next_at(), self.serials.next_at(), self.journal_wake(), shifts, schedules, ahead];
         let next = [first_round, hold, retry].into_iter().chain(due).flatten().min();
         if next != self.told_wake {
             self.told_wake = next;

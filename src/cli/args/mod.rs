@@ -168,7 +168,7 @@ pub enum Command {
     Split(SplitArgs),
     /// Move shares step by step, each one watched
     #[command(after_help = ex::SHIFT, display_order = 3)]
-    Shift(ShiftArgs),
+    Shift(Box<ShiftArgs>),
     /// Changes that wait for their moment (--at)
     #[command(after_help = ex::SCHEDULE, display_order = 3)]
     Schedule(ScheduleArgs),

@@ -21,4 +21,5 @@ mod serials;
 mod shifts;
 mod simulate;
 mod targets;
+mod ttl;
 mod world;
