@@ -34,6 +34,7 @@ mod serials;
 mod services;
 mod settle;
 mod simulate;
+mod simulate_guards;
 mod targets;
 mod tokens;
 mod wakes;
