@@ -143,6 +143,7 @@ fn own_settings(admin: &AdminSettings, socket: &std::path::Path) -> crate::model
         admin: admin.clone(),
         metrics: MetricsSettings { listen: None, services_max: 1000, endpoints_max: 1000 },
         store: crate::model::StoreSettings { path: socket.to_path_buf() },
+        outcomes: crate::model::OutcomeSettings::default(),
         audit: crate::model::AuditSettings::default(),
     }
 }

@@ -53,6 +53,7 @@ table! {
         admin: Admin,
         metrics: Metrics,
         store: Store,
+        outcomes: Outcomes,
         audit: Audit,
         webhook: Named<WebhookTable>,
         health: Health,
@@ -145,6 +146,14 @@ table! {
     Store {
         path: String,
     } later ["etcd"]
+}
+
+table! {
+    /// `[outcomes]`
+    Outcomes {
+        keep: Duration,
+        mib_max: i64,
+    } later NONE
 }
 
 table! {

@@ -30,6 +30,7 @@ mod quality;
 mod read;
 mod record;
 mod reload;
+mod replay;
 mod serials;
 mod services;
 mod settle;
@@ -58,6 +59,7 @@ pub use record::{
     Expect, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
     Source, Stored, TokenRecord, TrafficRecord,
 };
+pub use replay::{Failover, Flip, OUTCOMES_MAX, Outage, Replayed, Replaying, ServiceTime, Unreplayed, replay};
 pub use serials::Announced;
 pub use simulate::{Load, Overload, Part, Picture, RegionLoad, Simulated, Simulation};
 
