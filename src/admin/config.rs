@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, State};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::control::{self, Became, Drift, ObjectChange, PreviewMove, ReloadPreview};
@@ -81,12 +82,16 @@ pub struct Planned {
 }
 
 /// Which part of `GET /config`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Part {
+    /// Only objects of this kind: `pool`, `service`, `settings`, …
     kind: Option<String>,
+    /// Only those of this name.
     name: Option<String>,
+    /// Entries of one page; at most 1,000 come.
     limit: Option<usize>,
+    /// `next_cursor` of the page before, as it is.
     cursor: Option<String>,
 }
 

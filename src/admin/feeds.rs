@@ -22,6 +22,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::Frame;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
@@ -273,12 +274,14 @@ impl hyper::body::Body for Pieces {
 }
 
 /// Which part of the audit.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditQuery {
     /// Entries after this number; 0: from the beginning.
     after: Option<u64>,
+    /// Entries of one page: 100 by default, at most 1,000 come.
     limit: Option<usize>,
+    /// `next_cursor` of the page before, as it is.
     cursor: Option<String>,
 }
 

@@ -16,6 +16,7 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -125,10 +126,13 @@ pub(super) struct Page {
     which: Which,
 }
 
-#[derive(Deserialize)]
+/// How [`Page`] is asked for.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct PageQuery {
+pub(super) struct PageQuery {
+    /// Entries of one page; at most 1,000 come.
     limit: Option<usize>,
+    /// `next_cursor` of the page before, as it is.
     cursor: Option<String>,
 }
 

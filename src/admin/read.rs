@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 
 use crate::control::{Core, Revision};
 use crate::model::{EndpointId, Estate, Family, Now, PoolId, RegionId, ServiceId};
@@ -12,7 +13,7 @@ use crate::wire::Name;
 use super::api::{self, Fault, List, ProblemKind};
 use super::auth::Caller;
 use super::body::Query;
-use super::pages::{Key, PAGE_MAX, Page, named, newest, numbered};
+use super::pages::{Key, PAGE_MAX, Page, Which, named, newest, numbered};
 use super::problem::Refused;
 use super::view::{self, Board};
 use super::{App, etag};
@@ -165,14 +166,30 @@ pub(super) async fn pool(State(app): State<App>, Path(name): Path<String>) -> Fo
     app.look(move |core, _| Ok(Json(view::pool(core, &Board::of(core), pool_named(core.estate(), &name)?)))).await?
 }
 
-pub(super) async fn endpoints(State(app): State<App>, page: Page) -> Found<List<api::Endpoint>> {
+/// Which endpoints.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndpointsQuery {
+    /// Only those of this pool.
+    pool: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+pub(super) async fn endpoints(State(app): State<App>, which: Which, Query(query): Query<EndpointsQuery>) -> Found<List<api::Endpoint>> {
+    let EndpointsQuery { pool, limit, cursor } = query;
+    let page = which.page(limit, cursor.as_deref(), PAGE_MAX)?;
     app.look(move |core, _| {
         let board = Board::of(core);
         let estate = core.estate();
-        let ids = (0..estate.endpoints.len()).map(EndpointId::at);
-        Json(page.of(core, ids.map(|id| (estate.endpoint_label(id).into_bytes().into(), id)), |id| view::endpoint(core, &board, id)))
+        let ids: Vec<EndpointId> = match pool {
+            Some(name) => estate.pool(pool_named(estate, &name)?).endpoints.to_vec(),
+            None => (0..estate.endpoints.len()).map(EndpointId::at).collect(),
+        };
+        let all = ids.into_iter().map(|id| (estate.endpoint_label(id).into_bytes().into(), id));
+        Ok(Json(page.of(core, all, |id| view::endpoint(core, &board, id))))
     })
-    .await
+    .await?
 }
 
 pub(super) async fn endpoint(State(app): State<App>, Path((pool, name)): Path<(String, String)>) -> Found<api::Endpoint> {

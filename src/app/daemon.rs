@@ -116,7 +116,7 @@ impl Daemon {
             core.continue_from(legacy, started);
         }
 
-        core.keep_journal(control::JournalSettings { node: settings.node.name.clone(), audit: settings.audit });
+        core.keep_journal(control::JournalSettings { node: settings.node.name.clone(), audit: settings.audit }, started);
         let (happenings, _) = tokio::sync::broadcast::channel(HAPPENINGS);
         let (webhooks, wanted) = watch::channel(core.estate().webhooks.clone());
         let queued = core.webhook_records().map(|(key, text)| (key.clone(), text.clone())).collect();

@@ -1,5 +1,6 @@
 //! What happened, and what becomes of it: events, live or listed, and messages to webhooks.
 
+use std::convert::Infallible;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -30,13 +31,33 @@ pub async fn run(client: &Client, args: &EventsArgs, global: &Global, paint: Pai
         let note = if got.value.items.is_empty() { "nothing happened\n" } else { "" };
         return Ok(Report::new(text, got.raw).note(note));
     }
-    let say_event = |event: &Value| say(&line(event, global.output == Output::Json, paint));
+    let json = global.output == Output::Json;
+    let Err(failure) = follow(client, &query, |heard| match heard {
+        Heard::Event(event) => say(&line(event, json, paint)),
+        Heard::Gap => {
+            let _ = writeln!(std::io::stderr().lock(), "some events are missing: they were forgotten before they could be read");
+        }
+    })
+    .await;
+    Err(failure)
+}
+
+/// What is heard of.
+pub enum Heard<'a> {
+    /// Something happened.
+    Event(&'a Value),
+    /// Some events are missing: they were forgotten before they could be read.
+    Gap,
+}
+
+/// Tells of what `query` lists, and then goes on with what happens, each once, also over a server that restarts; ends when the server refuses.
+pub async fn follow(client: &Client, query: &EventQuery, mut heard: impl FnMut(Heard<'_>)) -> Result<Infallible, Failure> {
     let live = EventQuery { since: None, limit: None, ..query.clone() };
     // The stream first, the list then: what happens in between is on both, and told once.
     let mut stream = Blocks::open(client, &live, None).await?;
     let mut seen = stream.position().await?;
-    let listed = list(client, &query).await?.value.items;
-    listed.iter().for_each(say_event);
+    let listed = list(client, query).await?.value.items;
+    listed.iter().for_each(|event| heard(Heard::Event(event)));
     let mut told = listed.last().and_then(sequence).unwrap_or(0);
     loop {
         let ended = loop {
@@ -48,12 +69,12 @@ pub async fn run(client: &Client, args: &EventsArgs, global: &Global, paint: Pai
             let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
             seen = field("id:").and_then(|id| id.parse().ok()).or(seen);
             if field("event:") == Some("reset") {
-                let _ = writeln!(std::io::stderr().lock(), "some events are missing: they were forgotten before they could be read");
+                heard(Heard::Gap);
                 told = 0;
             } else if let Some(event) = field("data:").and_then(|data| serde_json::from_str::<Value>(data).ok())
                 && sequence(&event).is_none_or(|sequence| told < sequence)
             {
-                say_event(&event);
+                heard(Heard::Event(&event));
                 told = sequence(&event).unwrap_or(told);
             }
         };
@@ -123,27 +144,31 @@ impl<'a> Blocks<'a> {
 }
 
 /// Prints a line at once; a reader that has gone away ends the process as it should.
-fn say(line: &str) {
+pub fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
         std::process::exit(0);
     }
 }
 
-fn sequence(event: &Value) -> Option<u64> {
+/// Its number.
+pub fn sequence(event: &Value) -> Option<u64> {
     event.get("sequence").and_then(Value::as_u64)
 }
 
-fn text<'a>(event: &'a Value, key: &str) -> &'a str {
+/// A text of it.
+pub fn text<'a>(event: &'a Value, key: &str) -> &'a str {
     event.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn kind(event: &Value) -> &str {
+/// What kind of event, without the prefix that all have.
+pub fn kind(event: &Value) -> &str {
     let kind = text(event, "type");
     kind.strip_prefix("windrose.").unwrap_or(kind)
 }
 
-fn severity(event: &Value) -> Tone {
+/// How bad it is.
+pub fn severity(event: &Value) -> Tone {
     match event.get("data").map(|data| text(data, "severity")) {
         Some("critical") => Tone::Bad,
         Some("warning") => Tone::Warn,
@@ -151,7 +176,8 @@ fn severity(event: &Value) -> Tone {
     }
 }
 
-fn summary(event: &Value) -> &str {
+/// One sentence.
+pub fn summary(event: &Value) -> &str {
     event.get("data").map(|data| text(data, "summary")).unwrap_or_default()
 }
 

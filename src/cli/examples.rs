@@ -65,8 +65,19 @@ pub(super) const STATUS: &str = "\
 Examples:
   windrose status
   windrose status orders search
+  windrose status -w                 print it again whenever it changes
   windrose status --exit-code > /dev/null || page-somebody
   windrose status -o json | jq '.problems[].text'";
+
+pub(super) const TOP: &str = "\
+Examples:
+  windrose top
+  windrose top eu-west               only what has to do with eu-west
+  windrose top --server https://ns1.example.com:8090 --token-file ~/.windrose-token
+
+Keys: ↑↓ or j k choose, Tab pane, Enter describe, e explain, d drain, s split or fail over, p probe, / filter, ? help, q quit.
+Every change shows what it would do, wants a reason, and is made by y alone.
+Without a terminal (or with -o json) it prints lines, as `windrose status -w` does.";
 
 pub(super) const GET: &str = "\
 Examples:
@@ -224,6 +235,17 @@ pub(super) const EXTEND: &str = "\
 Examples:
   windrose extend o-12 --for 1h
   windrose extend o-12 --forever";
+
+pub(super) const SHIFT: &str = "\
+Each step is a change of traffic that guards weigh; it is watched for its hold. A pool that gains and is not up pauses the shift, or takes it back if
+--abort-when or the plan says so. Abort always works, and brings back what was before.
+
+Examples:
+  windrose shift search prod=20 dr=80 --steps 5,25,50p,100 --hold 5m --reason CHG-1234
+  windrose shift search prod=20 dr=80 --plan careful --dry-run
+  windrose shift status search -w
+  windrose shift promote search
+  windrose shift abort search";
 
 pub(super) const GATE: &str = "\
 Examples:

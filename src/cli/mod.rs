@@ -30,6 +30,7 @@ mod push;
 mod query;
 mod reach;
 mod report;
+mod shift;
 mod simulate;
 mod status;
 mod table;
@@ -38,8 +39,10 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod token;
+mod top;
 mod traffic;
 mod wait;
+mod watch;
 
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
@@ -122,6 +125,9 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Upgrade => get::upgrade(&client()?, paint).await,
         Command::Health => get::health(&client()?, paint).await,
 
+        Command::Status(args) if args.watch => watch::run(&client()?, &args.services, watch::EVERY, global.output == Output::Json, paint).await,
+        Command::Top(args) if !draws(global, env) => watch::run(&client()?, &[], args.interval, global.output == Output::Json, paint).await,
+        Command::Top(args) => top::run(&client()?, args, paint).await,
         Command::Status(args) => status::run(&client()?, args, paint).await,
         Command::Get(args) => get::run(&client()?, args.kind, paint).await,
         Command::Describe(args) => describe::run(&client()?, args, paint).await,
@@ -135,6 +141,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Probes(args) => probe::past(&client()?, args, paint).await,
 
         Command::Split(args) => traffic::split(&client()?, args, paint).await,
+        Command::Shift(args) => shift::run(&client()?, args, paint).await,
         Command::Failover(args) => traffic::failover(&client()?, args, paint).await,
         Command::Failback(args) => traffic::failback(&client()?, args, paint).await,
         Command::Undo(args) => traffic::undo(&client()?, args, paint).await,
@@ -163,9 +170,16 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
     }
 }
 
+/// Can `windrose top` have the screen? It takes a terminal that moves its cursor, and a person.
+fn draws(global: &Global, env: Env<'_>) -> bool {
+    let moves = env("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
+    global.output == Output::Table && moves && std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
+}
+
 /// Commands after whose failure one wants to read that nothing changed.
 fn is_writing(command: &Command) -> bool {
     match command {
+        Command::Shift(args) => !matches!(args.verb, Some(args::ShiftVerb::Status { .. })),
         Command::Split(_) | Command::Failover(_) | Command::Failback(_) | Command::Undo(_) => true,
         Command::Drain(_) | Command::ForceUp(_) | Command::ForceDown(_) | Command::Freeze(_) => true,
         Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Push(_) | Command::Reload(_) | Command::Upgrade => {
@@ -173,7 +187,7 @@ fn is_writing(command: &Command) -> bool {
         }
         Command::Gate(_) | Command::Confirm(_) => true,
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
-        Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Get(_) => false,
+        Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Top(_) | Command::Get(_) => false,
         Command::Plan(_) | Command::Diff | Command::Simulate(_) | Command::Wait(_) | Command::Completion(_) | Command::Man(_) => false,
         Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
             false
@@ -291,6 +305,12 @@ mod grammar {
             "extend o-1 --for 1h",
             "gate on g",
             "confirm c-1",
+            "shift s a=100",
+            "shift pause s",
+            "shift resume s",
+            "shift promote s --full",
+            "shift abort s",
+            "shift retry s",
         ];
         for line in lines {
             let cli = parsed(&format!("windrose {line} --reason x --dry-run --if-revision 7 --break-glass max_step,freeze"))

@@ -5,6 +5,7 @@
 
 mod answering;
 mod clients;
+mod failback;
 mod guarding;
 mod guards;
 mod keys;
@@ -16,6 +17,7 @@ mod requires;
 mod resolver;
 mod services;
 mod settings;
+mod shifts;
 mod telling;
 mod zones;
 
@@ -68,6 +70,8 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
         guards,
         gate,
         freeze,
+        plan,
+        analysis,
     } = file;
     if schema.is_absent() {
         sink.missing(&(0..0), "schema", "`schema` is missing", "add schema = 1 above the first [header]: it says of which format this file is");
@@ -97,6 +101,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     resolver::check(resolver, &settings.dns.listen, &pools.host_names, &zones, &mut estate, sink);
     pools::check_watched(&pools, &policies, &last_resorts, &estate, sink);
     guards::check(rules, &mut estate, sink);
+    shifts::check(plan.or_default(), analysis.or_default(), &mut estate, sink);
     Meaning { settings, answers, estate, zones: zones.into_zones(), files }
 }
 

@@ -1,6 +1,7 @@
 //! Configurations from text to meaning, as tables: every problem with its place, and what a good file comes to.
 
 mod composites;
+mod failback;
 mod gitops;
 mod kinds;
 mod monitors;
@@ -140,6 +141,21 @@ fn every_problem_is_told_with_its_place() {
         ("[region.x.guards]\nbreak_glass_confirm = true\n".into(), 2, 23, "region.x.guards.break_glass_confirm", "`break_glass_confirm` counts for everything"),
         ("[[freeze]]\nfrom = 'fri 16:00'\nto = '2026-12-20T00:00:00Z'\n".into(), 3, 6, "freeze[0].to", "one end is a date, the other a day of the week"),
         ("[[freeze]]\nfrom = 2026-12-21T00:00:00Z\nto = 2026-12-20T00:00:00Z\n".into(), 3, 6, "freeze[0].to", "the freeze ends before it begins"),
+        ("[plan.a]\nhold = '1m'\n".into(), 1, 7, "plan.a", "`steps` is missing"),
+        ("[plan.a]\nsteps = [5, 'x', 100]\n".into(), 2, 13, "plan.a.steps", "`x` is not a step"),
+        ("[plan.a]\nsteps = [50, 25, 100]\n".into(), 2, 9, "plan.a.steps", "step 25 % comes after 50 %; steps rise"),
+        ("[plan.a]\nsteps = [100]\nabort_when = ['target_unhealhty']\n".into(), 3, 15, "plan.a.abort_when", "`target_unhealhty` does not end a shift"),
+        ("[plan.a]\nsteps = [100]\nanalyses = 'errors'\n".into(), 3, 12, "plan.a.analyses", "no analysis is called `errors`"),
+        ("[analysis.a]\nslo = true\n".into(), 1, 11, "analysis.a", "`max` is missing"),
+        ("[analysis.a]\nmax = 1\n".into(), 1, 11, "analysis.a", "an analysis measures exactly one thing"),
+        (
+            "[analysis.a]\nprometheus = 'localhost'\nquery = 'up'\nmax = 1\n".into(),
+            2,
+            14,
+            "analysis.a.prometheus",
+            "`localhost` is not the address of a Prometheus",
+        ),
+        ("[analysis.a]\nsplit = true\nmax = 'much'\n".into(), 3, 7, "analysis.a.max", "expected a number"),
         ("[[freeze]]\nfrom = 'soon'\nto = 'mon 06:00'\n".into(), 2, 8, "freeze[0].from", "`soon` is not a moment"),
         ("[[freeze]]\nfrom = 'fri 16:00'\nto = 'mon 06:00'\nallow = ['drian']\n".into(), 4, 10, "freeze[0].allow", "`drian` is not a kind of change"),
         (policy("{ geo = [] }"), after + 2, 12, "service.s.policy.geo", "`geo` is not supported yet"),

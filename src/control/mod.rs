@@ -34,6 +34,7 @@ mod replay;
 mod serials;
 mod services;
 mod settle;
+mod shifts;
 mod simulate;
 mod simulate_guards;
 mod targets;
@@ -45,7 +46,7 @@ mod tests;
 
 pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, Taker, UndoTo};
 pub use core::{Core, Start};
-pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
+pub use event::{Configuration, ConfirmationStand, Effect, Effects, Event, Notice, Reply, Ticket};
 pub use gates::GateView;
 pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
 pub use journal::{Anchor, AuditDraft, Broken, Call, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
@@ -61,6 +62,7 @@ pub use record::{
 };
 pub use replay::{Failover, Flip, OUTCOMES_MAX, Outage, Replayed, Replaying, ServiceTime, Unreplayed, replay};
 pub use serials::Announced;
+pub use shifts::{AnalysisView, Found, Halt, Measured, Order, Phase, ShiftRecord, ShiftView, Wanted};
 pub use simulate::{Load, Overload, Part, Picture, RegionLoad, Simulated, Simulation};
 
 pub use crate::model::Scope;

@@ -89,6 +89,7 @@ impl Calls {
         for result in WEBHOOK_RESULTS {
             self.webhooks.entry((receiver.to_string(), result)).or_default();
         }
+        self.webhook_queues.entry(receiver.to_string()).or_default();
     }
 
     /// So many messages wait for this receiver; `None`: it is no more.

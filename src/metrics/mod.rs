@@ -31,6 +31,7 @@ mod tests;
 mod tracked;
 mod transfers;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -218,6 +219,17 @@ impl Metrics {
     pub fn answered(&self, core: &Core, service: &str) -> Vec<(Arc<str>, f64)> {
         let workers = lock(&self.workers).clone();
         lock(&self.answered).shares(core.cells().of_service(service), |cell| cell_total(&workers, cell))
+    }
+
+    /// Answers of a service that named a pool, by its name, since the process began.
+    pub fn answers(&self, core: &Core, service: &str) -> Vec<(Arc<str>, u64)> {
+        let workers = lock(&self.workers).clone();
+        let mut counts: BTreeMap<&Arc<str>, u64> = BTreeMap::new();
+        for (cell, pools) in core.cells().of_service(service) {
+            let count = cell_total(&workers, cell);
+            pools.iter().for_each(|pool| *counts.entry(pool).or_default() += count);
+        }
+        counts.into_iter().map(|(pool, count)| (pool.clone(), count)).collect()
     }
 
     /// Counting begins at this moment: `mono` of a process that takes over goes on from the one before.

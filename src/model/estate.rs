@@ -9,8 +9,9 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Fading, Family, GuardRules, Host, Judgement, JudgementId, Monitor,
-    MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
+    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Fading, Failback, Family, GuardRules, Host, Judgement, JudgementId,
+    Monitor, MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, ShiftRules,
+    TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -56,6 +57,8 @@ pub struct Estate {
     pub probing: Arc<ProbeRules>,
     /// What changes of traffic must keep.
     pub rules: ChangeRules,
+    /// How shifts go.
+    pub shifts: ShiftRules,
     /// `[clients]`: how an old answer fades.
     pub fading: Fading,
 }
@@ -165,15 +168,6 @@ pub struct Service {
     pub when_all_down: AllDown,
     /// Has metrics of its own even beyond `metrics.services_max`.
     pub metrics: bool,
-}
-
-/// When a returned pool is used again (SEMANTICS, 11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Failback {
-    /// After this much unbroken Up; zero means at once.
-    After(Duration),
-    /// When an operator says so.
-    Manual,
 }
 
 /// `when_all_down` (SEMANTICS, 10).

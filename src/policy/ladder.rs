@@ -11,6 +11,8 @@
 //!
 //! A leaf's own rung is the lowest that it needed: where a subtree's `min_up` forces the whole tree down to `drained`, a pool that is not drained still says `policy`.
 //!
+//! A pool that returns step by step is let in to a part of the answers: the tree is evaluated with and without it, and the results are mixed.
+//!
 //! Above `all_down` a pool of whose serving set some are degraded counts less in weighted nodes; it is never left out for that.
 //!
 //! `all_down` never refuses for a subtree's `min_up`: one permitted pool is better than none.
@@ -42,8 +44,8 @@ pub(super) struct Climbed {
 
 impl Ladder<'_> {
     /// Tries the rungs in order; ends the holds of pools that were needed.
-    pub(super) fn climb(&self, holds: &mut Holds) -> Climbed {
-        let mut picks = self.evaluate(&|pool| self.is_usable(pool) && !holds.contains(pool));
+    pub(super) fn climb(&self, holds: &mut Holds<'_>) -> Climbed {
+        let mut picks = self.by_policy(holds);
         if picks.is_empty() && !holds.held.is_empty() {
             let factor = self.factor();
             let with_held = Admission { admits: &|pool| self.is_usable(pool), min_up: true, factor: factor.as_deref() };
@@ -63,13 +65,31 @@ impl Ladder<'_> {
             return Climbed { decision: self.all_down(), rung: Rung::AllDown };
         }
         self.forget_used(holds, &picks);
-        let leaves = merged(picks.into_iter().map(|pick| self.leaf(pick, holds)));
+        let mut leaves = merged(picks.into_iter().map(|pick| self.leaf(pick, holds)));
+        if !holds.stages.is_empty() {
+            let place = |leaf: &Leaf| self.pools.judged.iter().position(|judged| leaf.pools.first() == Some(&judged.pool));
+            leaves.sort_by_key(place);
+        }
         let rung = leaves.iter().map(|leaf| leaf.rung).max().unwrap_or_default();
         Climbed { decision: FamilyDecision { verdict: Verdict::Answer, leaves }, rung }
     }
 
+    /// Rungs `policy` and `standby`: those who are not held, and in a part of the answers those who return step by step.
+    fn by_policy(&self, holds: &Holds<'_>) -> Vec<Pick> {
+        let without = self.evaluate(&|pool| self.is_usable(pool) && !holds.contains(pool));
+        if without.is_empty() || holds.stages.is_empty() {
+            return without;
+        }
+        let mut picks = Vec::new();
+        for (part, let_in) in holds.parts() {
+            let admits = |pool| self.is_usable(pool) && (!holds.contains(pool) || let_in.contains(&pool));
+            picks.extend(self.evaluate(&admits).into_iter().map(|pick| Pick { share: pick.share * part, ..pick }));
+        }
+        picks
+    }
+
     /// A pool whose hold ended by use says so while it answers and nothing else would.
-    fn forget_used(&self, holds: &mut Holds, picks: &[Pick]) {
+    fn forget_used(&self, holds: &mut Holds<'_>, picks: &[Pick]) {
         holds.used.retain(|pool| picks.iter().any(|pick| pick.pools.contains(pool)));
         if holds.used.is_empty() {
             return;
@@ -98,7 +118,7 @@ impl Ladder<'_> {
         self.judged(pool).is_some_and(Judged::is_usable)
     }
 
-    fn leaf(&self, pick: Pick, holds: &Holds) -> Leaf {
+    fn leaf(&self, pick: Pick, holds: &Holds<'_>) -> Leaf {
         let Pick { pools, share, standby } = pick;
         let drained = |pool: PoolId| self.judged(pool).is_some_and(Judged::is_up_but_drained);
         let own = |pool: &PoolId| match () {

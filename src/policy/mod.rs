@@ -18,6 +18,7 @@ mod facts;
 mod forecast;
 mod hold;
 mod ladder;
+mod order;
 mod pool;
 mod region;
 mod requires;
@@ -32,19 +33,20 @@ pub(crate) mod testing;
 mod tests;
 
 pub use decision::{Decision, FamilyDecision, Leaf, Rung, Verdict};
-pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach};
+pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach, Stage};
 pub use forecast::Forecast;
-pub use hold::hold_ends;
+pub use hold::{hold_ends, hold_moves};
+pub use order::{leads, ordered};
 pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};
 pub use shares::{child_shares, desired, effective};
 pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
 
-use crate::model::{AllDown, Failback, Family, Node, Now, PoolId, Service};
+use crate::model::{AllDown, Family, Node, Now, PoolId, Service};
 
 use effective::Effective;
-use hold::Holds;
+use hold::{Holds, Pace};
 use ladder::{Climbed, Ladder};
 use pool::Pools;
 use tell::{Tell, Teller};
@@ -56,55 +58,59 @@ pub fn decide(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memo
     explain(service, policy, facts, memory, now, &mut |_| ())
 }
 
-/// [`decide`], but no hold ends by its time: something else says that it is not yet time.
+/// [`decide`], but no hold ends by its time and no step is taken: something else says that it is not yet time.
 pub fn decide_holding(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now) -> Decision {
-    explain_with(service, Failback::Manual, policy, facts, memory, now, &mut |_| ())
+    explain_with(service, Pace { stands: true, ..Pace::of(service) }, policy, facts, memory, now, &mut |_| ())
 }
 
 /// [`decide`], telling each step. The steps' texts are made only when `tell` calls the closure that it is handed.
 pub fn explain(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
-    explain_with(service, service.failback, policy, facts, memory, now, tell)
+    explain_with(service, Pace::of(service), policy, facts, memory, now, tell)
 }
 
-fn explain_with(service: &Service, failback: Failback, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
+fn explain_with(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
     let effective = Effective::of(facts, service);
     let tree = pool::pools_of(policy);
     let answers_in = |family| answers_in(service, facts, &tree, family);
     let both = Family::ALL.into_iter().all(answers_in);
 
-    let mut decision = Decision { memory: Memory { last: memory.last.clone(), ..Memory::default() }, ..Decision::default() };
+    let mut decision = Decision { memory: Memory { last: memory.last.clone(), first: memory.first.clone(), ..Memory::default() }, ..Decision::default() };
     let mut lowest = Rung::Policy;
-    for (family, ((decided, last), all_down)) in
-        Family::ALL.into_iter().zip(decision.families.iter_mut().zip(&mut decision.memory.last).zip(&mut decision.memory.all_down))
-    {
+    let remembered = decision.memory.last.iter_mut().zip(&mut decision.memory.first).zip(&mut decision.memory.all_down);
+    for (family, (decided, ((last, first), all_down))) in Family::ALL.into_iter().zip(decision.families.iter_mut().zip(remembered)) {
         if !answers_in(family) {
             continue;
         }
         let pools = Pools::new(&effective, &tree, family);
-        let mut holds = Holds::review(failback, &pools, memory, now);
+        let mut holds = Holds::review(pace, &pools, memory, now);
         let before = holds.held.clone();
+        let written = policy;
+        let policy = &*ordered(facts.estate, pace.failback, written, first.as_deref());
         let ladder = Ladder { service, policy, effective: &effective, pools: &pools, last };
         let Climbed { decision: climbed, rung } = ladder.climb(&mut holds);
 
         let mut teller = Teller { tell, effective: &effective, service, pools: &pools, both_families: both };
         teller.pools();
         teller.holds(&holds, &before, now);
-        teller.policy(policy);
+        teller.policy(policy, (policy != written).then_some(written));
         teller.answers(&climbed, rung);
 
         *all_down = rung == Rung::AllDown;
         if !*all_down {
             *last = answering(&climbed, &tree);
+            *first = order::next_first(facts.estate, pace.failback, (written, policy), (&holds, &pools), &climbed);
         }
         *decided = climbed;
         lowest = lowest.max(rung);
         let hold = |pool: &PoolId| Hold { pool: *pool, family };
         decision.memory.held.extend(holds.held.iter().map(hold));
         decision.memory.used.extend(holds.used.iter().map(hold));
-        decision.wake_at = decision.wake_at.into_iter().chain(holds.wake_at(failback, &pools)).min();
+        decision.memory.stages.extend(&holds.stages);
+        decision.wake_at = decision.wake_at.into_iter().chain(holds.wake_at(&pools)).min();
     }
     decision.memory.held.sort_unstable();
     decision.memory.used.sort_unstable();
+    decision.memory.stages.sort_unstable();
     decision.ttl = if lowest == Rung::AllDown { service.ttl.min(service.ttl_min) } else { service.ttl };
     tell::ttl(tell, service, &decision, lowest);
     decision

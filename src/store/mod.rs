@@ -16,6 +16,7 @@ mod codec;
 mod file;
 pub mod outcomes;
 mod problem;
+mod shift_form;
 
 pub use file::Store;
 pub use problem::{OpenError, StoreError};

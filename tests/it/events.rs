@@ -168,7 +168,7 @@ fn streams_are_bounded_and_readers_that_sleep_slow_nobody() {
         let began = Instant::now();
         let (prod, dr) = (round % 100, 100 - round % 100);
         node.ok(&["split", "search", &format!("prod={prod}"), &format!("dr={dr}"), "--reason", &"long ".repeat(100)]);
-        assert!(began.elapsed() < Duration::from_secs(5), "a change took {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(20), "a change took {:?}", began.elapsed());
         assert!(dns.first("orders.api.example.com.").is_some());
     }
     drop(sleepers);

@@ -1,15 +1,17 @@
 //! Why a name is answered as it is.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `GET /explain?…`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainQuery {
     /// A host name.
     pub name: String,
     /// `A` (default) or `AAAA`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^([Aa]|[Aa]{4})$"))]
     pub type_: Option<String>,
     /// A moment; always refused: no history of decisions is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -17,7 +19,7 @@ pub struct ExplainQuery {
 }
 
 /// The decision and how it came about.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explain {
     /// As asked, lower case, without the last dot.
     pub name: String,
@@ -37,7 +39,7 @@ pub struct Explain {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainStep {
     /// What was looked at: `zone`, `service`, `revision`, `pool`, `hold`, `policy`, `rung`, `endpoint`, `ttl`.
     pub topic: String,
@@ -46,7 +48,7 @@ pub struct ExplainStep {
 }
 
 /// One destination.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainLeaf {
     /// The pool; several for a multivalue.
     pub pools: Vec<String>,
@@ -59,7 +61,7 @@ pub struct ExplainLeaf {
 }
 
 /// An endpoint of a serving set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainEndpoint {
     /// `pool/name`
     pub id: String,

@@ -1,11 +1,12 @@
 //! What if something fell, or another configuration ran; and how an old answer fades.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{GuardFinding, Shares, Span, Time};
 
 /// `POST /simulate`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SimulatePost {
     /// What falls: a region, a pool, `POOL/ENDPOINT`; or with its kind, `region/eu-*`, `tag/az-1`.
@@ -23,7 +24,7 @@ pub struct SimulatePost {
 }
 
 /// With which load.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LoadAt {
     /// Answers of the last minute.
@@ -34,7 +35,7 @@ pub enum LoadAt {
 }
 
 /// What came of it. Nothing was changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Simulation {
     /// With which load.
     pub at: LoadAt,
@@ -59,7 +60,7 @@ pub struct Simulation {
 }
 
 /// A service whose answers move.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SimulatedService {
     /// Which.
     pub service: String,
@@ -74,7 +75,7 @@ pub struct SimulatedService {
 }
 
 /// What comes to a region.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SimulatedRegion {
     /// Which.
     pub region: String,
@@ -89,7 +90,7 @@ pub struct SimulatedRegion {
 }
 
 /// What a service asks of a region.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Strain {
     /// Where.
     pub region: String,
@@ -104,7 +105,7 @@ pub struct Strain {
 }
 
 /// How an old answer fades, by what `[clients]` assumes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
     /// When answers change.
     pub from: Time,
@@ -121,7 +122,7 @@ pub struct Forecast {
 }
 
 /// So many have followed by then.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MovedBy {
     /// Per cent of clients.
     pub percent: f64,
@@ -130,7 +131,7 @@ pub struct MovedBy {
 }
 
 /// One point of the curve.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OldShare {
     /// After answers have changed.
     pub after: Span,

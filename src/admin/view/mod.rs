@@ -9,6 +9,7 @@ mod explain;
 mod guards;
 mod preflight;
 mod service;
+mod shift;
 mod simulate;
 
 pub(super) use board::Board;
@@ -18,6 +19,7 @@ pub(super) use explain::{answer_of, place};
 pub(super) use guards::{gate, guards};
 pub(super) use preflight::preflight;
 pub(super) use service::{revision, service, traffic};
+pub(super) use shift::{planned_shift, shift};
 pub(super) use simulate::{forecast, simulation};
 
 use std::sync::Arc;

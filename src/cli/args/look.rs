@@ -1,6 +1,10 @@
 //! What may be typed to see how things are. Never does anything.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
+
+use crate::model::parse_duration;
 
 /// `windrose status`
 #[derive(Clone, Debug, Args)]
@@ -11,6 +15,20 @@ pub struct StatusArgs {
     /// Exit with 3 if there is a problem
     #[arg(long)]
     pub exit_code: bool,
+    /// Print it again whenever it changes, until stopped
+    #[arg(short, long, conflicts_with = "exit_code")]
+    pub watch: bool,
+}
+
+/// `windrose top`
+#[derive(Clone, Debug, Args)]
+pub struct TopArgs {
+    /// Begin with those whose service, host name, pool or region contains this
+    #[arg(value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// Time between two looks; what happens is shown at once
+    #[arg(long, value_name = "TIME", value_parser = parse_interval, default_value = "2s")]
+    pub interval: Duration,
 }
 
 /// What `get` lists.
@@ -34,6 +52,9 @@ pub enum Listed {
     /// API tokens, without their secrets
     #[value(alias = "token")]
     Tokens,
+    /// Shifts under way, and those of late
+    #[value(alias = "shift")]
+    Shifts,
     /// What changes must keep, by service
     #[value(alias = "guard")]
     Guards,
@@ -104,4 +125,10 @@ pub struct EventsArgs {
     /// Messages to webhooks instead: what was delivered, what waits
     #[arg(long, conflicts_with_all = ["follow", "since", "type_", "service", "count"])]
     pub deliveries: bool,
+}
+
+/// A span that is neither a storm of requests nor so long that the screen lies.
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let span = parse_duration(text)?;
+    if (Duration::from_millis(500)..=Duration::from_secs(60)).contains(&span) { Ok(span) } else { Err(format!("`{text}` is not from 500ms to 60s")) }
 }

@@ -17,6 +17,7 @@ mod look;
 mod manual;
 mod overrides;
 mod run;
+mod shift;
 mod traffic;
 mod wait;
 
@@ -24,10 +25,11 @@ pub use access::{AuditArgs, AuditCommand, PushArgs, PushOutcome, TokenArgs, Toke
 pub use ask::{ExplainArgs, ProbeArgs, ProbesArgs, QueryArgs, SimulateArgs};
 pub use boards::{DashboardsArgs, DashboardsCommand, RulesArgs, RulesCommand};
 pub use guards::{ConfirmArgs, GateArgs, Switch};
-pub use look::{DescribeArgs, Described, EventsArgs, GetArgs, Listed, ServiceArgs, StatusArgs};
+pub use look::{DescribeArgs, Described, EventsArgs, GetArgs, Listed, ServiceArgs, StatusArgs, TopArgs};
 pub use manual::{CompletionArgs, ManArgs, Shell};
 pub use overrides::{EndArgs, ExtendArgs, FreezeArgs, OverrideArgs, TargetKind, UnfreezeArgs};
 pub use run::{CheckArgs, DemoAction, DemoArgs, PlanArgs, ReloadArgs, ServeArgs};
+pub use shift::{ShiftArgs, ShiftVerb};
 pub use traffic::{FailbackArgs, FailoverArgs, SplitArgs, UndoArgs, Write};
 pub use wait::{Condition, WaitArgs};
 
@@ -125,6 +127,9 @@ pub enum Command {
     /// Health and the three shares of every service
     #[command(after_help = ex::STATUS, display_order = 2)]
     Status(StatusArgs),
+    /// The same and more, live: shares, answers a second, events; drain and split with preview
+    #[command(after_help = ex::TOP, display_order = 2)]
+    Top(TopArgs),
     /// List things
     #[command(after_help = ex::GET, display_order = 2)]
     Get(GetArgs),
@@ -159,6 +164,9 @@ pub enum Command {
     /// Set the shares of a service's pools
     #[command(after_help = ex::SPLIT, display_order = 3)]
     Split(SplitArgs),
+    /// Move shares step by step, each one watched
+    #[command(after_help = ex::SHIFT, display_order = 3)]
+    Shift(ShiftArgs),
     /// Put another pool first
     #[command(after_help = ex::FAILOVER, display_order = 3)]
     Failover(FailoverArgs),

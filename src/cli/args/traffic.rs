@@ -17,6 +17,9 @@ pub struct Write {
     /// Guards that need not hold, such as max_step,freeze: needs the scope admin and a reason, and is told to everybody
     #[arg(long, value_name = "GUARD", value_delimiter = ',')]
     pub break_glass: Vec<String>,
+    /// A shift of the service that is under way ends where it is, by this change
+    #[arg(long)]
+    pub end_shift: bool,
     /// Only if nobody has changed it since revision N (exit code 4)
     #[arg(long, value_name = "N")]
     pub if_revision: Option<u64>,
@@ -74,7 +77,7 @@ pub struct UndoArgs {
 }
 
 /// `prod=80`, `prod=12.5%`.
-fn parse_share(text: &str) -> Result<(String, Share), String> {
+pub(super) fn parse_share(text: &str) -> Result<(String, Share), String> {
     let (pool, percent) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form POOL=PCT, such as prod=80"))?;
     let share = percent.trim_end_matches('%').parse().ok().and_then(Share::from_percent);
     match share {

@@ -17,6 +17,7 @@ mod reload;
 mod replay;
 mod seeds;
 mod serials;
+mod shifts;
 mod simulate;
 mod targets;
 mod world;

@@ -5,5 +5,6 @@ mod failback;
 mod ladder;
 mod pools;
 mod properties;
+mod returning;
 mod trees;
 mod views;
