@@ -217,6 +217,7 @@ impl Server {
             },
             upgrades: None,
             feeds: Feeds::default(),
+            outcomes: Arc::new(|_| Ok(crate::health::Recording::default())),
             ready: Arc::new(move || match is_ready.load(Ordering::Relaxed) {
                 READY => Ok(()),
                 NOT_YET => Err(vec!["not yet".into()]),

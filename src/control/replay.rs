@@ -209,6 +209,9 @@ struct Streak {
     found: Option<Timestamp>,
 }
 
+/// Shares by region, and whether nothing is up.
+type Seen = (Arc<Vec<(RegionId, f64)>>, bool);
+
 /// Where a service is answered from since `since`.
 #[derive(Debug, Default)]
 struct Seat {
@@ -334,7 +337,14 @@ impl Stage {
                     Effect::Publish(_) => self.published = true,
                     Effect::WakeAt(at) => self.wake = at,
                     Effect::Tell(notice) => self.notice(notice, now.wall),
-                    Effect::Serve | Effect::Probe { .. } | Effect::Heard { .. } | Effect::Reply { .. } | Effect::Secondaries(_) | Effect::Happened(_) => (),
+                    // No shift is played: nothing of today's is under way then.
+                    Effect::Serve
+                    | Effect::Measure { .. }
+                    | Effect::Probe { .. }
+                    | Effect::Heard { .. }
+                    | Effect::Reply { .. }
+                    | Effect::Secondaries(_)
+                    | Effect::Happened(_) => (),
                 }
             }
             effects = next;
@@ -370,7 +380,7 @@ impl Stage {
 
     /// Who answers now; what was until now is counted.
     fn look(&mut self, mono: Duration) {
-        let mut alike: HashMap<*const Decided, (Arc<Vec<(RegionId, f64)>>, bool)> = HashMap::new();
+        let mut alike: HashMap<*const Decided, Seen> = HashMap::new();
         for at in 0..self.seats.len() {
             let id = ServiceId::at(at);
             let Some(decided) = self.core.services.get(at).and_then(|state| state.decided.clone()) else { continue };
@@ -428,7 +438,7 @@ impl Seat {
 
 impl Core {
     /// Shares by region as answered now, and whether nothing is up.
-    fn seen(&self, id: ServiceId) -> (Arc<Vec<(RegionId, f64)>>, bool) {
+    fn seen(&self, id: ServiceId) -> Seen {
         let (view, family) = (self.service(id), self.main_family(id));
         let decided = &view.decision.families[family.index()];
         let mut regions: Vec<(RegionId, f64)> = Vec::new();

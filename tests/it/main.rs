@@ -29,6 +29,7 @@ mod mutated;
 mod node;
 mod openapi;
 mod oracle;
+mod outcome_log;
 mod outcomes;
 mod overload;
 mod pages;

@@ -44,10 +44,10 @@ fn happened(world: &World) -> (Vec<String>, Vec<String>) {
     let (mut flips, mut failovers, mut known) = (Vec::new(), Vec::new(), std::collections::HashMap::new());
     for notice in &world.notices {
         match notice {
-            Notice::Endpoint { endpoint, state, .. } if *state != State::Unknown => {
-                if known.insert(endpoint.clone(), *state).is_some_and(|before| before != *state) {
-                    flips.push(format!("{endpoint} {}", state.word()));
-                }
+            Notice::Endpoint { endpoint, state: state @ (State::Up | State::Down), .. }
+                if known.insert(endpoint.clone(), *state).is_some_and(|before| before != *state) =>
+            {
+                flips.push(format!("{endpoint} {}", state.word()));
             }
             Notice::Failover { services, from, to, .. } => failovers.push(format!("{} and {}: {from} → {to}", services[0], services.len())),
             _ => (),
@@ -85,8 +85,8 @@ fn a_recorded_outage_is_replayed_as_it_happened() {
 #[test]
 fn other_thresholds_find_more_or_less() {
     // Two failed probes in a row, five times; the estate's own thresholds need three.
-    let (world, recording) =
-        lived(TWO, 600, |target, second| target != 0 || !second.is_multiple_of(100) && !(second >= 5 && (second - 5).is_multiple_of(100)) || second < 50);
+    let failing = |second: u64| 100 <= second && [0, 5].contains(&(second % 100));
+    let (world, recording) = lived(TWO, 600, |target, second| target != 0 || !failing(second));
     let with = |down_after: u32| {
         let text = format!("thresholds down_after={down_after} ok_after=1 up_after=1\n{TWO}");
         played(configuration(&text), &world, &recording)
