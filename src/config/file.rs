@@ -90,6 +90,7 @@ table! {
         listen: OneOrMany<SocketAddr>,
         workers: i64,
         reveal: OneOrMany<String>,
+        explain: OneOrMany<String>,
         cookies: Cookies,
         rate_limit: RateLimit,
     } later NONE

@@ -250,6 +250,7 @@ pub fn outline(configuration: &Configuration) -> Outline {
     let limit = answers.rate_limit.as_ref();
     let fields = vec![
         ("reveal", list(reveals)),
+        ("explain", list(&answers.explain)),
         ("cookies.required", answers.cookies.required.to_string()),
         ("rate_limit", limit.map_or_else(|| "off".to_string(), |limit| format!("{limit:?}"))),
     ];
