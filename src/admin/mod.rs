@@ -22,7 +22,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use crate::control::Refusal;
+use crate::control::{Refusal, ReloadBy};
 use crate::metrics::Metrics;
 use crate::model::{AdminSettings, MetricsSettings, Timestamp};
 
@@ -65,7 +65,6 @@ mod view;
 
 pub use feeds::{AuditReader, Feeds, Tested, WebhookDesk};
 pub use listen::BindError;
-pub use openapi::document;
 pub use replay::OutcomeReader;
 pub use tls::{Certificates, Renewal};
 
@@ -104,7 +103,7 @@ pub struct Parts {
 }
 
 /// Reads the file again and hands it to the core.
-pub type Reloader = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ReloadOutcome> + Send>> + Send + Sync>;
+pub type Reloader = Arc<dyn Fn(ReloadBy) -> Pin<Box<dyn Future<Output = ReloadOutcome> + Send>> + Send + Sync>;
 
 /// How a reload ended.
 #[derive(Clone, Debug)]
@@ -131,8 +130,8 @@ struct App {
     certificates: Option<Certificates>,
     /// Who was wrong about a token, and how often.
     attempts: Arc<attempts::Attempts>,
-    /// Of requests with an `Idempotency-Key`.
-    replies: Arc<once::Replies>,
+    /// Requests with an `Idempotency-Key`.
+    under_way: Arc<once::UnderWay>,
     /// Replays that may still begin: one at a time.
     replays: Arc<tokio::sync::Semaphore>,
 }
@@ -214,9 +213,9 @@ impl Bound {
         let Self { admin, tls, metrics, door, socket, hosts, sockets, takes_socket: _ } = self;
         let (stop, stopping) = watch::channel(false);
         let streams = Arc::new(tokio::sync::Semaphore::new(feeds::STREAMS_MAX));
-        let (attempts, replies) = (Arc::default(), Arc::default());
+        let (attempts, under_way) = (Arc::default(), Arc::default());
         let replays = Arc::new(tokio::sync::Semaphore::new(1));
-        let app = App { parts: Arc::new(parts), hosts, streams, stopping, certificates: tls.clone(), attempts, replies, replays };
+        let app = App { parts: Arc::new(parts), hosts, streams, stopping, certificates: tls.clone(), attempts, under_way, replays };
         let mut watch = tokio::task::JoinSet::new();
         if let Some(certificates) = tls.clone() {
             watch.spawn(certificates.watch());

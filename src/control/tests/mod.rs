@@ -15,6 +15,7 @@ mod probes;
 mod pushes;
 mod reload;
 mod replay;
+mod replies;
 mod seeds;
 mod serials;
 mod shifts;
