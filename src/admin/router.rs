@@ -182,7 +182,7 @@ pub(super) const ROUTES: &[Route] = &[
     route!(GET, "/explain", Read, Nothing, read::explain,
         says::<api::Explain>("explain", "Why a name is answered as it is").query::<api::ExplainQuery>()),
     route!(POST, "/simulate", Read, Nothing, simulate::simulate,
-        says::<api::Simulation>("simulate", "What would happen if something fell").body::<api::SimulatePost>()),
+        says::<api::Simulation>("simulate", "What would happen if something fell").body::<api::SimulatePost>().refuses(FILES)),
     route!(GET, "/events", Read, Nothing, feeds::events,
         says::<List<CloudEvent>>("listEvents", "What has happened, oldest first").query::<api::EventQuery>()),
     route!(GET, "/events/stream", Read, Nothing, feeds::stream,
