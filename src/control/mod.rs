@@ -32,6 +32,7 @@ mod read;
 mod record;
 mod reload;
 mod reload_guards;
+mod replay;
 mod replies;
 mod schedules;
 mod serials;
@@ -39,6 +40,7 @@ mod services;
 mod settle;
 mod shifts;
 mod simulate;
+mod simulate_guards;
 mod targets;
 mod tokens;
 mod wakes;
@@ -63,6 +65,7 @@ pub use record::{
     Source, Stored, TokenRecord, TrafficRecord,
 };
 pub use reload_guards::ReloadBy;
+pub use replay::{Failover, Flip, OUTCOMES_MAX, Outage, Replayed, Replaying, ServiceTime, Unreplayed, replay};
 pub use replies::{Claim, FinishedReply, KeptReply, Made};
 pub use schedules::{GRACE as SCHEDULE_GRACE, ScheduleRecord, ScheduleState, ScheduleView};
 pub use serials::Announced;

@@ -14,7 +14,11 @@ mod history;
 mod outcome;
 mod pools;
 mod quality;
+<<<<<<< HEAD
 mod streak;
+=======
+mod recorded;
+>>>>>>> main
 mod table;
 mod verdict;
 
@@ -29,6 +33,10 @@ pub use history::{History, HistorySize, Moment, Past, Said};
 pub use outcome::{Outcome, Phase, ProbeReport, Reason, Reported, Resolved};
 pub use pools::{PoolObserved, pool_state, requirement_state, requirements_state};
 pub use quality::{BusySince, Certificate, CertificateState, Quality};
+<<<<<<< HEAD
 pub use streak::Streak;
+=======
+pub use recorded::{Outcomes, Recording, Run, Tried};
+>>>>>>> main
 pub use table::{ByKey, EndpointHealth, HealthTable, JudgementHealth, Observed, TargetHealth, Transition, Turn};
 pub use verdict::State;
