@@ -18,11 +18,7 @@ use super::describe::{Condition, Reply, Words, gives, says};
 use super::feeds::AuditQuery;
 use super::pages::PageQuery;
 use super::problem::Refused;
-<<<<<<< HEAD
-use super::{App, change, config, doctor, feeds, glass, looks, manual, middleware, once, push, read, schedule, shift, simulate, upgrade};
-=======
-use super::{App, change, config, doctor, feeds, glass, looks, manual, middleware, once, push, read, replay, shift, simulate, upgrade};
->>>>>>> main
+use super::{App, change, config, doctor, feeds, glass, looks, manual, middleware, once, push, read, replay, schedule, shift, simulate, upgrade};
 
 use Condition::{Optional, Required};
 use Touches::{Node, Nothing, Service, Services};

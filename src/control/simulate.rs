@@ -355,12 +355,8 @@ impl Picture {
             reach: Reach::Name,
             services: None,
         }));
-<<<<<<< HEAD
-        let facts = Facts { estate: &estate, health: &self.health, guard: &self.guard, overrides: &overrides, planned: &policy::NO_PLANS };
-=======
         self.fallen = overrides;
-        let facts = Facts { estate: &estate, health: &self.health, guard: &self.guard, overrides: &self.fallen };
->>>>>>> main
+        let facts = Facts { estate: &estate, health: &self.health, guard: &self.guard, overrides: &self.fallen, planned: &policy::NO_PLANS };
         for group in &mut self.groups {
             let Some(service) = group.services.first().map(|id| estate.service(*id)).filter(|_| group.frozen.is_none()) else { continue };
             let mut uses = false;

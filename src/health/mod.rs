@@ -14,11 +14,8 @@ mod history;
 mod outcome;
 mod pools;
 mod quality;
-<<<<<<< HEAD
-mod streak;
-=======
 mod recorded;
->>>>>>> main
+mod streak;
 mod table;
 mod verdict;
 
@@ -33,10 +30,7 @@ pub use history::{History, HistorySize, Moment, Past, Said};
 pub use outcome::{Outcome, Phase, ProbeReport, Reason, Reported, Resolved};
 pub use pools::{PoolObserved, pool_state, requirement_state, requirements_state};
 pub use quality::{BusySince, Certificate, CertificateState, Quality};
-<<<<<<< HEAD
-pub use streak::Streak;
-=======
 pub use recorded::{Outcomes, Recording, Run, Tried};
->>>>>>> main
+pub use streak::Streak;
 pub use table::{ByKey, EndpointHealth, HealthTable, JudgementHealth, Observed, TargetHealth, Transition, Turn};
 pub use verdict::State;

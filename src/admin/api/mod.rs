@@ -53,11 +53,8 @@ mod overview;
 mod probe;
 mod problem;
 mod push;
-<<<<<<< HEAD
-mod schedule;
-=======
 mod replay;
->>>>>>> main
+mod schedule;
 mod schema;
 mod service;
 mod shift;
@@ -75,11 +72,8 @@ pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeRe
 pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhase, ProbePost, ProbesQuery, Resolved, TlsSeen};
 pub use problem::{Fault, Problem, ProblemKind};
 pub use push::{PushPost, PushReply, Told};
-<<<<<<< HEAD
-pub use schedule::Schedule;
-=======
 pub use replay::{Replay, ReplayGap, ReplayPost, Replayed, ReplayedFailover, ReplayedFlip, ReplayedOutage, ReplayedRegion, ReplayedService};
->>>>>>> main
+pub use schedule::Schedule;
 pub(super) use schema::{CloudEvent, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX};
 pub use service::{
     AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, PoolDegraded, Returning, RevisionEntry, Service, ServicePool, ThreeShares, Traffic,

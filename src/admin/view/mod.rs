@@ -8,11 +8,8 @@ mod estate;
 mod explain;
 mod guards;
 mod preflight;
-<<<<<<< HEAD
-mod schedule;
-=======
 mod replay;
->>>>>>> main
+mod schedule;
 mod service;
 mod shift;
 mod simulate;
@@ -23,11 +20,8 @@ pub(super) use estate::{blind, endpoint, override_, pool, record, region, sentin
 pub(super) use explain::{answer_of, place};
 pub(super) use guards::{gate, guards};
 pub(super) use preflight::preflight;
-<<<<<<< HEAD
-pub(super) use schedule::schedule;
-=======
 pub(super) use replay::replayed;
->>>>>>> main
+pub(super) use schedule::schedule;
 pub(super) use service::{revision, service, traffic};
 pub(super) use shift::{planned_shift, shift};
 pub(super) use simulate::{forecast, simulation};
