@@ -210,7 +210,7 @@ impl Core {
     pub fn picture_after(&self, next: &Configuration, now: Now) -> Picture {
         let (old, estate) = (&self.configuration.estate, &next.estate);
         let (health, guard, overrides) = self.carried_to(estate, now);
-        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved };
+        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved, planned: &policy::NO_PLANS };
         let mut was: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
         let before = |id: ServiceId| {
             let (view, family) = (self.service(id), self.main_family(id));
@@ -356,7 +356,7 @@ impl Picture {
             services: None,
         }));
         self.fallen = overrides;
-        let facts = Facts { estate: &estate, health: &self.health, guard: &self.guard, overrides: &self.fallen };
+        let facts = Facts { estate: &estate, health: &self.health, guard: &self.guard, overrides: &self.fallen, planned: &policy::NO_PLANS };
         for group in &mut self.groups {
             let Some(service) = group.services.first().map(|id| estate.service(*id)).filter(|_| group.frozen.is_none()) else { continue };
             let mut uses = false;

@@ -17,6 +17,8 @@ pub struct Facts<'a> {
     pub guard: &'a Guard,
     /// Overrides in force whose target exists. Few; ordered by id.
     pub overrides: &'a [Override],
+    /// What is going to be changed; empty: nothing ([`NO_PLANS`](super::NO_PLANS)).
+    pub planned: &'a super::Plans,
 }
 
 /// An operator's override, resolved against the estate. Who, why and until when is `control`'s business.

@@ -186,7 +186,7 @@ impl World {
     }
 
     pub(crate) fn facts(&self) -> Facts<'_> {
-        Facts { estate: &self.estate, health: &self.health, guard: &self.guard, overrides: &self.overrides }
+        Facts { estate: &self.estate, health: &self.health, guard: &self.guard, overrides: &self.overrides, planned: &crate::policy::NO_PLANS }
     }
 
     /// What a service answers for A.
