@@ -78,6 +78,8 @@ pub(super) const ROUTES: &[Route] = &[
     route!(POST, "/endpoints/{pool}/{name}/probe", Operate, Nothing, doctor::endpoint),
     route!(POST, "/probe", Operate, Nothing, doctor::anything),
     route!(POST, "/endpoints/{pool}/{name}/push", Operate, Node, push::push),
+    route!(POST, "/regions/{region}/freshness", Operate, Node, push::freshness),
+    route!(PUT, "/regions/{region}/freshness", Operate, Node, push::freshness),
     route!(GET, "/overrides", Read, Nothing, read::overrides),
     route!(POST, "/overrides", Operate, Services, change::begin_override),
     route!(PATCH, "/overrides/{id}", Operate, Services, change::extend_override),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::admin::api::{Scope, UndoTo};
-use crate::model::{Share, parse_duration};
+use crate::model::{Share, Timestamp, parse_duration};
 
 use super::examples as ex;
 
@@ -164,6 +164,12 @@ pub enum Command {
     /// End a freeze
     #[command(after_help = ex::UNFREEZE, display_order = 4)]
     Unfreeze(UnfreezeArgs),
+    /// Use a region or pool although its data is too old
+    #[command(after_help = ex::APPROVE, display_order = 4)]
+    Approve(OverrideArgs),
+    /// End an approval
+    #[command(after_help = ex::UNAPPROVE, display_order = 4)]
+    Unapprove(EndArgs),
     /// Make an override end later or sooner
     #[command(after_help = ex::EXTEND, display_order = 4)]
     Extend(ExtendArgs),
@@ -178,6 +184,9 @@ pub enum Command {
     /// Tell how an endpoint is, if its monitor is one that is told (push = true)
     #[command(after_help = ex::PUSH, display_order = 5)]
     Push(PushArgs),
+    /// Tell when the data of a region was last restored or synchronised
+    #[command(after_help = ex::FRESHNESS, display_order = 5)]
+    Freshness(FreshnessArgs),
     /// Who changed what, from where and why: list, export, verify
     #[command(after_help = ex::AUDIT, display_order = 5)]
     Audit(AuditArgs),
@@ -474,7 +483,7 @@ pub struct OverrideArgs {
     pub kind: TargetKind,
     /// Its name; pool/name for an endpoint. `*` stands for any characters: 'eu-*', 'prod/*'
     pub name: String,
-    /// How long, such as 2h; force-up and force-down end after 4h by default, a drain when somebody ends it
+    /// How long, such as 2h; force-up, force-down and approve end after 4h by default, a drain when somebody ends it
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub lasts: Option<Duration>,
     /// Only for this service (may be repeated)
@@ -511,6 +520,23 @@ pub struct PushArgs {
     /// Which monitor; needed if the endpoint has several that are told
     #[arg(long, value_name = "NAME")]
     pub monitor: Option<String>,
+}
+
+/// `windrose freshness`
+#[derive(Clone, Debug, Args)]
+pub struct FreshnessArgs {
+    /// The region
+    pub region: String,
+    /// The moment of the data, RFC 3339; by default now
+    #[arg(long, value_name = "TIME", conflicts_with = "age", value_parser = parse_time)]
+    pub at: Option<Timestamp>,
+    /// How old the data is, such as 5m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub age: Option<Duration>,
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| format!("`{text}` is not a time; write it like 2026-11-21T12:00:03Z"))
 }
 
 /// `windrose undrain`, `unforce`

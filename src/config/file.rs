@@ -233,6 +233,7 @@ table! {
         expiry_down: bool,
         degraded: DegradedTable,
         report: ReportTable,
+        data_at: DataAtTable,
         busy: String,
         busy_max: Duration,
         redirects: i64,
@@ -300,6 +301,14 @@ table! {
 }
 
 table! {
+    /// `data_at = { json = "$.replication.synced_at" }`
+    DataAtTable {
+        header: String,
+        json: String,
+    } later NONE
+}
+
+table! {
     /// `[health]`
     Health {
         window: Duration,
@@ -356,6 +365,7 @@ table! {
         up_after: i64,
         tags: OneOrMany<String>,
         degraded_factor: Number,
+        hold_if_older_than: Duration,
         endpoints: Vec<Key<Endpoint>>,
     } later NONE
 }

@@ -67,21 +67,24 @@ pub(super) struct Learned {
     pub journal: super::journal::Unwritten,
     /// Tokens that were used. Nobody waits for it: it goes with the next batch that is due for another reason.
     pub used: BTreeSet<Arc<str>>,
+    /// Regions that told how fresh their data is. It goes with the next batch that is due for another reason.
+    pub freshness: BTreeSet<Arc<str>>,
     /// A sign of life is due.
     pub alive: bool,
 }
 
 impl Learned {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { verdicts, probes, memories, ended, forgotten, serials, journal, used: _, alive } = self;
+        let Self { verdicts, probes, memories, ended, forgotten, serials, journal, used: _, freshness: _, alive } = self;
         let estate = verdicts.is_empty() && probes.is_empty() && memories.is_empty() && ended.is_empty() && forgotten.is_empty();
         estate && serials.is_empty() && *journal == super::journal::Unwritten::default() && !alive
     }
 
     /// Puts a failed batch back; what was learned since stays.
     pub(super) fn put_back(&mut self, failed: Learned) {
-        let Learned { verdicts, probes, memories, ended, forgotten, serials, journal, used, alive } = failed;
+        let Learned { verdicts, probes, memories, ended, forgotten, serials, journal, used, freshness, alive } = failed;
         self.used.extend(used);
+        self.freshness.extend(freshness);
         self.verdicts.extend(verdicts);
         self.probes.extend(probes);
         self.memories.extend(memories);

@@ -127,6 +127,7 @@ impl Core {
             (Key::Override(id), Record::Override(record)) => self.overrides.keep(id, record, revision, now),
             (Key::Token(id), Record::Token(record)) => drop(self.tokens.insert(id, record)),
             (Key::TokenUsed(id), Record::TokenUsed(at)) => self.tokens_used.remember(id, at),
+            (Key::Freshness(region), Record::Freshness(told)) => self.freshness.remember(region, told, now),
             (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
             (Key::Gate(name), Record::Gate(record)) => self.gate_switched(name, record, revision),
@@ -151,6 +152,7 @@ impl Core {
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
             Key::Gate(name) => drop(self.gates.remove(name)),
             Key::LastChange => self.last_change = None,
+            Key::Freshness(region) => self.freshness.forget(region),
             Key::Verdict(_) | Key::Probes(_) | Key::Serial(_) | Key::Alive => (),
             Key::Audit(_) | Key::AuditAnchor | Key::EventPending(_) | Key::Event(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..) => (),
         }

@@ -51,13 +51,17 @@ pub enum Act {
     Freeze,
     /// `unfreeze`
     Unfreeze,
+    /// `approve`
+    Approve,
+    /// `unapprove`
+    Unapprove,
     /// `extend`: keeps things as they are
     Extend,
 }
 
 impl Act {
     /// All of them.
-    pub const ALL: [Act; 12] = [
+    pub const ALL: [Act; 14] = [
         Act::Split,
         Act::Failover,
         Act::Failback,
@@ -69,6 +73,8 @@ impl Act {
         Act::Unforce,
         Act::Freeze,
         Act::Unfreeze,
+        Act::Approve,
+        Act::Unapprove,
         Act::Extend,
     ];
 
@@ -86,6 +92,8 @@ impl Act {
             Act::Unforce => "unforce",
             Act::Freeze => "freeze",
             Act::Unfreeze => "unfreeze",
+            Act::Approve => "approve",
+            Act::Unapprove => "unapprove",
             Act::Extend => "extend",
         }
     }
@@ -97,7 +105,7 @@ impl Act {
             Act::Failback => ChangeKind::Failback,
             Act::Undo => ChangeKind::Undo,
             Act::Drain | Act::Undrain => ChangeKind::Drain,
-            Act::ForceUp | Act::ForceDown | Act::Unforce => ChangeKind::Force,
+            Act::ForceUp | Act::ForceDown | Act::Unforce | Act::Approve | Act::Unapprove => ChangeKind::Force,
             Act::Freeze | Act::Unfreeze | Act::Extend => ChangeKind::Freeze,
         }
     }

@@ -236,6 +236,7 @@ impl Core {
                 change.back = change.back.take().or_else(|| self.way_back(estate, pool));
                 if was + 0.01 < is || asked_before + 0.01 < asked_after {
                     let why = match stands.state {
+                        State::Up if stands.outdated => "has data that is too old",
                         State::Up => "is drained",
                         State::Down => "is not up",
                         State::Unknown => "has no verdict yet",
@@ -255,7 +256,7 @@ impl Core {
             let verb = match kept.record.kind {
                 OverrideWord::Drain => "undrain",
                 OverrideWord::ForceDown => "unforce",
-                OverrideWord::ForceUp | OverrideWord::Freeze => return None,
+                OverrideWord::ForceUp | OverrideWord::Freeze | OverrideWord::Approve => return None,
             };
             // Patterns are quoted for the shell.
             match &kept.record.target {

@@ -60,6 +60,9 @@ impl Core {
         self.begin_serving(now);
         self.end_overrides(now, effects);
         self.fall_silent(now, effects);
+        if self.freshness.next_at().is_some_and(|at| at <= now.mono) {
+            self.review_freshness(now, effects);
+        }
         self.guard_advances(now, effects);
         while let Some((at, services)) = self.wakes.take_due(now.mono) {
             for service in services {
@@ -293,7 +296,7 @@ impl Core {
 
     fn learned_ops(&self, batch: &Learned, now: Now) -> Vec<Op> {
         let estate = &self.configuration.estate;
-        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, journal: _, alive: _ } = batch;
+        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, freshness, journal: _, alive: _ } = batch;
         let mut ops = vec![Op::Put(Key::Alive, Record::Alive(now.wall))];
         for judgement in verdicts {
             let health = self.health.judgement(*judgement);
@@ -314,6 +317,7 @@ impl Core {
         }
         ops.extend(serials.iter().filter_map(|zone| Some(Op::Put(Key::Serial(zone.clone()), Record::Serial(self.serials.to_store(zone)?)))));
         ops.extend(self.tokens_used.ops(used));
+        ops.extend(self.freshness.ops(freshness));
         ops.extend(ended.iter().map(|id| Op::Delete(Key::Override(*id))));
         ops.extend(forgotten.iter().flat_map(|key| [Op::Delete(Key::Verdict(key.clone())), Op::Delete(Key::Probes(key.clone()))]));
         ops
@@ -327,7 +331,8 @@ impl Core {
         };
         let hold = self.wakes.first();
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
-        let due = [self.overrides.next_end(), self.guard.next_at(), self.pushes.next_at(), self.serials.next_at(), self.journal_wake()];
+        let due =
+            [self.overrides.next_end(), self.guard.next_at(), self.pushes.next_at(), self.freshness.next_at(), self.serials.next_at(), self.journal_wake()];
         let next = [first_round, hold, retry].into_iter().chain(due).flatten().min();
         if next != self.told_wake {
             self.told_wake = next;

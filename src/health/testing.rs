@@ -133,7 +133,7 @@ impl Builder {
         let id = PoolId::at(self.estate.pools.len());
         let (mut region, mut min_up, mut min_active, mut monitor, mut endpoints) = (name, 1, None, "gateway", Vec::new());
         let (mut requires, mut own) = (Vec::new(), self.thresholds);
-        let mut degraded_factor = None;
+        let (mut degraded_factor, mut hold_if_older_than) = (None, None);
         for word in rest.split_whitespace() {
             match word.split_once('=') {
                 Some(("region", name)) => region = name,
@@ -143,6 +143,7 @@ impl Builder {
                 Some(("requires", list)) => requires = list.split(',').map(|word| self.requirement(word)).collect(),
                 Some(("down_after", number)) => own.down_after = number.parse().expect("down_after"),
                 Some(("up_after", number)) => own.up_after = number.parse().expect("up_after"),
+                Some(("older_than", span)) => hold_if_older_than = crate::model::parse_duration(span).ok(),
                 Some(("factor", number)) => degraded_factor = number.parse().ok().and_then(Factor::new),
                 Some((name, address)) => endpoints.push((Some(name), address)),
                 None => endpoints.push((None, word)),
@@ -150,7 +151,8 @@ impl Builder {
         }
         let endpoints = endpoints.into_iter().map(|(name, word)| self.endpoint(id, name, word, monitor, own)).collect();
         let region = self.region(region);
-        self.estate.pools.push(Pool { name: name.into(), region, endpoints, min_up, min_active, requires, required_by: Vec::new(), degraded_factor });
+        let (name, required_by, hold_if_older_than) = (name.into(), Vec::new(), hold_if_older_than);
+        self.estate.pools.push(Pool { name, region, endpoints, min_up, min_active, requires, required_by, degraded_factor, hold_if_older_than });
         for below in self.below(id) {
             self.estate.pools[below.index()].required_by.push(id);
         }

@@ -173,6 +173,8 @@ impl Changes {
             Notice::ReloadFailed { .. } => return,
             Notice::Guarded { begins: true, .. } => "region.guarded",
             Notice::Guarded { begins: false, .. } => "region.unguarded",
+            Notice::Freshness { begins: true, .. } => "pool.outdated",
+            Notice::Freshness { begins: false, .. } => "pool.fresh",
             Notice::Blind { begins: true, .. } => "node.blind",
             Notice::Blind { begins: false, .. } => "node.sees",
             Notice::Store { up: true, .. } => "store.recovered",

@@ -84,6 +84,8 @@ pub struct Pool {
     pub required_by: Vec<PoolId>,
     /// What its degraded endpoints count; `None`: as their monitor says.
     pub degraded_factor: Option<Factor>,
+    /// It is not used while its region's data is older; `None`: however old that is.
+    pub hold_if_older_than: Option<Duration>,
 }
 
 /// `requires = ["prod-db"]`: another pool, of whose endpoints, whatever their family, so many must be up.

@@ -15,9 +15,10 @@
 //!
 //! Above `all_down` a pool of whose serving set some are degraded counts less in weighted nodes; it is never left out for that.
 //!
+//! `force_down` and data that is too old (`hold_if_older_than`, without an approval) keep a pool off every rung.
+//!
 //! `all_down` never refuses for a subtree's `min_up`: one permitted pool is better than none.
 
-use crate::health::State;
 use crate::model::{AllDown, Node, PoolId, Service};
 
 use super::effective::Effective;
@@ -57,7 +58,7 @@ impl Ladder<'_> {
             }
         }
         if picks.is_empty() {
-            picks = self.evaluate(&|pool| self.judged(pool).is_some_and(|judged| judged.state != State::Down));
+            picks = self.evaluate(&|pool| self.judged(pool).is_some_and(|judged| judged.is_usable() || judged.is_up_but_drained()));
             holds.use_up(&picks.iter().flat_map(|pick| pick.pools.iter().copied()).collect::<Vec<_>>());
         }
         if picks.is_empty() {
@@ -149,12 +150,13 @@ impl Ladder<'_> {
                 Some(evaluate(&|pool| permitted(pool) && self.last.contains(&pool))).filter(|picks| !picks.is_empty()).unwrap_or_else(serve_all)
             }
             AllDown::Pool(last_resort) => {
-                let permitted = Judged::new(self.effective, last_resort, self.pools.family).permitted;
+                let permitted = Judged::new(self.effective, last_resort, self.pools.family).permitted && self.effective.outdated(last_resort).is_none();
                 permitted.then(|| Pick { pools: vec![last_resort], share: 1.0, standby: false }).into_iter().collect()
             }
         };
         if picks.is_empty() {
-            return self.servfail("every pool that may answer is forced down");
+            let held_back = self.pools.judged.iter().any(|judged| judged.outdated);
+            return self.servfail(if held_back { "the data of every pool that may answer is too old" } else { "every pool that may answer is forced down" });
         }
         let leaf = |Pick { pools, share, .. }: Pick| {
             let endpoints: Vec<_> = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, Among::Permitted)).collect();

@@ -179,6 +179,12 @@ fn pool_text(effective: &Effective<'_>, judged: &Judged, family: Family) -> Stri
     } else if judged.is_up_but_drained() {
         text += "; what is not drained of it is too little";
     }
+    match (effective.facts.outdated.get(&judged.pool), effective.approved(judged.pool)) {
+        (Some(why), Some(approval)) => text += &format!("; {why}, approved by {}", approval.id),
+        (Some(why), None) if judged.outdated => text += &format!("; kept off: {why}, until it is synchronised or `windrose approve pool {}`", pool.name),
+        (Some(why), None) => text += &format!("; {why}, but who answers alone does not grow old"),
+        (None, _) => {}
+    }
     if judged.factor < 1.0 {
         text += &format!("; degraded: where shares are weighted it counts {} of its own", (judged.factor * 1000.0).round() / 1000.0);
     }

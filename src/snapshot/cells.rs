@@ -260,6 +260,7 @@ mod tests {
             requires: Vec::new(),
             required_by: Vec::new(),
             degraded_factor: None,
+            hold_if_older_than: None,
         };
         let service = |name: &&str| Service {
             name: (*name).into(),

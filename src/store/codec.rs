@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{
-    GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope,
-    TokenRecord, TrafficRecord,
+    DataTold, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
+    Scope, TokenRecord, TrafficRecord,
 };
 use crate::health::{Moment, Reason, Said, State};
 use crate::model::{Family, PolicyForm, Timestamp};
@@ -26,6 +26,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Probes(target) => format!("probes/{target}"),
         Key::Memory(service) => format!("memory/{service}"),
         Key::Gate(name) => format!("gate/{name}"),
+        Key::Freshness(region) => format!("freshness/{region}"),
         Key::LastChange => "change".to_string(),
         Key::Serial(zone) => format!("serial/{zone}"),
         Key::Audit(number) => format!("audit/{number:020}"),
@@ -62,6 +63,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         "probes" => Some(Key::Probes(rest.into())),
         "memory" => Some(Key::Memory(rest.into())),
         "gate" => Some(Key::Gate(rest.into())),
+        "freshness" => Some(Key::Freshness(rest.into())),
         "audit" => Some(Key::Audit(parse_number(rest)?)),
         "event-pending" => Some(Key::EventPending(parse_number(rest)?)),
         "event" => Some(Key::Event(parse_number(rest)?)),
@@ -107,6 +109,7 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::Probes(_), Record::Probes(_))
             | (Key::Memory(_), Record::Memory(_))
             | (Key::Gate(_), Record::Gate(_))
+            | (Key::Freshness(_), Record::Freshness(_))
             | (Key::LastChange, Record::LastChange(_))
             | (Key::Serial(_), Record::Serial(_))
             | (Key::Audit(_) | Key::AuditAnchor | Key::Event(_) | Key::EventPending(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..), Record::Line(_))
@@ -145,6 +148,7 @@ enum Form {
     Probes(ProbesForm),
     Memory(MemoryForm),
     Gate(GateForm),
+    Freshness(FreshnessForm),
     Change(Timestamp),
     Serial(u32),
     Line(Arc<str>),
@@ -195,6 +199,14 @@ struct GateForm {
     actor: String,
     reason: String,
     at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FreshnessForm {
+    data_at: Timestamp,
+    told_at: Timestamp,
+    by: Arc<str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -284,6 +296,7 @@ impl From<&Record> for Form {
                 Self::Memory(MemoryForm { held, last_ipv4, last_ipv6, first_ipv4, first_ipv6 })
             }
             Record::Gate(GateRecord { on, actor, reason, at }) => Self::Gate(GateForm { on, actor, reason, at }),
+            Record::Freshness(DataTold { data_at, told_at, by }) => Self::Freshness(FreshnessForm { data_at, told_at, by }),
             Record::LastChange(at) => Self::Change(at),
             Record::Serial(serial) => Self::Serial(serial),
             Record::Line(text) => Self::Line(text),
@@ -334,6 +347,7 @@ impl TryFrom<Form> for Record {
                 Self::Memory(Arc::new(LearnedMemory { held, last: [last_ipv4, last_ipv6], first: [first_ipv4, first_ipv6] }))
             }
             Form::Gate(GateForm { on, actor, reason, at }) => Self::Gate(GateRecord { on, actor, reason, at }),
+            Form::Freshness(FreshnessForm { data_at, told_at, by }) => Self::Freshness(DataTold { data_at, told_at, by }),
             Form::Change(at) => Self::LastChange(at),
             Form::Serial(serial) => Self::Serial(serial),
             Form::Line(text) => Self::Line(text),
@@ -408,7 +422,7 @@ pub(super) mod tests {
                 let record = History { form, before, verb: "set".into(), actor, reason: String::new(), at, overridden: vec!["max_step".into()] };
                 (Key::History(service, sequence), Record::History(record))
             });
-        let word = prop::sample::select(vec![OverrideWord::Drain, OverrideWord::ForceUp, OverrideWord::ForceDown, OverrideWord::Freeze]);
+        let word = prop::sample::select(OverrideWord::ALL.to_vec());
         let over = (any::<u64>(), word, target(), prop::collection::vec(name(), 0..3), text(), at(), prop::option::of(at())).prop_map(
             |(id, kind, target, services, actor, at, ends)| {
                 let record = OverrideRecord { kind, target, services, actor, reason: "why".into(), at, ends, overridden: Vec::new() };
@@ -445,6 +459,8 @@ pub(super) mod tests {
         );
         let gate = (name(), any::<bool>(), text(), text(), at())
             .prop_map(|(name, on, actor, reason, at)| (Key::Gate(name), Record::Gate(GateRecord { on, actor, reason, at })));
+        let freshness = (name(), at(), at(), name())
+            .prop_map(|(region, data_at, told_at, by)| (Key::Freshness(region), Record::Freshness(DataTold { data_at, told_at, by })));
         let change = at().prop_map(|at| (Key::LastChange, Record::LastChange(at)));
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
         let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
@@ -461,7 +477,7 @@ pub(super) mod tests {
             };
             (key, Record::Line(text.into()))
         });
-        prop_oneof![traffic, history, over, token, used, verdict, probes, memory, gate, change, serial, line, alive]
+        prop_oneof![traffic, history, over, token, used, verdict, probes, memory, gate, freshness, change, serial, line, alive]
     }
 
     proptest! {

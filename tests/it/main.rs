@@ -19,6 +19,7 @@ mod doctor;
 mod drills;
 mod events;
 mod exec;
+mod fresh;
 mod fuzzed;
 mod gateway;
 mod guard;

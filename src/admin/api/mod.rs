@@ -16,6 +16,7 @@
 //! | `GET /endpoints/{pool}/{name}/probes?outcome=fail&limit=50` | [`ProbesQuery`] | [`List`]`<`[`PastProbe`]`>` |
 //! | `POST /endpoints/{pool}/{name}/probe` · `POST /probe` | none · [`ProbePost`] | [`ProbeNow`] |
 //! | `POST /endpoints/{pool}/{name}/push` | [`PushPost`] | [`PushReply`] |
+//! | `POST /regions/{region}/freshness` · `PUT` | [`FreshnessPost`] | [`FreshnessReply`] |
 //! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
@@ -34,7 +35,7 @@
 //! | `GET /whoami` | | [`Whoami`] |
 //! | `GET /healthz` · `GET /readyz` (not below [`BASE`]) | | [`Alive`] · [`Ready`] |
 //!
-//! Every writing request but a push takes [`WriteQuery`] in its query string and `If-Match` with the `ETag` that was seen. Everything that is refused is a [`Problem`].
+//! Every writing request but what outside systems tell takes [`WriteQuery`] in its query string and `If-Match` with the `ETag` that was seen. Everything that is refused is a [`Problem`].
 
 mod access;
 mod config;
@@ -60,7 +61,7 @@ pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhase, ProbePost, ProbesQuery, Resolved, TlsSeen};
 pub use problem::{Fault, Problem, ProblemKind};
-pub use push::{PushPost, PushReply, Told};
+pub use push::{Freshness, FreshnessPost, FreshnessReply, PushPost, PushReply, Told};
 pub use service::{
     AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, PoolDegraded, Returning, RevisionEntry, Service, ServicePool, ThreeShares, Traffic,
     TrafficPut, Undo, UndoHint, UndoTo,

@@ -65,6 +65,9 @@ pub struct ServicePool {
     /// Why guards put that off, although its time is over.
     #[serde(default)]
     pub waits: Option<String>,
+    /// Why its data is too old to be used; `null`: it is not, or somebody approved it, or it answers.
+    #[serde(default)]
+    pub outdated: Option<String>,
     /// Which step of the ladder lets it answer now (`policy`, `standby`, `held`, `drained`, `all_down`); `null`: it doesn't answer.
     pub rung: Option<String>,
     /// Overrides that act on it here, `o-12`.

@@ -65,6 +65,12 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
         };
         say("pool-down", "critical", format!("pool/{name}"), text, Some(format!("windrose describe pool {name}")));
     }
+    for pool in pools {
+        if let (Some(why), None) = (&pool.outdated, &pool.approved_by) {
+            let (name, next) = (&pool.name, format!("windrose describe region {}", pool.region));
+            say("data-too-old", "critical", format!("pool/{name}"), format!("pool {name} would not be used: {why}"), Some(next));
+        }
+    }
     for id in (0..core.estate().endpoints.len()).map(EndpointId::at).filter(|_| core.health().shapes_any()) {
         let degraded = core.health().degraded(core.estate(), id);
         let why = core.health().quality(core.estate(), id).and_then(|(_, quality)| quality.degraded_why.clone());

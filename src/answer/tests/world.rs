@@ -115,6 +115,7 @@ impl World {
                 requires: Vec::new(),
                 required_by: Vec::new(),
                 degraded_factor: None,
+                hold_if_older_than: None,
             });
             PoolId::at(self.estate.pools.len() - 1)
         })

@@ -224,6 +224,10 @@ impl Context {
                 let (kind, severity) = if *begins { ("region.guarded", "critical") } else { ("region.unguarded", "info") };
                 Draft::new(kind, severity, format!("region/{region}"), text.clone()).of_region(region)
             }
+            Notice::Freshness { pool, region, begins, text } => {
+                let (kind, severity) = if *begins { ("pool.outdated", "critical") } else { ("pool.fresh", "info") };
+                Draft::new(kind, severity, format!("pool/{pool}"), text.clone()).of_region(region).with(json!({ "pool": pool }))
+            }
             Notice::Blind { begins, text } => {
                 let (kind, severity) = if *begins { ("node.blind", "critical") } else { ("node.sees", "info") };
                 Draft::new(kind, severity, "node", text.clone())

@@ -2,6 +2,7 @@
 
 mod degraded;
 mod failback;
+mod fresh;
 mod ladder;
 mod pools;
 mod properties;
