@@ -11,8 +11,8 @@ use crate::model::{Host, parse_duration};
 
 use super::problem::{Route, Sink};
 use super::read::{
-    Capacity, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, SubjectGrant, Value,
-    WhenAllDown, parsed, table, unknown,
+    Capacity, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, StepWord, SubjectGrant,
+    Value, WhenAllDown, parsed, table, unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
@@ -56,6 +56,7 @@ table! {
         audit: Audit,
         webhook: Named<WebhookTable>,
         health: Health,
+        clients: Clients,
         resolver: Resolver,
         probe: Probe,
         key: Named<TsigKeyTable>,
@@ -69,6 +70,8 @@ table! {
         guards: Guards,
         gate: Named<Gate>,
         freeze: Vec<Key<Freeze>>,
+        plan: Named<Plan>,
+        analysis: Named<Analysis>,
     } later ["network", "shift", "shifts"]
 }
 
@@ -317,6 +320,14 @@ table! {
 }
 
 table! {
+    /// `[clients]`
+    Clients {
+        stragglers: i64,
+        stragglers_for: Duration,
+    } later NONE
+}
+
+table! {
     /// `[resolver]`
     Resolver {
         servers: OneOrMany<NameServer>,
@@ -413,6 +424,29 @@ table! {
         rate: i64,
         gate: OneOrMany<String>,
         break_glass_confirm: bool,
+    } later NONE
+}
+
+table! {
+    /// `[plan.NAME]`
+    Plan {
+        steps: Vec<Key<StepWord>>,
+        hold: Duration,
+        abort_when: OneOrMany<String>,
+        analyses: OneOrMany<String>,
+    } later NONE
+}
+
+table! {
+    /// `[analysis.NAME]`
+    Analysis {
+        prometheus: String,
+        query: String,
+        slo: bool,
+        split: bool,
+        max: Number,
+        interval: Duration,
+        failures: i64,
     } later NONE
 }
 

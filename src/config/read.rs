@@ -256,6 +256,20 @@ impl Read for Duration {
     }
 }
 
+/// A step of a plan as written: `5`, `2.5`, `"50p"`.
+#[derive(Clone, Debug)]
+pub(super) struct StepWord(pub String);
+
+impl Read for StepWord {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Integer(integer) => Some(Self(integer.to_string())),
+            DeValue::Float(float) => Some(Self(float.to_string())),
+            _ => String::read(value, at, sink).map(Self),
+        }
+    }
+}
+
 /// One, or a list.
 #[derive(Clone, Debug)]
 pub(super) struct OneOrMany<T>(pub Vec<Key<T>>);

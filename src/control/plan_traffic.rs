@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::{Choice, Node, Now, PolicyForm, ServiceId, Share, Watch};
 use crate::policy;
 
-use super::change::{Actor, Fault, Refusal, RefusalKind, UndoTo};
+use super::change::{Actor, Change, Fault, Refusal, RefusalKind, UndoTo};
 use super::commits::Waiting;
 use super::core::Core;
 use super::event::Notice;
@@ -18,6 +18,17 @@ use super::record::{History, Key, Op, Record, Revision, TrafficRecord};
 const HISTORY_MAX: u64 = 1000;
 
 impl Core {
+    /// [`Self::set_traffic`] by a person: not while a shift is under way, unless they say that it ends.
+    pub(super) fn move_traffic(&self, service: ServiceId, form: Option<PolicyForm>, act: Act, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
+        let name = &self.configuration.estate.service(service).name;
+        let ends = matches!(waiting.change, Change::EndingShift(_));
+        match self.in_progress(name) {
+            Some(refusal) if !ends => Err(refusal),
+            Some(_) => Ok(self.ended_by(service, waiting, self.set_traffic(service, form, act, waiting, now)?, now.wall)),
+            None => self.set_traffic(service, form, act, waiting, now),
+        }
+    }
+
     /// Sets a service's policy (`None`: back to the file's) under a new revision, with its history; ends its holds.
     pub(super) fn set_traffic(&self, service: ServiceId, form: Option<PolicyForm>, act: Act, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
         let estate = &self.configuration.estate;

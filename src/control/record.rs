@@ -35,6 +35,8 @@ pub enum Key {
     Gate(Arc<str>),
     /// `freshness/REGION`: how fresh its data is.
     Freshness(Arc<str>),
+    /// `shift/N` (shown as `s-N`).
+    Shift(u64),
     /// `change`: raised by everything that guards look at, so that two changes weighed at once can't both be made (SEMANTICS, 19).
     LastChange,
     /// `serial/ZONE`: the highest serial served (SEMANTICS, 23).
@@ -80,6 +82,8 @@ pub enum Record {
     Gate(GateRecord),
     /// For [`Key::Freshness`].
     Freshness(super::freshness::DataTold),
+    /// For [`Key::Shift`].
+    Shift(Arc<super::shifts::ShiftRecord>),
     /// For [`Key::LastChange`].
     LastChange(Timestamp),
     /// For [`Key::Serial`].

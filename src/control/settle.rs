@@ -64,6 +64,7 @@ impl Core {
             self.review_freshness(now, effects);
         }
         self.guard_advances(now, effects);
+        self.watch_shifts(now, effects);
         while let Some((at, services)) = self.wakes.take_due(now.mono) {
             for service in services {
                 if let Some(state) = self.services.get_mut(service.index()).filter(|state| state.wake_at == Some(at)) {
@@ -331,8 +332,16 @@ impl Core {
         };
         let hold = self.wakes.first();
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
-        let due =
-            [self.overrides.next_end(), self.guard.next_at(), self.pushes.next_at(), self.freshness.next_at(), self.serials.next_at(), self.journal_wake()];
+        let shifts = self.shifts.next_at(&self.configuration.estate).filter(|_| self.serving == Serving::Told);
+        let due = [
+            self.overrides.next_end(),
+            self.guard.next_at(),
+            self.pushes.next_at(),
+            self.freshness.next_at(),
+            self.serials.next_at(),
+            self.journal_wake(),
+            shifts,
+        ];
         let next = [first_round, hold, retry].into_iter().chain(due).flatten().min();
         if next != self.told_wake {
             self.told_wake = next;

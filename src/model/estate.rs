@@ -9,8 +9,9 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Failback, Family, GuardRules, Host, Judgement, JudgementId, Monitor,
-    MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, TargetId, Thresholds,
+    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Fading, Failback, Family, GuardRules, Host, Judgement, JudgementId,
+    Monitor, MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, ShiftRules,
+    TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -56,6 +57,10 @@ pub struct Estate {
     pub probing: Arc<ProbeRules>,
     /// What changes of traffic must keep.
     pub rules: ChangeRules,
+    /// How shifts go.
+    pub shifts: ShiftRules,
+    /// `[clients]`: how an old answer fades.
+    pub fading: Fading,
 }
 
 /// A place where gateways run: what operators drain.

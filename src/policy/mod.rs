@@ -15,6 +15,7 @@ mod decision;
 pub mod edit;
 mod effective;
 mod facts;
+mod forecast;
 mod hold;
 mod ladder;
 mod order;
@@ -33,6 +34,7 @@ mod tests;
 
 pub use decision::{Decision, FamilyDecision, Leaf, Rung, Verdict};
 pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach, Stage};
+pub use forecast::Forecast;
 pub use hold::{hold_ends, hold_moves};
 pub use order::{leads, ordered};
 pub use region::{RegionState, region_state};

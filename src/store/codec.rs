@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::shift_form::ShiftForm;
 use crate::control::{
     DataTold, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
     Scope, TokenRecord, TrafficRecord,
@@ -27,6 +28,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Memory(service) => format!("memory/{service}"),
         Key::Gate(name) => format!("gate/{name}"),
         Key::Freshness(region) => format!("freshness/{region}"),
+        Key::Shift(id) => format!("shift/{id:020}"),
         Key::LastChange => "change".to_string(),
         Key::Serial(zone) => format!("serial/{zone}"),
         Key::Audit(number) => format!("audit/{number:020}"),
@@ -72,6 +74,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
             let (name, number) = rest.rsplit_once('/')?;
             Some(Key::Delivery(name.into(), parse_number(number)?))
         }
+        "shift" => Some(Key::Shift(parse_number(rest)?)),
         "serial" => rest.parse().ok().map(Key::Serial),
         _ => None,
     }
@@ -110,6 +113,7 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::Memory(_), Record::Memory(_))
             | (Key::Gate(_), Record::Gate(_))
             | (Key::Freshness(_), Record::Freshness(_))
+            | (Key::Shift(_), Record::Shift(_))
             | (Key::LastChange, Record::LastChange(_))
             | (Key::Serial(_), Record::Serial(_))
             | (Key::Audit(_) | Key::AuditAnchor | Key::Event(_) | Key::EventPending(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..), Record::Line(_))
@@ -149,6 +153,7 @@ enum Form {
     Memory(MemoryForm),
     Gate(GateForm),
     Freshness(FreshnessForm),
+    Shift(Box<ShiftForm>),
     Change(Timestamp),
     Serial(u32),
     Line(Arc<str>),
@@ -297,6 +302,7 @@ impl From<&Record> for Form {
             }
             Record::Gate(GateRecord { on, actor, reason, at }) => Self::Gate(GateForm { on, actor, reason, at }),
             Record::Freshness(DataTold { data_at, told_at, by }) => Self::Freshness(FreshnessForm { data_at, told_at, by }),
+            Record::Shift(record) => Self::Shift(Box::new(ShiftForm::from(Arc::unwrap_or_clone(record)))),
             Record::LastChange(at) => Self::Change(at),
             Record::Serial(serial) => Self::Serial(serial),
             Record::Line(text) => Self::Line(text),
@@ -348,6 +354,7 @@ impl TryFrom<Form> for Record {
             }
             Form::Gate(GateForm { on, actor, reason, at }) => Self::Gate(GateRecord { on, actor, reason, at }),
             Form::Freshness(FreshnessForm { data_at, told_at, by }) => Self::Freshness(DataTold { data_at, told_at, by }),
+            Form::Shift(form) => Self::Shift(Arc::new((*form).try_into()?)),
             Form::Change(at) => Self::LastChange(at),
             Form::Serial(serial) => Self::Serial(serial),
             Form::Line(text) => Self::Line(text),
@@ -378,19 +385,19 @@ pub(super) mod tests {
     use super::*;
     use crate::model::{Choice, Share};
 
-    fn text() -> impl Strategy<Value = String> {
+    pub(in crate::store) fn text() -> impl Strategy<Value = String> {
         "[a-zäß\"\\\\/ 0-9\n-]{0,12}"
     }
 
-    fn name() -> impl Strategy<Value = Arc<str>> {
+    pub(in crate::store) fn name() -> impl Strategy<Value = Arc<str>> {
         "[a-z0-9/_-]{1,12}".prop_map(Arc::from)
     }
 
-    fn at() -> impl Strategy<Value = Timestamp> {
+    pub(in crate::store) fn at() -> impl Strategy<Value = Timestamp> {
         any::<i64>().prop_map(Timestamp)
     }
 
-    fn form() -> impl Strategy<Value = PolicyForm> {
+    pub(in crate::store) fn form() -> impl Strategy<Value = PolicyForm> {
         let children = prop::collection::vec("[a-z]{1,6}", 1..4);
         (children, 0_u32..=1_000_000, 1_u32..4, 0..3).prop_map(|(children, share, min_up, kind)| {
             let choice = match kind {
@@ -477,7 +484,23 @@ pub(super) mod tests {
             };
             (key, Record::Line(text.into()))
         });
-        prop_oneof![traffic, history, over, token, used, verdict, probes, memory, gate, freshness, change, serial, line, alive]
+        prop_oneof![
+            traffic,
+            history,
+            over,
+            token,
+            used,
+            verdict,
+            probes,
+            memory,
+            gate,
+            freshness,
+            super::super::shift_form::tests::entry(),
+            change,
+            serial,
+            line,
+            alive
+        ]
     }
 
     proptest! {

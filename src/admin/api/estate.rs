@@ -1,11 +1,12 @@
 //! What exists, and how it is: regions, pools, endpoints, zones.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Freshness, Probe, RegionState, Resolved, Span, State, Time};
 
 /// A place where gateways run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Region {
     /// Its name.
     pub name: String,
@@ -32,7 +33,7 @@ pub struct Region {
 }
 
 /// A region that went down soon after another one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Guarded {
     /// When it went down.
     pub since: Time,
@@ -45,7 +46,7 @@ pub struct Guarded {
 }
 
 /// `[sentinel.NAME]`: says only whether the node sees the network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sentinel {
     /// Its name.
     pub name: String,
@@ -65,7 +66,7 @@ pub struct Sentinel {
 }
 
 /// Endpoints that serve the same thing in one region.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pool {
     /// Its name.
     pub name: String,
@@ -118,7 +119,7 @@ pub struct Pool {
 }
 
 /// One of the pools that a pool requires.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Required {
     /// Its name.
     pub pool: String,
@@ -136,7 +137,7 @@ fn whole() -> f64 {
 }
 
 /// One gateway address in a pool.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoint {
     /// `pool/name`
     pub id: String,
@@ -199,7 +200,7 @@ pub struct Endpoint {
 }
 
 /// A member of a composite monitor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// The member's name.
     pub monitor: String,
@@ -225,7 +226,7 @@ pub struct Member {
 }
 
 /// An endpoint that is up, but not well.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Degraded {
     /// Since when.
     pub since: Time,
@@ -236,7 +237,7 @@ pub struct Degraded {
 }
 
 /// An endpoint that wants to be left alone for a while.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Busy {
     /// Since when, without a break.
     pub since: Time,
@@ -245,7 +246,7 @@ pub struct Busy {
 }
 
 /// The first certificate of a chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Certificate {
     /// Its end.
     pub expires: Time,
@@ -254,7 +255,7 @@ pub struct Certificate {
 }
 
 /// Three views of health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointState {
     /// By probes.
     pub observed: State,
@@ -265,7 +266,7 @@ pub struct EndpointState {
 }
 
 /// A zone that is served.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Zone {
     /// Its apex, without the last dot.
     pub name: String,

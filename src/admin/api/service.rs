@@ -1,13 +1,14 @@
 //! Services and where their traffic goes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::PolicyForm;
 
-use super::{GuardFinding, Override, Shares, Source, Span, State, Taker, Time};
+use super::{Forecast, GuardFinding, Override, Shares, Shift, Source, Span, State, Taker, Time, schema};
 
 /// A service as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Service {
     /// Its name in the file (`[service.NAME]`).
     pub name: String,
@@ -25,6 +26,9 @@ pub struct Service {
     pub traffic: Traffic,
     /// The pools of its policy, in file order.
     pub pools: Vec<ServicePool>,
+    /// Its answers a second, over the last minute; `null` until known.
+    #[serde(default)]
+    pub answers_per_second: Option<f64>,
     /// The child that counts as the first of its failover since it answers (`failback = { mode = "one_way" }`); `null`: the one that is written first.
     #[serde(default)]
     pub first: Option<String>,
@@ -36,7 +40,7 @@ pub struct Service {
 }
 
 /// A pool as one service sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServicePool {
     /// Its name.
     pub pool: String,
@@ -72,6 +76,9 @@ pub struct ServicePool {
     pub rung: Option<String>,
     /// Overrides that act on it here, `o-12`.
     pub overrides: Vec<String>,
+    /// Answers of this service that named it, since the process began: a rate is what two looks differ by. One that names several pools counts for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<u64>,
     /// Since when its state is so.
     pub since: Option<Time>,
     /// Why it is not up, or would not be without the guard: what it requires and lacks, or the worst endpoint's last failed probe.
@@ -82,7 +89,7 @@ pub struct ServicePool {
 }
 
 /// A pool that returns step by step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Returning {
     /// What it gets of its own share, per cent.
     pub percent: u8,
@@ -95,7 +102,7 @@ pub struct Returning {
 }
 
 /// A pool of whose serving endpoints some are degraded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PoolDegraded {
     /// What it counts of its share in weighted policies: the mean over its serving endpoints.
     pub factor: f64,
@@ -104,7 +111,7 @@ pub struct PoolDegraded {
 }
 
 /// Why a pool is not up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cause {
     /// `pool/name`: of the pool, or of one that it requires.
     pub endpoint: String,
@@ -115,7 +122,7 @@ pub struct Cause {
 }
 
 /// Where a service's traffic goes: *the* resource. Its `ETag` is what `If-Match` takes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Traffic {
     /// Which service.
     pub service: String,
@@ -137,10 +144,13 @@ pub struct Traffic {
     pub changed: Option<Changed>,
     /// Why the traffic that an operator set is not in force: it names what the file no longer has.
     pub unusable: Option<String>,
+    /// The shift under way: `s-7`.
+    #[serde(default)]
+    pub shift: Option<String>,
 }
 
 /// What is asked for, what health leaves of it, what was given out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ThreeShares {
     /// If everything were up.
     pub desired: Shares,
@@ -153,7 +163,7 @@ pub struct ThreeShares {
 }
 
 /// Who changed it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {
     /// When.
     pub at: Time,
@@ -164,21 +174,23 @@ pub struct Changed {
 }
 
 /// `PUT …/traffic`: the file's own form.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrafficPut {
     /// `{"weighted": {"prod": 80, "dr": 20}}`
     pub policy: PolicyForm,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
     /// Guards that need not hold: needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::guards")]
     pub break_glass: Vec<String>,
 }
 
 /// `POST …/failover`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Failover {
     /// A child of the policy's root; `null`: the next one that is up.
@@ -186,14 +198,16 @@ pub struct Failover {
     pub to: Option<String>,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
     /// Guards that need not hold: needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::guards")]
     pub break_glass: Vec<String>,
 }
 
 /// `POST …/failback`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Failback {
     /// One held pool; `null`: all.
@@ -201,14 +215,16 @@ pub struct Failback {
     pub pool: Option<String>,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
     /// Guards that need not hold: needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::guards")]
     pub break_glass: Vec<String>,
 }
 
 /// `POST …/undo`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Undo {
     /// `"file"`, or a revision's number; `null`: what was before the last change.
@@ -216,9 +232,11 @@ pub struct Undo {
     pub to: Option<UndoTo>,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
     /// Guards that need not hold: needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::guards")]
     pub break_glass: Vec<String>,
 }
 
@@ -274,7 +292,7 @@ impl<'de> Deserialize<'de> for UndoTo {
 }
 
 /// What a change did, or (dry run) would do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeReply {
     /// Nothing was written.
     pub dry_run: bool,
@@ -299,15 +317,21 @@ pub struct ChangeReply {
     pub applied: Option<AppliedAt>,
     /// When clients that obey TTLs will have followed.
     pub clients_follow_by: Time,
+    /// How the old answers fade, some clients beyond their TTL; `null`: no answer moves.
+    #[serde(default)]
+    pub forecast: Option<Forecast>,
     /// The override that was begun, changed or ended.
     #[serde(rename = "override")]
     pub override_: Option<Override>,
+    /// The shift that was begun or moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift: Option<Shift>,
     /// How to take it back; for a dry run, how one would.
     pub undo: Option<UndoHint>,
 }
 
 /// A service whose answers change.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Move {
     /// Which.
     pub service: String,
@@ -324,7 +348,7 @@ pub struct Move {
 }
 
 /// Where and when a change was answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AppliedAt {
     /// `node.name`
     pub node: String,
@@ -333,7 +357,7 @@ pub struct AppliedAt {
 }
 
 /// How to take a change back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UndoHint {
     /// `POST`, `DELETE`
     pub method: String,
@@ -347,7 +371,7 @@ pub struct UndoHint {
 }
 
 /// A past change of a service's traffic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RevisionEntry {
     /// The store's counter then.
     pub revision: u64,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::admin::api;
-use crate::control::Core;
+use crate::control::{Core, Source};
 use crate::model::{Estate, Family, Node, Now, ServiceId};
 use crate::policy::Verdict;
 use crate::wire::Name;
@@ -134,6 +134,13 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
         verdict: verdict.to_string(),
     };
     if let Some(id) = service {
+        let (view, overview) = (core.service(id), core.overview());
+        let whose = match view.source {
+            Source::File => "the file's policy".to_string(),
+            Source::Operator => format!("the operators' policy, revision {}", view.revision.0),
+        };
+        let text = format!("{whose}; configuration {}, answers of generation {}", overview.config_hash, overview.generation);
+        steps.push(api::ExplainStep { topic: "revision".to_string(), text });
         let (decision, told) = core.explain(id, now);
         steps.extend(told.into_iter().map(|step| api::ExplainStep { topic: step.topic.to_string(), text: step.text }));
         if !has_family(estate, core.service(id).policy, family) && decision.families[family.index()].leaves.is_empty() {

@@ -22,7 +22,7 @@ const SAME: f64 = 0.000_1;
 pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, now: Now) -> api::Service {
     let view = core.service(id);
     let definition = view.service;
-    let pools = pools(core, &view, now);
+    let pools = pools(core, &view, metrics, now);
     api::Service {
         name: definition.name.to_string(),
         names: definition.names.iter().take(NAMES_SHOWN).map(|name| name.to_string()).collect(),
@@ -39,6 +39,7 @@ pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, n
         max_answers: definition.max_answers,
         traffic: traffic_of(core, &view, metrics, &pools),
         pools,
+        answers_per_second: metrics.answers_per_second(core, &definition.name, now),
         first: view.memory.first[core.shown_family(id).index()].as_deref().map(str::to_string),
         frozen: view.frozen.map(|id| format!("o-{id}")),
         managed_by: core.managed(&definition.name).map(str::to_string),
@@ -48,7 +49,7 @@ pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, n
 /// Where a service's traffic goes.
 pub(in crate::admin) fn traffic(core: &Core, id: ServiceId, metrics: &Metrics, now: Now) -> api::Traffic {
     let view = core.service(id);
-    let pools = pools(core, &view, now);
+    let pools = pools(core, &view, metrics, now);
     traffic_of(core, &view, metrics, &pools)
 }
 
@@ -85,6 +86,7 @@ fn traffic_of(core: &Core, view: &ServiceView<'_>, metrics: &Metrics, pools: &[a
         ttl_seconds: view.decision.ttl,
         changed: view.traffic.map(|record| api::Changed { at: record.at.into(), by: record.actor.clone(), reason: record.reason.clone() }),
         unusable: view.unusable.map(str::to_string),
+        shift: core.active_shift(&view.service.name).map(|id| format!("s-{id}")),
     }
 }
 
@@ -130,7 +132,7 @@ fn because(reason: &str) -> String {
 }
 
 /// The pools of the policy in force in file order, then the last resort.
-fn pools(core: &Core, view: &ServiceView<'_>, now: Now) -> Vec<api::ServicePool> {
+fn pools(core: &Core, view: &ServiceView<'_>, metrics: &Metrics, now: Now) -> Vec<api::ServicePool> {
     let mut ids: Vec<PoolId> = Vec::new();
     let mut enter = |pool: PoolId| {
         if !ids.contains(&pool) {
@@ -141,7 +143,12 @@ fn pools(core: &Core, view: &ServiceView<'_>, now: Now) -> Vec<api::ServicePool>
     if let AllDown::Pool(pool) = view.service.when_all_down {
         enter(pool);
     }
-    ids.into_iter().map(|pool| service_pool(core, view, pool, now)).collect()
+    let answers = metrics.answers(core, &view.service.name);
+    let mut pools: Vec<api::ServicePool> = ids.into_iter().map(|pool| service_pool(core, view, pool, now)).collect();
+    for pool in &mut pools {
+        pool.answers = Some(answers.iter().find(|(name, _)| **name == *pool.pool).map_or(0, |(_, count)| *count));
+    }
+    pools
 }
 
 fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> api::ServicePool {
@@ -187,6 +194,7 @@ fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> ap
         outdated: seen.outdated.filter(|_| seen.approved_by.is_none() && !answers).map(|why| why.to_string()),
         rung: leaves.iter().find(|leaf| leaf.pools.contains(&id)).map(|leaf| leaf.rung.word().to_string()),
         overrides: overrides.into_iter().map(|(_, id)| id).collect(),
+        answers: None,
         since: since(core, id, family, seen.state),
         degraded: degraded(core, &seen),
         cause: if seen.state == State::Up && !seen.guarded { None } else { cause(core, view.id, id, family) },
