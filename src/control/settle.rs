@@ -207,7 +207,8 @@ impl Core {
         let (decision, waits) = self.unless_failback_waits(service, &rules, &held, decision, now);
         let memory = self.shares.memory(decision.memory.clone());
         let decided = self.shares.decided(&estate, &rules, decision, &mut self.cells);
-        let same = |before: &Decided| before.decision.families == decided.decision.families && before.decision.ttl == decided.decision.ttl;
+        let answers = |decided: &Decided| (decided.decision.ttl, decided.decision.notes);
+        let same = |before: &Decided| before.decision.families == decided.decision.families && answers(before) == answers(&decided);
         let changes = !before.as_deref().is_some_and(same);
         let from = before.filter(|before| self.serving == Serving::Told && before.regions != decided.regions);
         let moved = from.map(|from| {

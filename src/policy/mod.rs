@@ -18,6 +18,7 @@ mod facts;
 mod forecast;
 mod hold;
 mod ladder;
+mod note;
 mod order;
 mod pool;
 mod region;
@@ -36,6 +37,7 @@ pub use decision::{Decision, FamilyDecision, Leaf, Rung, Verdict};
 pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach, Stage};
 pub use forecast::Forecast;
 pub use hold::{hold_ends, hold_moves};
+pub use note::Note;
 pub use order::{leads, ordered};
 pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};
@@ -123,6 +125,7 @@ fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'
             *last = answering(&climbed, &tree);
             *first = order::next_first(facts.estate, pace.failback, (written, policy), (&holds, &pools), &climbed);
         }
+        decision.notes[family.index()] = note::note(service, &effective, &pools, &holds, &climbed, rung);
         *decided = climbed;
         lowest = lowest.max(rung);
         let hold = |pool: &PoolId| Hold { pool: *pool, family };

@@ -97,6 +97,15 @@ impl World {
         }
     }
 
+    /// One more outcome that agrees with its verdict, Up; every service is decided.
+    pub(crate) fn turn_again(&mut self, what: &str) {
+        for endpoint in self.endpoints(what) {
+            let targets: Vec<TargetId> = self.estate.targets_of(endpoint).collect();
+            targets.into_iter().for_each(|target| self.probe(target, true));
+        }
+        self.settle();
+    }
+
     /// Up for certain: verdict and decision of every service.
     pub(crate) fn up(&mut self, what: &str) {
         self.turn(what, State::Up);

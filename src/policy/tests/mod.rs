@@ -4,6 +4,7 @@ mod degraded;
 mod failback;
 mod fresh;
 mod ladder;
+mod notes;
 mod pools;
 mod properties;
 mod returning;
