@@ -81,6 +81,7 @@ fn estate() -> Estate {
             ttl_min: 5,
             max_answers: 8,
             failback: Failback::After(Duration::from_secs(60)),
+            trickle: crate::model::Share::ZERO,
             when_all_down: AllDown::LastGood,
             metrics: false,
         });

@@ -76,6 +76,7 @@ fn service(service: &Service, paint: Paint) -> String {
             .map(|first| format!("{first}, since it answers (one_way); windrose failback {} goes back to the order as written", service.name))
             .unwrap_or_default(),
     );
+    facts.some("trickle", &if service.trickle == 0.0 { String::new() } else { format!("{} % to who stands by", service.trickle) });
     facts.line("when all down", service.when_all_down.as_str()).line("max answers", service.max_answers.to_string());
     facts.some("frozen by", service.frozen.as_deref().unwrap_or_default()).some("rung", traffic.rung.as_deref().unwrap_or("nothing is answered"));
     let mut out = facts.0.render(paint);

@@ -407,6 +407,7 @@ table! {
         ttl_min: Duration,
         max_answers: i64,
         failback: Failback,
+        trickle: Number,
         when_all_down: WhenAllDown,
         metrics: bool,
         guards: Guards,

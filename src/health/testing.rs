@@ -290,6 +290,7 @@ impl Builder {
 
     fn service(&mut self, text: &str) {
         let (name, rest) = text.strip_prefix("service ").and_then(|rest| rest.split_once(": ")).unwrap_or_else(|| panic!("no `: ` in {text}"));
+        let mut trickle = crate::model::Share::ZERO;
         let (mut failback, mut ttl, mut ttl_min, mut max_answers, mut when_all_down) =
             (Failback::After(std::time::Duration::from_secs(60)), 30, 5, 8, AllDown::LastGood);
         let mut policy = Vec::new();
@@ -304,6 +305,7 @@ impl Builder {
                 Some(("ttl", number)) => ttl = number.parse().expect("ttl"),
                 Some(("ttl_min", number)) => ttl_min = number.parse().expect("ttl_min"),
                 Some(("max_answers", number)) => max_answers = number.parse().expect("max_answers"),
+                Some(("trickle", percent)) => trickle = percent.parse().ok().and_then(crate::model::Share::from_percent).expect("per cent"),
                 Some(("all_down", word)) => when_all_down = self.all_down(word),
                 _ => policy.push(word),
             }
@@ -320,6 +322,7 @@ impl Builder {
             ttl_min,
             max_answers,
             failback,
+            trickle,
             when_all_down,
             metrics: false,
         });

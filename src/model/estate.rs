@@ -10,7 +10,7 @@ use crate::wire::tsig::TsigKey;
 
 use super::{
     ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Fading, Failback, Family, GuardRules, Host, Judgement, JudgementId,
-    Monitor, MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, ShiftRules,
+    Monitor, MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, Share, ShiftRules,
     TargetId, Thresholds,
 };
 
@@ -166,6 +166,8 @@ pub struct Service {
     pub max_answers: u16,
     /// When a returned pool is used again.
     pub failback: Failback,
+    /// What of the answers goes to who stands by; zero: nothing.
+    pub trickle: Share,
     /// What to answer when no rung above yields a pool.
     pub when_all_down: AllDown,
     /// Has metrics of its own even beyond `metrics.services_max`.

@@ -41,7 +41,7 @@ pub use note::Note;
 pub use order::{leads, ordered};
 pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};
-pub use shares::{child_shares, desired, effective};
+pub use shares::{child_shares, desired, desired_with, effective};
 pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
 

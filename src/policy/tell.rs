@@ -3,7 +3,7 @@
 //! Never here: deciding. Everything that is told was found by the other files.
 
 use crate::health::{MemberHealth, Outcome, State};
-use crate::model::{AllDown, Choice, EndpointId, Estate, Failback, Family, Node, Now, PoolId, Service, Watch, duration_text};
+use crate::model::{AllDown, Choice, EndpointId, Estate, Failback, Family, Node, Now, PoolId, Service, Share, Watch, duration_text};
 
 use super::effective::Effective;
 use super::hold::Holds;
@@ -99,6 +99,9 @@ impl Teller<'_, '_, '_> {
         let Self { effective, service, .. } = *self;
         let estate = effective.facts.estate;
         self.say("policy", &|| tree_text(estate, policy));
+        if service.trickle != Share::ZERO {
+            self.say("trickle", &|| format!("{} % of the answers go to who stands by and is up, to keep it warm", service.trickle));
+        }
         if let Some(written) = written {
             self.say("order", &|| {
                 let (written, back) = (tree_text(estate, written), format!("windrose failback {}", service.name));

@@ -271,6 +271,7 @@ mod tests {
             ttl_min: 5,
             max_answers: 8,
             failback: Failback::Manual,
+            trickle: crate::model::Share::ZERO,
             when_all_down: AllDown::NoData,
             metrics: false,
         };

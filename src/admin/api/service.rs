@@ -18,6 +18,9 @@ pub struct Service {
     pub names_total: u64,
     /// When a returned pool is used again: `"1m"`, `"manual"`.
     pub failback: String,
+    /// Per cent of the answers that go to who stands by; 0: none.
+    #[serde(default)]
+    pub trickle: f64,
     /// What is answered when everything is down: `last_good`, `serve_all`, `first`, `nodata`, `servfail`, or `pool/NAME`.
     pub when_all_down: String,
     /// Most addresses in one answer.

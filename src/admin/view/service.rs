@@ -28,6 +28,7 @@ pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, n
         names: definition.names.iter().take(NAMES_SHOWN).map(|name| name.to_string()).collect(),
         names_total: definition.names.len() as u64,
         failback: definition.failback.to_string(),
+        trickle: definition.trickle.percent(),
         when_all_down: match definition.when_all_down {
             AllDown::LastGood => "last_good".to_string(),
             AllDown::ServeAll => "serve_all".to_string(),

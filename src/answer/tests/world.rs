@@ -58,6 +58,7 @@ impl World {
             ttl_min: 5,
             max_answers,
             failback: Failback::Manual,
+            trickle: crate::model::Share::ZERO,
             when_all_down: AllDown::NoData,
             metrics: false,
         };

@@ -9,4 +9,5 @@ mod pools;
 mod properties;
 mod returning;
 mod trees;
+mod trickle;
 mod views;
