@@ -312,3 +312,10 @@ Examples:
   windrose rules export > windrose.rules.yml
   windrose rules export /etc/prometheus/rules --force
   windrose rules export ./rules --runbooks https://wiki.example.com/windrose/{alert}";
+
+pub(super) const OPENAPI: &str = "\
+OpenAPI 3.1, the same that a server of this version shows at /api/v1/openapi.json. No server is asked.
+
+Examples:
+  windrose openapi > windrose-openapi.json
+  windrose openapi | openapi-generator-cli generate -g python -i /dev/stdin -o client";

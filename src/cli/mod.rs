@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "IO room: the DNS client measures how long answers take")]
 
 pub mod args;
+mod asking;
 mod audit;
 mod boards;
 mod change;
@@ -170,6 +171,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Man(args) => manual::man(args),
         Command::Dashboards(args) => boards::dashboards(&args.command),
         Command::Rules(args) => boards::rules(&args.command),
+        Command::Openapi => Ok(manual::openapi()),
     }
 }
 
@@ -195,7 +197,7 @@ fn is_writing(command: &Command) -> bool {
         Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
             false
         }
-        Command::Dashboards(_) | Command::Rules(_) | Command::Events(_) | Command::Audit(_) | Command::Webhook(_) => false,
+        Command::Dashboards(_) | Command::Rules(_) | Command::Openapi | Command::Events(_) | Command::Audit(_) | Command::Webhook(_) => false,
     }
 }
 

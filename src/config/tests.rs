@@ -5,6 +5,7 @@ mod failback;
 mod gitops;
 mod kinds;
 mod monitors;
+mod order;
 mod outcomes;
 mod resolver;
 

@@ -61,6 +61,8 @@ pub struct Core {
     pub(super) confirmations: Confirmations,
     pub(super) shifts: super::shifts::Shifts,
     pub(super) tokens_used: super::tokens::Used,
+    /// To requests with an `Idempotency-Key`.
+    pub(super) kept_replies: super::replies::Replies,
     /// Memories of services that the present estate lacks.
     pub(super) spare_memories: BTreeMap<Arc<str>, Arc<LearnedMemory>>,
     pub(super) revision: Revision,
@@ -176,6 +178,7 @@ impl Core {
             confirmations: Confirmations::default(),
             shifts: super::shifts::Shifts::default(),
             tokens_used: super::tokens::Used::default(),
+            kept_replies: super::replies::Replies::default(),
             spare_memories: BTreeMap::new(),
             revision,
             commits: Commits::default(),
@@ -265,6 +268,7 @@ impl Core {
             Event::Called(call) => self.called(call, now),
             Event::Noticed(notice) => effects.push(Effect::Tell(notice)),
             Event::Queued(words) => self.keep_queue(words),
+            Event::Replied { ticket, claim, reply } => self.replied(ticket, claim, reply, now, effects),
             Event::TokenUsed { id } => self.token_used(&id, now),
             Event::Measured(measured) => self.measured(measured, now),
             Event::Counted { service, good, bad } => self.counted(&service, good, bad),

@@ -85,6 +85,15 @@ pub enum Event {
         /// What exists now.
         configuration: Configuration,
     },
+    /// A request with an `Idempotency-Key` is done: keep what is about to be sent.
+    Replied {
+        /// Answered when it is kept.
+        ticket: Ticket,
+        /// Whose.
+        claim: super::replies::Claim,
+        /// `None`: too large to be kept.
+        reply: Option<super::replies::FinishedReply>,
+    },
     /// A token was used; told once a minute at most.
     TokenUsed {
         /// Its id.

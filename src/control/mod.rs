@@ -31,6 +31,7 @@ mod quality;
 mod read;
 mod record;
 mod reload;
+mod replies;
 mod serials;
 mod services;
 mod settle;
@@ -60,6 +61,7 @@ pub use record::{
     Expect, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
     Source, Stored, TokenRecord, TrafficRecord,
 };
+pub use replies::{Claim, FinishedReply, KeptReply, Made};
 pub use serials::Announced;
 pub use shifts::{AnalysisView, Found, Halt, Measured, Order, Phase, ShiftRecord, ShiftView, Wanted};
 pub use simulate::{Load, Overload, Part, Picture, RegionLoad, Simulated, Simulation};

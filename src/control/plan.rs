@@ -88,6 +88,7 @@ impl Core {
                     notices.push(confirm::made(id, &meant));
                 }
                 let commit = self.commits.number();
+                ops.extend(self.claim_ops(meant.origin.claim.as_ref(), &applied, now));
                 ops.extend(self.audit_change(&meant, &ops, &applied, now));
                 ops.extend(self.pending_events(&notices));
                 effects.push(Effect::Commit { commit, expect, ops: ops.clone(), learned: false });

@@ -91,6 +91,8 @@ impl Core {
             let lost = std::mem::take(batch);
             if !lost.is_empty() {
                 self.commits.learned.serials.extend(lost.serials.iter().cloned());
+                self.commits.learned.replies.extend(lost.replies);
+                self.commits.learned.answers.extend(lost.answers);
                 let known = |id: &JudgementId| self.health.judgement(*id).state != crate::health::State::Unknown;
                 self.commits.learned.verdicts = (0..estate.judgements.len()).map(JudgementId::at).filter(known).collect();
                 self.commits.learned.memories = (0..estate.services.len()).map(crate::model::ServiceId::at).collect();

@@ -31,7 +31,7 @@ mod view;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use decision::{Decision, FamilyDecision, Leaf, Rung, Verdict};
 pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach, Stage};

@@ -31,6 +31,8 @@ pub struct Origin {
     pub peer: String,
     /// `X-Request-Id` of the reply.
     pub request: String,
+    /// It has an `Idempotency-Key`: what it changes is claimed in the same commit.
+    pub claim: Option<crate::control::Claim>,
 }
 
 /// A call to the API that was refused, or that changed something without a commit of its own.
@@ -69,7 +71,7 @@ impl AuditDraft {
     }
 
     fn of_call(call: &Call, verb: &str, outcome: &str) -> Self {
-        let Call { actor, origin: Origin { peer, request }, what, path, status, detail } = call;
+        let Call { actor, origin: Origin { peer, request, claim: _ }, what, path, status, detail } = call;
         Self::new(json!({
             "actor": actor, "peer": peer, "request": request, "verb": verb, "outcome": outcome, "subject": path, "call": what, "status": status, "detail": detail,
         }))
@@ -200,7 +202,7 @@ impl Audit {
 impl Core {
     /// The audit's operations for an operator's change that is about to be committed with `ops`.
     pub(in crate::control) fn audit_change(&mut self, waiting: &Waiting, ops: &[Op], applied: &Applied, now: Now) -> Vec<Op> {
-        let Waiting { actor, reason, change, origin: Origin { peer, request }, .. } = waiting;
+        let Waiting { actor, reason, change, origin: Origin { peer, request, claim: _ }, .. } = waiting;
         let mut subjects: Vec<String> = Vec::new();
         let (mut before, mut after) = (Value::Null, Value::Null);
         for op in ops {

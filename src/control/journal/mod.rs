@@ -251,6 +251,7 @@ impl Core {
             }
             Key::Audit(number) => self.journal.audit.recall(number, &text),
             Key::AuditAnchor => self.journal.audit.recall_anchor(&text),
+            Key::Reply(id) => self.kept_replies.recall(id, &text),
             key => drop(self.journal.queue.insert(key, text)),
         }
     }

@@ -294,7 +294,7 @@ impl World {
         let ticket = Ticket(self.tickets);
         let break_glass = std::mem::take(&mut self.break_glass);
         let (actor, reason) = (Actor(self.actor.to_string()), self.reason.to_string());
-        let origin = crate::control::Origin { peer: "192.0.2.9".into(), request: "r-1".into() };
+        let origin = crate::control::Origin { peer: "192.0.2.9".into(), request: "r-1".into(), claim: None };
         self.event(Event::Change { ticket, origin, actor, reason, change, expect, expect_file: None, break_glass, dry_run });
         let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
         self.replies.remove(at).1
