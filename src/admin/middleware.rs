@@ -79,7 +79,7 @@ fn is_audited(method: &Method, call: &Call) -> bool {
         // Who guesses tokens is slowed down after a while, and guesses on.
         401 | 429 => true,
         403 | 409 => !looks,
-        101 | 200..300 => ["/config/reload", "/upgrade", "/handover"].iter().any(|end| call.what.ends_with(end)),
+        101 | 200..300 => ["/upgrade", "/handover"].iter().any(|end| call.what.ends_with(end)),
         _ => false,
     }
 }

@@ -22,7 +22,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use crate::control::Refusal;
+use crate::control::{Refusal, ReloadBy};
 use crate::metrics::Metrics;
 use crate::model::{AdminSettings, MetricsSettings, Timestamp};
 
@@ -99,7 +99,7 @@ pub struct Parts {
 }
 
 /// Reads the file again and hands it to the core.
-pub type Reloader = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ReloadOutcome> + Send>> + Send + Sync>;
+pub type Reloader = Arc<dyn Fn(ReloadBy) -> Pin<Box<dyn Future<Output = ReloadOutcome> + Send>> + Send + Sync>;
 
 /// How a reload ended.
 #[derive(Clone, Debug)]

@@ -120,7 +120,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Serve(_) | Command::Demo(_) => Err(Failure::local(Exit::Failed, "serve and demo are not run here")),
         Command::Check(args) => check(args.file.as_deref().unwrap_or(&args.config)),
         Command::Reload(args) if args.dry_run => plan::dry_run(&client()?, paint).await,
-        Command::Reload(_) => get::reload(&client()?, paint).await,
+        Command::Reload(args) => get::reload(&client()?, args, paint).await,
         Command::Plan(args) => plan::plan(&client()?, args, paint).await,
         Command::Diff => plan::diff(&client()?, paint).await,
         Command::Upgrade => get::upgrade(&client()?, paint).await,

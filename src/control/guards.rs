@@ -61,11 +61,13 @@ pub enum Act {
     Shift,
     /// A shift is aborted: always wins
     Abort,
+    /// Another file
+    Reload,
 }
 
 impl Act {
     /// All of them.
-    pub const ALL: [Act; 16] = [
+    pub const ALL: [Act; 17] = [
         Act::Split,
         Act::Failover,
         Act::Failback,
@@ -82,6 +84,7 @@ impl Act {
         Act::Extend,
         Act::Shift,
         Act::Abort,
+        Act::Reload,
     ];
 
     /// The word for people.
@@ -103,12 +106,13 @@ impl Act {
             Act::Extend => "extend",
             Act::Shift => "shift",
             Act::Abort => "abort",
+            Act::Reload => "reload",
         }
     }
 
     fn kind(self) -> ChangeKind {
         match self {
-            Act::Split | Act::Shift | Act::Abort => ChangeKind::Split,
+            Act::Split | Act::Shift | Act::Abort | Act::Reload => ChangeKind::Split,
             Act::Failover => ChangeKind::Failover,
             Act::Failback => ChangeKind::Failback,
             Act::Undo => ChangeKind::Undo,
@@ -125,7 +129,7 @@ impl Act {
 
     /// It asks for the same shares as before.
     fn overrides(self) -> bool {
-        !matches!(self, Act::Split | Act::Failover | Act::Failback | Act::Undo | Act::Shift | Act::Abort)
+        !matches!(self, Act::Split | Act::Failover | Act::Failback | Act::Undo | Act::Shift | Act::Abort | Act::Reload)
     }
 
     /// Does this guard look at it?
@@ -137,8 +141,10 @@ impl Act {
         match guard {
             GuardKind::MinServingRegions | GuardKind::Capacity => true,
             GuardKind::HealthyTargets => self != Act::ForceUp,
-            GuardKind::MaxStep | GuardKind::RequireReason => !automatic,
-            GuardKind::Rate => !automatic && self != Act::Extend,
+            GuardKind::MaxStep => !automatic,
+            // A file says why in its own history.
+            GuardKind::RequireReason => !automatic && self != Act::Reload,
+            GuardKind::Rate => !automatic && !matches!(self, Act::Extend | Act::Reload),
             GuardKind::Gate | GuardKind::Freeze => !self.keeps(),
         }
     }
@@ -177,7 +183,7 @@ impl RegionChange {
     }
 
     /// The change is about it.
-    fn is_touched(&self) -> bool {
+    pub(super) fn is_touched(&self) -> bool {
         SAME < self.step() || SAME < (self.desired_after - self.desired_before).abs() || self.could != self.can
     }
 }

@@ -31,6 +31,7 @@ mod quality;
 mod read;
 mod record;
 mod reload;
+mod reload_guards;
 mod replies;
 mod serials;
 mod services;
@@ -50,7 +51,7 @@ pub use event::{Configuration, ConfirmationStand, Effect, Effects, Event, Notice
 pub use freshness::{DataPush, DataTime, DataTold, PoolFreshness};
 pub use gates::GateView;
 pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
-pub use journal::{Anchor, AuditDraft, Broken, Call, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
+pub use journal::{Anchor, AuditDraft, Broken, Call, EVENT_KINDS, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
 pub use outline::{Became, Fields, ObjectChange, ObjectName, Outline, compared, differences, outline, outline_of_settings};
 pub use preview::{Drift, PreviewMove, ReloadPreview};
@@ -61,6 +62,7 @@ pub use record::{
     Expect, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
     Source, Stored, TokenRecord, TrafficRecord,
 };
+pub use reload_guards::ReloadBy;
 pub use replies::{Claim, FinishedReply, KeptReply, Made};
 pub use serials::Announced;
 pub use shifts::{AnalysisView, Found, Halt, Measured, Order, Phase, ShiftRecord, ShiftView, Wanted};

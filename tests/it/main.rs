@@ -4,6 +4,9 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests fail by panicking, and read the clock")]
 
+#[macro_use]
+mod files;
+
 mod acceptance;
 mod access;
 mod api;
@@ -46,6 +49,7 @@ mod reload;
 mod replay;
 mod resolver;
 mod returning;
+mod routes;
 mod serving;
 mod shifts;
 mod simulate;

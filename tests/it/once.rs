@@ -5,19 +5,13 @@ use std::time::Duration;
 use super::http::{Response, over_socket};
 use super::node::{PATIENCE, TestNode, wait_for};
 
-const SERVICES: &str = r#"
-[monitor.trusted]
-always = "up"
-[pool.prod]
-monitor = "trusted"
-endpoints = ["192.0.2.1"]
-[pool.dr]
-monitor = "trusted"
-endpoints = ["192.0.2.2"]
-[service.orders]
+const SERVICES: &str = concat!(
+    trusted_pools!(),
+    r#"[service.orders]
 name = "orders.api.example.com"
 policy = { failover = ["prod", "dr"] }
-"#;
+"#
+);
 
 const TRAFFIC: &str = "/api/v1/services/orders/traffic";
 
