@@ -90,6 +90,8 @@ pub struct Core {
     /// How fresh data is.
     pub(super) freshness: Freshness,
     pub(super) told_wake: Option<Duration>,
+    /// Services that are decided for other reasons than published: for `_explain` queries.
+    pub(super) whys: Vec<ServiceId>,
     /// Services whose regions the last publish has changed: to be told.
     pub(super) moved: Vec<Moved>,
     /// Failbacks that guards have put off, to be told.
@@ -197,6 +199,7 @@ impl Core {
             wakes: Wakes::default(),
             pushes: Pushes::new(&configuration.estate, now),
             freshness: Freshness::default(),
+            whys: Vec::new(),
             moved: Vec::new(),
             waiting_told: Vec::new(),
             told_wake: None,
@@ -403,7 +406,7 @@ impl Core {
             let memory = self.spare_memories.remove(&service.name).map(|memory| super::memory::recall(&estate, &memory)).unwrap_or_default();
             let memory = self.shares.memory(memory);
             let slot = self.cells.service(&service.name);
-            self.services.push(ServiceState { rules, decided: None, memory, unusable, wake_at: None, waits: None, slot });
+            self.services.push(ServiceState { rules, decided: None, memory, unusable, wake_at: None, waits: None, why: None, slot });
             self.index_users(id);
             self.touch(id, Cause::Config);
         }
