@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use hickory_proto::rr::RecordType;
 use serde_json::Value;
 
+use super::dns::Client;
 use super::http::{Response, over_socket, over_tcp};
 use super::node::{TestNode, wait_for};
 
@@ -109,6 +111,20 @@ fn what_is_cancelled_is_not_made_and_what_can_not_be_scheduled_says_so() {
     let dry = node.ok(&["shift", "search", "prod=20", "dr=80", "--steps", "50,100", "--at", "2h", "--dry-run"]);
     assert!(dry.contains("search: shift to prod 20 %, dr 80 % is scheduled") && dry.contains("dry run"), "{dry}");
     assert_eq!(node.json(&["schedule", "list"])["items"].as_array().map(Vec::len), Some(1), "the one that was made");
+}
+
+#[test]
+fn the_ttl_falls_before_the_moment_and_explain_says_why() {
+    let node = TestNode::start(&SERVICES.replace("policy =", "ttl = \"30s\"\nttl_min = \"1s\"\npolicy ="));
+    let mut client = Client::new(node.dns);
+    let mut ttl = || client.ask("search.api.example.com", RecordType::A)?.answers.first().map(|record| record.ttl);
+    assert_eq!(ttl(), Some(30));
+    node.ok(&["failover", "search", "--to", "dr", "--at", "+20s", "--reason", "CHG-3"]);
+    wait_for("a lower TTL, and why", PATIENCE, || {
+        let lower = ttl().is_some_and(|ttl| ttl < 20);
+        (lower && node.ok(&["explain", "search.api.example.com"]).contains("because the scheduled change t-")).then_some(())
+    });
+    wait_for("the change and the old TTL", PATIENCE, || (weights(&node)["dr"] == 100 && ttl() == Some(30)).then_some(()));
 }
 
 #[test]
