@@ -394,6 +394,7 @@ fn end_command(kind: OverrideWord, target: &OverrideTargetName) -> String {
         OverrideWord::Drain => "undrain",
         OverrideWord::ForceUp | OverrideWord::ForceDown => "unforce",
         OverrideWord::Freeze => "unfreeze",
+        OverrideWord::Approve => "unapprove",
     };
     match target.to_string().split_once('/') {
         Some(("service", name)) => format!("windrose {verb} {name}"),

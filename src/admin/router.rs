@@ -153,6 +153,8 @@ pub(super) const ROUTES: &[Route] = &[
         says::<api::ProbeNow>("probeAddress", "Probes any address now, without effect").body::<api::ProbePost>().refuses(PROBES)),
     route!(POST, "/endpoints/{pool}/{name}/push", Operate, Node, push::push,
         says::<api::PushReply>("push", "Tells how an endpoint is").body::<api::PushPost>().refuses(PUSHES)),
+    route!(PUT, "/regions/{region}/freshness", Operate, Node, push::freshness,
+        says::<api::FreshnessReply>("tellFreshness", "Tells when the data of a region was last restored or synchronised").body::<api::FreshnessPost>()),
     route!(GET, "/overrides", Read, Nothing, read::overrides,
         says::<List<api::Override>>("listOverrides", "Overrides in force").query::<PageQuery>()),
     route!(POST, "/overrides", Operate, Services, change::begin_override,

@@ -286,6 +286,25 @@ Examples:
   windrose push prod/gw-1 pass --ttl 90s
   windrose push prod/gw-1 fail -m \"replication lags by 4 minutes\"";
 
+pub(super) const FRESHNESS: &str = "\
+A pool with hold_if_older_than is not used while the data of its region is older, or nobody has told how old it is.
+
+Examples:
+  windrose freshness dr
+  windrose freshness dr --at 2026-11-21T12:00:03Z
+  windrose freshness dr --age 5m";
+
+pub(super) const APPROVE: &str = "\
+It needs a reason and ends after 4h, unless told otherwise.
+
+Examples:
+  windrose approve pool dr --for 2h --reason \"prod is lost, 3 hours of orders with it, INC-1234\"
+  windrose approve region dr --service orders --reason \"read only\" --dry-run";
+
+pub(super) const UNAPPROVE: &str = "\
+Examples:
+  windrose unapprove pool dr";
+
 pub(super) const TOKEN: &str = "\
 Examples:
   windrose token create ci --scope operate --service orders --expires 90d > ci.token

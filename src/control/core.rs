@@ -21,6 +21,7 @@ use super::commits::Commits;
 use super::confirm::Confirmations;
 use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
+use super::freshness::Freshness;
 use super::overrides::Overrides;
 use super::pushes::Pushes;
 use super::record::{GateRecord, History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
@@ -89,6 +90,8 @@ pub struct Core {
     pub(super) wakes: Wakes,
     /// What outside systems have told.
     pub(super) pushes: Pushes,
+    /// How fresh data is.
+    pub(super) freshness: Freshness,
     pub(super) told_wake: Option<Duration>,
     /// Services that are decided for other reasons than published: for `_explain` queries.
     pub(super) whys: Vec<ServiceId>,
@@ -200,6 +203,7 @@ impl Core {
             put_off: Dirty::default(),
             wakes: Wakes::default(),
             pushes: Pushes::new(&configuration.estate, now),
+            freshness: Freshness::default(),
             whys: Vec::new(),
             moved: Vec::new(),
             waiting_told: Vec::new(),
@@ -247,6 +251,9 @@ impl Core {
         core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);
+        core.freshness.set_estate(&core.configuration.estate);
+        // Nobody listens yet; what is too old at the start stands in status and metrics.
+        core.review_freshness(now, &mut Vec::new());
         let judged = core.configuration.estate.judged_by_probes();
         let hurry = judged > 0 && verdicts == 0;
         if hurry {
@@ -262,6 +269,7 @@ impl Core {
         match event {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
             Event::Push { ticket, push } => self.pushed(ticket, push, now, effects),
+            Event::Synchronised { ticket, push } => self.synchronised(ticket, push, now, effects),
             Event::Change { ticket, origin, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
                 let waiting = super::commits::Waiting { ticket, origin, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
                 self.wish(waiting, now, effects);
@@ -289,6 +297,9 @@ impl Core {
         }
         self.sign_of_life(now);
         self.probes.note(target, &report);
+        if let Some(data) = &report.data_at {
+            self.data_read(target, data, now, effects);
+        }
         let before = self.quality_of(target);
         let observed = self.health.observe(&self.configuration.estate, target, report, now);
         self.quality_observed(target, before, effects);
@@ -444,7 +455,14 @@ impl Core {
 
     /// What policy decides from.
     pub(super) fn facts(&self) -> Facts<'_> {
-        Facts { estate: &self.configuration.estate, health: &self.health, guard: &self.guard, overrides: &self.overrides.resolved, planned: &self.ahead.plans }
+        Facts {
+            estate: &self.configuration.estate,
+            health: &self.health,
+            guard: &self.guard,
+            overrides: &self.overrides.resolved,
+            outdated: &self.freshness.outdated,
+            planned: &self.ahead.plans,
+        }
     }
 
     /// Services that an override on `target`, limited to `services` (empty: not limited), touches.

@@ -50,6 +50,13 @@ pub enum Event {
         /// What it tells.
         push: super::pushes::Push,
     },
+    /// A region tells how fresh its data is.
+    Synchronised {
+        /// For the reply.
+        ticket: Ticket,
+        /// What it tells.
+        push: super::freshness::DataPush,
+    },
     /// An operator wants something.
     Change {
         /// For the reply.
@@ -346,6 +353,17 @@ pub enum Notice {
     FailbackWaits {
         /// Which service.
         service: Arc<str>,
+        /// One sentence.
+        text: String,
+    },
+    /// A pool's data became too old, or fresh enough again.
+    Freshness {
+        /// Which pool.
+        pool: Arc<str>,
+        /// Of which region.
+        region: Arc<str>,
+        /// It is not used from now on.
+        begins: bool,
         /// One sentence.
         text: String,
     },

@@ -40,6 +40,9 @@ pub struct Legacy {
     /// What was told, and until when it holds.
     #[serde(default)]
     pub pushes: Vec<super::pushes::PushLegacy>,
+    /// How fresh data is, by region.
+    #[serde(default)]
+    pub freshness: Vec<(Arc<str>, super::freshness::DataTold)>,
 }
 
 /// A verdict with its counters.
@@ -145,6 +148,7 @@ impl Core {
             guard: self.guard.names(estate),
             probes: self.probes.legacy(estate),
             pushes: self.pushes.legacy(estate),
+            freshness: self.freshness.legacy(),
         }
     }
 
@@ -169,6 +173,11 @@ impl Core {
         }
         self.probes.inherit(&legacy.probes, &estate);
         self.pushes.inherit(&legacy.pushes, &estate);
+        for (region, told) in &legacy.freshness {
+            self.freshness.remember(region.clone(), told.clone(), now);
+            self.commits.learned.freshness.insert(region.clone());
+        }
+        self.review_freshness(now, &mut Vec::new());
         let clocks: HashMap<&str, [Option<Duration>; 2]> = legacy.pools.iter().map(|(name, up_since)| (&**name, *up_since)).collect();
         for (at, pool) in estate.pools.iter().enumerate() {
             if let Some(up_since) = clocks.get(&*pool.name) {

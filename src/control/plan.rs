@@ -12,7 +12,7 @@ use super::core::{Core, StoreState};
 use super::event::{Effect, Effects, Notice};
 use super::guards::Act;
 use super::plan_overrides::{ending, until};
-use super::record::{Expect, Key, Op, OverrideRecord, Source};
+use super::record::{Expect, Key, Op, OverrideRecord, OverrideWord, Source};
 
 /// A checked wish, ready to be committed.
 pub(super) struct Plan {
@@ -164,6 +164,9 @@ impl Core {
             }
             Change::Extend { id, lasts } => {
                 let kept = self.kept_override(*id, waiting)?;
+                if lasts.is_none() && kept.kind == OverrideWord::Approve {
+                    return Err(Refusal::new(RefusalKind::InvalidRequest, "an approval needs an end; nothing was changed"));
+                }
                 if lasts.is_none() {
                     self.may_be_endless(kept.kind, &kept.target, &kept.services)?;
                 }

@@ -33,6 +33,8 @@ pub enum Key {
     Memory(Arc<str>),
     /// `gate/NAME`
     Gate(Arc<str>),
+    /// `freshness/REGION`: how fresh its data is.
+    Freshness(Arc<str>),
     /// `shift/N` (shown as `s-N`).
     Shift(u64),
     /// `schedule/N` (shown as `t-N`).
@@ -82,6 +84,8 @@ pub enum Record {
     Memory(Arc<LearnedMemory>),
     /// For [`Key::Gate`].
     Gate(GateRecord),
+    /// For [`Key::Freshness`].
+    Freshness(super::freshness::DataTold),
     /// For [`Key::Shift`].
     Shift(Arc<super::shifts::ShiftRecord>),
     /// For [`Key::Schedule`].
@@ -188,9 +192,14 @@ pub enum OverrideWord {
     ForceDown,
     /// A service keeps its decision against automatic change.
     Freeze,
+    /// Used however old its data is.
+    Approve,
 }
 
 impl OverrideWord {
+    /// All of them.
+    pub const ALL: [OverrideWord; 5] = [Self::Drain, Self::ForceUp, Self::ForceDown, Self::Freeze, Self::Approve];
+
     /// The word in API, CLI, metrics and the store.
     pub fn word(self) -> &'static str {
         match self {
@@ -198,12 +207,13 @@ impl OverrideWord {
             OverrideWord::ForceUp => "force_up",
             OverrideWord::ForceDown => "force_down",
             OverrideWord::Freeze => "freeze",
+            OverrideWord::Approve => "approve",
         }
     }
 
     /// The other way.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Drain, Self::ForceUp, Self::ForceDown, Self::Freeze].into_iter().find(|kind| kind.word() == word)
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 }
 

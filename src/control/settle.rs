@@ -69,6 +69,9 @@ impl Core {
         self.begin_serving(now);
         self.end_overrides(now, effects);
         self.fall_silent(now, effects);
+        if self.freshness.next_at().is_some_and(|at| at <= now.mono) {
+            self.review_freshness(now, effects);
+        }
         self.guard_advances(now, effects);
         self.watch_shifts(now, effects);
         self.watch_schedules(now);
@@ -240,7 +243,8 @@ impl Core {
         let (decision, waits) = self.unless_failback_waits(service, &rules, &held, decision, now);
         let memory = self.shares.memory(decision.memory.clone());
         let decided = self.shares.decided(&estate, &rules, decision, &mut self.cells);
-        let same = |before: &Decided| before.decision.families == decided.decision.families && before.decision.ttl == decided.decision.ttl;
+        let answers = |decided: &Decided| (decided.decision.ttl, decided.decision.notes);
+        let same = |before: &Decided| before.decision.families == decided.decision.families && answers(before) == answers(&decided);
         let changes = !before.as_deref().is_some_and(same);
         let from = before.filter(|before| self.serving == Serving::Told && before.regions != decided.regions);
         let moved = from.map(|from| {
@@ -337,7 +341,7 @@ impl Core {
 
     fn learned_ops(&self, batch: &Learned, now: Now) -> Vec<Op> {
         let estate = &self.configuration.estate;
-        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, replies, journal: _, answers: _, alive: _ } = batch;
+        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, freshness, replies, journal: _, answers: _, alive: _ } = batch;
         let mut ops = vec![Op::Put(Key::Alive, Record::Alive(now.wall))];
         for judgement in verdicts {
             let health = self.health.judgement(*judgement);
@@ -358,6 +362,7 @@ impl Core {
         }
         ops.extend(serials.iter().filter_map(|zone| Some(Op::Put(Key::Serial(zone.clone()), Record::Serial(self.serials.to_store(zone)?)))));
         ops.extend(self.tokens_used.ops(used));
+        ops.extend(self.freshness.ops(freshness));
         ops.extend(self.kept_replies.ops(replies.iter()));
         ops.extend(ended.iter().map(|id| Op::Delete(Key::Override(*id))));
         ops.extend(forgotten.iter().flat_map(|key| [Op::Delete(Key::Verdict(key.clone())), Op::Delete(Key::Probes(key.clone()))]));
@@ -375,8 +380,17 @@ impl Core {
         let shifts = self.shifts.next_at(&self.configuration.estate).filter(|_| self.serving == Serving::Told);
         let schedules = self.schedules.next_at().filter(|_| self.serving == Serving::Told && self.store != StoreState::Absent);
         let ahead = self.ahead.next_at().filter(|_| first_round.is_none());
-        let due =
-            [self.overrides.next_end(), self.guard.next_at(), self.pushes.next_at(), self.serials.next_at(), self.journal_wake(), shifts, schedules, ahead];
+        let due = [
+            self.overrides.next_end(),
+            self.guard.next_at(),
+            self.pushes.next_at(),
+            self.freshness.next_at(),
+            self.serials.next_at(),
+            self.journal_wake(),
+            shifts,
+            schedules,
+            ahead,
+        ];
         let next = [first_round, hold, retry].into_iter().chain(due).flatten().min();
         if next != self.told_wake {
             self.told_wake = next;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::schedule_form::ScheduleForm;
 use super::shift_form::ShiftForm;
 use crate::control::{
-    GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope,
-    TokenRecord, TrafficRecord,
+    DataTold, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
+    Scope, TokenRecord, TrafficRecord,
 };
 use crate::health::{Moment, Reason, Said, State};
 use crate::model::{Family, PolicyForm, Timestamp};
@@ -28,6 +28,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Probes(target) => format!("probes/{target}"),
         Key::Memory(service) => format!("memory/{service}"),
         Key::Gate(name) => format!("gate/{name}"),
+        Key::Freshness(region) => format!("freshness/{region}"),
         Key::Shift(id) => format!("shift/{id:020}"),
         Key::Schedule(id) => format!("schedule/{id:020}"),
         Key::LastChange => "change".to_string(),
@@ -67,6 +68,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         "probes" => Some(Key::Probes(rest.into())),
         "memory" => Some(Key::Memory(rest.into())),
         "gate" => Some(Key::Gate(rest.into())),
+        "freshness" => Some(Key::Freshness(rest.into())),
         "audit" => Some(Key::Audit(parse_number(rest)?)),
         "event-pending" => Some(Key::EventPending(parse_number(rest)?)),
         "event" => Some(Key::Event(parse_number(rest)?)),
@@ -115,6 +117,7 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::Probes(_), Record::Probes(_))
             | (Key::Memory(_), Record::Memory(_))
             | (Key::Gate(_), Record::Gate(_))
+            | (Key::Freshness(_), Record::Freshness(_))
             | (Key::Shift(_), Record::Shift(_))
             | (Key::Schedule(_), Record::Schedule(_))
             | (Key::LastChange, Record::LastChange(_))
@@ -156,6 +159,7 @@ enum Form {
     Probes(ProbesForm),
     Memory(MemoryForm),
     Gate(GateForm),
+    Freshness(FreshnessForm),
     Shift(Box<ShiftForm>),
     Schedule(Box<ScheduleForm>),
     Change(Timestamp),
@@ -208,6 +212,14 @@ struct GateForm {
     actor: String,
     reason: String,
     at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FreshnessForm {
+    data_at: Timestamp,
+    told_at: Timestamp,
+    by: Arc<str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -299,6 +311,7 @@ impl TryFrom<&Record> for Form {
                 Self::Memory(MemoryForm { held, last_ipv4, last_ipv6, first_ipv4, first_ipv6 })
             }
             Record::Gate(GateRecord { on, actor, reason, at }) => Self::Gate(GateForm { on, actor, reason, at }),
+            Record::Freshness(DataTold { data_at, told_at, by }) => Self::Freshness(FreshnessForm { data_at, told_at, by }),
             Record::Shift(record) => Self::Shift(Box::new(ShiftForm::from(Arc::unwrap_or_clone(record)))),
             Record::Schedule(record) => Self::Schedule(Box::new(ScheduleForm::of(&record)?)),
             Record::LastChange(at) => Self::Change(at),
@@ -352,6 +365,7 @@ impl TryFrom<Form> for Record {
             }
             Form::Gate(GateForm { on, actor, reason, at }) => Self::Gate(GateRecord { on, actor, reason, at }),
             Form::Schedule(form) => Self::Schedule((*form).try_into()?),
+            Form::Freshness(FreshnessForm { data_at, told_at, by }) => Self::Freshness(DataTold { data_at, told_at, by }),
             Form::Shift(form) => Self::Shift(Arc::new((*form).try_into()?)),
             Form::Change(at) => Self::LastChange(at),
             Form::Serial(serial) => Self::Serial(serial),
@@ -427,7 +441,7 @@ pub(super) mod tests {
                 let record = History { form, before, verb: "set".into(), actor, reason: String::new(), at, overridden: vec!["max_step".into()] };
                 (Key::History(service, sequence), Record::History(record))
             });
-        let word = prop::sample::select(vec![OverrideWord::Drain, OverrideWord::ForceUp, OverrideWord::ForceDown, OverrideWord::Freeze]);
+        let word = prop::sample::select(OverrideWord::ALL.to_vec());
         let over = (any::<u64>(), word, target(), prop::collection::vec(name(), 0..3), text(), at(), prop::option::of(at())).prop_map(
             |(id, kind, target, services, actor, at, ends)| {
                 let record = OverrideRecord { kind, target, services, actor, reason: "why".into(), at, ends, overridden: Vec::new() };
@@ -464,6 +478,8 @@ pub(super) mod tests {
         );
         let gate = (name(), any::<bool>(), text(), text(), at())
             .prop_map(|(name, on, actor, reason, at)| (Key::Gate(name), Record::Gate(GateRecord { on, actor, reason, at })));
+        let freshness = (name(), at(), at(), name())
+            .prop_map(|(region, data_at, told_at, by)| (Key::Freshness(region), Record::Freshness(DataTold { data_at, told_at, by })));
         let change = at().prop_map(|at| (Key::LastChange, Record::LastChange(at)));
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
         let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
@@ -490,6 +506,7 @@ pub(super) mod tests {
             probes,
             memory,
             gate,
+            freshness,
             super::super::shift_form::tests::entry(),
             super::super::schedule_form::tests::entry(),
             change,

@@ -16,6 +16,7 @@
 //! | `GET /endpoints/{pool}/{name}/probes?outcome=fail&limit=50` | [`ProbesQuery`] | [`List`]`<`[`PastProbe`]`>` |
 //! | `POST /endpoints/{pool}/{name}/probe` · `POST /probe` | none · [`ProbePost`] | [`ProbeNow`] |
 //! | `POST /endpoints/{pool}/{name}/push` | [`PushPost`] | [`PushReply`] |
+//! | `PUT /regions/{region}/freshness` | [`FreshnessPost`] | [`FreshnessReply`] |
 //! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
@@ -39,7 +40,7 @@
 //! | `GET /whoami` | | [`Whoami`] |
 //! | `GET /healthz` · `GET /readyz` (not below [`BASE`]) | | [`Alive`] · [`Ready`] |
 //!
-//! Every writing request but a push takes [`WriteQuery`] in its query string and `If-Match` with the `ETag` that was seen. Everything that is refused is a [`Problem`].
+//! Every writing request but what outside systems tell takes [`WriteQuery`] in its query string and `If-Match` with the `ETag` that was seen. Everything that is refused is a [`Problem`].
 //! Every [`List`] takes `limit` (1 to 1,000) and `cursor`, the `next_cursor` of the page before. Lists are ordered by name or number; what happened, newest first.
 
 mod access;
@@ -71,7 +72,7 @@ pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhase, ProbePost, ProbesQuery, Resolved, TlsSeen};
 pub use problem::{Fault, Problem, ProblemKind};
-pub use push::{PushPost, PushReply, Told};
+pub use push::{Freshness, FreshnessPost, FreshnessReply, PushPost, PushReply, Told};
 pub use replay::{Replay, ReplayGap, ReplayPost, Replayed, ReplayedFailover, ReplayedFlip, ReplayedOutage, ReplayedRegion, ReplayedService};
 pub use schedule::Schedule;
 pub(super) use schema::{CloudEvent, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX};

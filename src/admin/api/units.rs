@@ -258,6 +258,8 @@ words!(
         ForceDown = "force_down",
         /// A service keeps its decision against automatic change.
         Freeze = "freeze",
+        /// Used however old its data is.
+        Approve = "approve",
     }
 );
 
@@ -268,6 +270,7 @@ impl From<OverrideWord> for Kind {
             OverrideWord::ForceUp => Self::ForceUp,
             OverrideWord::ForceDown => Self::ForceDown,
             OverrideWord::Freeze => Self::Freeze,
+            OverrideWord::Approve => Self::Approve,
         }
     }
 }
@@ -279,6 +282,7 @@ impl From<Kind> for OverrideWord {
             Kind::ForceUp => Self::ForceUp,
             Kind::ForceDown => Self::ForceDown,
             Kind::Freeze => Self::Freeze,
+            Kind::Approve => Self::Approve,
         }
     }
 }

@@ -22,7 +22,7 @@ mod shift;
 mod traffic;
 mod wait;
 
-pub use access::{AuditArgs, AuditCommand, PushArgs, PushOutcome, TokenArgs, TokenCommand, WebhookArgs, WebhookCommand};
+pub use access::{AuditArgs, AuditCommand, FreshnessArgs, PushArgs, PushOutcome, TokenArgs, TokenCommand, WebhookArgs, WebhookCommand};
 pub use ask::{ExplainArgs, ProbeArgs, ProbesArgs, QueryArgs, ReplayArgs, SimulateArgs};
 pub use boards::{DashboardsArgs, DashboardsCommand, RulesArgs, RulesCommand};
 pub use guards::{ConfirmArgs, GateArgs, Switch};
@@ -206,6 +206,12 @@ pub enum Command {
     /// End a freeze
     #[command(after_help = ex::UNFREEZE, display_order = 4)]
     Unfreeze(UnfreezeArgs),
+    /// Use a region or pool although its data is too old
+    #[command(after_help = ex::APPROVE, display_order = 4)]
+    Approve(OverrideArgs),
+    /// End an approval
+    #[command(after_help = ex::UNAPPROVE, display_order = 4)]
+    Unapprove(EndArgs),
     /// Make an override end later or sooner
     #[command(after_help = ex::EXTEND, display_order = 4)]
     Extend(ExtendArgs),
@@ -220,6 +226,9 @@ pub enum Command {
     /// Tell how an endpoint is, if its monitor is one that is told (push = true)
     #[command(after_help = ex::PUSH, display_order = 5)]
     Push(PushArgs),
+    /// Tell when the data of a region was last restored or synchronised
+    #[command(after_help = ex::FRESHNESS, display_order = 5)]
+    Freshness(FreshnessArgs),
     /// Who changed what, from where and why: list, export, verify
     #[command(after_help = ex::AUDIT, display_order = 5)]
     Audit(AuditArgs),

@@ -15,7 +15,7 @@ use crate::model::{Estate, Timestamp};
 use crate::policy::RegionState;
 
 /// Kinds of events, all of them: what stands behind `windrose.` in `type`, and the label values of `windrose_events_total`.
-pub const EVENT_KINDS: [&str; 47] = [
+pub const EVENT_KINDS: [&str; 49] = [
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
@@ -26,6 +26,8 @@ pub const EVENT_KINDS: [&str; 47] = [
     "region.degraded",
     "region.guarded",
     "region.unguarded",
+    "pool.outdated",
+    "pool.fresh",
     "service.up",
     "service.down",
     "failover.started",
@@ -305,6 +307,10 @@ impl Context {
             Notice::Guarded { region, begins, text } => {
                 let (kind, severity) = if *begins { ("region.guarded", "critical") } else { ("region.unguarded", "info") };
                 Draft::new(kind, severity, format!("region/{region}"), text.clone()).of_region(region)
+            }
+            Notice::Freshness { pool, region, begins, text } => {
+                let (kind, severity) = if *begins { ("pool.outdated", "critical") } else { ("pool.fresh", "info") };
+                Draft::new(kind, severity, format!("pool/{pool}"), text.clone()).of_region(region).with(json!({ "pool": pool }))
             }
             Notice::Blind { begins, text } => {
                 let (kind, severity) = if *begins { ("node.blind", "critical") } else { ("node.sees", "info") };
