@@ -36,7 +36,7 @@ mod tests;
 use std::net::IpAddr;
 
 use crate::client::Subnet;
-use crate::model::AnswerSettings;
+use crate::model::{AnswerSettings, SubnetSettings};
 use crate::snapshot::Snapshot;
 use crate::wire::{Edns, HEADER_OCTETS, Header, MalformedOptions, Opcode, Packet, Question, Rcode, find_opt, option, read_records, rtype};
 
@@ -229,7 +229,7 @@ fn decide<'s: 'q, 'q>(
     }
     let proven = asked.transport == Transport::Tcp || outcome.cookie == Some(CookieOutcome::Valid);
     let bound = if proven { usize::MAX } else { AMPLIFICATION_MAX * query.len() };
-    resolve(snapshot, &question, bound, &mut cx.name, &mut cx.picks, packet, outcome);
+    resolve(snapshot, &question, asked.client, bound, &mut cx.name, &mut cx.picks, packet, outcome);
 }
 
 /// RFC 7873, section 5.4: a query without a question may ask for a cookie. There is nothing else that it could ask for.
@@ -301,7 +301,12 @@ fn read_options<'s: 'q, 'q>(
                 // RFC 7871, section 7.1.2.
                 let subnet = Subnet::read(data);
                 outcome.subnet = Some(if subnet.is_some() { SubnetOutcome::Ignored } else { SubnetOutcome::Malformed });
-                opt.set_subnet(subnet.ok_or(Malformed)?);
+                let subnet = subnet.ok_or(Malformed)?;
+                let SubnetSettings { trusted, ipv4_prefix, ipv6_prefix } = &settings.subnets;
+                if trusted.as_ref().is_none_or(|trusted| trusted.iter().any(|network| network.contains(&asked.client))) {
+                    outcome.client = subnet.client(*ipv4_prefix, *ipv6_prefix);
+                }
+                opt.set_subnet(subnet);
             }
             (option::KEEPALIVE, data) if asked.transport == Transport::Tcp => {
                 // RFC 7828, section 3.2.1: a client says nothing in it; section 3.2.2: over UDP it means nothing.

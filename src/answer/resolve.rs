@@ -10,12 +10,15 @@
 //! |                                | another                | NODATA with SOA                                            |
 //! | neither                        |                        | NXDOMAIN with SOA                                          |
 
+use std::net::IpAddr;
+
 use crate::model::{Family, ServiceId};
-use crate::snapshot::{FamilyBody, Found, LeafBody, NameIndex, RecordSetBody, Sampled, Slot, Snapshot, StaticName, What, ZoneEntry};
+use crate::snapshot::{Chosen, Compiled, FamilyBody, Found, LeafBody, NameIndex, RecordSetBody, Sampled, Slot, Snapshot, StaticName, What, ZoneEntry};
 use crate::wire::{HEADER_OCTETS, Lowered, Packet, Question, Rcode, Section, rtype};
 
 use super::outcome::Outcome;
 use super::picks::Picks;
+use super::words::SubnetOutcome;
 
 /// Links of a CNAME chain that are followed in one response; resolvers take it from there.
 const CHAIN_MAX: usize = 10;
@@ -42,6 +45,8 @@ struct Resolver<'s, 'p, 'o> {
     snapshot: &'s Snapshot,
     names: &'s NameIndex,
     qtype: u16,
+    /// Who asks, if nobody trusted says for whom.
+    sender: IpAddr,
     picks: &'p mut Picks,
     packet: &'p mut Packet<'o>,
     /// Octets that a response may have which is made up here.
@@ -58,6 +63,7 @@ struct Resolver<'s, 'p, 'o> {
 pub(super) fn resolve<'s>(
     snapshot: &'s Snapshot,
     question: &Question,
+    sender: IpAddr,
     bound: usize,
     name: &mut Lowered,
     picks: &mut Picks,
@@ -68,6 +74,7 @@ pub(super) fn resolve<'s>(
         snapshot,
         names: snapshot.names(),
         qtype: question.qtype,
+        sender,
         picks,
         packet,
         bound,
@@ -288,7 +295,8 @@ impl<'s> Resolver<'s, '_, '_> {
             _ => return self.put_no_data(zone, Some(service)),
         };
         let Some(compiled) = self.snapshot.compiled(service) else { return self.fail(b"the service has no decision") };
-        let body = compiled.body();
+        let (chosen, scope) = self.chosen(compiled);
+        let body = chosen.body();
         let [v4, v6] = &body.families;
         let decided = if family == Family::V4 { v4 } else { v6 };
         match decided {
@@ -296,9 +304,15 @@ impl<'s> Resolver<'s, '_, '_> {
             FamilyBody::ServFail(why) => self.fail(why),
             FamilyBody::Answer { split, leaves } => {
                 self.packet.lower_limit(self.bound);
-                let pick = self.picks.next(service, family);
+                let pick = match chosen.turn() {
+                    None => self.picks.next(service, family),
+                    Some(turn) => self.picks.next_of(turn, family),
+                };
                 let number = split.find(pick.leaf);
-                self.outcome.cell = compiled.cell(family, number);
+                self.outcome.cell = chosen.cell(family, number);
+                if !matches!(leaves.get(number), Some(LeafBody::Empty) | None) {
+                    self.outcome.scope = scope;
+                }
                 match leaves.get(number) {
                     Some(LeafBody::Rotated { records, count }) => self.put_rotated(records, *count, pick.turn, family),
                     Some(LeafBody::Sampled(sampled)) => self.put_sampled(sampled, pick.turn, family),
@@ -306,6 +320,20 @@ impl<'s> Resolver<'s, '_, '_> {
                 }
             }
         }
+    }
+
+    /// What this client gets, and how wide that holds (SEMANTICS, 25); 0 if the sender's own address counts.
+    fn chosen(&mut self, compiled: &'s Compiled) -> (&'s Chosen, u8) {
+        if !compiled.asks_about_clients() {
+            return (compiled.own(), 0);
+        }
+        let (class, scope) = self.snapshot.clients().find(self.outcome.client.unwrap_or(self.sender));
+        let Some(client) = self.outcome.client else { return (compiled.of_class(class), 0) };
+        self.outcome.subnet = Some(SubnetOutcome::Used);
+        let subnets = &self.snapshot.settings().subnets;
+        // What lies beyond the bits that we look at is answered alike.
+        let most = if client.is_ipv4() { subnets.ipv4_prefix } else { subnets.ipv6_prefix };
+        (compiled.of_class(class), scope.min(most))
     }
 
     fn put_rotated(&mut self, records: &[u8], count: u16, turn: u64, family: Family) {

@@ -7,6 +7,7 @@ use tracing::{error, warn};
 
 use crate::admin::door::Door;
 use crate::admin::{Certificates, ReloadOutcome, Reloader, Renewal};
+use crate::client::{Clients, Origins, Questions};
 use crate::config;
 use crate::control::{Configuration, Event, Notice};
 use crate::metrics::Metrics;
@@ -81,7 +82,9 @@ async fn reload(path: PathBuf, settings: &Settings, door: &Door, tls: Option<&Ce
 
 /// What the core needs of a loaded file.
 pub(super) fn configuration(loaded: config::Loaded, needs_restart: Vec<String>) -> Configuration {
+    let clients = Clients::build(&loaded.estate, &Questions::of(&loaded.estate), &Origins::default());
     Configuration {
+        clients: Arc::new(clients),
         estate: Arc::new(loaded.estate),
         zones: loaded.zones.into_iter().map(Arc::new).collect(),
         answers: Arc::new(super::secret::with_secret(loaded.answers)),

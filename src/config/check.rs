@@ -8,6 +8,7 @@ mod guarding;
 mod guards;
 mod keys;
 mod monitors;
+mod networks;
 mod policies;
 mod pools;
 mod probing;
@@ -57,6 +58,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
         key,
         zone,
         region,
+        network,
         monitor,
         sentinel,
         pool,
@@ -88,6 +90,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     let mut pools = pools::check(regions, pool.or_default(), &monitors, &mut estate, sink);
     guarding::check(health.or_default(), sentinel.or_default(), &monitors, &mut pools.host_names, &mut estate, sink);
     probing::check(allow, &settings, &written, &mut estate, sink);
+    networks::check(network.or_default(), folder, &mut estate, &mut files, sink);
     let policies = policies::check(policy.or_default(), &pools, &mut estate, sink);
     let last_resorts = services::check(services, services::Context { folder, zones: &zones, policies: &policies }, &mut estate, &mut files, sink);
     resolver::check(resolver, &settings.dns.listen, &pools.host_names, &zones, &mut estate, sink);

@@ -61,6 +61,7 @@ table! {
         key: Named<TsigKeyTable>,
         zone: Named<Zone>,
         region: Named<Region>,
+        network: Named<Network>,
         monitor: Named<Monitor>,
         sentinel: Named<Sentinel>,
         pool: Named<Pool>,
@@ -69,7 +70,7 @@ table! {
         guards: Guards,
         gate: Named<Gate>,
         freeze: Vec<Key<Freeze>>,
-    } later ["network", "shift", "shifts"]
+    } later ["shift", "shifts"]
 }
 
 table! {
@@ -88,6 +89,16 @@ table! {
         reveal: OneOrMany<String>,
         cookies: Cookies,
         rate_limit: RateLimit,
+        ecs: Ecs,
+    } later NONE
+}
+
+table! {
+    /// `[dns.ecs]`
+    Ecs {
+        trusted: OneOrMany<String>,
+        ipv4_prefix: i64,
+        ipv6_prefix: i64,
     } later NONE
 }
 
@@ -195,7 +206,18 @@ table! {
     Region {
         capacity: Capacity,
         guards: Guards,
-    } later ["location"]
+        location: Vec<Key<Number>>,
+        bias_km: i64,
+    } later NONE
+}
+
+table! {
+    /// `[network.NAME]`
+    Network {
+        prefixes: OneOrMany<String>,
+        file: String,
+        location: Vec<Key<Number>>,
+    } later NONE
 }
 
 table! {

@@ -128,8 +128,6 @@ fn every_problem_is_told_with_its_place() {
         // Not yet.
         ("[node]\nsite = 'x'\n".into(), 2, 1, "node.site", "`site` is not supported yet"),
         ("[store]\netcd = ['x']\n".into(), 2, 1, "store.etcd", "`etcd` is not supported yet"),
-        ("[region.x]\nlocation = [1, 2]\n".into(), 2, 1, "region.x.location", "`location` is not supported yet"),
-        ("[network.x]\n".into(), 1, 2, "network", "`network` is not supported yet"),
         (monitor("all = ['m']\nalways = 'up'"), 2, 7, "monitor.m.all", "a monitor is of one kind, not always and all"),
         ("[guards]\nmax_step = 0\n".into(), 2, 12, "guards.max_step", "0 is out of range"),
         ("[guards]\ngate = 'relase'\n[gate.release]\n".into(), 2, 8, "guards.gate", "no gate is called `relase`"),
@@ -141,8 +139,6 @@ fn every_problem_is_told_with_its_place() {
         ("[[freeze]]\nfrom = 2026-12-21T00:00:00Z\nto = 2026-12-20T00:00:00Z\n".into(), 3, 6, "freeze[0].to", "the freeze ends before it begins"),
         ("[[freeze]]\nfrom = 'soon'\nto = 'mon 06:00'\n".into(), 2, 8, "freeze[0].from", "`soon` is not a moment"),
         ("[[freeze]]\nfrom = 'fri 16:00'\nto = 'mon 06:00'\nallow = ['drian']\n".into(), 4, 10, "freeze[0].allow", "`drian` is not a kind of change"),
-        (policy("{ geo = [] }"), after + 2, 12, "service.s.policy.geo", "`geo` is not supported yet"),
-        (policy("{ nearest = ['a'] }"), after + 2, 12, "service.s.policy.nearest", "`nearest` is not supported yet"),
         (service("sticky = 24"), after + 3, 1, "service.s.sticky", "`sticky` is not supported yet"),
         // Settings.
         ("[node]\nname = ''\n".into(), 2, 8, "node.name", "not a name for a node"),

@@ -421,7 +421,13 @@ impl Core {
 
     /// What policy decides from.
     pub(super) fn facts(&self) -> Facts<'_> {
-        Facts { estate: &self.configuration.estate, health: &self.health, guard: &self.guard, overrides: &self.overrides.resolved }
+        Facts {
+            estate: &self.configuration.estate,
+            health: &self.health,
+            guard: &self.guard,
+            overrides: &self.overrides.resolved,
+            clients: &self.configuration.clients,
+        }
     }
 
     /// Services that an override on `target`, limited to `services` (empty: not limited), touches.

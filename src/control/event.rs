@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::Clients;
 use crate::health::ProbeReport;
 use crate::model::{AnswerSettings, Estate, GuardKind, TargetId};
 use crate::snapshot::Snapshot;
@@ -25,6 +26,8 @@ pub struct Configuration {
     pub zones: Vec<Arc<Zone>>,
     /// What shapes responses.
     pub answers: Arc<AnswerSettings>,
+    /// Which clients policies can't tell apart.
+    pub clients: Arc<Clients>,
     /// Keys that changed in the file and take no part in a reload (SEMANTICS, 16); shown until the next restart.
     pub needs_restart: Vec<String>,
     /// Of every file that was read, in one word: equal on nodes that have read the same.

@@ -83,7 +83,8 @@ impl TargetLegacy {
 
 impl MemoryLegacy {
     fn of(estate: &Estate, memory: &Memory) -> Self {
-        let Memory { held, last, used, all_down } = memory;
+        // `fallen` is made again by the first decision.
+        let Memory { held, last, used, all_down, fallen: _ } = memory;
         let name = |pool: &PoolId| estate.pool(*pool).name.clone();
         let holds = |holds: &[Hold]| holds.iter().map(|hold| (name(&hold.pool), hold.family == Family::V6)).collect();
         Self { held: holds(held), used: holds(used), last: [0, 1].map(|family| last[family].iter().map(name).collect()), all_down: *all_down }
@@ -99,7 +100,7 @@ impl MemoryLegacy {
             holds
         };
         let last = [0, 1].map(|family| last[family].iter().filter_map(|name| estate.pool_named(name)).collect());
-        Memory { held: holds(held), last, used: holds(used), all_down: *all_down }
+        Memory { held: holds(held), last, used: holds(used), all_down: *all_down, ..Memory::default() }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use crate::model::{AllDown, AnyMonitor, Estate, Failback, Monitor, PolicyForm, PoolId, Settings, Thresholds, Watch, duration_text};
+use crate::model::{AllDown, AnyMonitor, Choice, Estate, Failback, Monitor, PolicyForm, PoolId, RegionId, Settings, Thresholds, Watch, duration_text};
 
 use super::event::Configuration;
 use super::plan_traffic::policy_text;
@@ -122,7 +122,7 @@ pub fn outline_of_settings(settings: &Settings) -> Outline {
 
 /// What a reload can change.
 pub fn outline(configuration: &Configuration) -> Outline {
-    let Configuration { estate, zones, answers, needs_restart: _, hash: _ } = configuration;
+    let Configuration { estate, zones, answers, clients: _, needs_restart: _, hash: _ } = configuration;
     let mut outline = Outline::new();
     let mut put = |kind: &'static str, name: &str, fields: Vec<(&'static str, String)>| {
         let said = fields.into_iter().filter(|(_, value)| !value.is_empty());
@@ -142,8 +142,21 @@ pub fn outline(configuration: &Configuration) -> Outline {
         ];
         put("zone", &zone.apex.to_string(), fields);
     }
-    for region in &estate.regions {
-        put("region", &region.name, Vec::new());
+    for (at, region) in estate.regions.iter().enumerate() {
+        let site = estate.sites.get(&RegionId::at(at));
+        let fields = vec![
+            ("location", site.map(|site| site.place.to_string()).unwrap_or_default()),
+            ("bias_km", site.map(|site| site.bias_km.to_string()).unwrap_or_default()),
+        ];
+        put("region", &region.name, fields);
+    }
+    for network in &estate.networks {
+        let fields = vec![
+            ("prefixes", network.prefixes.len().to_string()),
+            ("content", digest(&network.prefixes)),
+            ("location", network.place.map(|place| place.to_string()).unwrap_or_default()),
+        ];
+        put("network", &network.name, fields);
     }
     for monitor in &estate.monitors {
         put("monitor", &monitor.name, monitor_fields(monitor));
@@ -231,6 +244,8 @@ pub fn outline(configuration: &Configuration) -> Outline {
     let fields = vec![
         ("reveal", list(reveals)),
         ("cookies.required", answers.cookies.required.to_string()),
+        ("ecs.trusted", answers.subnets.trusted.as_ref().map_or_else(|| "everybody".to_string(), list)),
+        ("ecs.prefixes", format!("{} and {} bits", answers.subnets.ipv4_prefix, answers.subnets.ipv6_prefix)),
         ("rate_limit", limit.map_or_else(|| "off".to_string(), |limit| format!("{limit:?}"))),
     ];
     put("dns", "answers", fields);
@@ -286,7 +301,8 @@ fn all_down(estate: &Estate, what: AllDown) -> String {
 
 fn form_text(form: &PolicyForm) -> String {
     let min_up = if form.min_up == 1 { String::new() } else { format!(", min_up {}", form.min_up) };
-    format!("{}{min_up}", policy_text(form))
+    let rules = if let Choice::Geo(_) | Choice::Nearest(_) = form.choice { format!(" {}", digest(form)) } else { String::new() };
+    format!("{}{min_up}{rules}", policy_text(form))
 }
 
 fn list(items: impl IntoIterator<Item = impl Display>) -> String {

@@ -105,7 +105,7 @@ impl Core {
             overrides.keep(*id, kept.record.clone(), kept.revision, now);
         }
         overrides.resolve(estate);
-        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved };
+        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved, clients: &next.clients };
         let mut before: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
         let mut moves = Vec::new();
         for service in &estate.services {

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::client::ClassId;
 use crate::health::HealthTable;
 use crate::model::{Estate, Family, Node, Now, PolicyForm, PoolId, Service, ServiceId, Timestamp};
 use crate::policy::{self, Decision, Facts, Memory, Step};
@@ -184,11 +186,16 @@ impl Core {
         shares.into_iter().map(|(pool, share)| (self.configuration.estate.pool(pool).name.clone(), share)).collect()
     }
 
-    /// Decides again and tells each step. A frozen service answers by an older decision; the last step says so.
-    pub fn explain(&self, id: ServiceId, now: Now) -> (Decision, Vec<Step>) {
+    /// The class of a client, and the length of the shortest prefix around it that is of this class.
+    pub fn class_of(&self, client: IpAddr) -> (ClassId, u8) {
+        self.configuration.clients.find(client)
+    }
+
+    /// Decides again and tells each step, for the clients of a class. A frozen service answers by an older decision; the last step says so.
+    pub fn explain(&self, id: ServiceId, class: ClassId, now: Now) -> (Decision, Vec<Step>) {
         let view = self.service(id);
         let mut steps = Vec::new();
-        let decision = policy::explain(view.service, view.policy, &self.facts(), view.memory, now, &mut |step| steps.push(step()));
+        let decision = policy::explain_for(view.service, view.policy, &self.facts(), view.memory, now, class, &mut |step| steps.push(step()));
         if let Some(id) = view.frozen {
             steps.push(Step { topic: "frozen", text: format!("override o-{id} freezes this service: it answers as decided before, whatever health says") });
             return (view.decision.clone(), steps);

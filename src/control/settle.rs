@@ -203,7 +203,7 @@ impl Core {
         let (decision, waits) = self.unless_failback_waits(service, &rules, &held, decision, now);
         let memory = self.shares.memory(decision.memory.clone());
         let decided = self.shares.decided(&estate, &rules, decision, &mut self.cells);
-        let same = |before: &Decided| before.decision.families == decided.decision.families && before.decision.ttl == decided.decision.ttl;
+        let same = |before: &Decided| before.decision.answers_like(&decided.decision);
         let changes = !before.as_deref().is_some_and(same);
         let from = before.filter(|before| self.serving == Serving::Told && before.regions != decided.regions);
         let moved = from.map(|from| {
@@ -243,7 +243,8 @@ impl Core {
                 debug_assert_eq!(changes.len(), self.services.len());
                 let decisions = changes.into_iter().map(|(_, compiled)| compiled).collect();
                 let next = Snapshot::build(self.generation + 1, &self.configuration.zones, &self.configuration.estate, decisions, &mut self.cells)
-                    .with_settings(self.configuration.answers.clone());
+                    .with_settings(self.configuration.answers.clone())
+                    .with_clients(self.configuration.clients.clone());
                 let next = self.renew_serials(next);
                 self.raise_serials(now);
                 next

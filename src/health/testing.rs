@@ -13,6 +13,10 @@
 //! sentinel router: 192.0.2.1
 //! health window=30s blind_share=50
 //! outcomes factor=0.5 busy=ignore report=load min=0.1 max=8       (makes the monitor an HTTP one; before the first pool)
+//! region prod: 52.52,13.405 bias=-100
+//! network office: 192.0.2.0/24,2001:db8::/48 at=52.52,13.405
+//! policy world: geo network:office|network:lab!=prod *=dr        (`!`: strictly)
+//! policy close: nearest prod dr ties=share unknown=share
 //! policy europe: failover prod dr min_up=2
 //! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8
 //! ```
@@ -22,9 +26,9 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AllDown, AnyMonitor, Busy, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Factor, Failback,
-    HttpCheck, HttpOutcomes, JudgementId, Mark, Member, Monitor, MonitorId, Need, PolicyForm, Pool, PoolId, Region, RegionId, ReportKind, ReportPlace,
-    ReportRule, Requirement, Scheme, Sentinel, Service, Share, TargetId, TcpCheck, Thresholds, Watch, Weight, parse_duration,
+    AllDown, AnyMonitor, Busy, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Even, Factor, Failback,
+    GeoRule, HttpCheck, HttpOutcomes, JudgementId, Mark, Member, Monitor, MonitorId, Nearest, Need, Network, Place, PolicyForm, Pool, PoolId, Region, RegionId,
+    ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Site, TargetId, TcpCheck, Thresholds, Watch, Weight, parse_duration,
 };
 use crate::wire::Name;
 
@@ -44,13 +48,19 @@ pub(crate) fn estate(text: &str) -> Estate {
 
 /// A policy as in the statements: `weighted prod=80 dr=20`, `failover prod dr`, `multivalue a b min_up=2`; `weighted a b` means equal shares.
 pub(crate) fn form(text: &str) -> PolicyForm {
+    if let Some(rules) = text.strip_prefix("geo ") {
+        return PolicyForm::new(Choice::Geo(rules.split_whitespace().map(rule).collect()));
+    }
     let mut words = text.split_whitespace();
     let kind = words.next().unwrap_or_default();
     let mut min_up = 1;
+    let (mut ties, mut unknown) = (Even::First, Even::First);
     let mut children = Vec::new();
     for word in words {
         match word.split_once('=') {
             Some(("min_up", number)) => min_up = number.parse().expect("min_up"),
+            Some(("ties", word)) => ties = Even::from_word(word).expect("ties"),
+            Some(("unknown", word)) => unknown = Even::from_word(word).expect("unknown"),
             Some((child, share)) => children.push((child.to_string(), Some(share.parse::<f64>().expect("a share in per cent")))),
             None => children.push((word.to_string(), None)),
         }
@@ -59,6 +69,7 @@ pub(crate) fn form(text: &str) -> PolicyForm {
     let choice = match kind {
         "failover" => Choice::Failover(names()),
         "multivalue" => Choice::Multivalue(names()),
+        "nearest" => Choice::Nearest(Nearest { among: names(), ties, unknown }),
         "weighted" => {
             let equal = Share(1_000_000 / children.len() as u32);
             let share = |share: &Option<f64>| share.map_or(equal, |percent| Share::from_percent(percent).expect("0 to 100"));
@@ -67,6 +78,20 @@ pub(crate) fn form(text: &str) -> PolicyForm {
         _ => panic!("not a policy: {text}"),
     };
     PolicyForm { choice, min_up }
+}
+
+/// `network:office|network:lab!=prod`, `*=dr`.
+fn rule(text: &str) -> GeoRule<String> {
+    let (when, then) = text.rsplit_once('=').expect("conditions=child");
+    let strict = when.ends_with('!');
+    let when = when.trim_end_matches('!').split('|').filter(|condition| *condition != "*");
+    GeoRule { when: when.map(|condition| condition.parse().expect("a condition")).collect(), then: then.to_string(), strict }
+}
+
+/// `52.52,13.405`
+fn place(text: &str) -> Place {
+    let (latitude, longitude) = text.split_once(',').expect("latitude,longitude");
+    Place::from_degrees(latitude.parse().expect("degrees"), longitude.parse().expect("degrees")).expect("a place")
 }
 
 #[derive(Default)]
@@ -87,6 +112,18 @@ impl Builder {
             ("managed", rest) => drop(self.estate.managed.insert(rest.into(), format!("windrose.toml:{}:1", 10 + self.estate.managed.len()).into())),
             ("sentinel", rest) => self.sentinel(rest),
             ("health", rest) => self.guard(rest),
+            ("network", rest) => {
+                let (name, rest) = rest.split_once(": ").expect("name: prefixes");
+                let (prefixes, at) = rest.split_once(" at=").map_or((rest, None), |(prefixes, at)| (prefixes, Some(place(at))));
+                let prefixes = prefixes.split(',').map(|prefix| prefix.parse().expect("a prefix")).collect();
+                self.estate.networks.push(Network { name: name.into(), prefixes, place: at });
+            }
+            ("region", rest) => {
+                let (name, rest) = rest.split_once(": ").expect("name: place");
+                let (at, bias) = rest.split_once(" bias=").unwrap_or((rest, "0"));
+                let region = self.region(name);
+                self.estate.sites.insert(region, Site { place: place(at), bias_km: bias.parse().expect("km") });
+            }
             ("policy", rest) => {
                 let (name, policy) = rest.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
                 self.estate.policies.push((name.into(), form(policy)));

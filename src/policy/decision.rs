@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
+use crate::client::ClassId;
 use crate::model::{EndpointId, PoolId};
 
 use super::Memory;
@@ -10,14 +11,50 @@ use super::Memory;
 /// What a service answers until something changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Decision {
-    /// By [`Family::index`](crate::model::Family::index).
+    /// By [`Family::index`](crate::model::Family::index); if the policy asks about clients: for those of whom nothing is known.
     pub families: [FamilyDecision; 2],
-    /// Seconds.
+    /// Seconds, of `families`.
     pub ttl: u32,
+    /// What else depends on the client; `None`: nothing does.
+    pub by_client: Option<Box<ByClient>>,
     /// What to remember.
     pub memory: Memory,
     /// `mono` at which to decide again even if nothing happens (the end of a hold).
     pub wake_at: Option<Duration>,
+}
+
+/// What of a decision depends on who asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ByClient {
+    /// By [`ClassId`]: 0 is the decision's own answer, others stand in `variants`, counted from 1.
+    pub of_class: Box<[u16]>,
+    /// Other answers.
+    pub variants: Vec<Variant>,
+}
+
+/// What some clients get.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Variant {
+    /// By [`Family::index`](crate::model::Family::index).
+    pub families: [FamilyDecision; 2],
+    /// Seconds.
+    pub ttl: u32,
+}
+
+impl Decision {
+    /// What the clients of a class get, by [`Family::index`](crate::model::Family::index), and its TTL in seconds.
+    pub fn of_class(&self, class: ClassId) -> (&[FamilyDecision; 2], u32) {
+        let variant = self.by_client.as_ref().and_then(|by| {
+            let number = by.of_class.get(class.0 as usize)?;
+            by.variants.get(usize::from(*number).checked_sub(1)?)
+        });
+        variant.map_or((&self.families, self.ttl), |variant| (&variant.families, variant.ttl))
+    }
+
+    /// Everybody gets the same from both.
+    pub fn answers_like(&self, other: &Self) -> bool {
+        (&self.families, self.ttl, &self.by_client) == (&other.families, other.ttl, &other.by_client)
+    }
 }
 
 /// A decision for one address family.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::client::Clients;
 use crate::health::{Guard, HealthTable};
 use crate::model::{EndpointId, Estate, Family, PoolId, RegionId, ServiceId};
 
@@ -16,6 +17,8 @@ pub struct Facts<'a> {
     pub guard: &'a Guard,
     /// Overrides in force whose target exists. Few; ordered by id.
     pub overrides: &'a [Override],
+    /// What is known of clients, for policies that ask.
+    pub clients: &'a Clients,
 }
 
 /// An operator's override, resolved against the estate. Who, why and until when is `control`'s business.
@@ -77,6 +80,8 @@ pub struct Memory {
     pub used: Vec<Hold>,
     /// The last decision was from rung `all_down`, by [`Family::index`]: `last` is then history, and what it names is not answering now.
     pub all_down: [bool; 2],
+    /// Pools of the last decisions for clients for whom nothing is up, while other clients still get answers by choice; by [`Family::index`]. For `last_good` alone.
+    pub fallen: [Vec<PoolId>; 2],
 }
 
 impl Memory {

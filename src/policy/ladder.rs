@@ -32,6 +32,8 @@ pub(super) struct Ladder<'a> {
     pub(super) pools: &'a Pools,
     /// Pools of the last decision from a rung above `all_down`.
     pub(super) last: &'a [PoolId],
+    /// The same, of clients for whom nothing is up while others get answers ([`super::Memory::fallen`]).
+    pub(super) fallen: &'a [PoolId],
 }
 
 /// Where the ladder ended: the decision, and the lowest rung that it needed.
@@ -125,9 +127,9 @@ impl Ladder<'_> {
             AllDown::ServFail => return self.servfail("no pool is up, and when_all_down is servfail"),
             AllDown::ServeAll => serve_all(),
             AllDown::First => preferred(serve_all()),
-            AllDown::LastGood => {
-                Some(evaluate(&|pool| permitted(pool) && self.last.contains(&pool))).filter(|picks| !picks.is_empty()).unwrap_or_else(serve_all)
-            }
+            AllDown::LastGood => Some(evaluate(&|pool| permitted(pool) && (self.last.contains(&pool) || self.fallen.contains(&pool))))
+                .filter(|picks| !picks.is_empty())
+                .unwrap_or_else(serve_all),
             AllDown::Pool(last_resort) => {
                 let permitted = Judged::new(self.effective, last_resort, self.pools.family).permitted;
                 permitted.then(|| Pick { pools: vec![last_resort], share: 1.0, standby: false }).into_iter().collect()

@@ -7,6 +7,7 @@
 //!  health ─▶ effective (overrides) ─▶ pool (up? who serves?) ─▶ hold (who waits?) ─▶ ladder ─▶ Decision + next Memory
 //!                                                                                     │ each rung
 //!                                                                                     └─ tree (failover, weighted, multivalue)
+//!  client classes ─▶ tailor (geo, nearest ─▶ failover): one such run for each tree that comes out
 //! ```
 //!
 //! Beside it: [`shares`](desired) (asked for, answered), [`view`](pool_view) (one pool or endpoint for people), [`edit`] (forms that `split` and `failover` make).
@@ -19,8 +20,10 @@ mod hold;
 mod ladder;
 mod pool;
 mod region;
+mod remember;
 mod requires;
 mod shares;
+mod tailor;
 mod tell;
 mod tree;
 mod view;
@@ -30,21 +33,24 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use decision::{Decision, FamilyDecision, Leaf, Rung, Verdict};
+pub use decision::{ByClient, Decision, FamilyDecision, Leaf, Rung, Variant, Verdict};
 pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach};
 pub use hold::hold_ends;
 pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};
 pub use shares::{child_shares, desired, effective};
+pub use tailor::tailor;
 pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
 
+use crate::client::ClassId;
 use crate::model::{AllDown, Failback, Family, Node, Now, PoolId, Service};
 
 use effective::Effective;
 use hold::Holds;
 use ladder::{Climbed, Ladder};
 use pool::Pools;
+use tailor::Variants;
 use tell::{Tell, Teller};
 
 /// Decides what `service` answers, by `policy` (the operators' tree, or the file's).
@@ -56,15 +62,53 @@ pub fn decide(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memo
 
 /// [`decide`], but no hold ends by its time: something else says that it is not yet time.
 pub fn decide_holding(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now) -> Decision {
-    explain_with(service, Failback::Manual, policy, facts, memory, now, &mut |_| ())
+    explain_with(service, Failback::Manual, policy, facts, memory, now, ClassId::UNKNOWN, &mut |_| ())
 }
 
 /// [`decide`], telling each step. The steps' texts are made only when `tell` calls the closure that it is handed.
 pub fn explain(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
-    explain_with(service, service.failback, policy, facts, memory, now, tell)
+    explain_for(service, policy, facts, memory, now, ClassId::UNKNOWN, tell)
 }
 
-fn explain_with(service: &Service, failback: Failback, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
+/// [`explain`] for the clients of a class. The decision is the same, whole one.
+pub fn explain_for(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, class: ClassId, tell: &mut Tell<'_>) -> Decision {
+    explain_with(service, service.failback, policy, facts, memory, now, class, tell)
+}
+
+#[allow(clippy::too_many_arguments, reason = "what is decided, from what, and who listens")]
+fn explain_with(
+    service: &Service,
+    failback: Failback,
+    policy: &Node,
+    facts: &Facts<'_>,
+    memory: &Memory,
+    now: Now,
+    class: ClassId,
+    tell: &mut Tell<'_>,
+) -> Decision {
+    if !policy.asks_about_clients() {
+        return explain_tree(service, failback, policy, facts, memory, now, tell);
+    }
+    tailor::tell(policy, facts.clients, class, facts.estate, tell);
+    let Variants { trees, of_class } = Variants::of(policy, facts.clients, facts.estate);
+    let told = of_class.get(class.0 as usize).copied().unwrap_or(0);
+    let mut decisions = Vec::with_capacity(trees.len());
+    for (number, tree) in trees.iter().enumerate() {
+        let quiet: &mut Tell<'_> = &mut |_| ();
+        let tell = if number == usize::from(told) { &mut *tell } else { quiet };
+        decisions.push(explain_tree(service, failback, tree, facts, memory, now, tell));
+    }
+    let answers_in = |tree: &Node, family| answers_in(service, facts, &pool::pools_of(tree), family);
+    let next = remember::together(memory, &decisions, &trees, &pool::pools_of(policy), &answers_in);
+    let wake_at = decisions.iter().filter_map(|decision| decision.wake_at).min();
+    let mut decisions = decisions.into_iter();
+    let first = decisions.next().unwrap_or_default();
+    let variants = decisions.map(|Decision { families, ttl, .. }| Variant { families, ttl }).collect();
+    Decision { memory: next, wake_at, by_client: Some(Box::new(ByClient { of_class: of_class.into(), variants })), ..first }
+}
+
+/// For a tree that asks nothing about clients.
+fn explain_tree(service: &Service, failback: Failback, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
     let effective = Effective::of(facts, service);
     let tree = pool::pools_of(policy);
     let answers_in = |family| answers_in(service, facts, &tree, family);
@@ -81,7 +125,8 @@ fn explain_with(service: &Service, failback: Failback, policy: &Node, facts: &Fa
         let pools = Pools::new(&effective, &tree, family);
         let mut holds = Holds::review(failback, &pools, memory, now);
         let before = holds.held.clone();
-        let ladder = Ladder { service, policy, effective: &effective, pools: &pools, last };
+        let fallen = memory.fallen.get(family.index()).map(|fallen| &fallen[..]).unwrap_or_default();
+        let ladder = Ladder { service, policy, effective: &effective, pools: &pools, last, fallen };
         let Climbed { decision: climbed, rung } = ladder.climb(&mut holds);
 
         let mut teller = Teller { tell, effective: &effective, service, pools: &pools, both_families: both };

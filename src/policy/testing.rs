@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::client::Clients;
 use crate::health::testing::estate;
 use crate::health::{Guard, HealthTable, Outcome, ProbeReport, Reason, Reported, State};
 use crate::model::{EndpointId, Estate, Family, JudgementId, Now, ServiceId, TargetId, Timestamp};
@@ -19,6 +20,8 @@ pub(crate) struct World {
     pub(crate) overrides: Vec<Override>,
     pub(crate) memories: Vec<Memory>,
     pub(crate) now: Now,
+    /// Everybody is unknown, unless a test says otherwise.
+    pub(crate) clients: Clients,
 }
 
 /// A probe's report with this outcome.
@@ -40,7 +43,7 @@ impl World {
         let health = HealthTable::new(&estate, now);
         let memories = vec![Memory::default(); estate.services.len()];
         let guard = Guard::new(&estate, &health);
-        Self { estate, health, guard, overrides: Vec::new(), memories, now }
+        Self { estate, health, guard, overrides: Vec::new(), memories, now, clients: Clients::default() }
     }
 
     /// After a first round in which everything passed, and with every service decided once.
@@ -185,7 +188,7 @@ impl World {
     }
 
     pub(crate) fn facts(&self) -> Facts<'_> {
-        Facts { estate: &self.estate, health: &self.health, guard: &self.guard, overrides: &self.overrides }
+        Facts { estate: &self.estate, health: &self.health, guard: &self.guard, overrides: &self.overrides, clients: &self.clients }
     }
 
     /// What a service answers for A.
@@ -223,7 +226,7 @@ impl World {
         self.estate.service_named(name).unwrap_or_else(|| panic!("no service {name}"))
     }
 
-    fn text(&self, decision: &FamilyDecision) -> String {
+    pub(crate) fn text(&self, decision: &FamilyDecision) -> String {
         match decision.verdict {
             Verdict::NoData => "nodata".into(),
             Verdict::ServFail(_) => "servfail".into(),

@@ -63,6 +63,11 @@ impl Admission<'_> {
                     self.flatten(child, share, standby, picks);
                 }
             }
+            Node::Policy { choice: choice @ (Choice::Geo(_) | Choice::Nearest(_)), .. } => {
+                if let Some(child) = self.of_anybody(choice) {
+                    self.flatten(child, share, standby, picks);
+                }
+            }
             Node::Policy { choice: Choice::Weighted(children), .. } => {
                 let (mut chosen, by_standby) = self.chosen(children);
                 self.scale(&mut chosen);
@@ -97,6 +102,9 @@ impl Admission<'_> {
             Node::Policy { choice: Choice::Failover(children), .. } => {
                 children.iter().find(|child| self.is_up(child)).map_or(1.0, |child| self.factor_of(child, factor))
             }
+            Node::Policy { choice: choice @ (Choice::Geo(_) | Choice::Nearest(_)), .. } => {
+                self.of_anybody(choice).map_or(1.0, |child| self.factor_of(child, factor))
+            }
             Node::Policy { choice: Choice::Weighted(children), .. } => {
                 mean(self.chosen(children).0.into_iter().map(|(child, weight)| (weight, self.factor_of(child, factor))).collect())
             }
@@ -105,6 +113,15 @@ impl Admission<'_> {
                 self.gather(node, &mut pools);
                 mean(pools.into_iter().map(|pool| (1.0, factor(pool))).collect())
             }
+        }
+    }
+
+    /// Who answers if nothing is known of the client. Decisions are made from trees that [`tailor`](super::tailor) made for a client; this is for
+    /// looks at a tree as such.
+    fn of_anybody<'n>(&self, choice: &'n Choice<Arc<Node>>) -> Option<&'n Arc<Node>> {
+        match choice {
+            Choice::Geo(rules) => rules.iter().rev().map(|rule| &rule.then).find(|child| self.is_up(child)),
+            _ => choice.children().into_iter().find(|child| self.is_up(child)),
         }
     }
 
@@ -129,7 +146,12 @@ impl Admission<'_> {
             Node::Policy { choice: Choice::Multivalue(children), .. } => {
                 children.iter().filter(|child| self.is_up(child)).for_each(|child| self.gather(child, pools))
             }
-            // Refused in files and traffic (SEMANTICS, 6).
+            Node::Policy { choice: choice @ (Choice::Geo(_) | Choice::Nearest(_)), .. } => {
+                if let Some(child) = self.of_anybody(choice) {
+                    self.gather(child, pools);
+                }
+            }
+            // Refused in files and traffic (SEMANTICS, 6); what `nearest` makes of equally near ones.
             Node::Policy { choice: Choice::Weighted(children), .. } => self.chosen(children).0.into_iter().for_each(|(child, _)| self.gather(child, pools)),
         }
     }
@@ -148,6 +170,7 @@ impl Admission<'_> {
         match choice {
             Choice::Failover(children) => children.iter().filter(|child| self.is_up(child)).take(1).for_each(|child| self.support(child, pools)),
             Choice::Multivalue(children) => children.iter().filter(|child| self.is_up(child)).for_each(|child| self.support(child, pools)),
+            Choice::Geo(_) | Choice::Nearest(_) => self.of_anybody(choice).into_iter().for_each(|child| self.support(child, pools)),
             Choice::Weighted(children) => self.chosen(children).0.into_iter().for_each(|(child, _)| self.support(child, pools)),
         }
     }

@@ -11,6 +11,9 @@ pub struct ExplainQuery {
     /// `A` (default) or `AAAA`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub type_: Option<String>,
+    /// Whose answer: an address. Without, a client of whom nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
 }
 
 /// The decision and how it came about.

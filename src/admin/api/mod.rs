@@ -22,7 +22,7 @@
 //! | `GET /guards` | | [`List`]`<`[`ServiceGuards`]`>` |
 //! | `GET /gates` · `PUT /gates/{gate}` | [`GatePut`] | [`List`]`<`[`Gate`]`>` · [`ChangeReply`] |
 //! | `GET /confirmations` · `POST /confirmations/{id}` | | [`List`]`<`[`Confirmation`]`>` · [`ChangeReply`] |
-//! | `GET /explain?name=&type=` | [`ExplainQuery`] | [`Explain`] |
+//! | `GET /explain?name=&type=&client=` | [`ExplainQuery`] | [`Explain`] |
 //! | `GET /config?kind=&name=` | | [`Config`] |
 //! | `GET /config/diff` · `POST /config/plan` | none · [`ConfigPlanPost`] | [`ConfigDiff`] · [`ConfigPlan`] |
 //! | `POST /config/reload` | | [`ReloadReply`] |

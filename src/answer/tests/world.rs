@@ -214,7 +214,7 @@ pub(super) fn ask(name: &str, qtype: u16, edns: Option<(u16, &[u8])>) -> Vec<u8>
     packet
 }
 
-fn zone(apex: &str, records: &str) -> Zone {
+pub(super) fn zone(apex: &str, records: &str) -> Zone {
     let mut sets: Vec<RecordSet> = Vec::new();
     for line in records.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();

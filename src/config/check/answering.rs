@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::config::file::{Cookies, Dns, Node, RateLimit as Table};
+use crate::config::file::{Cookies, Dns, Ecs, Node, RateLimit as Table};
 use crate::config::problem::Sink;
-use crate::config::read::Key;
-use crate::model::{AnswerSettings, CookieSecret, CookieSettings, RateLimit, did_you_mean};
+use crate::config::read::{Key, OneOrMany};
+use crate::model::{AnswerSettings, CookieSecret, CookieSettings, RateLimit, SubnetSettings, did_you_mean};
 
 use super::number;
 use super::settings::host_name;
@@ -49,6 +49,7 @@ pub(super) fn check(node: &Key<Node>, dns: &Key<Dns>, folder: &Path, files: &mut
         config: reveals("config").then(|| Arc::from("")),
         cookies: check_cookies(&dns.cookies, folder, files, sink),
         rate_limit: check_rate_limit(&dns.rate_limit, sink),
+        subnets: check_ecs(&dns.ecs, sink),
     }
 }
 
@@ -102,25 +103,7 @@ fn check_rate_limit(table: &Key<Table>, sink: &mut Sink<'_>) -> Option<RateLimit
     let slip = number(slip, 0..=10, default.slip.into(), "dns.rate_limit.slip", sink);
     let ipv4_prefix = number(ipv4_prefix, 8..=32, default.ipv4_prefix.into(), "dns.rate_limit.ipv4_prefix", sink);
     let ipv6_prefix = number(ipv6_prefix, 16..=64, default.ipv6_prefix.into(), "dns.rate_limit.ipv6_prefix", sink);
-    let exempt = match exempt.get() {
-        None => default.exempt,
-        Some(exempt) => {
-            let mut networks = Vec::new();
-            for (index, network) in exempt.value.0.iter().enumerate() {
-                let Some(text) = network.get() else { continue };
-                match network_of(&text.value) {
-                    Some(network) => networks.push(network),
-                    None => sink.problem(
-                        &text.span,
-                        format_args!("dns.rate_limit.exempt[{index}]"),
-                        format!("`{}` is not a network", text.value),
-                        "an address or a prefix: \"192.0.2.0/24\", \"2001:db8::/32\", \"::1\"",
-                    ),
-                }
-            }
-            networks
-        }
-    };
+    let exempt = check_networks(exempt, "dns.rate_limit.exempt", sink).unwrap_or(default.exempt);
     let small = |value: i64| u8::try_from(value).unwrap_or(u8::MAX);
     let limit = RateLimit {
         per_second: u32::try_from(per_second).unwrap_or(0),
@@ -130,6 +113,33 @@ fn check_rate_limit(table: &Key<Table>, sink: &mut Sink<'_>) -> Option<RateLimit
         exempt,
     };
     (limit.per_second > 0).then_some(limit)
+}
+
+fn check_networks(key: &Key<OneOrMany<String>>, path: &str, sink: &mut Sink<'_>) -> Option<Vec<IpNet>> {
+    let list = key.get()?;
+    let mut networks = Vec::new();
+    for (index, network) in list.value.0.iter().enumerate() {
+        let Some(text) = network.get() else { continue };
+        match network_of(&text.value) {
+            Some(network) => networks.push(network),
+            None => sink.problem(
+                &text.span,
+                format_args!("{path}[{index}]"),
+                format!("`{}` is not a network", text.value),
+                "an address or a prefix: \"192.0.2.0/24\", \"2001:db8::/32\", \"::1\"",
+            ),
+        }
+    }
+    Some(networks)
+}
+
+fn check_ecs(table: &Key<Ecs>, sink: &mut Sink<'_>) -> SubnetSettings {
+    let default = SubnetSettings::default();
+    let Some(Ecs { trusted, ipv4_prefix, ipv6_prefix }) = table.get().map(|table| &table.value) else { return default };
+    let ipv4_prefix = number(ipv4_prefix, 0..=32, default.ipv4_prefix.into(), "dns.ecs.ipv4_prefix", sink);
+    let ipv6_prefix = number(ipv6_prefix, 0..=128, default.ipv6_prefix.into(), "dns.ecs.ipv6_prefix", sink);
+    let trusted = check_networks(trusted, "dns.ecs.trusted", sink);
+    SubnetSettings { trusted, ipv4_prefix: u8::try_from(ipv4_prefix).unwrap_or(0), ipv6_prefix: u8::try_from(ipv6_prefix).unwrap_or(0) }
 }
 
 fn network_of(text: &str) -> Option<IpNet> {

@@ -86,6 +86,7 @@ pub(super) fn configuration(text: &str) -> Configuration {
         estate: Arc::new(estate),
         zones: vec![Arc::new(Zone { apex, sets })],
         answers: Arc::default(),
+        clients: Arc::default(),
         needs_restart: Vec::new(),
         hash: "0123456789abcdef".into(),
     }

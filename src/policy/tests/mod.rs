@@ -1,5 +1,6 @@
 //! The truth tables: each row of SEMANTICS 1 to 11 that this room keeps, named as the sentence it proves.
 
+mod clients;
 mod degraded;
 mod failback;
 mod ladder;
