@@ -171,7 +171,7 @@ mod tests {
         let length = dice.roll(17) as u32;
         let host = 16 - length;
         let first = (dice.roll(1 << 16) as u128 >> host << host) << (bits - 16);
-        Prefix { first, last: first + ((1 << host) << (bits - 16)) - 1, what: dice.roll(4) as u32 }
+        Prefix { first, last: first | (1_u128 << host << (bits - 16)).wrapping_sub(1), what: dice.roll(4) as u32 }
     }
 
     /// The class: the innermost prefix's number, and how many different ones surround it, so that order and nesting both matter.

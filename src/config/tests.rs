@@ -332,7 +332,7 @@ fn every_problem_is_told_with_its_place() {
         (policy("{ failover = [] }"), after + 2, 10, "service.s.policy", "`failover` needs at least one pool or policy"),
         (policy("{ failover = ['a', 'a'] }"), after + 2, 10, "service.s.policy", "`a` stands twice"),
         (policy("{ failover = ['a'], min_up = 2 }"), after + 2, 10, "service.s.policy", "min_up must be from 1 to 1"),
-        (policy("{ failover = ['a'], weighted = ['b'] }"), after + 2, 10, "service.s.policy", "a policy has one of failover, weighted, multivalue, not two"),
+        (policy("{ failover = ['a'], weighted = ['b'] }"), after + 2, 10, "service.s.policy", "a policy has one of failover, weighted, multivalue, geo, nearest, not two"),
         (policy("{ failovr = ['a'] }"), after + 2, 12, "service.s.policy.failovr", "unknown key"),
         (policy("7"), after + 2, 10, "service.s.policy", "invalid type"),
         (named("[policy.a]\nfailover = ['b']"), after, 9, "policy.a", "a pool is called `a` too, at w.toml:5:7"),
