@@ -80,6 +80,7 @@ fn estate() -> Estate {
             max_answers: 8,
             failback: Failback::After(Duration::from_secs(60)),
             when_all_down: AllDown::LastGood,
+            sticky: None,
             metrics: false,
         });
     }

@@ -13,6 +13,7 @@
 use std::net::IpAddr;
 
 use crate::model::{Family, ServiceId};
+use crate::policy::sticky_key;
 use crate::snapshot::{Chosen, Compiled, FamilyBody, Found, LeafBody, NameIndex, RecordSetBody, Sampled, Slot, Snapshot, StaticName, What, ZoneEntry};
 use crate::wire::{HEADER_OCTETS, Lowered, Packet, Question, Rcode, Section, rtype};
 
@@ -295,20 +296,27 @@ impl<'s> Resolver<'s, '_, '_> {
             _ => return self.put_no_data(zone, Some(service)),
         };
         let Some(compiled) = self.snapshot.compiled(service) else { return self.fail(b"the service has no decision") };
-        let (chosen, scope) = self.chosen(compiled);
+        let (chosen, mut scope) = self.chosen(compiled);
         let body = chosen.body();
         let [v4, v6] = &body.families;
         let decided = if family == Family::V4 { v4 } else { v6 };
         match decided {
             FamilyBody::NoData => self.put_soa(zone, zone.negative_ttl.min(body.ttl)),
             FamilyBody::ServFail(why) => self.fail(why),
-            FamilyBody::Answer { split, leaves } => {
+            FamilyBody::Answer { split, keeper, leaves } => {
                 self.packet.lower_limit(self.bound);
                 let pick = match chosen.turn() {
                     None => self.picks.next(service, family),
                     Some(turn) => self.picks.next_of(turn, family),
                 };
-                let number = split.find(pick.leaf);
+                let number = match (keeper, body.sticky) {
+                    (Some(keeper), Some(sticky)) => {
+                        let (client, length) = sticky_key(sticky, self.outcome.client.unwrap_or(self.sender));
+                        scope = self.widest(length).max(scope);
+                        keeper.choose(client)
+                    }
+                    _ => split.find(pick.leaf),
+                };
                 self.outcome.cell = chosen.cell(family, number);
                 if !matches!(leaves.get(number), Some(LeafBody::Empty) | None) {
                     self.outcome.scope = scope;
@@ -328,12 +336,16 @@ impl<'s> Resolver<'s, '_, '_> {
             return (compiled.own(), 0);
         }
         let (class, scope) = self.snapshot.clients().find(self.outcome.client.unwrap_or(self.sender));
-        let Some(client) = self.outcome.client else { return (compiled.of_class(class), 0) };
+        (compiled.of_class(class), self.widest(scope))
+    }
+
+    /// The scope of an answer that depends on so many leading bits of the client's address (RFC 7871, section 7.2.1); 0 if no client was named.
+    fn widest(&mut self, length: u8) -> u8 {
+        let Some(client) = self.outcome.client else { return 0 };
         self.outcome.subnet = Some(SubnetOutcome::Used);
         let subnets = &self.snapshot.settings().subnets;
         // What lies beyond the bits that we look at is answered alike.
-        let most = if client.is_ipv4() { subnets.ipv4_prefix } else { subnets.ipv6_prefix };
-        (compiled.of_class(class), scope.min(most))
+        length.min(if client.is_ipv4() { subnets.ipv4_prefix } else { subnets.ipv6_prefix })
     }
 
     fn put_rotated(&mut self, records: &[u8], count: u16, turn: u64, family: Family) {

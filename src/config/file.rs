@@ -409,9 +409,34 @@ table! {
         max_answers: i64,
         failback: Failback,
         when_all_down: WhenAllDown,
+        sticky: Sticky,
         metrics: bool,
         guards: Guards,
-    } later ["sticky", "shift", "shifts"]
+    } later ["shift", "shifts"]
+}
+
+table! {
+    /// `sticky = { … }`
+    StickyPrefixes {
+        ipv4_prefix: i64,
+        ipv6_prefix: i64,
+    } later NONE
+}
+
+/// `sticky = true`, `sticky = { ipv4_prefix = 24 }`
+#[derive(Clone, Debug)]
+pub(super) enum Sticky {
+    Yes(bool),
+    Prefixes(StickyPrefixes),
+}
+
+impl Read for Sticky {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Boolean(yes) => Some(Sticky::Yes(*yes)),
+            _ => StickyPrefixes::read(value, at, sink).map(Sticky::Prefixes),
+        }
+    }
 }
 
 table! {

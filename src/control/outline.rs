@@ -215,6 +215,7 @@ pub fn outline(configuration: &Configuration) -> Outline {
             ("max_answers", service.max_answers.to_string()),
             ("failback", if let Failback::After(span) = service.failback { duration_text(span) } else { "manual".to_string() }),
             ("when_all_down", all_down(estate, service.when_all_down)),
+            ("sticky", service.sticky.map_or(String::new(), |sticky| format!("/{}, /{}", sticky.ipv4_prefix, sticky.ipv6_prefix))),
             ("metrics", service.metrics.to_string()),
         ];
         put("service", &service.name, fields);

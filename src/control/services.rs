@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{AllDown, Estate, Failback, Interner, Node, PolicyForm, Service};
+use crate::model::{AllDown, Estate, Failback, Interner, Node, PolicyForm, Service, Sticky};
 use crate::policy::{Decision, Memory};
 use crate::snapshot::{Alike, CellMap, ServiceSlot};
 
@@ -39,13 +39,14 @@ pub(super) struct Rules {
     pub max_answers: u16,
     pub failback: Failback,
     pub when_all_down: AllDown,
+    pub sticky: Option<Sticky>,
 }
 
 impl Rules {
     /// All but form and tree, whose identity tells enough: equal ones are shared already.
     fn key(&self) -> impl Hash + Eq + use<> {
-        let Self { source, form, tree, ttl, ttl_min, max_answers, failback, when_all_down } = self;
-        (*source == Source::File, Arc::as_ptr(form) as usize, Arc::as_ptr(tree) as usize, *ttl, *ttl_min, *max_answers, *failback, *when_all_down)
+        let Self { source, form, tree, ttl, ttl_min, max_answers, failback, when_all_down, sticky } = self;
+        (*source == Source::File, Arc::as_ptr(form) as usize, Arc::as_ptr(tree) as usize, *ttl, *ttl_min, *max_answers, *failback, *when_all_down, *sticky)
     }
 }
 
@@ -111,7 +112,7 @@ impl Shares {
     }
 
     fn rules(&mut self, service: &Service, source: Source, form: Arc<PolicyForm>, tree: Arc<Node>) -> Arc<Rules> {
-        let Service { name: _, names: _, form: _, policy: _, ttl, ttl_min, max_answers, failback, when_all_down, metrics: _ } = service;
+        let Service { name: _, names: _, form: _, policy: _, ttl, ttl_min, max_answers, failback, when_all_down, sticky, metrics: _ } = service;
         self.rules.share(Rules {
             source,
             form,
@@ -121,6 +122,7 @@ impl Shares {
             max_answers: *max_answers,
             failback: *failback,
             when_all_down: *when_all_down,
+            sticky: *sticky,
         })
     }
 

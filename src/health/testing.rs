@@ -18,7 +18,7 @@
 //! policy world: geo network:office|network:lab!=prod *=dr        (`!`: strictly)
 //! policy close: nearest prod dr ties=share unknown=share
 //! policy europe: failover prod dr min_up=2
-//! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8
+//! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8 sticky
 //! ```
 //!
 //! `name=address`, `@tier`, `*weight`. `failback` is a duration or `manual`; `all_down` one of the words, or `pool:NAME`. Named policies may stand in any order.
@@ -28,7 +28,8 @@ use std::sync::Arc;
 use crate::model::{
     AllDown, AnyMonitor, Busy, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Even, Factor, Failback,
     GeoRule, HttpCheck, HttpOutcomes, JudgementId, Mark, Member, Monitor, MonitorId, Nearest, Need, Network, Place, PolicyForm, Pool, PoolId, Region, RegionId,
-    ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Site, TargetId, TcpCheck, Thresholds, Watch, Weight, parse_duration,
+    ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Site, Sticky, TargetId, TcpCheck, Thresholds, Watch, Weight,
+    parse_duration,
 };
 use crate::wire::Name;
 
@@ -327,6 +328,7 @@ impl Builder {
         let (name, rest) = text.strip_prefix("service ").and_then(|rest| rest.split_once(": ")).unwrap_or_else(|| panic!("no `: ` in {text}"));
         let (mut failback, mut ttl, mut ttl_min, mut max_answers, mut when_all_down) =
             (Failback::After(std::time::Duration::from_secs(60)), 30, 5, 8, AllDown::LastGood);
+        let mut sticky = None;
         let mut policy = Vec::new();
         for word in rest.split_whitespace() {
             match word.split_once('=') {
@@ -335,6 +337,7 @@ impl Builder {
                 Some(("ttl", number)) => ttl = number.parse().expect("ttl"),
                 Some(("ttl_min", number)) => ttl_min = number.parse().expect("ttl_min"),
                 Some(("max_answers", number)) => max_answers = number.parse().expect("max_answers"),
+                None if word == "sticky" => sticky = Some(Sticky::default()),
                 Some(("all_down", word)) => when_all_down = self.all_down(word),
                 _ => policy.push(word),
             }
@@ -352,6 +355,7 @@ impl Builder {
             max_answers,
             failback,
             when_all_down,
+            sticky,
             metrics: false,
         });
     }

@@ -144,6 +144,21 @@ pub struct Nearest<C> {
     pub unknown: Even,
 }
 
+/// `sticky`: clients whose addresses begin alike keep to one region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sticky {
+    /// Leading bits of an IPv4 address, 1 to 32.
+    pub ipv4_prefix: u8,
+    /// Leading bits of an IPv6 address, 1 to 64.
+    pub ipv6_prefix: u8,
+}
+
+impl Default for Sticky {
+    fn default() -> Self {
+        Self { ipv4_prefix: 24, ipv6_prefix: 56 }
+    }
+}
+
 /// How to choose where nothing tells children apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Even {

@@ -11,7 +11,7 @@ use crate::wire::tsig::TsigKey;
 use super::{
     ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, Condition, EndpointId, Factor, Family, GeoRule, GuardRules, Host, Judgement,
     JudgementId, Monitor, MonitorId, Names, Nearest, Network, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel,
-    ServiceId, Site, TargetId, Thresholds,
+    ServiceId, Site, Sticky, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -166,6 +166,8 @@ pub struct Service {
     pub failback: Failback,
     /// What to answer when no rung above yields a pool.
     pub when_all_down: AllDown,
+    /// Clients keep to their region; `None`: answers take turns.
+    pub sticky: Option<Sticky>,
     /// Has metrics of its own even beyond `metrics.services_max`.
     pub metrics: bool,
 }

@@ -4,9 +4,9 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use crate::client::ClassId;
-use crate::model::{EndpointId, PoolId};
+use crate::model::{EndpointId, PoolId, Sticky};
 
-use super::Memory;
+use super::{Memory, Turn};
 
 /// What a service answers until something changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -15,6 +15,8 @@ pub struct Decision {
     pub families: [FamilyDecision; 2],
     /// Seconds, of `families`.
     pub ttl: u32,
+    /// Clients keep to their leaf, as [`Keeper`](super::Keeper) says; else leaves are chosen in turn.
+    pub sticky: Option<Sticky>,
     /// What else depends on the client; `None`: nothing does.
     pub by_client: Option<Box<ByClient>>,
     /// What to remember.
@@ -53,7 +55,7 @@ impl Decision {
 
     /// Everybody gets the same from both.
     pub fn answers_like(&self, other: &Self) -> bool {
-        (&self.families, self.ttl, &self.by_client) == (&other.families, other.ttl, &other.by_client)
+        (&self.families, self.ttl, self.sticky, &self.by_client) == (&other.families, other.ttl, other.sticky, &other.by_client)
     }
 }
 
@@ -91,6 +93,8 @@ pub struct Leaf {
     pub endpoints: Vec<EndpointId>,
     /// Their weights in millionths, in the same order; `None`: as in the file.
     pub weights: Option<Box<[u64]>>,
+    /// The weighted choices that lead to it, one list for each way; of sticky services alone.
+    pub ways: Vec<Vec<Turn>>,
 }
 
 /// Shares are numbers, never NaN.
@@ -98,8 +102,8 @@ impl Eq for Leaf {}
 
 impl Hash for Leaf {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let Self { pools, share, rung, endpoints, weights } = self;
-        (pools, share.to_bits(), rung, endpoints, weights).hash(hasher);
+        let Self { pools, share, rung, endpoints, weights, ways } = self;
+        (pools, share.to_bits(), rung, endpoints, weights, ways).hash(hasher);
     }
 }
 

@@ -21,7 +21,9 @@ use crate::model::{AllDown, Node, PoolId, Service};
 use super::effective::Effective;
 use super::hold::Holds;
 use super::pool::{Among, Judged, Pools, serving, weights};
+use super::sticky::{self, Turn};
 use super::tree::{Admission, Pick};
+use super::view::node_name;
 use super::{FamilyDecision, Leaf, Rung, Verdict};
 
 /// One service in one family, ready to be decided.
@@ -48,7 +50,8 @@ impl Ladder<'_> {
         let mut picks = self.evaluate(&|pool| self.is_usable(pool) && !holds.contains(pool));
         if picks.is_empty() && !holds.held.is_empty() {
             let factor = self.factor();
-            let with_held = Admission { admits: &|pool| self.is_usable(pool), min_up: true, factor: factor.as_deref() };
+            let key = self.key();
+            let with_held = Admission { admits: &|pool| self.is_usable(pool), min_up: true, factor: factor.as_deref(), key: key.as_deref() };
             picks = with_held.evaluate(self.policy);
             if !picks.is_empty() {
                 let mut needed = Vec::new();
@@ -83,13 +86,19 @@ impl Ladder<'_> {
     }
 
     fn evaluate(&self, admits: &dyn Fn(PoolId) -> bool) -> Vec<Pick> {
-        Admission { admits, min_up: true, factor: self.factor().as_deref() }.evaluate(self.policy)
+        Admission { admits, min_up: true, factor: self.factor().as_deref(), key: self.key().as_deref() }.evaluate(self.policy)
     }
 
     /// What pools count of their shares; `None`: nothing is degraded anywhere.
     fn factor(&self) -> Option<Box<dyn Fn(PoolId) -> f64 + '_>> {
         let any = self.pools.judged.iter().any(|judged| judged.factor < 1.0);
         any.then(|| -> Box<dyn Fn(PoolId) -> f64 + '_> { Box::new(|pool| self.judged(pool).map_or(1.0, |judged| judged.factor)) })
+    }
+
+    /// What tells children apart, for clients to keep to; `None`: they keep to none.
+    fn key(&self) -> Option<Box<dyn Fn(&Node) -> u64 + '_>> {
+        let estate = self.effective.facts.estate;
+        self.service.sticky.map(|_| -> Box<dyn Fn(&Node) -> u64 + '_> { Box::new(|node| sticky::name_key(&node_name(estate, node))) })
     }
 
     fn judged(&self, pool: PoolId) -> Option<&Judged> {
@@ -101,7 +110,7 @@ impl Ladder<'_> {
     }
 
     fn leaf(&self, pick: Pick, holds: &Holds) -> Leaf {
-        let Pick { pools, share, standby } = pick;
+        let Pick { pools, share, standby, way } = pick;
         let drained = |pool: PoolId| self.judged(pool).is_some_and(Judged::is_up_but_drained);
         let own = |pool: &PoolId| match () {
             () if drained(*pool) => Rung::Drained,
@@ -113,14 +122,14 @@ impl Ladder<'_> {
         let among = |pool| self.judged(pool).map_or(Among::Undrained, Judged::among);
         let endpoints: Vec<_> = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, among(*pool))).collect();
         let weights = weights(self.effective, &endpoints);
-        Leaf { pools, share, rung, endpoints, weights }
+        Leaf { pools, share, rung, endpoints, weights, ways: ways(way) }
     }
 
     /// `when_all_down` (SEMANTICS, 10).
     fn all_down(&self) -> FamilyDecision {
         let undrained = self.pools.judged.iter().any(|judged| judged.permitted && !judged.drained);
         let permitted = |pool: PoolId| self.judged(pool).is_some_and(|judged| judged.permitted && !(undrained && judged.drained));
-        let evaluate = |admits: &dyn Fn(PoolId) -> bool| Admission { admits, min_up: false, factor: None }.evaluate(self.policy);
+        let evaluate = |admits: &dyn Fn(PoolId) -> bool| Admission { admits, min_up: false, factor: None, key: self.key().as_deref() }.evaluate(self.policy);
         let serve_all = || evaluate(&permitted);
         let picks = match self.service.when_all_down {
             AllDown::NoData => return FamilyDecision { verdict: Verdict::NoData, leaves: Vec::new() },
@@ -132,16 +141,16 @@ impl Ladder<'_> {
                 .unwrap_or_else(serve_all),
             AllDown::Pool(last_resort) => {
                 let permitted = Judged::new(self.effective, last_resort, self.pools.family).permitted;
-                permitted.then(|| Pick { pools: vec![last_resort], share: 1.0, standby: false }).into_iter().collect()
+                permitted.then(|| Pick { pools: vec![last_resort], share: 1.0, standby: false, way: Vec::new() }).into_iter().collect()
             }
         };
         if picks.is_empty() {
             return self.servfail("every pool that may answer is forced down");
         }
-        let leaf = |Pick { pools, share, .. }: Pick| {
+        let leaf = |Pick { pools, share, way, .. }: Pick| {
             let endpoints: Vec<_> = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, Among::Permitted)).collect();
             let weights = weights(self.effective, &endpoints);
-            Leaf { pools, share, rung: Rung::AllDown, endpoints, weights }
+            Leaf { pools, share, rung: Rung::AllDown, endpoints, weights, ways: ways(way) }
         };
         FamilyDecision { verdict: Verdict::Answer, leaves: merged(picks.into_iter().map(leaf)) }
     }
@@ -161,7 +170,11 @@ fn preferred(picks: Vec<Pick>) -> Vec<Pick> {
             best = Some(pick);
         }
     }
-    best.map(|pick| Pick { share: 1.0, ..pick }).into_iter().collect()
+    best.map(|pick| Pick { share: 1.0, way: Vec::new(), ..pick }).into_iter().collect()
+}
+
+fn ways(way: Vec<Turn>) -> Vec<Vec<Turn>> {
+    if way.is_empty() { Vec::new() } else { vec![way] }
 }
 
 /// Leaves with the same pools and rung become one, at the place of the first.
@@ -169,7 +182,10 @@ fn merged(leaves: impl Iterator<Item = Leaf>) -> Vec<Leaf> {
     let mut merged: Vec<Leaf> = Vec::new();
     for leaf in leaves {
         match merged.iter_mut().find(|other| other.pools == leaf.pools && other.rung == leaf.rung) {
-            Some(same) => same.share += leaf.share,
+            Some(same) => {
+                same.share += leaf.share;
+                same.ways.extend(leaf.ways);
+            }
             None => merged.push(leaf),
         }
     }

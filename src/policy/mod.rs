@@ -23,6 +23,7 @@ mod region;
 mod remember;
 mod requires;
 mod shares;
+mod sticky;
 mod tailor;
 mod tell;
 mod tree;
@@ -39,6 +40,7 @@ pub use hold::hold_ends;
 pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};
 pub use shares::{child_shares, desired, effective};
+pub use sticky::{Keeper, Turn, key as sticky_key};
 pub use tailor::tailor;
 pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
@@ -114,7 +116,8 @@ fn explain_tree(service: &Service, failback: Failback, policy: &Node, facts: &Fa
     let answers_in = |family| answers_in(service, facts, &tree, family);
     let both = Family::ALL.into_iter().all(answers_in);
 
-    let mut decision = Decision { memory: Memory { last: memory.last.clone(), ..Memory::default() }, ..Decision::default() };
+    let memory_of_before = Memory { last: memory.last.clone(), ..Memory::default() };
+    let mut decision = Decision { memory: memory_of_before, sticky: service.sticky, ..Decision::default() };
     let mut lowest = Rung::Policy;
     for (family, ((decided, last), all_down)) in
         Family::ALL.into_iter().zip(decision.families.iter_mut().zip(&mut decision.memory.last).zip(&mut decision.memory.all_down))

@@ -11,7 +11,7 @@ use super::view::node_name;
 
 /// Shares if everything were up: every pool of the tree once, in file order; 0 for standby pools and failover's backups.
 pub fn desired(policy: &Node) -> Vec<(PoolId, f64)> {
-    let picks = Admission { admits: &|_| true, min_up: true, factor: None }.evaluate(policy);
+    let picks = Admission { admits: &|_| true, min_up: true, factor: None, key: None }.evaluate(policy);
     let mut shares: Vec<(PoolId, f64)> = pools_of(policy).into_iter().map(|pool| (pool, 0.0)).collect();
     for Pick { pools, share, .. } in &picks {
         spread(&mut shares, pools, *share);

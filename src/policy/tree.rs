@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::model::{Choice, Node, PoolId, Share};
 
+use super::sticky::{self, Turn};
+
 /// Which pools count as up, and whether subtrees insist on their `min_up`.
 #[derive(Clone, Copy)]
 pub(super) struct Admission<'a> {
@@ -14,6 +16,8 @@ pub(super) struct Admission<'a> {
     pub(super) min_up: bool,
     /// What each pool counts of its share, more than 0 and at most 1; `None`: all of it.
     pub(super) factor: Option<&'a dyn Fn(PoolId) -> f64>,
+    /// What tells children apart, by name; `None`: nobody keeps to a child, so ways are not noted.
+    pub(super) key: Option<&'a dyn Fn(&Node) -> u64>,
 }
 
 /// One destination: a pool, or all pools of a multivalue.
@@ -24,6 +28,18 @@ pub(super) struct Pick {
     pub(super) share: f64,
     /// Reached through a share-0 child.
     pub(super) standby: bool,
+    /// The weighted choices that led there, if ways are noted.
+    pub(super) way: Vec<Turn>,
+}
+
+/// How a node was reached.
+#[derive(Clone)]
+struct Way {
+    share: f64,
+    standby: bool,
+    /// Of the innermost node with a name.
+    within: u64,
+    turns: Vec<Turn>,
 }
 
 impl Admission<'_> {
@@ -31,7 +47,7 @@ impl Admission<'_> {
     pub(super) fn evaluate(&self, tree: &Node) -> Vec<Pick> {
         let mut picks = Vec::new();
         if self.is_up(tree) {
-            self.flatten(tree, 1.0, false, &mut picks);
+            self.flatten(tree, Way { share: 1.0, standby: false, within: 0, turns: Vec::new() }, &mut picks);
         }
         picks
     }
@@ -48,32 +64,40 @@ impl Admission<'_> {
     }
 
     /// Below a node that is up.
-    fn flatten(&self, node: &Node, share: f64, standby: bool, picks: &mut Vec<Pick>) {
+    fn flatten(&self, node: &Node, mut way: Way, picks: &mut Vec<Pick>) {
+        if let (Some(key), Node::Policy { name, .. }) = (self.key, node) {
+            way.within = if name.is_some() { key(node) } else { sticky::within(way.within, 0) };
+        }
+        let pick = |pools, Way { share, standby, within: _, turns: way }| Pick { pools, share, standby, way };
         match node {
-            Node::Pool(pool) => picks.push(Pick { pools: vec![*pool], share, standby }),
+            Node::Pool(pool) => picks.push(pick(vec![*pool], way)),
             Node::Policy { choice: Choice::Multivalue(_), .. } => {
                 let mut pools = Vec::new();
                 self.gather(node, &mut pools);
                 if !pools.is_empty() {
-                    picks.push(Pick { pools, share, standby });
+                    picks.push(pick(pools, way));
                 }
             }
             Node::Policy { choice: Choice::Failover(children), .. } => {
                 if let Some(child) = children.iter().find(|child| self.is_up(child)) {
-                    self.flatten(child, share, standby, picks);
+                    self.flatten(child, way, picks);
                 }
             }
             Node::Policy { choice: choice @ (Choice::Geo(_) | Choice::Nearest(_)), .. } => {
                 if let Some(child) = self.of_anybody(choice) {
-                    self.flatten(child, share, standby, picks);
+                    self.flatten(child, way, picks);
                 }
             }
             Node::Policy { choice: Choice::Weighted(children), .. } => {
                 let (mut chosen, by_standby) = self.chosen(children);
                 self.scale(&mut chosen);
                 let total: f64 = chosen.iter().map(|(_, weight)| weight).sum();
+                let alone = chosen.len() == 1;
                 for (child, weight) in chosen {
-                    self.flatten(child, share * weight / total, standby || by_standby, picks);
+                    let mut turns = way.turns.clone();
+                    turns.extend(self.key.filter(|_| !alone).map(|key| Turn { key: sticky::within(way.within, key(child)), weight }));
+                    let way = Way { share: way.share * weight / total, standby: way.standby || by_standby, within: way.within, turns };
+                    self.flatten(child, way, picks);
                 }
             }
         }

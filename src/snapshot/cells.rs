@@ -291,6 +291,7 @@ mod tests {
             max_answers: 8,
             failback: Failback::Manual,
             when_all_down: AllDown::NoData,
+            sticky: None,
             metrics: false,
         };
         Estate { pools: pools.iter().map(pool).collect(), services: services.iter().map(service).collect(), ..Estate::default() }

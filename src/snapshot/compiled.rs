@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::client::ClassId;
-use crate::model::{Estate, Family, ServiceId};
-use crate::policy::{ByClient, Decision, FamilyDecision, Leaf, Verdict};
+use crate::model::{Estate, Family, ServiceId, Sticky};
+use crate::policy::{ByClient, Decision, FamilyDecision, Keeper, Leaf, Verdict};
 use crate::wire::rtype;
 
 use super::cells::{Cells, LeafKey, ServiceSlot, TurnId};
@@ -61,6 +61,8 @@ pub struct Alike {
 pub struct Body {
     /// Seconds, of answers and at most of NODATA (SEMANTICS, 22).
     pub ttl: u32,
+    /// How much of a client's address says to which leaf it keeps.
+    pub sticky: Option<Sticky>,
     /// By [`Family::index`].
     pub families: [FamilyBody; 2],
 }
@@ -76,6 +78,8 @@ pub enum FamilyBody {
     Answer {
         /// Which.
         split: Intervals,
+        /// Which one a client keeps to; `None`: `split` alone says.
+        keeper: Option<Keeper>,
         /// In the order of the decision; never empty.
         leaves: Box<[LeafBody]>,
     },
@@ -228,7 +232,7 @@ impl Alike {
         let mut part = |families: &[FamilyDecision; 2], ttl: u32| {
             let [v4, v6] = families;
             let family_body = |decided: &FamilyDecision, family| compile_family(estate, decided, family, ttl, max_answers);
-            let body = Body { ttl, families: [family_body(v4, Family::V4), family_body(v6, Family::V6)] };
+            let body = Body { ttl, sticky: decision.sticky, families: [family_body(v4, Family::V4), family_body(v6, Family::V6)] };
             AlikePart { body: cells.share(body), leaves: cells.leaves(estate, families) }
         };
         let own = part(&decision.families, decision.ttl);
@@ -259,6 +263,7 @@ fn compile_family(estate: &Estate, decided: &FamilyDecision, family: Family, ttl
         Verdict::Answer if decided.leaves.is_empty() => FamilyBody::NoData,
         Verdict::Answer => FamilyBody::Answer {
             split: Intervals::new(decided.leaves.iter().map(|leaf| leaf.share)),
+            keeper: Keeper::of(&decided.leaves),
             leaves: decided.leaves.iter().map(|leaf| compile_leaf(estate, leaf, family, ttl, max_answers)).collect(),
         },
     }

@@ -39,7 +39,7 @@ pub struct Explain {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplainStep {
-    /// What was looked at: `zone`, `service`, `pool`, `hold`, `policy`, `rung`, `endpoint`, `ttl`.
+    /// What was looked at: `zone`, `service`, `pool`, `hold`, `policy`, `rung`, `endpoint`, `client`, `sticky`, `ttl`.
     pub topic: String,
     /// What came of it, one sentence.
     pub text: String,

@@ -9,7 +9,7 @@ use crate::admin::api;
 use crate::client::ClassId;
 use crate::control::Core;
 use crate::model::{Estate, Family, Node, Now, ServiceId};
-use crate::policy::Verdict;
+use crate::policy::{Keeper, Verdict, sticky_key};
 use crate::wire::Name;
 use crate::zone::{RecordSet, Zone};
 
@@ -153,6 +153,18 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
             steps.push(api::ExplainStep { topic: "family".to_string(), text });
         }
         let decided = &families[family.index()];
+        if let (Some(sticky), Some(keeper)) = (decision.sticky, Keeper::of(&decided.leaves)) {
+            let text = match client {
+                Some(client) => {
+                    let (key, length) = sticky_key(sticky, client);
+                    let pools = decided.leaves.get(keeper.choose(key)).map(|leaf| leaf.pools.as_slice()).unwrap_or_default();
+                    let names: Vec<&str> = pools.iter().map(|pool| &*estate.pool(*pool).name).collect();
+                    format!("all of {}/{length} keeps to {}", first_of(client, length), names.join(" + "))
+                }
+                None => format!("clients of one /{} (IPv4) or /{} (IPv6) keep together; name one with --client", sticky.ipv4_prefix, sticky.ipv6_prefix),
+            };
+            steps.push(api::ExplainStep { topic: "sticky".to_string(), text });
+        }
         let leaf = |leaf: &crate::policy::Leaf| api::ExplainLeaf {
             pools: leaf.pools.iter().map(|pool| estate.pool(*pool).name.to_string()).collect(),
             share: (leaf.share * 1e6).round() / 1e4,

@@ -23,7 +23,8 @@ const ESTATE: &str = "pool prod: 10.0.0.1 monitor=always; pool dr: 10.1.0.1 moni
     policy both: weighted prod=80 dr=20
     service plain: failover prod
     service geo: geo network:inner|network:fine|network:v6=dr network:wide=both *=prod
-    service odd: geo network:inner=six *=prod";
+    service odd: geo network:inner=six *=prod
+    service keep: weighted prod=50 dr=50 sticky; service keepgeo: geo network:inner=both *=prod sticky; service one: failover prod dr sticky";
 
 struct Place {
     snapshot: Snapshot,
@@ -153,4 +154,28 @@ fn shares_are_exact_for_each_kind_of_client() {
         assert!(place.ask("geo", "198.51.100.7", None).ends_with("10.1.0.1"));
     }
     assert!(dr.abs_diff(200) <= 3, "{dr} of 1,000, not 200");
+}
+
+#[test]
+fn a_sticky_service_answers_one_client_alike_and_its_scope_is_at_least_the_sticky_length() {
+    let mut place = place(SubnetSettings::default());
+    let mut seen = std::collections::BTreeSet::new();
+    for net in 0..40 {
+        let prefix = format!("100.64.{net}.0/24");
+        let first = place.scoped("keep", &prefix);
+        assert_eq!(first.1, 24, "{prefix}");
+        for _ in 0..5 {
+            assert_eq!(place.scoped("keep", &prefix), first, "{prefix}");
+        }
+        let by_sender = place.ask("keep", &format!("100.64.{net}.77"), None);
+        assert!(by_sender.ends_with(&first.0), "a client that asks by itself goes where its resolver was told: {by_sender}, {first:?}");
+        seen.insert(first.0);
+    }
+    assert_eq!(seen.len(), 2, "both regions are somebody's");
+    assert_eq!(place.scoped("keep", "2001:db8:7:100::/56").1, 56);
+    assert_eq!(place.scoped("keep", "100.64.0.0/16").1, 24, "more bits are wanted than were sent");
+    // One class that is told apart, one where nothing is chosen.
+    assert_eq!(place.scoped("keepgeo", "198.51.100.0/24").1, 24);
+    assert_eq!(place.scoped("keepgeo", "8.8.8.0/24").1, 1, "nothing to choose: as wide as the class");
+    assert_eq!(place.scoped("one", "198.51.100.0/24").1, 0, "the only one that is asked answers everybody");
 }

@@ -59,6 +59,7 @@ impl World {
             max_answers,
             failback: Failback::Manual,
             when_all_down: AllDown::NoData,
+            sticky: None,
             metrics: false,
         };
         self.estate.services.push(service);
@@ -91,7 +92,7 @@ impl World {
                 let of_family = endpoints.iter().copied().filter(|id| Family::of(self.estate.endpoint(*id).address) == family).collect();
                 let decided = &mut families[family.index()];
                 decided.verdict = Verdict::Answer;
-                decided.leaves.push(Leaf { pools: vec![pool], share: *share, rung: Rung::Policy, endpoints: of_family, weights: None });
+                decided.leaves.push(Leaf { pools: vec![pool], share: *share, rung: Rung::Policy, endpoints: of_family, weights: None, ways: Vec::new() });
             }
         }
         for decided in &mut families {

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use crate::config::file::Service as Table;
+use crate::config::file::{Service as Table, Sticky as StickyWord, StickyPrefixes};
 use crate::config::problem::{Problem, Sink};
 use crate::config::read::{At, Entry, Key, Named, OneOrMany, WhenAllDown};
-use crate::model::{AllDown, Estate, Failback, Names, PoolId, Service, duration_text};
+use crate::model::{AllDown, Estate, Failback, Names, PoolId, Service, Sticky, duration_text};
 use crate::wire::Name;
 
 use super::policies::{Forms, Policies, Resolved};
@@ -83,6 +83,7 @@ pub(super) fn check(tables: Named<Table>, cx: Context<'_>, estate: &mut Estate, 
             max_answers: draft.max_answers,
             failback: draft.failback,
             when_all_down: draft.when_all_down,
+            sticky: draft.sticky,
             metrics: draft.metrics,
         })
     });
@@ -106,13 +107,14 @@ struct Draft {
     max_answers: u16,
     failback: Failback,
     when_all_down: AllDown,
+    sticky: Option<Sticky>,
     metrics: bool,
 }
 
 fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, forms: &mut Forms<'_>, files: &mut Vec<PathBuf>, sink: &mut Sink<'_>) -> Draft {
     let Entry { name: id, span, value: table } = entry;
     // Guards are about changes: see `guards`.
-    let Table { name, names_file, policy, traffic_from, ttl, ttl_min, max_answers, failback, when_all_down, metrics, guards: _ } = table;
+    let Table { name, names_file, policy, traffic_from, ttl, ttl_min, max_answers, failback, when_all_down, sticky, metrics, guards: _ } = table;
     check_name(&id, &span, "service", sink);
     let path = format!("service.{id}");
     let names = names_of(name, names_file, &path, &span, cx.folder, files, sink);
@@ -158,6 +160,7 @@ fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, fo
             AllDown::Pool,
         ),
     };
+    let sticky = sticky_of(sticky, &format!("{path}.sticky"), sink);
     Draft {
         name: id,
         span,
@@ -170,8 +173,23 @@ fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, fo
         max_answers: u16::try_from(max_answers).unwrap_or(8),
         failback: failback.take().map_or(Failback::After(Duration::from_secs(60)), |failback| failback.0),
         when_all_down,
+        sticky,
         metrics: metrics.or(false),
     }
+}
+
+/// Who keeps together: all clients of one prefix.
+fn sticky_of(sticky: Key<StickyWord>, path: &str, sink: &mut Sink<'_>) -> Option<Sticky> {
+    let default = Sticky::default();
+    let StickyPrefixes { ipv4_prefix, ipv6_prefix } = match sticky.take()? {
+        StickyWord::Yes(yes) => return yes.then_some(default),
+        StickyWord::Prefixes(prefixes) => prefixes,
+    };
+    let mut length = |key: &Key<i64>, most: i64, default: u8, name: &str| {
+        u8::try_from(number(key, 1..=most, default.into(), format_args!("{path}.{name}"), sink)).unwrap_or(default)
+    };
+    let ipv4_prefix = length(&ipv4_prefix, 32, default.ipv4_prefix, "ipv4_prefix");
+    Some(Sticky { ipv4_prefix, ipv6_prefix: length(&ipv6_prefix, 64, default.ipv6_prefix, "ipv6_prefix") })
 }
 
 fn seconds(key: &Key<Duration>, default: u32, at: impl std::fmt::Display, sink: &mut Sink<'_>) -> u32 {

@@ -6,5 +6,6 @@ mod failback;
 mod ladder;
 mod pools;
 mod properties;
+mod sticky;
 mod trees;
 mod views;
