@@ -11,7 +11,7 @@
 //!                                      └───▶ Effect: probe this, publish that, persist this, tell, wake me at
 //!
 //!  wiring     main · app (serve, demo) · cli
-//!  IO rooms   metrics  config  store  probe  dns  admin                    tokio, sockets, files, HTTP
+//!  IO rooms   metrics  config  store  probe  dns  webhook  admin           tokio, sockets, files, HTTP
 //!  ═══════════════ IO line: nothing below awaits, reads a clock, or draws randomness ═══════════════
 //!  thinking   answer (query hot path)  ‖  control (sans-IO core, the one writer)
 //!             snapshot (zones + decisions → an immutable answerable thing)
@@ -37,6 +37,7 @@
 //! | what is judged, by whose thresholds, and what several verdicts make together | [`model::Judgement`], `health/composite.rs` |
 //! | what a change must not do | [`control::check`], `control/plan_guards.rs` |
 //! | who owns what, and the order of starting and stopping | `app/daemon.rs` |
+//! | what happened, who did it, and who is told | `control/journal/`, `app/telling.rs`, `webhook/`; for people: `docs/events.md` |
 //! | how another process takes over | `app/upgrade/mod.rs` |
 //! | every route of the API, its scope, what it touches | `admin/router.rs` |
 //! | every problem that a file can have | `config/check.rs` |

@@ -3,7 +3,7 @@
 //! One test alone in its binary, since the counter sees every thread.
 
 #![allow(unsafe_code, reason = "a counting allocator wraps the system's")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};

@@ -2,6 +2,7 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -9,6 +10,7 @@ use serde_path_to_error::Segment;
 
 use super::api::{Fault, ProblemKind};
 use super::problem::Refused;
+use super::router::Route;
 
 /// Largest body that is read.
 pub(super) const BODY_MAX: usize = 1 << 20;
@@ -22,9 +24,37 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
+        is_json(request.headers())?;
         let bytes = whole(request.into_body()).await?;
         read(if bytes.is_empty() { b"{}" } else { &bytes }).map(Self).map_err(Refused::invalid)
     }
+}
+
+/// Whoever names the body's kind says JSON. One that is not named is taken for it: there is no other.
+fn is_json(headers: &HeaderMap) -> Result<(), Refused> {
+    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")) {
+        return Ok(());
+    }
+    let mut refused = Refused::new(ProblemKind::UnsupportedMediaType, format!("`{}` is not read here; nothing was changed", kind.escape_debug()));
+    let hint = "send the header Content-Type: application/json (curl: --json, or -H)".to_string();
+    refused.problem.errors.push(Fault { code: "content-type".into(), message: "the body must be JSON".into(), hint, ..Fault::default() });
+    Err(refused)
+}
+
+/// A route without a query string gets none: what its sender meant would not be done.
+pub(super) fn check_query(route: &Route, uri: &Uri) -> Result<(), Refused> {
+    if route.words.query.is_some() {
+        return Ok(());
+    }
+    let fields = if route.looks() { "fields" } else { "" };
+    let unknown =
+        uri.query().unwrap_or_default().split('&').map(|part| part.split('=').next().unwrap_or_default()).find(|name| !name.is_empty() && *name != fields);
+    let Some(unknown) = unknown else { return Ok(()) };
+    let message = format!("in the query string: unknown field `{}`", unknown.escape_debug());
+    let hint = if route.looks() { "there is `fields` alone here" } else { "leave it out" }.to_string();
+    Err(Refused::invalid(vec![Fault { code: "query".into(), message, hint, ..Fault::default() }]))
 }
 
 /// The octets of a body, all of them.

@@ -10,8 +10,9 @@ use tracing::info;
 
 use crate::control::{self, Actor, Applied, Change, OverrideRecord, OverrideTargetName, OverrideWord, RefusalKind, Revision, Scope, TokenRecord};
 use crate::model::GuardKind;
+use crate::policy::Forecast;
 
-use super::api::{self, BASE, ChangeReply, Fault, ProblemKind, WriteQuery};
+use super::api::{self, BASE, ChangeReply, Fault, ProblemKind, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX, WriteQuery};
 use super::auth::{self, Caller, Secret};
 use super::body::{Body, Query};
 use super::door::Wish;
@@ -19,13 +20,6 @@ use super::etag::{self, IfMatch};
 use super::problem::Refused;
 use super::read::{service_named, traffic_now};
 use super::{App, ReloadOutcome, view};
-
-/// Longest reason, in characters: it is kept with each of a thousand past changes.
-const REASON_MAX: usize = 1_000;
-/// Longest name of a token.
-const TOKEN_NAME_MAX: usize = 64;
-/// Most globs of one token.
-const TOKEN_SERVICES_MAX: usize = 64;
 
 pub(super) async fn traffic(
     State(app): State<App>,
@@ -145,6 +139,7 @@ pub(super) async fn end_override(
 }
 
 pub(super) async fn reload(State(app): State<App>, Query(query): Query<WriteQuery>) -> Result<Json<api::ReloadReply>, Refused> {
+    sound(&query)?;
     if query.dry_run {
         let plan = super::config::dry_run(&app).await?;
         return Ok(Json(api::ReloadReply { plan: Some(plan), ..api::ReloadReply::default() }));
@@ -405,20 +400,34 @@ pub(super) struct Why {
 /// A wish on its way to the core.
 pub(super) fn wish(caller: Caller, change: Change, why: Why, expect: IfMatch, query: WriteQuery) -> Result<Wish, Refused> {
     let IfMatch { expect, expect_file } = expect;
-    let WriteQuery { dry_run, reason: asked, break_glass: listed } = query;
+    sound(&query)?;
+    let WriteQuery { dry_run, reason: asked, end_shift, break_glass: listed } = query;
+    let change = if end_shift { Change::EndingShift(Box::new(change)) } else { change };
     let Why { reason, break_glass } = why;
     let reason = if reason.is_empty() { asked.unwrap_or_default() } else { reason };
-    if REASON_MAX < reason.chars().count() || reason.chars().any(char::is_control) {
-        let message = format!("the reason has more than {REASON_MAX} characters, or line breaks");
-        return Err(Refused::invalid(vec![fault("/reason", message, "one line, such as a ticket's number")]));
-    }
-    let listed = listed.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|word| !word.is_empty());
+    one_line(&reason)?;
+    let listed = listed.iter().flat_map(|list| list.split(','));
     let words: Vec<&str> = break_glass.iter().map(String::as_str).chain(listed).collect();
     let break_glass = glass(&words)?;
     if !break_glass.is_empty() && caller.scope < Scope::Admin {
         return Err(Refused::scope(&caller.actor.0, caller.scope, Scope::Admin));
     }
     Ok(Wish { actor: caller.actor, reason, change, expect, expect_file, break_glass, dry_run })
+}
+
+/// A query string that says what can be meant, also where a body says it again or nothing goes by it.
+fn sound(query: &WriteQuery) -> Result<(), Refused> {
+    one_line(query.reason.as_deref().unwrap_or_default())?;
+    let words: Vec<&str> = query.break_glass.iter().flat_map(|list| list.split(',')).collect();
+    glass(&words).map(|_| ())
+}
+
+fn one_line(reason: &str) -> Result<(), Refused> {
+    if reason.chars().count() <= REASON_MAX && !reason.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let message = format!("the reason has more than {REASON_MAX} characters, or line breaks");
+    Err(Refused::invalid(vec![fault("/reason", message, "one line, such as a ticket's number")]))
 }
 
 /// Guards by their words; every wrong one is told.
@@ -443,9 +452,20 @@ fn glass(words: &[&str]) -> Result<Vec<GuardKind>, Refused> {
 
 /// What was done, with the answers a second that go elsewhere.
 pub(super) async fn reply(app: &App, applied: Applied, service: Option<String>, undo: Option<api::UndoHint>) -> Result<ChangeReply, Refused> {
-    let Applied { dry_run, revision, moves, override_, form, messages, takers, guards, at, clients_follow_by } = applied;
+    let Applied { dry_run, revision, moves, override_, form, messages, takers, guards, at, clients_follow_by, shift } = applied;
     let metrics = app.parts.metrics.clone();
-    let (moves, takers) = app.look(move |core, now| view::preflight(core, &metrics, moves, takers, now)).await?;
+    let (moves, takers, shift, fading) = app
+        .look(move |core, now| {
+            let (moves, takers) = view::preflight(core, &metrics, moves, takers, now);
+            let shift = shift.map(|(id, record)| match core.shift(id, now).filter(|_| !dry_run) {
+                Some(known) => view::shift(&known),
+                None => view::planned_shift(id, &record),
+            });
+            (moves, takers, shift, core.estate().fading)
+        })
+        .await?;
+    let moving = moves.iter().any(|change| change.before != change.after);
+    let forecast = moving.then(|| view::forecast(Forecast { ttl: clients_follow_by.since(at), fading }, at));
     Ok(ChangeReply {
         dry_run,
         revision: revision.0,
@@ -457,7 +477,9 @@ pub(super) async fn reply(app: &App, applied: Applied, service: Option<String>, 
         messages,
         applied: (!dry_run).then(|| api::AppliedAt { node: app.parts.node.clone(), at: at.into() }),
         clients_follow_by: clients_follow_by.into(),
+        forecast,
         override_: override_.map(|(id, record)| view::record(id, &record, true)),
+        shift,
         undo,
     })
 }
@@ -473,7 +495,7 @@ fn too_short(span: Option<api::Span>) -> Option<Fault> {
     span.filter(|span| span.0.is_zero()).map(|_| fault("/expires_in", "it would end before it begins".into(), "give a time such as \"2h\""))
 }
 
-fn fault(pointer: &str, message: String, hint: &str) -> Fault {
+pub(super) fn fault(pointer: &str, message: String, hint: &str) -> Fault {
     Fault { pointer: pointer.into(), code: "invalid-value".into(), message, hint: hint.into(), ..Fault::default() }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, State};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::control::{self, Became, Drift, ObjectChange, PreviewMove, ReloadPreview};
@@ -17,6 +18,7 @@ use crate::model::Settings;
 use super::api::{self, Fault, ProblemKind};
 use super::auth::Caller;
 use super::body::{Body, Query};
+use super::pages::{PAGE_MAX, Which};
 use super::problem::Refused;
 use super::{App, change};
 
@@ -28,12 +30,17 @@ const SHOWN_MAX: usize = 1_000;
 pub struct Files {
     /// What a reload from there would do.
     pub plan: Planner,
+    /// The configuration from there.
+    pub read: Reader,
     /// What the process began with.
     pub settings: Arc<Settings>,
 }
 
 /// Reads a configuration and asks the core what taking it would do. Changes nothing.
 pub type Planner = Arc<dyn Fn(From) -> Pin<Box<dyn Future<Output = PlanOutcome> + Send>> + Send + Sync>;
+
+/// Reads a configuration and checks it. It never comes to [`PlanOutcome::Planned`].
+pub type Reader = Arc<dyn Fn(From) -> Pin<Box<dyn Future<Output = Result<control::Configuration, PlanOutcome>> + Send>> + Send + Sync>;
 
 /// Where a configuration comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,17 +82,22 @@ pub struct Planned {
 }
 
 /// Which part of `GET /config`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Part {
+    /// Only objects of this kind: `pool`, `service`, `settings`, …
     kind: Option<String>,
+    /// Only those of this name.
     name: Option<String>,
+    /// Entries of one page; at most 1,000 come.
     limit: Option<usize>,
-    #[serde(default)]
-    cursor: usize,
+    /// `next_cursor` of the page before, as it is.
+    cursor: Option<String>,
 }
 
-pub(super) async fn effective(State(app): State<App>, Query(part): Query<Part>) -> Result<Json<api::Config>, Refused> {
+pub(super) async fn effective(State(app): State<App>, which: Which, Query(part): Query<Part>) -> Result<Json<api::Config>, Refused> {
+    let Part { kind, name, limit, cursor } = part;
+    let page = which.page(limit, cursor.as_deref(), PAGE_MAX)?;
     let (configuration, overview) = app.look(|core, _| (core.configuration().clone(), core.overview())).await?;
     let settings = app.parts.files.settings.clone();
     // A large one takes its time: not on the core's thread.
@@ -95,16 +107,15 @@ pub(super) async fn effective(State(app): State<App>, Query(part): Query<Part>) 
         outline
     });
     let outline = outline.await.map_err(|_| Refused::new(ProblemKind::Internal, "showing the configuration failed; this is a bug"))?;
-    let Part { kind, name, limit, cursor } = part;
     let wanted = |(of, called): &control::ObjectName| kind.as_deref().is_none_or(|kind| kind == *of) && name.as_deref().is_none_or(|name| name == called);
-    let mut found = outline.into_iter().filter(|(id, _)| wanted(id)).skip(cursor);
-    let limit = limit.unwrap_or(SHOWN_MAX).clamp(1, SHOWN_MAX);
-    let items = found.by_ref().take(limit).map(|((kind, name), fields)| {
+    let found = outline.into_iter().filter(|(id, _)| wanted(id));
+    // No kind has a character below the one between them, so that the order stays that of kind and name.
+    let (found, next_cursor) = page.take(found.map(|(id, fields)| (format!("{}\0{}", id.0, id.1).into_bytes().into(), (id, fields))));
+    let items = found.into_iter().map(|((kind, name), fields)| {
         let fields = fields.into_iter().map(|(field, value)| (field.to_string(), value)).collect();
         api::ConfigObject { kind: kind.to_string(), name, fields }
     });
     let items = items.collect();
-    let next_cursor = found.next().map(|_| cursor.saturating_add(limit).to_string());
     Ok(Json(api::Config {
         hash: overview.config_hash.to_string(),
         configured: overview.configured_at.into(),
@@ -120,11 +131,17 @@ pub(super) async fn plan(
     Body(body): Body<api::ConfigPlanPost>,
 ) -> Result<Json<api::ConfigPlan>, Refused> {
     let api::ConfigPlanPost { path, text } = body;
+    let from = origin(&caller, path, text)?;
+    Ok(Json(shown(planned(&app, from).await?).0))
+}
+
+/// The configuration that a request names: a path on the server, a text, or neither.
+pub(super) fn origin(caller: &Caller, path: Option<String>, text: Option<String>) -> Result<From, Refused> {
     let refuse = |pointer: &str, message: &str, hint: &str| {
         let fault = Fault { pointer: pointer.into(), code: "invalid-value".into(), message: message.into(), hint: hint.into(), ..Fault::default() };
         Err(Refused::invalid(vec![fault]))
     };
-    let from = match (path, text) {
+    Ok(match (path, text) {
         (Some(_), Some(_)) => return refuse("/text", "`path` and `text` are two configurations", "send one of them"),
         // Whoever holds a token must not read the server's files with it, not even by their parse errors.
         (Some(_), None) if !caller.actor.0.starts_with("socket:") => {
@@ -134,8 +151,7 @@ pub(super) async fn plan(
         (Some(path), None) => From::File(path.into()),
         (None, Some(text)) => From::Text(text),
         (None, None) => From::Own,
-    };
-    Ok(Json(shown(planned(&app, from).await?).0))
+    })
 }
 
 pub(super) async fn diff(State(app): State<App>) -> Result<Json<api::ConfigDiff>, Refused> {

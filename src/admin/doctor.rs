@@ -20,12 +20,12 @@ use crate::model::{Check, Estate, Host, JudgementId, Monitor, ProbeRules};
 use super::api::{Examined, Fault, List, PastProbe, ProbeNow, ProbePost, ProbesQuery, ProblemKind};
 use super::auth::Caller;
 use super::body::{Body, Query};
+use super::pages::{Key, Which, newest_at};
 use super::problem::Refused;
 use super::{App, read};
 
-/// How many past probes come unless told otherwise, and most of them.
+/// How many past probes come unless told otherwise.
 const LIMIT: usize = 50;
-const LIMIT_MAX: usize = 1_000;
 
 /// Targets of one endpoint that are probed for one request.
 const TARGETS_MAX: usize = 8;
@@ -67,27 +67,31 @@ fn invalid(pointer: &str, message: String, hint: &str) -> Refused {
 }
 
 /// `GET /endpoints/{pool}/{name}/probes`
-pub(super) async fn past(State(app): State<App>, Path((pool, name)): Path<(String, String)>, Query(query): Query<ProbesQuery>) -> Found<List<PastProbe>> {
-    let ProbesQuery { outcome, limit } = query;
+pub(super) async fn past(
+    State(app): State<App>,
+    which: Which,
+    Path((pool, name)): Path<(String, String)>,
+    Query(query): Query<ProbesQuery>,
+) -> Found<List<PastProbe>> {
+    let ProbesQuery { outcome, limit, cursor } = query;
+    let page = which.page(limit, cursor.as_deref(), LIMIT)?;
     let failed = match outcome.as_deref() {
         None => None,
         Some("fail") => Some(true),
         Some("pass") => Some(false),
         Some(other) => return Err(invalid("/outcome", format!("`{}` is not an outcome", other.escape_debug()), "outcome is pass or fail")),
     };
-    let limit = limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
     app.look(move |core, _| {
         let estate = core.estate();
         let endpoint = read::endpoint_named(estate, &pool, &name)?;
-        let mut items: Vec<PastProbe> = Vec::new();
+        let mut all: Vec<(Key<'_>, PastProbe)> = Vec::new();
         for target in estate.targets_of(endpoint).collect::<BTreeSet<_>>() {
             let monitor = &estate.monitor(estate.target(target).monitor).name;
             let past = core.probes(target).map(|history| history.newest()).unwrap_or_default();
-            items.extend(past.iter().filter(|past| failed.is_none_or(|failed| failed == past.said.is_some())).map(|past| PastProbe::of(past, monitor)));
+            let wanted = past.iter().filter(|past| failed.is_none_or(|failed| failed == past.said.is_some()));
+            all.extend(wanted.map(|past| (newest_at(past.moment.at(), &estate.target(target).key), PastProbe::of(past, monitor))));
         }
-        items.sort_by_key(|probe| std::cmp::Reverse(probe.at.0));
-        items.truncate(limit);
-        Ok(Json(List { items, next_cursor: None, revision: core.overview().revision.0 }))
+        Ok(Json(page.of(core, all.into_iter(), |probe| probe)))
     })
     .await?
 }

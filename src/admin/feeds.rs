@@ -1,8 +1,11 @@
 //! Events as list and stream, and the audit.
 //!
 //! ```text
-//! GET /events/stream ─▶ listen to what comes ─▶ the ring since Last-Event-ID (or `event: reset`) ─▶ what comes, a comment every 15 s
+//! GET /events/stream ─▶ listen to what comes ─▶ the ring since Last-Event-ID (or `event: reset`) ─▶ what comes, a sign of life every 15 s
 //! ```
+//!
+//! Where the stream is, is told with `id:` alone once it is up to date and with each sign of life: a client that has seen no event yet, or none
+//! that it wanted for long, takes up there, too.
 //!
 //! A stream never slows anybody: one that falls behind is cut, reconnects and takes up from the ring.
 
@@ -19,6 +22,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::Frame;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
@@ -30,13 +34,13 @@ use super::App;
 use super::api::{AuditHead, AuditPage, Delivery, EventQuery, Fault, List, ProblemKind, WebhookTest};
 use super::auth::{self, Peer};
 use super::body::Query;
+use super::pages::{Page, Which, newest_at, numbered};
 use super::problem::Refused;
 
 /// Streams at a time.
 pub(super) const STREAMS_MAX: usize = 64;
-/// Events in a page unless told otherwise, and at most.
+/// Events in a page unless told otherwise.
 const PAGE: usize = 100;
-const PAGE_MAX: usize = 1_000;
 /// A comment after so long, so that proxies and clients see life; then the caller's right is looked at anew, too.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Pieces that a stream may be behind its connection.
@@ -94,7 +98,7 @@ enum Since {
 
 impl Wanted {
     fn read(query: &EventQuery) -> Result<Self, Refused> {
-        let EventQuery { since, type_, service, limit: _, cursor: _ } = query;
+        let EventQuery { since, type_, service, after: _, limit: _, cursor: _ } = query;
         let since = since.as_deref().map(|text| {
             let time = serde_json::from_value::<super::api::Time>(Value::String(text.to_string())).map(|time| Since::At(time.0));
             time.or_else(|_| parse_duration(text).map(Since::Ago)).map_err(|_| {
@@ -119,27 +123,26 @@ impl Wanted {
     }
 }
 
-pub(super) async fn events(State(app): State<App>, Query(query): Query<EventQuery>) -> Result<Json<List<Value>>, Refused> {
+pub(super) async fn events(State(app): State<App>, which: Which, Query(query): Query<EventQuery>) -> Result<Json<List<Value>>, Refused> {
     let wanted = Wanted::read(&query)?;
-    let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let (found, more, revision) = app
+    let page = which.page(query.limit, query.cursor.as_deref(), PAGE)?;
+    let (found, next_cursor, revision) = app
         .look(move |core, now| {
-            let after = query.cursor.unwrap_or(0);
-            let fitting = core.happenings().iter().filter(|happening| after < happening.sequence && wanted.fits(happening, now));
-            let (found, more): (Vec<Arc<Happening>>, bool) = if query.cursor.is_none() && query.since.is_none() {
-                let mut newest: Vec<_> = fitting.rev().take(limit).cloned().collect();
+            let after = page.after_number().max(query.after).unwrap_or(0);
+            let mut fitting = core.happenings().iter().filter(|happening| after < happening.sequence && wanted.fits(happening, now));
+            let newest_alone = !page.goes_on() && query.since.is_none() && query.after.is_none();
+            let (found, next) = if newest_alone {
+                let mut newest: Vec<&Arc<Happening>> = fitting.rev().take(page.limit).collect();
                 newest.reverse();
-                (newest, false)
+                (newest, None)
             } else {
-                let mut page: Vec<_> = fitting.take(limit + 1).cloned().collect();
-                let more = limit < page.len();
-                page.truncate(limit);
-                (page, more)
+                let found: Vec<&Arc<Happening>> = fitting.by_ref().take(page.limit).collect();
+                let next = found.last().filter(|_| fitting.next().is_some()).map(|last| page.next(&numbered(last.sequence)));
+                (found, next)
             };
-            (found, more, core.overview().revision.0)
+            (found.into_iter().cloned().collect::<Vec<_>>(), next, core.overview().revision.0)
         })
         .await?;
-    let next_cursor = found.last().filter(|_| more).map(|last| last.sequence.to_string());
     let items = found.iter().filter_map(|happening| serde_json::from_str(&happening.text).ok()).collect();
     Ok(Json(List { items, next_cursor, revision }))
 }
@@ -154,7 +157,11 @@ pub(super) async fn stream(
     let Ok(place) = app.streams.clone().try_acquire_owned() else {
         return Err(Refused::new(ProblemKind::StoreUnavailable, format!("{STREAMS_MAX} streams run already; try again later, or read GET /events")));
     };
-    let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.trim().parse().ok()).or(query.cursor);
+    if query.cursor.is_some() {
+        let (message, hint) = ("a stream takes no cursor".to_string(), "send Last-Event-ID, or after=SEQUENCE".to_string());
+        return Err(Refused::invalid(vec![Fault { pointer: "/cursor".into(), code: "cursor".into(), message, hint, ..Fault::default() }]));
+    }
+    let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.trim().parse().ok()).or(query.after);
     let (pieces, body) = mpsc::channel(PIECES);
     let coming = app.parts.feeds.happenings.subscribe();
     let run = Stream { app, wanted, seen, pieces, coming, peer, headers, _place: place };
@@ -198,6 +205,9 @@ impl Stream {
         for happening in backlog {
             self.send(piece(&happening)).await?;
         }
+        // `id:` alone is no event, and moves Last-Event-ID (HTML, "Server-sent events").
+        let mut passed = last;
+        self.send(position(passed)).await?;
         let mut stopping = self.app.stopping.clone();
         let mut heartbeat = tokio::time::interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
         loop {
@@ -205,13 +215,14 @@ impl Stream {
                 _ = stopping.changed() => return Err(Over),
                 () = self.pieces.closed() => return Err(Over),
                 _ = heartbeat.tick() => {
-                    self.send(Bytes::from_static(b":\n\n")).await?;
+                    self.send(position(passed)).await?;
                     // A token that was revoked meanwhile sees no more.
                     auth::caller(&self.peer, &self.headers, &self.app).await.map_err(|_| Over)?;
                 }
                 came = self.coming.recv() => {
                     // Too far behind, or the server ends: the client reconnects with its Last-Event-ID.
                     let happening = came.map_err(|_| Over)?;
+                    passed = passed.max(happening.sequence);
                     // `since` speaks of the past; what comes now fits.
                     let now = Now { wall: happening.at, ..Now::default() };
                     if last < happening.sequence && self.wanted.fits(&happening, now) {
@@ -245,6 +256,11 @@ fn piece(happening: &Happening) -> Bytes {
     format!("id: {}\nevent: {}\ndata: {}\n\n", happening.sequence, happening.kind, happening.text).into()
 }
 
+/// A sign of life, and where the stream is.
+fn position(sequence: u64) -> Bytes {
+    format!(":\nid: {sequence}\n\n").into()
+}
+
 /// A body that comes in pieces.
 struct Pieces(mpsc::Receiver<Bytes>);
 
@@ -258,31 +274,37 @@ impl hyper::body::Body for Pieces {
 }
 
 /// Which part of the audit.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditQuery {
+    /// Entries after this number; 0: from the beginning.
+    after: Option<u64>,
+    /// Entries of one page: 100 by default, at most 1,000 come.
     limit: Option<usize>,
-    cursor: Option<u64>,
+    /// `next_cursor` of the page before, as it is.
+    cursor: Option<String>,
 }
 
-pub(super) async fn audit(State(app): State<App>, Query(query): Query<AuditQuery>) -> Result<Json<AuditPage>, Refused> {
-    let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+pub(super) async fn audit(State(app): State<App>, which: Which, Query(query): Query<AuditQuery>) -> Result<Json<AuditPage>, Refused> {
+    let page = which.page(query.limit, query.cursor.as_deref(), PAGE)?;
     let (head, anchor) = app.look(|core, _| core.audit_head()).await?;
     let head = head.map(|head| AuditHead { number: head.number, hash: head.hash });
     let anchor = anchor.map(|anchor| AuditHead { number: anchor.number, hash: anchor.hash });
     let last = head.as_ref().map_or(0, |head| head.number);
-    let after = query.cursor.unwrap_or_else(|| last.saturating_sub(limit as u64));
-    let read = (app.parts.feeds.audit)(after, limit).await;
+    let after = page.after_number().max(query.after).unwrap_or_else(|| last.saturating_sub(page.limit as u64));
+    let read = (app.parts.feeds.audit)(after, page.limit).await;
     let found = read.map_err(|why| Refused::new(ProblemKind::StoreUnavailable, format!("the audit can't be read: {why}")))?;
-    let next_cursor = found.last().filter(|(number, _)| found.len() == limit && *number < last).map(|(number, _)| number.to_string());
+    let next_cursor = found.last().filter(|(number, _)| found.len() == page.limit && *number < last).map(|(number, _)| page.next(&numbered(*number)));
     let items = found.into_iter().map(|(_, text)| serde_json::from_str(&text).unwrap_or(Value::String(text))).collect();
     Ok(Json(AuditPage { items, next_cursor, head, anchor }))
 }
 
-pub(super) async fn deliveries(State(app): State<App>) -> Result<Json<List<Delivery>>, Refused> {
+pub(super) async fn deliveries(State(app): State<App>, page: Page) -> Result<Json<List<Delivery>>, Refused> {
     let revision = app.look(|core, _| core.overview().revision.0).await?;
-    let items = app.parts.feeds.webhooks.as_ref().map(|desk| desk.deliveries()).unwrap_or_default();
-    Ok(Json(List { items, next_cursor: None, revision }))
+    let all = app.parts.feeds.webhooks.as_ref().map(|desk| desk.deliveries()).unwrap_or_default();
+    let key = |delivery: &Delivery| newest_at(delivery.made.0, &format!("{}/{}", delivery.receiver, delivery.id));
+    let (items, next_cursor) = page.take(all.into_iter().map(|delivery| (key(&delivery), delivery)));
+    Ok(Json(List { items, next_cursor, revision }))
 }
 
 pub(super) async fn test_webhook(State(app): State<App>, Path(name): Path<String>) -> Result<Json<WebhookTest>, Refused> {

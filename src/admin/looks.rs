@@ -3,7 +3,9 @@
 //! Each JSON reply has an ETag. Where a change takes it as `If-Match`, it is `"REVISION~LOOKS"`: the first part names what was set, the second what the reply
 //! says, live facts too; `If-Match` goes by the first. Elsewhere it is `"~LOOKS"`.
 
-use axum::extract::Request;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
@@ -15,14 +17,31 @@ use sha2::{Digest, Sha256};
 use crate::model::did_you_mean;
 
 use super::api::{Fault, ProblemKind};
+use super::openapi;
 use super::problem::Refused;
+use super::router::Route;
 
 /// Between what was set and what it looks like.
 pub(super) const LOOKS: char = '~';
 
+/// What a route's replies have, for `?fields=`; `None`: whatever comes.
+#[derive(Clone)]
+pub(super) struct Fields(Option<Arc<[String]>>);
+
+impl Fields {
+    /// From the type that it replies with.
+    pub(super) fn of(route: &Route) -> Self {
+        Self(openapi::fields_of(&route.words).map(Arc::from))
+    }
+}
+
 /// Around the handler of a GET.
-pub(super) async fn looks(mut request: Request, next: Next) -> Result<Response, Refused> {
+pub(super) async fn looks(State(Fields(known)): State<Fields>, mut request: Request, next: Next) -> Result<Response, Refused> {
     let fields = take_fields(request.uri_mut())?;
+    if let (Some(known), Some(fields)) = (&known, &fields) {
+        let unknown = fields.iter().find(|field| !known.contains(field));
+        unknown.map_or(Ok(()), |unknown| Err(no_field(unknown, known.iter().map(String::as_str))))?;
+    }
     let seen: Vec<HeaderValue> = request.headers().get_all(header::IF_NONE_MATCH).iter().cloned().collect();
     let response = next.run(request).await;
     let json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
@@ -33,7 +52,7 @@ pub(super) async fn looks(mut request: Request, next: Next) -> Result<Response, 
     let failed = |_| Refused::new(ProblemKind::Internal, "the reply could not be put together; this is a bug");
     let mut octets = body.collect().await.map_err(failed)?.to_bytes();
     if let Some(fields) = fields {
-        octets = only(&octets, &fields)?.into();
+        octets = only(&octets, &fields, known.is_some())?.into();
         parts.headers.remove(header::CONTENT_LENGTH);
     }
     let etag = with_looks(parts.headers.get(header::ETAG), &octets);
@@ -84,8 +103,13 @@ fn take_fields(uri: &mut Uri) -> Result<Option<Vec<String>>, Refused> {
     Ok(Some(fields))
 }
 
-/// The fields of an object, or of each entry of a list, that are asked for.
-fn only(octets: &[u8], fields: &[String]) -> Result<Vec<u8>, Refused> {
+fn no_field<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Refused {
+    let hint = did_you_mean(unknown, known).map_or_else(|| "leave `fields` out to see all".to_string(), |near| format!("did you mean `{near}`?"));
+    Refused::invalid(vec![fault(format!("there is no field `{}` here", unknown.escape_debug()), &hint)])
+}
+
+/// The fields of an object, or of each entry of a list, that are asked for. `checked`: they are known, and may be left out.
+fn only(octets: &[u8], fields: &[String], checked: bool) -> Result<Vec<u8>, Refused> {
     let bug = |_| Refused::new(ProblemKind::Internal, "the reply is not JSON; this is a bug");
     let mut value: Value = serde_json::from_slice(octets).map_err(bug)?;
     let mut objects: Vec<&mut Map<String, Value>> = match &mut value {
@@ -97,11 +121,9 @@ fn only(octets: &[u8], fields: &[String]) -> Result<Vec<u8>, Refused> {
         _ => Vec::new(),
     };
     // A field that some entries leave out is known if one has it.
-    let unknown = fields.iter().find(|field| !objects.is_empty() && !objects.iter().any(|object| object.contains_key(*field)));
+    let unknown = fields.iter().find(|field| !checked && !objects.is_empty() && !objects.iter().any(|object| object.contains_key(*field)));
     if let Some(unknown) = unknown {
-        let known = objects.iter().flat_map(|object| object.keys()).map(String::as_str);
-        let hint = did_you_mean(unknown, known).map_or_else(|| "leave `fields` out to see all".to_string(), |near| format!("did you mean `{near}`?"));
-        return Err(Refused::invalid(vec![fault(format!("there is no field `{}` here", unknown.escape_debug()), &hint)]));
+        return Err(no_field(unknown, objects.iter().flat_map(|object| object.keys()).map(String::as_str)));
     }
     for object in &mut objects {
         object.retain(|key, _| fields.contains(key));

@@ -18,6 +18,7 @@ use crate::control::{Actor, Call, Event, Origin};
 use super::App;
 use super::api::{Problem, ProblemKind};
 use super::auth::{self, Caller, Peer};
+use super::body;
 use super::door::ORIGIN;
 use super::origin;
 use super::problem::Refused;
@@ -131,6 +132,14 @@ pub(super) async fn who(State(app): State<App>, mut request: Request, next: Next
     Ok(response)
 }
 
+/// `Host` is one of ours, for pages that need no token.
+pub(super) async fn host(State(app): State<App>, request: Request, next: Next) -> Result<Response, Refused> {
+    if request.extensions().get::<Peer>().is_none_or(Peer::is_tcp) {
+        origin::check_host(request.uri(), request.headers(), &app.hosts)?;
+    }
+    Ok(next.run(request).await)
+}
+
 /// The caller's scope is large enough for this route, and the service in its path is one that the caller may change.
 pub(super) async fn may(State(route): State<Route>, request: Request, next: Next) -> Result<Response, Refused> {
     let Some(caller) = request.extensions().get::<Caller>().cloned() else {
@@ -139,6 +148,7 @@ pub(super) async fn may(State(route): State<Route>, request: Request, next: Next
     if caller.scope < route.needs {
         return Err(Refused::scope(&caller.actor.0, caller.scope, route.needs));
     }
+    body::check_query(&route, request.uri())?;
     let (mut parts, body) = request.into_parts();
     match route.touches {
         Touches::Nothing | Touches::Services => (),

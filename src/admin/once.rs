@@ -162,11 +162,15 @@ impl Drop for UnderWay {
 /// Around the handler of a change.
 pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -> Result<Response, Refused> {
     let dry = request.uri().query().is_some_and(|query| query.split('&').any(|part| part == "dry_run=true"));
-    let (Some(key), false) = (request.headers().get(KEY), dry) else { return Ok(next.run(request).await) };
-    let key = key.to_str().ok().filter(|key| (1..=KEY_MAX).contains(&key.len())).ok_or_else(|| {
+    let Some(key) = request.headers().get(KEY) else { return Ok(next.run(request).await) };
+    let plain = |key: &&str| (1..=KEY_MAX).contains(&key.len()) && key.bytes().all(|octet| octet.is_ascii_graphic());
+    let key = key.to_str().ok().filter(plain).ok_or_else(|| {
         let (message, hint) = ("the Idempotency-Key is not 1 to 255 visible characters".to_string(), "a UUID is fine".to_string());
         Refused::invalid(vec![Fault { code: "idempotency-key".into(), message, hint, ..Fault::default() }])
     })?;
+    if dry {
+        return Ok(next.run(request).await);
+    }
     let Some(Caller { actor, .. }) = request.extensions().get::<Caller>() else {
         return Err(Refused::new(ProblemKind::Internal, "nobody asked who asks"));
     };

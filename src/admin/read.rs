@@ -13,42 +13,26 @@ use crate::wire::Name;
 use super::api::{self, Fault, List, ProblemKind};
 use super::auth::Caller;
 use super::body::Query;
+use super::pages::{Key, PAGE_MAX, Page, Which, named, newest, numbered};
 use super::problem::Refused;
 use super::view::{self, Board};
 use super::{App, etag};
 
-/// Most entries of one page, and how many come unless told otherwise.
-const PAGE_MAX: usize = 1_000;
 /// The core answers a liveness question within this.
 const ALIVE_MAX: std::time::Duration = std::time::Duration::from_secs(2);
 
 type Found<T> = Result<Json<T>, Refused>;
-
-/// Which part of a list.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Page {
-    limit: Option<usize>,
-    /// Entries to skip: the `next_cursor` of the page before.
-    #[serde(default)]
-    cursor: usize,
-}
-
-impl Page {
-    /// Shows the entries of this page alone.
-    fn of<I, T>(self, core: &Core, all: impl ExactSizeIterator<Item = I>, show: impl FnMut(I) -> T) -> List<T> {
-        let limit = self.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-        let end = self.cursor.saturating_add(limit);
-        let next_cursor = (end < all.len()).then(|| end.to_string());
-        List { items: all.skip(self.cursor).take(limit).map(show).collect(), next_cursor, revision: core.overview().revision.0 }
-    }
-}
 
 impl App {
     /// Lends the core.
     pub(super) async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Core, Now) -> T + Send + 'static) -> Result<T, Refused> {
         Ok(self.parts.door.look(look).await?)
     }
+}
+
+/// Every service, by name.
+fn services_of(core: &Core) -> impl Iterator<Item = (Key<'_>, ServiceId)> {
+    core.estate().services.iter().enumerate().map(|(at, service)| (named(&service.name), ServiceId::at(at)))
 }
 
 /// The service called `name`, or a 404 with the nearest one.
@@ -101,9 +85,9 @@ pub(super) async fn overview(State(app): State<App>) -> Found<api::Overview> {
     .await
 }
 
-pub(super) async fn services(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Service>> {
+pub(super) async fn services(State(app): State<App>, page: Page) -> Found<List<api::Service>> {
     let metrics = app.parts.metrics.clone();
-    app.look(move |core, now| Json(page.of(core, 0..core.estate().services.len(), |at| view::service(core, ServiceId::at(at), &metrics, now)))).await
+    app.look(move |core, now| Json(page.of(core, services_of(core), |id| view::service(core, id, &metrics, now)))).await
 }
 
 pub(super) async fn service(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Refused> {
@@ -131,10 +115,10 @@ pub(super) async fn traffic_now(app: &App, name: String) -> Result<(api::Traffic
     .await?
 }
 
-pub(super) async fn revisions(State(app): State<App>, Path(name): Path<String>, Query(page): Query<Page>) -> Found<List<api::RevisionEntry>> {
+pub(super) async fn revisions(State(app): State<App>, Path(name): Path<String>, page: Page) -> Found<List<api::RevisionEntry>> {
     app.look(move |core, _| {
         service_named(core.estate(), &name)?;
-        Ok(Json(page.of(core, core.history(&name).into_iter(), view::revision)))
+        Ok(Json(page.of(core, core.history(&name).into_iter().map(|entry| (newest(entry.0.0), entry)), view::revision)))
     })
     .await?
 }
@@ -150,10 +134,11 @@ pub(super) async fn revision(State(app): State<App>, Path((name, number)): Path<
     .await?
 }
 
-pub(super) async fn regions(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Region>> {
+pub(super) async fn regions(State(app): State<App>, page: Page) -> Found<List<api::Region>> {
     app.look(move |core, _| {
         let board = Board::of(core);
-        Json(page.of(core, 0..core.estate().regions.len(), |at| view::region(core, &board, RegionId::at(at))))
+        let all = core.estate().regions.iter().enumerate().map(|(at, region)| (named(&region.name), RegionId::at(at)));
+        Json(page.of(core, all, |id| view::region(core, &board, id)))
     })
     .await
 }
@@ -168,10 +153,11 @@ pub(super) async fn region(State(app): State<App>, Path(name): Path<String>) -> 
     .await?
 }
 
-pub(super) async fn pools(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Pool>> {
+pub(super) async fn pools(State(app): State<App>, page: Page) -> Found<List<api::Pool>> {
     app.look(move |core, _| {
         let board = Board::of(core);
-        Json(page.of(core, 0..core.estate().pools.len(), |at| view::pool(core, &board, PoolId::at(at))))
+        let all = core.estate().pools.iter().enumerate().map(|(at, pool)| (named(&pool.name), PoolId::at(at)));
+        Json(page.of(core, all, |id| view::pool(core, &board, id)))
     })
     .await
 }
@@ -180,12 +166,30 @@ pub(super) async fn pool(State(app): State<App>, Path(name): Path<String>) -> Fo
     app.look(move |core, _| Ok(Json(view::pool(core, &Board::of(core), pool_named(core.estate(), &name)?)))).await?
 }
 
-pub(super) async fn endpoints(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Endpoint>> {
+/// Which endpoints.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EndpointsQuery {
+    /// Only those of this pool.
+    pool: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+pub(super) async fn endpoints(State(app): State<App>, which: Which, Query(query): Query<EndpointsQuery>) -> Found<List<api::Endpoint>> {
+    let EndpointsQuery { pool, limit, cursor } = query;
+    let page = which.page(limit, cursor.as_deref(), PAGE_MAX)?;
     app.look(move |core, _| {
         let board = Board::of(core);
-        Json(page.of(core, 0..core.estate().endpoints.len(), |at| view::endpoint(core, &board, crate::model::EndpointId::at(at))))
+        let estate = core.estate();
+        let ids: Vec<EndpointId> = match pool {
+            Some(name) => estate.pool(pool_named(estate, &name)?).endpoints.to_vec(),
+            None => (0..estate.endpoints.len()).map(EndpointId::at).collect(),
+        };
+        let all = ids.into_iter().map(|id| (estate.endpoint_label(id).into_bytes().into(), id));
+        Ok(Json(page.of(core, all, |id| view::endpoint(core, &board, id))))
     })
-    .await
+    .await?
 }
 
 pub(super) async fn endpoint(State(app): State<App>, Path((pool, name)): Path<(String, String)>) -> Found<api::Endpoint> {
@@ -196,23 +200,27 @@ pub(super) async fn endpoint(State(app): State<App>, Path((pool, name)): Path<(S
     .await?
 }
 
-pub(super) async fn overrides(State(app): State<App>, Query(page): Query<Page>) -> Result<Response, Refused> {
+pub(super) async fn overrides(State(app): State<App>, page: Page) -> Result<Response, Refused> {
     app.look(move |core, _| {
         let etag = etag::of_revision(core.overview().revision);
-        ([(header::ETAG, etag)], Json(page.of(core, core.overrides().into_iter(), |kept| view::override_(core.estate(), &kept)))).into_response()
+        (
+            [(header::ETAG, etag)],
+            Json(page.of(core, core.overrides().into_iter().map(|kept| (numbered(kept.id), kept)), |kept| view::override_(core.estate(), &kept))),
+        )
+            .into_response()
     })
     .await
 }
 
-pub(super) async fn guards(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::ServiceGuards>> {
-    app.look(move |core, _| Json(page.of(core, 0..core.estate().services.len(), |at| view::guards(core, ServiceId::at(at))))).await
+pub(super) async fn guards(State(app): State<App>, page: Page) -> Found<List<api::ServiceGuards>> {
+    app.look(move |core, _| Json(page.of(core, services_of(core), |id| view::guards(core, id)))).await
 }
 
-pub(super) async fn gates(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Gate>> {
-    app.look(move |core, _| Json(page.of(core, core.gates().into_iter(), |gate| view::gate(&gate)))).await
+pub(super) async fn gates(State(app): State<App>, page: Page) -> Found<List<api::Gate>> {
+    app.look(move |core, _| Json(page.of(core, core.gates().into_iter().map(|gate| (named(gate.name), gate)), |gate| view::gate(&gate)))).await
 }
 
-pub(super) async fn confirmations(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Confirmation>> {
+pub(super) async fn confirmations(State(app): State<App>, page: Page) -> Found<List<api::Confirmation>> {
     app.look(move |core, now| {
         let show = |(id, actor, reason): (u64, &crate::control::Actor, &str)| api::Confirmation {
             id: format!("c-{id}"),
@@ -220,21 +228,28 @@ pub(super) async fn confirmations(State(app): State<App>, Query(page): Query<Pag
             reason: reason.to_string(),
             at: now.wall.into(),
         };
-        Json(page.of(core, core.confirmations(now).into_iter(), show))
+        Json(page.of(core, core.confirmations(now).into_iter().map(|entry| (numbered(entry.0), entry)), show))
     })
     .await
 }
 
-pub(super) async fn zones(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Zone>> {
-    app.look(move |core, _| Json(page.of(core, core.zones().iter(), |zone| view::zone(core, zone)))).await
+pub(super) async fn zones(State(app): State<App>, page: Page) -> Found<List<api::Zone>> {
+    app.look(move |core, _| {
+        Json(page.of(core, core.zones().iter().map(|zone| (zone.apex.to_string().into_bytes().into(), zone)), |zone| view::zone(core, zone)))
+    })
+    .await
 }
 
 pub(super) async fn explain(State(app): State<App>, Query(query): Query<api::ExplainQuery>) -> Found<api::Explain> {
-    let api::ExplainQuery { name, type_, client } = query;
+    let api::ExplainQuery { name, type_, client, at } = query;
     let fault = |pointer: &str, message: String, hint: &str| {
         let fault = Fault { pointer: pointer.into(), code: "invalid-value".into(), message, hint: hint.into(), ..Fault::default() };
         Refused::invalid(vec![fault])
     };
+    if at.is_some() {
+        let hint = "leave `at` out; what happened then stands in `windrose events` and `windrose history SERVICE`";
+        return Err(fault("/at", "only the present can be explained: no history of decisions is kept".to_string(), hint));
+    }
     let (family, rtype) = match type_.as_deref().unwrap_or("A").to_ascii_uppercase().as_str() {
         "A" => (Family::V4, 1),
         "AAAA" => (Family::V6, 28),
@@ -262,10 +277,10 @@ pub(super) async fn explain(State(app): State<App>, Query(query): Query<api::Exp
     }
 }
 
-pub(super) async fn tokens(State(app): State<App>, Query(page): Query<Page>) -> Found<List<api::Token>> {
+pub(super) async fn tokens(State(app): State<App>, page: Page) -> Found<List<api::Token>> {
     app.look(move |core, _| {
-        let all: Vec<_> = core.tokens().collect();
-        Json(page.of(core, all.into_iter(), |(id, record)| {
+        let all = core.tokens().map(|(id, record)| (named(id), (id, record)));
+        Json(page.of(core, all, |(id, record)| {
             let crate::control::TokenRecord { name, hash: _, scope, services, at, ends } = record;
             api::Token {
                 id: id.to_string(),

@@ -52,7 +52,7 @@ pub use words::{CookieOutcome, DropReason, QTYPE_WORDS, SubnetOutcome, Transport
 use limit::Verdict;
 use opt::OptReply;
 use outcome::Outcome;
-use resolve::resolve;
+use resolve::{Asker, resolve};
 use slow::Settled;
 
 /// Octets that a UDP response may have, whatever the client says: fits the smallest IPv6 MTU (RFC 9715).
@@ -229,7 +229,7 @@ fn decide<'s: 'q, 'q>(
     }
     let proven = asked.transport == Transport::Tcp || outcome.cookie == Some(CookieOutcome::Valid);
     let bound = if proven { usize::MAX } else { AMPLIFICATION_MAX * query.len() };
-    resolve(snapshot, &question, asked.client, bound, &mut cx.name, &mut cx.picks, packet, outcome);
+    resolve(snapshot, &question, Asker { sender: asked.client, bound }, &mut cx.name, &mut cx.picks, packet, outcome);
 }
 
 /// RFC 7873, section 5.4: a query without a question may ask for a cookie. There is nothing else that it could ask for.

@@ -59,13 +59,21 @@ struct Resolver<'s, 'p, 'o> {
     outcome: &'p mut Outcome<'s>,
 }
 
+/// Who asks.
+#[derive(Clone, Copy)]
+pub(super) struct Asker {
+    /// Its address, or its resolver's.
+    pub(super) sender: IpAddr,
+    /// Octets that a response may have which is made up here.
+    pub(super) bound: usize,
+}
+
 /// Resolves the question, whose name `name` holds, into `packet`, which holds the question. `name` is used up.
-/// What is not found as it stands in a zone has at most `bound` octets.
+/// What is not found as it stands in a zone has at most [`Asker::bound`] octets.
 pub(super) fn resolve<'s>(
     snapshot: &'s Snapshot,
     question: &Question,
-    sender: IpAddr,
-    bound: usize,
+    Asker { sender, bound }: Asker,
     name: &mut Lowered,
     picks: &mut Picks,
     packet: &mut Packet<'_>,

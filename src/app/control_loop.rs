@@ -15,11 +15,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::admin::door::Knock;
-use crate::control::{Core, Effect, Effects, Event, Happening, Legacy, Notice, Refusal, RefusalKind, Reply, Revision, Ticket};
+use crate::control::{
+    ConfirmationStand, Core, Effect, Effects, Event, Found, Happening, Legacy, Measured, Notice, Refusal, RefusalKind, Reply, Revision, Ticket,
+};
 use crate::dns::notify;
 use crate::health::State;
 use crate::metrics::Metrics;
-use crate::model::{Estate, Webhook};
+use crate::model::{Estate, Gauge, Webhook};
 use crate::probe::{Probed, Prober};
 use crate::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
@@ -33,6 +35,9 @@ const TOGETHER: usize = 1024;
 const LARGE_COMMIT: usize = 10_000;
 /// So long after a new plan or a large commit free memory is given back, unless another one comes meanwhile.
 const CALM: Duration = Duration::from_secs(1);
+
+/// Measurements of shifts that may wait for the core.
+const MEASURING_MAX: usize = 64;
 
 /// Services whose move is told by name, of those that one event moves; the others are counted.
 const MOVES_TOLD: usize = 20;
@@ -107,6 +112,7 @@ struct Finished {
 /// Runs until told to stop, then gives the prober back to be stopped.
 pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) -> Prober {
     let (finished_in, mut finished) = mpsc::channel::<Finished>(4);
+    let (measured_in, mut measured) = mpsc::channel::<Measured>(MEASURING_MAX);
     let mut tickets: HashMap<Ticket, oneshot::Sender<Reply>> = HashMap::new();
     let mut wake = None;
     let mut mode = Mode::Working;
@@ -114,7 +120,7 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
     core.settle_answers(hands.clock.now(), &mut effects);
     loop {
         for effect in effects.drain(..) {
-            hands.carry_out(effect, &finished_in, &mut tickets, &mut wake);
+            hands.carry_out(effect, &core, (&finished_in, &measured_in), &mut tickets, &mut wake);
         }
         // At rest nothing more is written.
         if !matches!(mode, Mode::Resting) {
@@ -123,7 +129,7 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
         hands.moves_left = MOVES_TOLD;
         let moved: usize = effects.iter().map(|effect| if let Effect::Tell(Notice::Failover { services, .. }) = effect { services.len() } else { 0 }).sum();
         for effect in effects.drain(..) {
-            hands.carry_out(effect, &finished_in, &mut tickets, &mut wake);
+            hands.carry_out(effect, &core, (&finished_in, &measured_in), &mut tickets, &mut wake);
         }
         if moved > MOVES_TOLD {
             warn!(moved, "answers moved for {} more services; windrose status lists them", moved - MOVES_TOLD);
@@ -147,6 +153,7 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
             Some(knock) = queues.knocks.recv() => take(knock, works, &mut core, &hands, &mut tickets, &mut effects),
             // What comes to rest learns nothing any more: the last words of its prober are dropped.
             Some(probed) = queues.outcomes.recv() => if works { outcome(probed, &mut core, &hands, &mut effects) },
+            Some(measured) = measured.recv() => if works { core.handle(hands.clock.now(), Event::Measured(measured), &mut effects) },
             () = until(tick) => core.handle(hands.clock.now(), Event::Tick, &mut effects),
             () = until(hands.give_back_at) => hands.give_back(),
         }
@@ -278,7 +285,8 @@ impl Hands {
     fn carry_out(
         &mut self,
         effect: Effect,
-        finished: &mpsc::Sender<Finished>,
+        core: &Core,
+        (finished, measured): (&mpsc::Sender<Finished>, &mpsc::Sender<Measured>),
         tickets: &mut HashMap<Ticket, oneshot::Sender<Reply>>,
         wake: &mut Option<tokio::time::Instant>,
     ) {
@@ -319,6 +327,22 @@ impl Hands {
                 let told = tell(&notice, self.moves_left);
                 self.moves_left -= told;
             }
+            Effect::Measure { shift, step, service, analysis } => {
+                let back = |found| Measured { shift, step, analysis: analysis.name.clone(), found };
+                match &analysis.gauge {
+                    // A full queue drops it; the core takes that for a measurement that gave nothing.
+                    Gauge::Split => drop(measured.try_send(back(Ok(Found::Answers(self.metrics.answers(core, &service)))))),
+                    Gauge::Slo => (),
+                    Gauge::Prometheus { url, query } => {
+                        let (measured, url, query) = (measured.clone(), url.clone(), query.clone());
+                        let mut result = back(Err(String::new()));
+                        tokio::spawn(async move {
+                            result.found = crate::probe::prometheus(&url, &query).await.map(Found::Number);
+                            let _ = measured.send(result).await;
+                        });
+                    }
+                }
+            }
             // Nobody listens: fine, it is in the core's ring.
             Effect::Happened(happening) => drop(self.happenings.send(happening)),
             Effect::Secondaries(announced) => drop(self.secondaries.send_replace(announced.into())),
@@ -356,7 +380,13 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         Notice::Override { text, actor: None } => info!("override {text} by itself"),
         Notice::GuardRefused { guards, text, actor } => info!(%actor, guards = guards.join(","), "{text}, asked for by {actor}"),
         Notice::GuardOverridden { guards, text, actor, reason } => warn!(%actor, %reason, guards = guards.join(","), "{text}, by {actor} ({reason})"),
+        Notice::Confirmation { stand: ConfirmationStand::Made, text, actor, .. } => info!(%actor, "{text}"),
+        Notice::Confirmation { text, actor, .. } => warn!(%actor, "{text}"),
         Notice::Gate { gate, text, actor, .. } => info!(%gate, %actor, "{text} by {actor}"),
+        Notice::Shift { service, shift, happened, text, actor } => match *happened {
+            "paused" | "aborted" | "degraded" => warn!(%service, shift, %actor, happened, "{text}"),
+            _ => info!(%service, shift, %actor, happened, "{text}"),
+        },
         Notice::FailbackWaits { service, text } => warn!(%service, "{service}: a returned pool waits although its time is over: {text}"),
         Notice::Reloaded { text } => info!("{text}"),
         // Logged, with every problem, where the file was read.

@@ -116,7 +116,7 @@ impl Daemon {
             core.continue_from(legacy, started);
         }
 
-        core.keep_journal(control::JournalSettings { node: settings.node.name.clone(), audit: settings.audit });
+        core.keep_journal(control::JournalSettings { node: settings.node.name.clone(), audit: settings.audit }, started);
         let (happenings, _) = tokio::sync::broadcast::channel(HAPPENINGS);
         let (webhooks, wanted) = watch::channel(core.estate().webhooks.clone());
         let queued = core.webhook_records().map(|(key, text)| (key.clone(), text.clone())).collect();
@@ -151,7 +151,7 @@ impl Daemon {
 
         let serving = Arc::new(AtomicBool::new(false));
         let own = Arc::new(settings.clone());
-        let files = Files { plan: plan::planner(path.clone(), own.clone(), door.clone()), settings: own };
+        let files = Files { plan: plan::planner(path.clone(), own.clone(), door.clone()), read: plan::reader(path.clone()), settings: own };
         let tls = Arc::new(OnceLock::new());
         let reloader = reload::reloader(path, settings.clone(), door.clone(), metrics.clone(), clock, tls.clone());
         let dns_known = Arc::new(OnceLock::new());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::admin::config::{From, PlanOutcome, Planned, Planner};
+use crate::admin::config::{From, PlanOutcome, Planned, Planner, Reader};
 use crate::admin::door::Door;
 use crate::config::{self, Loaded, Problem};
 use crate::control::{self, Configuration};
@@ -23,12 +23,27 @@ pub(super) fn planner(path: PathBuf, settings: Arc<Settings>, door: Door) -> Pla
     })
 }
 
+/// Makes the reader of the API.
+pub(super) fn reader(path: PathBuf) -> Reader {
+    let turn = Arc::new(tokio::sync::Mutex::new(()));
+    Arc::new(move |from| {
+        let (path, turn) = (path.clone(), turn.clone());
+        Box::pin(async move {
+            let _turn = turn.lock().await;
+            read(path, from).await.map(|loaded| configuration(loaded, Vec::new()))
+        })
+    })
+}
+
+async fn read(own: PathBuf, from: From) -> Result<Loaded, PlanOutcome> {
+    let panicked = |_| PlanOutcome::Problems(vec!["reading the file ended in a panic, which is a bug; nothing was changed".to_string()]);
+    tokio::task::spawn_blocking(move || load(own, from)).await.map_err(panicked)?.map_err(PlanOutcome::Problems)
+}
+
 async fn plan(own: PathBuf, from: From, settings: Arc<Settings>, door: Door) -> PlanOutcome {
-    let panicked = || PlanOutcome::Problems(vec!["reading the file ended in a panic, which is a bug; nothing was changed".to_string()]);
-    let loaded = match tokio::task::spawn_blocking(move || load(own, from)).await {
-        Ok(Ok(loaded)) => loaded,
-        Ok(Err(problems)) => return PlanOutcome::Problems(problems),
-        Err(_) => return panicked(),
+    let loaded = match read(own, from).await {
+        Ok(loaded) => loaded,
+        Err(outcome) => return outcome,
     };
     let warnings = loaded.warnings.iter().map(sentence).collect();
     let restart = needs_restart(&settings, &loaded.settings);
@@ -47,7 +62,7 @@ async fn plan(own: PathBuf, from: From, settings: Arc<Settings>, door: Door) -> 
     };
     match tokio::task::spawn_blocking(differ).await {
         Ok(planned) => PlanOutcome::Planned(Box::new(planned)),
-        Err(_) => panicked(),
+        Err(_) => PlanOutcome::Problems(vec!["comparing ended in a panic, which is a bug; nothing was changed".to_string()]),
     }
 }
 

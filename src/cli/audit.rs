@@ -79,9 +79,11 @@ async fn list(client: &Client, count: usize, paint: Paint) -> Result<Report, Fai
 
 async fn whole(client: &Client) -> Result<Whole, Failure> {
     let mut whole = Whole { lines: Vec::new(), anchor: None, head: None };
-    let mut cursor = "0".to_string();
+    let mut cursor: Option<String> = None;
     loop {
-        let got: Got<AuditPage> = client.get(&["audit"], &[("cursor", &cursor), ("limit", "1000")]).await?;
+        let begin = [("after", "0"), ("limit", "1000")];
+        let query: Vec<(&str, &str)> = begin.into_iter().chain(cursor.as_deref().map(|cursor| ("cursor", cursor))).collect();
+        let got: Got<AuditPage> = client.get(&["audit"], &query).await?;
         let AuditPage { items, next_cursor, head, anchor } = got.value;
         if whole.lines.is_empty() {
             whole.anchor = anchor;
@@ -89,7 +91,7 @@ async fn whole(client: &Client) -> Result<Whole, Failure> {
         whole.head = head;
         whole.lines.extend(items.iter().map(|item| if let Value::String(damaged) = item { damaged.clone() } else { item.to_string() }));
         match next_cursor {
-            Some(next) if next != cursor && !items.is_empty() => cursor = next,
+            Some(next) if Some(&next) != cursor.as_ref() && !items.is_empty() => cursor = Some(next),
             _ => return Ok(whole),
         }
     }

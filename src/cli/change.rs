@@ -6,6 +6,7 @@ use crate::admin::api::{ChangeReply, Move, Shares};
 use crate::model::{Choice, PolicyForm};
 
 use super::client::Got;
+use super::forecast;
 use super::report::Report;
 use super::table::{Cell, Grid, Paint, Tone, clock, percent, thousands};
 
@@ -45,6 +46,7 @@ fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
             );
         }
     }
+    out.push_str(&reply.forecast.as_ref().map(forecast::text).unwrap_or_default());
     if let (Some(undo), false) = (&reply.undo, reply.dry_run) {
         let _ = writeln!(out, "undo: {}", undo.command);
     }

@@ -68,6 +68,14 @@ fn service(service: &Service, paint: Paint) -> String {
     facts.line("policy", policy_text(&traffic.policy)).line("set by", setter(service));
     facts.some("not in force", traffic.unusable.as_deref().unwrap_or_default());
     facts.line("ttl", format!("{}s", traffic.ttl_seconds)).line("failback", service.failback.as_str());
+    facts.some(
+        "first",
+        &service
+            .first
+            .as_ref()
+            .map(|first| format!("{first}, since it answers (one_way); windrose failback {} goes back to the order as written", service.name))
+            .unwrap_or_default(),
+    );
     facts.line("when all down", service.when_all_down.as_str()).line("max answers", service.max_answers.to_string());
     facts.some("frozen by", service.frozen.as_deref().unwrap_or_default()).some("rung", traffic.rung.as_deref().unwrap_or("nothing is answered"));
     let mut out = facts.0.render(paint);
@@ -98,6 +106,7 @@ fn service(service: &Service, paint: Paint) -> String {
 fn waits(pool: &ServicePool) -> &'static str {
     match (pool.held, pool.state) {
         (false, _) => "",
+        (true, State::Up) if pool.returning.is_some() => "returning",
         (true, State::Up) => "returned, waiting",
         (true, State::Down) => "held, down",
         (true, State::Unknown) => "held, no verdict yet",

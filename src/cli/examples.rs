@@ -65,8 +65,19 @@ pub(super) const STATUS: &str = "\
 Examples:
   windrose status
   windrose status orders search
+  windrose status -w                 print it again whenever it changes
   windrose status --exit-code > /dev/null || page-somebody
   windrose status -o json | jq '.problems[].text'";
+
+pub(super) const TOP: &str = "\
+Examples:
+  windrose top
+  windrose top eu-west               only what has to do with eu-west
+  windrose top --server https://ns1.example.com:8090 --token-file ~/.windrose-token
+
+Keys: ↑↓ or j k choose, Tab pane, Enter describe, e explain, d drain, s split or fail over, p probe, / filter, ? help, q quit.
+Every change shows what it would do, wants a reason, and is made by y alone.
+Without a terminal (or with -o json) it prints lines, as `windrose status -w` does.";
 
 pub(super) const GET: &str = "\
 Examples:
@@ -90,6 +101,16 @@ pub(super) const EXPLAIN: &str = "\
 Examples:
   windrose explain orders.api.example.com
   windrose explain orders.api.example.com --type AAAA";
+
+pub(super) const SIMULATE: &str = "\
+Nothing is changed. A region that carries more than it declares (capacity) falls next, until nobody does.
+Exit code 0: it would hold; 3: a region would be overloaded, or nothing left for a service.
+
+Examples:
+  windrose simulate --down prod
+  windrose simulate --down prod --also dr/10.1.0.1 --at peak
+  windrose simulate --down tag/az-1 -o json
+  windrose simulate --config next.toml";
 
 pub(super) const EVENTS: &str = "\
 Examples:
@@ -128,6 +149,24 @@ Failed ones are kept apart, so that good ones don't push them out; they outlive 
 Examples:
   windrose probes prod/192.0.2.10
   windrose probes prod/192.0.2.10 --failed --limit 10";
+
+pub(super) const WAIT: &str = "\
+Exit code 0: all conditions hold; 3: they did not in time, and what was there instead.
+
+Examples:
+  windrose wait search --for up=prod
+  windrose failback orders && windrose wait orders --for share:prod=100 --within 2m";
+
+pub(super) const COMPLETION: &str = "\
+Examples:
+  windrose completion bash > /usr/share/bash-completion/completions/windrose
+  windrose completion zsh > \"${fpath[1]}/_windrose\"
+  windrose completion fish > ~/.config/fish/completions/windrose.fish";
+
+pub(super) const MAN: &str = "\
+Examples:
+  windrose man | man -l -
+  windrose man /usr/local/share/man/man1";
 
 pub(super) const QUERY: &str = "\
 Examples:
@@ -196,6 +235,17 @@ pub(super) const EXTEND: &str = "\
 Examples:
   windrose extend o-12 --for 1h
   windrose extend o-12 --forever";
+
+pub(super) const SHIFT: &str = "\
+Each step is a change of traffic that guards weigh; it is watched for its hold. A pool that gains and is not up pauses the shift, or takes it back if
+--abort-when or the plan says so. Abort always works, and brings back what was before.
+
+Examples:
+  windrose shift search prod=20 dr=80 --steps 5,25,50p,100 --hold 5m --reason CHG-1234
+  windrose shift search prod=20 dr=80 --plan careful --dry-run
+  windrose shift status search -w
+  windrose shift promote search
+  windrose shift abort search";
 
 pub(super) const GATE: &str = "\
 Examples:

@@ -52,12 +52,20 @@ impl Exit {
             };
         };
         match kind {
-            ProblemKind::InvalidRequest | ProblemKind::PayloadTooLarge | ProblemKind::InvalidConfig | ProblemKind::KeyReused => Self::Usage,
+            ProblemKind::InvalidRequest
+            | ProblemKind::PayloadTooLarge
+            | ProblemKind::UnsupportedMediaType
+            | ProblemKind::InvalidConfig
+            | ProblemKind::KeyReused => Self::Usage,
             ProblemKind::Unauthorized | ProblemKind::Forbidden => Self::NotAllowed,
             ProblemKind::TargetNotUp | ProblemKind::NothingToUndo | ProblemKind::OverrideExists | ProblemKind::PolicyMismatch | ProblemKind::NothingToProbe => {
                 Self::Refused
             }
-            ProblemKind::ManagedElsewhere | ProblemKind::GuardRefused | ProblemKind::ConfirmationNeeded => Self::Refused,
+            ProblemKind::ManagedElsewhere
+            | ProblemKind::GuardRefused
+            | ProblemKind::ConfirmationNeeded
+            | ProblemKind::ShiftInProgress
+            | ProblemKind::ShiftOver => Self::Refused,
             ProblemKind::RevisionMismatch => Self::Conflict,
             ProblemKind::NotFound | ProblemKind::MethodNotAllowed | ProblemKind::IfMatchRequired | ProblemKind::UpgradeFailed => Self::Failed,
             ProblemKind::Internal | ProblemKind::StoreUnavailable | ProblemKind::RateLimited | ProblemKind::RequestInProgress => Self::Failed,
@@ -219,8 +227,11 @@ mod tests {
                 ("nothing-to-probe", 5),
                 ("guard-refused", 5),
                 ("confirmation-needed", 5),
+                ("shift-in-progress", 5),
+                ("shift-over", 5),
                 ("revision-mismatch", 4),
                 ("payload-too-large", 2),
+                ("unsupported-media-type", 2),
                 ("invalid-config", 2),
                 ("if-match-required", 1),
                 ("rate-limited", 1),

@@ -19,8 +19,10 @@ mod events;
 mod examples;
 pub mod exit;
 mod explain;
+mod forecast;
 mod get;
 mod guards;
+mod manual;
 mod overrides;
 mod plan;
 mod probe;
@@ -28,6 +30,8 @@ mod push;
 mod query;
 mod reach;
 mod report;
+mod shift;
+mod simulate;
 mod status;
 mod table;
 #[cfg(test)]
@@ -35,7 +39,10 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod token;
+mod top;
 mod traffic;
+mod wait;
+mod watch;
 
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
@@ -118,17 +125,23 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Upgrade => get::upgrade(&client()?, paint).await,
         Command::Health => get::health(&client()?, paint).await,
 
+        Command::Status(args) if args.watch => watch::run(&client()?, &args.services, watch::EVERY, global.output == Output::Json, paint).await,
+        Command::Top(args) if !draws(global, env) => watch::run(&client()?, &[], args.interval, global.output == Output::Json, paint).await,
+        Command::Top(args) => top::run(&client()?, args, paint).await,
         Command::Status(args) => status::run(&client()?, args, paint).await,
         Command::Get(args) => get::run(&client()?, args.kind, paint).await,
         Command::Describe(args) => describe::run(&client()?, args, paint).await,
         Command::History(args) => traffic::history(&client()?, &args.service, paint).await,
         Command::Explain(args) => explain::run(&client()?, args, paint).await,
+        Command::Simulate(args) => simulate::run(&client()?, args, paint).await,
         Command::Events(args) => events::run(&client()?, args, global, paint).await,
+        Command::Wait(args) => wait::run(&client()?, args).await,
         Command::Query(args) => query::run(client(), args, global.timeout, paint).await,
         Command::Probe(args) => probe::run(global, args, paint, env).await,
         Command::Probes(args) => probe::past(&client()?, args, paint).await,
 
         Command::Split(args) => traffic::split(&client()?, args, paint).await,
+        Command::Shift(args) => shift::run(&client()?, args, paint).await,
         Command::Failover(args) => traffic::failover(&client()?, args, paint).await,
         Command::Failback(args) => traffic::failback(&client()?, args, paint).await,
         Command::Undo(args) => traffic::undo(&client()?, args, paint).await,
@@ -150,14 +163,23 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Token(args) => token::run(&client()?, &args.command, paint).await,
         Command::Whoami => token::whoami(&client()?).await,
 
+        Command::Completion(args) => Ok(manual::completion(args)),
+        Command::Man(args) => manual::man(args),
         Command::Dashboards(args) => boards::dashboards(&args.command),
         Command::Rules(args) => boards::rules(&args.command),
     }
 }
 
+/// Can `windrose top` have the screen? It takes a terminal that moves its cursor, and a person.
+fn draws(global: &Global, env: Env<'_>) -> bool {
+    let moves = env("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
+    global.output == Output::Table && moves && std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
+}
+
 /// Commands after whose failure one wants to read that nothing changed.
 fn is_writing(command: &Command) -> bool {
     match command {
+        Command::Shift(args) => !matches!(args.verb, Some(args::ShiftVerb::Status { .. })),
         Command::Split(_) | Command::Failover(_) | Command::Failback(_) | Command::Undo(_) => true,
         Command::Drain(_) | Command::ForceUp(_) | Command::ForceDown(_) | Command::Freeze(_) => true,
         Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Push(_) | Command::Reload(_) | Command::Upgrade => {
@@ -165,8 +187,8 @@ fn is_writing(command: &Command) -> bool {
         }
         Command::Gate(_) | Command::Confirm(_) => true,
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
-        Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Get(_) => false,
-        Command::Plan(_) | Command::Diff => false,
+        Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Top(_) | Command::Get(_) => false,
+        Command::Plan(_) | Command::Diff | Command::Simulate(_) | Command::Wait(_) | Command::Completion(_) | Command::Man(_) => false,
         Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
             false
         }
@@ -283,6 +305,12 @@ mod grammar {
             "extend o-1 --for 1h",
             "gate on g",
             "confirm c-1",
+            "shift s a=100",
+            "shift pause s",
+            "shift resume s",
+            "shift promote s --full",
+            "shift abort s",
+            "shift retry s",
         ];
         for line in lines {
             let cli = parsed(&format!("windrose {line} --reason x --dry-run --if-revision 7 --break-glass max_step,freeze"))

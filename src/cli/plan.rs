@@ -3,6 +3,7 @@
 //! Exit codes: 0 nothing would change · 3 something would · 5 it would be refused · 2 the file has problems.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use reqwest::Method;
 
@@ -24,20 +25,23 @@ const VALUE_MAX: usize = 90;
 pub async fn plan(client: &Client, args: &PlanArgs, paint: Paint) -> Result<Report, Failure> {
     let body = match &args.file {
         None => ConfigPlanPost::default(),
-        Some(file) => {
-            let unreadable = |error: std::io::Error| Failure::local(Exit::Usage, format!("can't read {}: {error}", file.display()));
-            match &client.place {
-                // The server reads it itself, with the files beside it.
-                Place::Socket(_) => {
-                    let path = std::fs::canonicalize(file).map_err(unreadable)?;
-                    ConfigPlanPost { path: Some(path.display().to_string()), text: None }
-                }
-                Place::Server(_) => ConfigPlanPost { path: None, text: Some(std::fs::read_to_string(file).map_err(unreadable)?) },
-            }
-        }
+        Some(file) => sent(client, file)?,
     };
     let got: Got<ConfigPlan> = client.write(Method::POST, &["config", "plan"], Some(&body), &Write::default(), None).await?;
     Ok(report(&got.value, got.raw, paint))
+}
+
+/// A file as the server gets it.
+pub(super) fn sent(client: &Client, file: &Path) -> Result<ConfigPlanPost, Failure> {
+    let unreadable = |error: std::io::Error| Failure::local(Exit::Usage, format!("can't read {}: {error}", file.display()));
+    match &client.place {
+        // The server reads it itself, with the files beside it.
+        Place::Socket(_) => {
+            let path = std::fs::canonicalize(file).map_err(unreadable)?;
+            Ok(ConfigPlanPost { path: Some(path.display().to_string()), text: None })
+        }
+        Place::Server(_) => Ok(ConfigPlanPost { path: None, text: Some(std::fs::read_to_string(file).map_err(unreadable)?) }),
+    }
 }
 
 /// `windrose reload --dry-run`

@@ -35,9 +35,7 @@ pub async fn run(global: &Global, args: &ProbeArgs, paint: Paint, env: Env<'_>) 
             if address.is_some() {
                 return Err(usage("--address goes with a URL or with --monitor", "windrose probe --monitor gateway --address 192.0.2.10"));
             }
-            let (pool, name) = named(endpoint)?;
-            let got = Client::new(global, env)?.post_body_and_wait(&["endpoints", pool, name, "probe"], None::<&()>, WAIT_MAX).await?;
-            Ok(report(got, paint, String::new()))
+            self::endpoint(&Client::new(global, env)?, endpoint, paint).await
         }
         (endpoint, Some(monitor)) => {
             let client = Client::new(global, env)?;
@@ -55,6 +53,12 @@ pub async fn run(global: &Global, args: &ProbeArgs, paint: Paint, env: Env<'_>) 
         }
         (None, None) => Err(usage("what is to be probed?", "an endpoint such as prod/192.0.2.10, a URL, or --monitor and --address")),
     }
+}
+
+/// An endpoint by its id, `pool/name`, by every monitor that it has.
+pub async fn endpoint(client: &Client, id: &str, paint: Paint) -> Result<Report, Failure> {
+    let (pool, name) = named(id)?;
+    Ok(report(client.post_body_and_wait(&["endpoints", pool, name, "probe"], None::<&()>, WAIT_MAX).await?, paint, String::new()))
 }
 
 fn usage(what: &str, hint: &str) -> Failure {

@@ -12,10 +12,17 @@ use super::table::{Cell, Grid, Paint, Tone, age, clock, count, health_cell, perc
 
 /// Asks and tells.
 pub async fn run(client: &Client, args: &StatusArgs, paint: Paint) -> Result<Report, Failure> {
+    let got = look(client, &args.services).await?;
+    let unmet = args.exit_code && got.value.problems.iter().any(|problem| problem.severity != "info");
+    Ok(Report::new(text(&got.value, paint), got.raw).condition(unmet))
+}
+
+/// The whole, or what concerns these services alone.
+pub async fn look(client: &Client, only: &[String]) -> Result<Got<Overview>, Failure> {
     let mut got: Got<Overview> = client.get(&["overview"], &[]).await?;
-    if !args.services.is_empty() {
+    if !only.is_empty() {
         let (mut services, mut raws) = (Vec::new(), Vec::new());
-        for name in &args.services {
+        for name in only {
             let one: Got<Service> = client.get(&["services", name], &[]).await?;
             services.push(one.value);
             raws.push(one.raw);
@@ -24,8 +31,7 @@ pub async fn run(client: &Client, args: &StatusArgs, paint: Paint) -> Result<Rep
         got.raw["problems"] = serde_json::to_value(&got.value.problems).unwrap_or_default();
         got.raw["services"] = raws.into();
     }
-    let unmet = args.exit_code && got.value.problems.iter().any(|problem| problem.severity != "info");
-    Ok(Report::new(text(&got.value, paint), got.raw).condition(unmet))
+    Ok(got)
 }
 
 /// Only these services, and the problems that touch them.
@@ -41,7 +47,8 @@ fn narrow(overview: &mut Overview, services: Vec<Service>) {
     overview.services = services;
 }
 
-fn text(overview: &Overview, paint: Paint) -> String {
+/// The table, for people.
+pub fn text(overview: &Overview, paint: Paint) -> String {
     let mut out = header(overview);
     let mut grid = Grid::new(&["SERVICE", "POLICY", ">TTL", "POOL", "HEALTH", ">DESIRED", ">EFFECTIVE", ">ANSWERED", "NOTE"]);
     for service in &overview.services {
@@ -105,7 +112,7 @@ fn rows(service: &Service, overview: &Overview, grid: &mut Grid) {
 }
 
 /// Why this pool is used as it is.
-fn pool_notes(pool: &ServicePool, service: &Service, overview: &Overview) -> Vec<String> {
+pub fn pool_notes(pool: &ServicePool, service: &Service, overview: &Overview) -> Vec<String> {
     let shares = &service.traffic.shares;
     let mut notes = Vec::new();
     let known = pool.overrides.iter().filter_map(|id| overview.overrides.iter().find(|known| known.id == *id));
@@ -134,7 +141,10 @@ fn pool_notes(pool: &ServicePool, service: &Service, overview: &Overview) -> Vec
             (None, Some(until)) => format!(" until {}", clock(until, overview.at)),
             (None, None) => format!(": windrose failback {} {}", service.name, pool.pool),
         };
-        notes.push(format!("returned, waiting{until}"));
+        notes.push(match &pool.returning {
+            Some(stage) => format!("returning: {} % of its share, step {} of {}{until}", stage.percent, stage.step, stage.steps),
+            None => format!("returned, waiting{until}"),
+        });
     }
     let share = |shares: &crate::admin::api::Shares| shares.get(&pool.pool).unwrap_or(0.0);
     match pool.rung.as_deref() {
@@ -163,10 +173,11 @@ fn override_note(known: &Override, at: Time) -> String {
 }
 
 /// What is to be said of the whole service, on its first line.
-fn service_notes(service: &Service) -> Vec<String> {
+pub fn service_notes(service: &Service) -> Vec<String> {
     let traffic = &service.traffic;
     let mut notes = Vec::new();
     notes.extend(service.frozen.as_ref().map(|id| format!("frozen ({id})")));
+    notes.extend(service.first.as_ref().map(|first| format!("{first} is first since it answers (one_way)")));
     notes.extend(service.managed_by.as_ref().map(|place| format!("managed by file ({place})")));
     notes.extend(traffic.unusable.as_ref().map(|why| format!("follows the file, not its operators: {why}")));
     if let (Source::Operator, Some(changed)) = (traffic.source, &traffic.changed) {

@@ -57,8 +57,10 @@ impl Paint {
 /// One cell.
 #[derive(Clone, Debug, Default)]
 pub struct Cell {
-    text: String,
-    tone: Tone,
+    /// What it says.
+    pub text: String,
+    /// How.
+    pub tone: Tone,
 }
 
 impl Cell {

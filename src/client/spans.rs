@@ -130,7 +130,8 @@ pub(super) fn sweep(mut prefixes: Vec<Prefix>, highest: u128, class_of: &mut dyn
                 span(from, open);
                 *next = end.checked_add(1).filter(|next| *next <= highest);
             }
-            (open.pop(), ends.pop());
+            open.pop();
+            ends.pop();
         }
     };
     for Prefix { first, last, what } in prefixes {

@@ -4,6 +4,8 @@
 //! stand-ins never leave, because an estate with problems is thrown away.
 
 mod answering;
+mod clients;
+mod failback;
 mod guarding;
 mod guards;
 mod keys;
@@ -16,6 +18,7 @@ mod requires;
 mod resolver;
 mod services;
 mod settings;
+mod shifts;
 mod telling;
 mod zones;
 
@@ -54,6 +57,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
         webhook,
         health,
         probe,
+        clients,
         resolver,
         key,
         zone,
@@ -67,6 +71,8 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
         guards,
         gate,
         freeze,
+        plan,
+        analysis,
     } = file;
     if schema.is_absent() {
         sink.missing(&(0..0), "schema", "`schema` is missing", "add schema = 1 above the first [header]: it says of which format this file is");
@@ -89,6 +95,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     let rules = guards::Tables::take(guards, gate, freeze, &regions, &mut services);
     let mut pools = pools::check(regions, pool.or_default(), &monitors, &mut estate, sink);
     guarding::check(health.or_default(), sentinel.or_default(), &monitors, &mut pools.host_names, &mut estate, sink);
+    estate.fading = clients::check(clients.or_default(), sink);
     probing::check(allow, &settings, &written, &mut estate, sink);
     networks::check(network.or_default(), folder, &mut estate, &mut files, sink);
     let policies = policies::check(policy.or_default(), &pools, &mut estate, sink);
@@ -96,6 +103,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     resolver::check(resolver, &settings.dns.listen, &pools.host_names, &zones, &mut estate, sink);
     pools::check_watched(&pools, &policies, &last_resorts, &estate, sink);
     guards::check(rules, &mut estate, sink);
+    shifts::check(plan.or_default(), analysis.or_default(), &mut estate, sink);
     Meaning { settings, answers, estate, zones: zones.into_zones(), files }
 }
 

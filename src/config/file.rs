@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use crate::model::Host;
+use crate::model::{Host, parse_duration};
 
 use super::problem::{Route, Sink};
 use super::read::{
-    Capacity, Failback, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, SubjectGrant,
-    Value, WhenAllDown, table, unknown,
+    Capacity, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, StepWord, SubjectGrant,
+    Value, WhenAllDown, parsed, table, unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
@@ -56,6 +56,7 @@ table! {
         audit: Audit,
         webhook: Named<WebhookTable>,
         health: Health,
+        clients: Clients,
         resolver: Resolver,
         probe: Probe,
         key: Named<TsigKeyTable>,
@@ -70,6 +71,8 @@ table! {
         guards: Guards,
         gate: Named<Gate>,
         freeze: Vec<Key<Freeze>>,
+        plan: Named<Plan>,
+        analysis: Named<Analysis>,
     } later ["shift", "shifts"]
 }
 
@@ -330,6 +333,14 @@ table! {
 }
 
 table! {
+    /// `[clients]`
+    Clients {
+        stragglers: i64,
+        stragglers_for: Duration,
+    } later NONE
+}
+
+table! {
     /// `[resolver]`
     Resolver {
         servers: OneOrMany<NameServer>,
@@ -454,6 +465,29 @@ table! {
 }
 
 table! {
+    /// `[plan.NAME]`
+    Plan {
+        steps: Vec<Key<StepWord>>,
+        hold: Duration,
+        abort_when: OneOrMany<String>,
+        analyses: OneOrMany<String>,
+    } later NONE
+}
+
+table! {
+    /// `[analysis.NAME]`
+    Analysis {
+        prometheus: String,
+        query: String,
+        slo: bool,
+        split: bool,
+        max: Number,
+        interval: Duration,
+        failures: i64,
+    } later NONE
+}
+
+table! {
     /// `[gate.NAME]`
     Gate {
         about: String,
@@ -469,6 +503,38 @@ table! {
         allow: OneOrMany<String>,
         about: String,
     } later NONE
+}
+
+table! {
+    /// `{ mode = "staged", steps = [5, 20, 100], hold = "5m" }`
+    FailbackTable {
+        mode: String,
+        after: Duration,
+        jitter: Duration,
+        steps: Vec<Key<i64>>,
+        hold: Duration,
+    } later NONE
+}
+
+/// A time, `"manual"`, or a table with a mode.
+#[derive(Clone, Debug)]
+pub(super) enum Failback {
+    Plain(crate::model::Failback),
+    Table(FailbackTable),
+}
+
+impl Read for Failback {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        if let DeValue::Table(_) = value.get_ref() {
+            return FailbackTable::read(value, at, sink).map(Failback::Table);
+        }
+        parsed(value, at, sink, "write a time like \"1m\" (\"0s\": at once), \"manual\", or a table with a mode", |text| match text {
+            "manual" => Ok(Failback::Plain(crate::model::Failback::Manual)),
+            _ => parse_duration(text)
+                .map(|span| Failback::Plain(crate::model::Failback::After(span)))
+                .map_err(|_| format!("`{text}` is neither a duration nor \"manual\"")),
+        })
+    }
 }
 
 /// An address, or a table with one.

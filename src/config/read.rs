@@ -160,7 +160,7 @@ fn text<'i>(value: Value<'i>, at: &Route<'_>, sink: &mut Sink<'_>, help: &str) -
 }
 
 /// A text that must be of some form.
-fn parsed<T>(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>, help: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+pub(super) fn parsed<T>(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>, help: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
     let (text, span) = text(value, at, sink, help)?;
     parse(&text).map_err(|why| sink.problem(&span, at, why, help)).ok()
 }
@@ -253,6 +253,20 @@ impl Read for Duration {
     fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
         let help = "write it like \"10s\", \"500ms\" or \"1m 30s\"";
         parsed(value, at, sink, help, |text| parse_duration(text).map_err(|_| format!("`{text}` is not a duration")))
+    }
+}
+
+/// A step of a plan as written: `5`, `2.5`, `"50p"`.
+#[derive(Clone, Debug)]
+pub(super) struct StepWord(pub String);
+
+impl Read for StepWord {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Integer(integer) => Some(Self(integer.to_string())),
+            DeValue::Float(float) => Some(Self(float.to_string())),
+            _ => String::read(value, at, sink).map(Self),
+        }
     }
 }
 
@@ -522,21 +536,6 @@ impl Read for SubjectGrant {
             sink.problem(&span, at, "`scope` is missing", help);
         }
         Some(SubjectGrant { scope: scope?, services })
-    }
-}
-
-/// `"manual"` or a time.
-#[derive(Clone, Debug)]
-pub(super) struct Failback(pub crate::model::Failback);
-
-impl Read for Failback {
-    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
-        parsed(value, at, sink, "write a time like \"1m\" (\"0s\": at once), or \"manual\"", |text| match text {
-            "manual" => Ok(Failback(crate::model::Failback::Manual)),
-            _ => parse_duration(text)
-                .map(|span| Failback(crate::model::Failback::After(span)))
-                .map_err(|_| format!("`{text}` is neither a duration nor \"manual\"")),
-        })
     }
 }
 

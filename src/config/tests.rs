@@ -1,6 +1,7 @@
 //! Configurations from text to meaning, as tables: every problem with its place, and what a good file comes to.
 
 mod composites;
+mod failback;
 mod gitops;
 mod kinds;
 mod monitors;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{AllDown, Check, Failback, Family, GuardRules, Watch};
+use crate::model::{AllDown, Check, Fading, Failback, Family, GuardRules, Watch};
 
 const ZONE: &str =
     "$TTL 1h\n@ SOA ns1 host 1 1h 15m 1w 5m\n@ NS ns1\nns1 A 192.0.2.53\nold A 192.0.2.9\nalias CNAME b.test.\ncut NS ns.other.test.\nnear TXT x\n";
@@ -103,6 +104,7 @@ fn what_the_shipped_file_shows_as_defaults_are_the_defaults() {
     let (orders, default) = (&shipped.estate.services[0], &none.estate.services[0]);
     assert_eq!((orders.ttl, orders.ttl_min, orders.max_answers), (default.ttl, default.ttl_min, default.max_answers));
     assert_eq!((shipped.estate.guard, shipped.estate.guard), (none.estate.guard, GuardRules::default()));
+    assert_eq!((shipped.estate.fading, none.estate.fading), (Fading::default(), Fading::default()));
     assert_eq!((orders.failback, orders.when_all_down, orders.metrics), (default.failback, default.when_all_down, default.metrics));
     assert_eq!((orders.ttl, orders.ttl_min, orders.max_answers, orders.failback), (30, 5, 8, Failback::After(Duration::from_secs(60))));
 }
@@ -137,6 +139,21 @@ fn every_problem_is_told_with_its_place() {
         ("[region.x.guards]\nbreak_glass_confirm = true\n".into(), 2, 23, "region.x.guards.break_glass_confirm", "`break_glass_confirm` counts for everything"),
         ("[[freeze]]\nfrom = 'fri 16:00'\nto = '2026-12-20T00:00:00Z'\n".into(), 3, 6, "freeze[0].to", "one end is a date, the other a day of the week"),
         ("[[freeze]]\nfrom = 2026-12-21T00:00:00Z\nto = 2026-12-20T00:00:00Z\n".into(), 3, 6, "freeze[0].to", "the freeze ends before it begins"),
+        ("[plan.a]\nhold = '1m'\n".into(), 1, 7, "plan.a", "`steps` is missing"),
+        ("[plan.a]\nsteps = [5, 'x', 100]\n".into(), 2, 13, "plan.a.steps", "`x` is not a step"),
+        ("[plan.a]\nsteps = [50, 25, 100]\n".into(), 2, 9, "plan.a.steps", "step 25 % comes after 50 %; steps rise"),
+        ("[plan.a]\nsteps = [100]\nabort_when = ['target_unhealhty']\n".into(), 3, 15, "plan.a.abort_when", "`target_unhealhty` does not end a shift"),
+        ("[plan.a]\nsteps = [100]\nanalyses = 'errors'\n".into(), 3, 12, "plan.a.analyses", "no analysis is called `errors`"),
+        ("[analysis.a]\nslo = true\n".into(), 1, 11, "analysis.a", "`max` is missing"),
+        ("[analysis.a]\nmax = 1\n".into(), 1, 11, "analysis.a", "an analysis measures exactly one thing"),
+        (
+            "[analysis.a]\nprometheus = 'localhost'\nquery = 'up'\nmax = 1\n".into(),
+            2,
+            14,
+            "analysis.a.prometheus",
+            "`localhost` is not the address of a Prometheus",
+        ),
+        ("[analysis.a]\nsplit = true\nmax = 'much'\n".into(), 3, 7, "analysis.a.max", "expected a number"),
         ("[[freeze]]\nfrom = 'soon'\nto = 'mon 06:00'\n".into(), 2, 8, "freeze[0].from", "`soon` is not a moment"),
         ("[[freeze]]\nfrom = 'fri 16:00'\nto = 'mon 06:00'\nallow = ['drian']\n".into(), 4, 10, "freeze[0].allow", "`drian` is not a kind of change"),
         (service("sticky = 24"), after + 3, 10, "service.s.sticky", "expected a table, found a whole number"),
@@ -171,6 +188,8 @@ fn every_problem_is_told_with_its_place() {
         ("[metrics]\nendpoints_max = -1\n".into(), 2, 17, "metrics.endpoints_max", "-1 is out of range"),
         ("[health]\nwindow = '2h'\n".into(), 2, 10, "health.window", "longer than an hour"),
         ("[health]\nblind_share = 101\n".into(), 2, 15, "health.blind_share", "101 is out of range"),
+        ("[clients]\nstragglers = 101\n".into(), 2, 14, "clients.stragglers", "101 is out of range"),
+        ("[clients]\nstragglers_for = '8d'\n".into(), 2, 18, "clients.stragglers_for", "longer than a week"),
         (monitor("tcp = 1\n[sentinel.x]\nmonitor = 'm'"), 3, 11, "sentinel.x", "`address` is missing"),
         (monitor("tcp = 1\n[sentinel.x]\naddress = '192.0.2.1'"), 3, 11, "sentinel.x", "`monitor` is missing"),
         (monitor("tcp = 1\n[sentinel.x]\nmonitor = 'n'\naddress = '192.0.2.1'"), 4, 11, "sentinel.x.monitor", "no monitor is called `n`"),

@@ -7,6 +7,7 @@ use crate::model::{PolicyForm, ServiceId, Timestamp};
 
 use super::guards::GuardFinding;
 use super::record::{OverrideRecord, OverrideTargetName, OverrideWord, Revision, TokenRecord};
+use super::shifts::{Move as ShiftMove, Order, ShiftRecord, Wanted};
 
 /// Who asks: `socket:root`, `token:ci`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +79,29 @@ pub enum Change {
         /// The N of `c-N`.
         id: u64,
     },
+    /// Begin a shift.
+    Shift {
+        /// Of which service.
+        service: String,
+        /// Where to, and how.
+        wanted: Wanted,
+    },
+    /// Order a shift about.
+    ShiftOrder {
+        /// The N of `s-N`.
+        id: u64,
+        /// What.
+        order: Order,
+    },
+    /// A shift moves by itself; only the core asks for it.
+    ShiftMove {
+        /// The N of `s-N`.
+        id: u64,
+        /// How.
+        what: ShiftMove,
+    },
+    /// A change of traffic that ends the shift under way.
+    EndingShift(Box<Change>),
     /// Keep a new token (its hash).
     Token {
         /// Random id, made by `admin`.
@@ -114,6 +138,8 @@ pub struct Applied {
     pub moves: Vec<Move>,
     /// The override that was begun, changed or ended.
     pub override_: Option<(u64, OverrideRecord)>,
+    /// The shift that it began or moved.
+    pub shift: Option<(u64, Arc<ShiftRecord>)>,
     /// The policy now set, for traffic changes; `None` also for "the file's".
     pub form: Option<PolicyForm>,
     /// Sentences worth reading: what a reload took, what it left.
@@ -136,6 +162,7 @@ impl Applied {
             revision,
             moves: Vec::new(),
             override_: None,
+            shift: None,
             form: None,
             messages: Vec::new(),
             takers: Vec::new(),
@@ -221,6 +248,10 @@ pub enum RefusalKind {
     GuardRefused,
     /// 409: a second person must confirm it.
     ConfirmationNeeded,
+    /// 409: a shift of the service is under way.
+    ShiftInProgress,
+    /// 409: the shift has ended, so it can't be ordered about.
+    ShiftOver,
     /// 412
     RevisionMismatch,
     /// 503: the store can't write, or too many changes wait.

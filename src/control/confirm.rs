@@ -6,7 +6,7 @@
 //!                                                    └─▶ planned again, made as "token:anna, confirmed by token:bert"
 //! ```
 //!
-//! What waits is not durable: after a restart one asks again.
+//! What waits is not durable: after a restart, or a reload, one asks again, and an event says so. Numbers are not given twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::model::Now;
 use super::change::{Actor, Refusal, RefusalKind};
 use super::commits::Waiting;
 use super::core::Core;
-use super::event::Ticket;
+use super::event::{ConfirmationStand, Notice, Ticket};
 use super::record::Revision;
 
 /// A second person has this long.
@@ -41,14 +41,39 @@ struct Pending {
 }
 
 impl Confirmations {
-    /// What was confirmed against an older file is not what would be done.
-    pub(super) fn forget_all(&mut self) {
-        self.pending.clear();
+    /// What was confirmed against an older file is not what would be done. Gives what is to be told.
+    pub(super) fn forget_all(&mut self, now: Now) -> Vec<Notice> {
+        let waited = std::mem::take(&mut self.pending).into_iter().filter(|(_, known)| now.mono < known.ends);
+        waited.map(|(id, known)| lost(id, known.waiting.actor.0, "the configuration was loaded anew")).collect()
+    }
+
+    /// Numbers go on after this one: nobody must confirm with an old number what is new.
+    pub(super) fn go_on_after(&mut self, id: u64) {
+        self.last = self.last.max(id);
     }
 
     pub(super) fn forget(&mut self, id: u64) {
         self.pending.remove(&id);
     }
+}
+
+/// `c-id` waits no more.
+pub(super) fn lost(id: u64, actor: String, why: &str) -> Notice {
+    let text = format!("c-{id}, asked for by {actor}, waits for no confirmation any more: {why}; nothing was changed, ask again");
+    Notice::Confirmation { id, stand: ConfirmationStand::Lost, text, actor }
+}
+
+/// `c-id` waits.
+pub(super) fn asked(id: u64, waiting: &Waiting) -> Notice {
+    let Actor(actor) = &waiting.actor;
+    let text = format!("{actor} wants to break the glass ({}); a second admin confirms with: windrose confirm c-{id}", waiting.reason);
+    Notice::Confirmation { id, stand: ConfirmationStand::Asked, text, actor: actor.clone() }
+}
+
+/// `c-id` was made; `waiting` is what it meant.
+pub(super) fn made(id: u64, waiting: &Waiting) -> Notice {
+    let Actor(actor) = &waiting.actor;
+    Notice::Confirmation { id, stand: ConfirmationStand::Made, text: format!("c-{id} was made: asked for by {actor}"), actor: actor.clone() }
 }
 
 impl Core {
@@ -73,7 +98,7 @@ impl Core {
     pub(super) fn confirmed(&self, id: u64, ticket: Ticket, actor: &Actor, dry_run: bool, now: Now) -> Result<Waiting, Refusal> {
         let missing = || {
             let detail = format!(
-                "nothing waits for confirmation as c-{id}: it was confirmed, more than {} minutes have passed, or the server was restarted",
+                "nothing waits for confirmation as c-{id}: it was confirmed, more than {} minutes have passed, the configuration was loaded anew or the server was restarted",
                 CONFIRM_WITHIN.as_secs() / 60
             );
             Refusal::new(RefusalKind::NotFound, detail)

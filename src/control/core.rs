@@ -58,6 +58,7 @@ pub struct Core {
     /// By service name, for those whose changes are counted: when (`mono`) each change of late is an hour old.
     pub(super) recent: BTreeMap<Arc<str>, VecDeque<Duration>>,
     pub(super) confirmations: Confirmations,
+    pub(super) shifts: super::shifts::Shifts,
     pub(super) tokens_used: super::tokens::Used,
     /// Memories of services that the present estate lacks.
     pub(super) spare_memories: BTreeMap<Arc<str>, Arc<LearnedMemory>>,
@@ -170,6 +171,7 @@ impl Core {
             last_change: None,
             recent: BTreeMap::new(),
             confirmations: Confirmations::default(),
+            shifts: super::shifts::Shifts::default(),
             tokens_used: super::tokens::Used::default(),
             spare_memories: BTreeMap::new(),
             revision,
@@ -226,6 +228,7 @@ impl Core {
         let forgotten = kept.iter().map(|(key, _)| key).filter(|key| !judged.contains(&***key)).cloned();
         core.commits.learned.forgotten.extend(forgotten);
         core.recall_changes(now);
+        core.shifts.settle_in(now);
         core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);
@@ -255,6 +258,8 @@ impl Core {
             Event::Noticed(notice) => effects.push(Effect::Tell(notice)),
             Event::Queued(words) => self.keep_queue(words),
             Event::TokenUsed { id } => self.token_used(&id, now),
+            Event::Measured(measured) => self.measured(measured, now),
+            Event::Counted { service, good, bad } => self.counted(&service, good, bad),
             Event::Tick => self.told_wake = None,
         }
         self.note(from, now, effects);

@@ -51,7 +51,10 @@ impl Core {
         }
         self.journal.audit.done(false, now);
         match self.take_in_flight(commit) {
-            Some(InFlight::Change { ticket, .. }) => {
+            Some(InFlight::Change { ticket, ops, .. }) => {
+                if ticket == super::shifts::BY_ITSELF {
+                    self.shift_commit_failed(&ops, &why, now, effects);
+                }
                 let refusal = if conflict {
                     Refusal {
                         revision: Some(self.revision),
@@ -130,6 +133,7 @@ impl Core {
             (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
             (Key::Gate(name), Record::Gate(record)) => self.gate_switched(name, record, revision),
+            (Key::Shift(id), Record::Shift(record)) => self.shifts.keep(id, record, revision, &self.configuration.estate.shifts, now),
             (Key::LastChange, Record::LastChange(_)) => self.last_change = Some(revision),
             (Key::EventPending(number), _) => self.commits.learned.journal.told(number),
             // What a commit wrote of the audit is known already.
@@ -150,6 +154,7 @@ impl Core {
             Key::TokenUsed(id) => self.tokens_used.forget(id),
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
             Key::Gate(name) => drop(self.gates.remove(name)),
+            Key::Shift(id) => self.shifts.forget(*id),
             Key::LastChange => self.last_change = None,
             Key::Verdict(_) | Key::Probes(_) | Key::Serial(_) | Key::Alive => (),
             Key::Audit(_) | Key::AuditAnchor | Key::EventPending(_) | Key::Event(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..) => (),

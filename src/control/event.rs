@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::client::Clients;
 use crate::health::ProbeReport;
-use crate::model::{AnswerSettings, Estate, GuardKind, TargetId};
+use crate::model::{Analysis, AnswerSettings, Estate, GuardKind, TargetId};
 use crate::snapshot::Snapshot;
 use crate::zone::Zone;
 
@@ -108,6 +108,17 @@ pub enum Event {
     Noticed(Notice),
     /// The webhooks' queue as it should be in the store; `None`: gone.
     Queued(Vec<(Key, Option<Arc<str>>)>),
+    /// A measurement of a shift is back.
+    Measured(super::shifts::Measured),
+    /// A service's own monitoring has counted requests; kept in memory alone.
+    Counted {
+        /// Which service.
+        service: String,
+        /// Requests that went well.
+        good: u64,
+        /// Those that didn't.
+        bad: u64,
+    },
     /// The moment asked for by [`Effect::WakeAt`], or later.
     Tick,
 }
@@ -156,6 +167,17 @@ pub enum Effect {
     },
     /// Tell secondaries (RFC 1996). This is all there is to tell; it replaces what was said before.
     Secondaries(Vec<super::serials::Announced>),
+    /// Measure this; [`Event::Measured`] says what was found. Prometheus and answered shares only.
+    Measure {
+        /// The N of `s-N`.
+        shift: u64,
+        /// The step in force.
+        step: u32,
+        /// Of which service.
+        service: Arc<str>,
+        /// What and how.
+        analysis: Arc<Analysis>,
+    },
     /// Tell people: a log line, a metric, later an event.
     Tell(Notice),
     /// An event for whoever listens; made from a `Tell` of the same step.
@@ -169,6 +191,17 @@ pub type Effects = Vec<Effect>;
 
 /// How a question is answered.
 pub type Reply = Result<Applied, Refusal>;
+
+/// What became of a change that a second person must confirm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfirmationStand {
+    /// It waits.
+    Asked,
+    /// It was made.
+    Made,
+    /// It waits no more, and was not made: a reload or a restart.
+    Lost,
+}
 
 /// Something that people want to hear of.
 #[derive(Clone, Debug, PartialEq)]
@@ -253,6 +286,17 @@ pub enum Notice {
         /// Why.
         reason: String,
     },
+    /// A change with broken glass waits for a second person, was confirmed, or waits no more.
+    Confirmation {
+        /// The N of `c-N`.
+        id: u64,
+        /// What became of it.
+        stand: ConfirmationStand,
+        /// One sentence.
+        text: String,
+        /// Who asked; of a confirmed one, who confirmed it, too.
+        actor: String,
+    },
     /// A gate was switched.
     Gate {
         /// Which.
@@ -262,6 +306,19 @@ pub enum Notice {
         /// One sentence.
         text: String,
         /// Who.
+        actor: String,
+    },
+    /// A shift began, moved, or ended.
+    Shift {
+        /// Of which service.
+        service: Arc<str>,
+        /// The N of `s-N`.
+        shift: u64,
+        /// `started`, `step`, `paused`, `resumed`, `degraded`, `completed`, `aborted`.
+        happened: &'static str,
+        /// One sentence.
+        text: String,
+        /// Who started it, or ordered this.
         actor: String,
     },
     /// A hold could end by its time, and guards put that off.

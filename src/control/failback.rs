@@ -26,11 +26,15 @@ impl Core {
         decision: Decision,
         now: Now,
     ) -> (Decision, Option<Arc<str>>) {
-        let ended = memory.held.iter().any(|hold| {
-            let up_since = self.health.pool(hold.pool, hold.family).up_since;
-            !decision.memory.held.contains(hold) && policy::hold_ends(up_since, rules.failback).is_some_and(|end| end <= now.mono)
+        let name = &self.configuration.estate.service(service).name;
+        let moved = memory.held.iter().any(|hold| {
+            let (stage, up_since) = (memory.stage(*hold), self.health.pool(hold.pool, hold.family).up_since);
+            let due = || policy::hold_moves(rules.failback, name, up_since, stage).is_some_and(|at| at <= now.mono);
+            let ended = !decision.memory.held.contains(hold);
+            let step = |stage: Option<policy::Stage>| stage.map_or(0, |stage| stage.step);
+            (ended || step(stage) < step(decision.memory.stage(*hold))) && due()
         });
-        if !ended {
+        if !moved {
             return (decision, None);
         }
         let Some(why) = self.why_failback_waits(service, rules, &decision, now) else { return (decision, None) };

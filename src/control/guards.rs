@@ -53,11 +53,15 @@ pub enum Act {
     Unfreeze,
     /// `extend`: keeps things as they are
     Extend,
+    /// A step of a shift
+    Shift,
+    /// A shift is aborted: always wins
+    Abort,
 }
 
 impl Act {
     /// All of them.
-    pub const ALL: [Act; 12] = [
+    pub const ALL: [Act; 14] = [
         Act::Split,
         Act::Failover,
         Act::Failback,
@@ -70,6 +74,8 @@ impl Act {
         Act::Freeze,
         Act::Unfreeze,
         Act::Extend,
+        Act::Shift,
+        Act::Abort,
     ];
 
     /// The word for people.
@@ -87,12 +93,14 @@ impl Act {
             Act::Freeze => "freeze",
             Act::Unfreeze => "unfreeze",
             Act::Extend => "extend",
+            Act::Shift => "shift",
+            Act::Abort => "abort",
         }
     }
 
     fn kind(self) -> ChangeKind {
         match self {
-            Act::Split => ChangeKind::Split,
+            Act::Split | Act::Shift | Act::Abort => ChangeKind::Split,
             Act::Failover => ChangeKind::Failover,
             Act::Failback => ChangeKind::Failback,
             Act::Undo => ChangeKind::Undo,
@@ -109,11 +117,15 @@ impl Act {
 
     /// It asks for the same shares as before.
     fn overrides(self) -> bool {
-        !matches!(self, Act::Split | Act::Failover | Act::Failback | Act::Undo)
+        !matches!(self, Act::Split | Act::Failover | Act::Failback | Act::Undo | Act::Shift | Act::Abort)
     }
 
     /// Does this guard look at it?
     pub fn is_bound_by(self, guard: GuardKind, automatic: bool) -> bool {
+        // The way out of a shift that goes wrong is never closed.
+        if self == Act::Abort {
+            return false;
+        }
         match guard {
             GuardKind::MinServingRegions | GuardKind::Capacity => true,
             GuardKind::HealthyTargets => self != Act::ForceUp,

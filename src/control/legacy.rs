@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::{ByKey, Guard, GuardNames, JudgementHealth, Quality, State};
 use crate::model::{Estate, Family, JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
-use crate::policy::{Hold, Memory};
+use crate::policy::{Hold, Memory, Stage};
 
 use super::core::{Core, Hurry, Serving};
 use super::probes::ProbesLegacy;
@@ -61,6 +61,11 @@ pub struct MemoryLegacy {
     used: Vec<(Arc<str>, bool)>,
     last: [Vec<Arc<str>>; 2],
     all_down: [bool; 2],
+    /// Pool, IPv6, step, since.
+    #[serde(default)]
+    stages: Vec<(Arc<str>, bool, u8, Duration)>,
+    #[serde(default)]
+    first: [Option<Arc<str>>; 2],
 }
 
 impl TargetLegacy {
@@ -84,23 +89,36 @@ impl TargetLegacy {
 impl MemoryLegacy {
     fn of(estate: &Estate, memory: &Memory) -> Self {
         // `fallen` is made again by the first decision.
-        let Memory { held, last, used, all_down, fallen: _ } = memory;
+        let Memory { held, stages, first, last, used, all_down, fallen: _ } = memory;
         let name = |pool: &PoolId| estate.pool(*pool).name.clone();
         let holds = |holds: &[Hold]| holds.iter().map(|hold| (name(&hold.pool), hold.family == Family::V6)).collect();
-        Self { held: holds(held), used: holds(used), last: [0, 1].map(|family| last[family].iter().map(name).collect()), all_down: *all_down }
+        let stages = stages.iter().map(|stage| (name(&stage.hold.pool), stage.hold.family == Family::V6, stage.step, stage.since));
+        Self {
+            held: holds(held),
+            used: holds(used),
+            last: [0, 1].map(|family| last[family].iter().map(name).collect()),
+            all_down: *all_down,
+            stages: stages.collect(),
+            first: first.clone(),
+        }
     }
 
     /// Pools that no longer exist are forgotten.
     fn memory(&self, estate: &Estate) -> Memory {
-        let Self { held, used, last, all_down } = self;
+        let Self { held, used, last, all_down, stages, first } = self;
+        let family = |v6| if v6 { Family::V6 } else { Family::V4 };
         let holds = |holds: &[(Arc<str>, bool)]| {
-            let family = |v6| if v6 { Family::V6 } else { Family::V4 };
             let mut holds: Vec<Hold> = holds.iter().filter_map(|(name, v6)| Some(Hold { pool: estate.pool_named(name)?, family: family(*v6) })).collect();
             holds.sort();
             holds
         };
         let last = [0, 1].map(|family| last[family].iter().filter_map(|name| estate.pool_named(name)).collect());
-        Memory { held: holds(held), last, used: holds(used), all_down: *all_down, ..Memory::default() }
+        let stage = |(name, v6, step, since): &(Arc<str>, bool, u8, Duration)| {
+            Some(Stage { hold: Hold { pool: estate.pool_named(name)?, family: family(*v6) }, step: *step, since: *since })
+        };
+        let mut stages: Vec<Stage> = stages.iter().filter_map(stage).collect();
+        stages.sort();
+        Memory { held: holds(held), stages, first: first.clone(), last, used: holds(used), all_down: *all_down, ..Memory::default() }
     }
 }
 

@@ -16,7 +16,7 @@ impl Core {
     }
 
     /// Refuses what would set traffic of a service that the file manages.
-    pub(super) fn may_move(&self, service: ServiceId) -> Result<(), Refusal> {
+    pub(in crate::control) fn may_move(&self, service: ServiceId) -> Result<(), Refusal> {
         let name = &self.configuration.estate.service(service).name;
         let Some(place) = self.managed(name) else { return Ok(()) };
         let detail = format!("traffic of `{name}` is managed by the file (traffic_from = \"file\"); change its policy at {place}");

@@ -7,18 +7,20 @@ use super::record::LearnedMemory;
 
 /// By names, to be stored.
 pub(super) fn remember(estate: &Estate, memory: &Memory) -> LearnedMemory {
-    let Memory { held, last, used: _, all_down: _, fallen: _ } = memory;
+    let Memory { held, stages: _, first, last, used: _, all_down: _, fallen: _ } = memory;
     let name = |pool: &PoolId| estate.pool(*pool).name.clone();
     LearnedMemory {
         held: held.iter().map(|hold| (name(&hold.pool), hold.family)).collect(),
         last: [0, 1].map(|family| last[family].iter().map(name).collect()),
+        first: first.clone(),
     }
 }
 
 /// By ids; pools that no longer exist are forgotten.
 pub(super) fn recall(estate: &Estate, memory: &LearnedMemory) -> Memory {
-    let LearnedMemory { held, last } = memory;
+    let LearnedMemory { held, last, first } = memory;
     let mut held: Vec<Hold> = held.iter().filter_map(|(pool, family)| Some(Hold { pool: estate.pool_named(pool)?, family: *family })).collect();
     held.sort();
-    Memory { held, last: [0, 1].map(|family| last[family].iter().filter_map(|pool| estate.pool_named(pool)).collect()), ..Memory::default() }
+    let first = first.clone();
+    Memory { held, first, last: [0, 1].map(|family| last[family].iter().filter_map(|pool| estate.pool_named(pool)).collect()), ..Memory::default() }
 }

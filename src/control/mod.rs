@@ -33,6 +33,8 @@ mod reload;
 mod serials;
 mod services;
 mod settle;
+mod shifts;
+mod simulate;
 mod targets;
 mod tokens;
 mod wakes;
@@ -42,7 +44,7 @@ mod tests;
 
 pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, Taker, UndoTo};
 pub use core::{Core, Start};
-pub use event::{Configuration, Effect, Effects, Event, Notice, Reply, Ticket};
+pub use event::{Configuration, ConfirmationStand, Effect, Effects, Event, Notice, Reply, Ticket};
 pub use gates::GateView;
 pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
 pub use journal::{Anchor, AuditDraft, Broken, Call, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
@@ -57,5 +59,7 @@ pub use record::{
     Source, Stored, TokenRecord, TrafficRecord,
 };
 pub use serials::Announced;
+pub use shifts::{AnalysisView, Found, Halt, Measured, Order, Phase, ShiftRecord, ShiftView, Wanted};
+pub use simulate::{Load, Overload, Part, Picture, RegionLoad, Simulated, Simulation};
 
 pub use crate::model::Scope;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use crate::model::{AllDown, AnyMonitor, Choice, Estate, Failback, Monitor, PolicyForm, PoolId, RegionId, Settings, Thresholds, Watch, duration_text};
+use crate::model::{AllDown, Analysis, AnyMonitor, Choice, Estate, Gauge, Monitor, PolicyForm, PoolId, RegionId, Settings, Thresholds, Watch, duration_text};
 
 use super::event::Configuration;
 use super::plan_traffic::policy_text;
@@ -213,7 +213,7 @@ pub fn outline(configuration: &Configuration) -> Outline {
             ("ttl", format!("{}s", service.ttl)),
             ("ttl_min", format!("{}s", service.ttl_min)),
             ("max_answers", service.max_answers.to_string()),
-            ("failback", if let Failback::After(span) = service.failback { duration_text(span) } else { "manual".to_string() }),
+            ("failback", service.failback.to_string()),
             ("when_all_down", all_down(estate, service.when_all_down)),
             ("sticky", service.sticky.map_or(String::new(), |sticky| format!("/{}, /{}", sticky.ipv4_prefix, sticky.ipv6_prefix))),
             ("metrics", service.metrics.to_string()),
@@ -229,8 +229,27 @@ pub fn outline(configuration: &Configuration) -> Outline {
         let fields = [("url", HIDDEN), ("secret", secret), ("template", webhook.template.word())].map(|(field, value)| (field, value.to_string()));
         put("webhook", &webhook.name, fields.into_iter().chain([("events", list(&webhook.events))]).collect());
     }
+    for plan in &estate.shifts.plans {
+        let steps = plan.steps.iter().map(|step| {
+            let pause = if step.pause { "p" } else { "" };
+            format!("{}%{pause}", step.percent)
+        });
+        // All steps of a plan have one hold.
+        let hold = plan.steps.first().map_or_else(String::new, |step| format!(", hold {}", duration_text(step.hold)));
+        let fields = vec![
+            ("steps", steps.collect::<Vec<_>>().join(", ") + &hold),
+            ("abort_when", list(plan.abort_when.iter().map(|when| when.word()))),
+            ("analyses", list(&plan.analyses)),
+        ];
+        put("plan", &plan.name, fields);
+    }
+    for analysis in &estate.shifts.analyses {
+        put("analysis", &analysis.name, analysis_fields(analysis));
+    }
     put("guards", "guards", vec![("rules", if estate.rules == Default::default() { String::new() } else { format!("{:?}", estate.rules) })]);
     put("health", "guard", vec![("window", duration_text(estate.guard.window)), ("blind_share", estate.guard.blind_share.to_string())]);
+    let fading = &estate.fading;
+    put("clients", "clients", vec![("stragglers", fading.stragglers.to_string()), ("stragglers_for", duration_text(fading.stragglers_for))]);
     let resolver = &estate.resolver;
     put(
         "resolver",
@@ -264,6 +283,16 @@ fn monitor_fields(monitor: &Monitor) -> Vec<(&'static str, String)> {
         ("timeout", duration_text(*timeout)),
         ("thresholds", thresholds(judged)),
     ]
+}
+
+fn analysis_fields(analysis: &Analysis) -> Vec<(&'static str, String)> {
+    let Analysis { name: _, gauge, max, interval, failures } = analysis;
+    let (from, query) = match gauge {
+        Gauge::Prometheus { url, query } => (format!("prometheus at {url}"), query.to_string()),
+        Gauge::Slo => ("slo".to_string(), String::new()),
+        Gauge::Split => ("split".to_string(), String::new()),
+    };
+    vec![("gauge", from), ("query", query), ("max", max.to_string()), ("interval", duration_text(*interval)), ("failures", failures.to_string())]
 }
 
 fn pool_fields(estate: &Estate, id: PoolId) -> Vec<(&'static str, String)> {

@@ -7,6 +7,7 @@ use crate::policy::Memory;
 
 use super::change::{Applied, Change, Refusal, RefusalKind};
 use super::commits::{InFlight, WAITING_MAX, Waiting};
+use super::confirm;
 use super::core::{Core, StoreState};
 use super::event::{Effect, Effects, Notice};
 use super::guards::Act;
@@ -64,17 +65,27 @@ impl Core {
         let planned = self.meant(waiting, now).and_then(|meant| self.plan_change(&meant, now).map(|plan| (plan, meant)));
         match planned {
             Err(refusal) => {
+                if let Change::ShiftMove { id, .. } = asked.change {
+                    self.shift_not_moved(id, &refusal.detail, now, effects);
+                }
                 if refusal.kind == RefusalKind::GuardRefused {
                     effects.push(Effect::Tell(refused_notice(&asked, &refusal)));
                 }
                 let keeps = refusal.kind == RefusalKind::ConfirmationNeeded && !refusal.guards.is_empty();
-                let refusal = if keeps { self.keep_for_confirmation(asked, refusal, now) } else { refusal };
+                let refusal = if keeps { self.keep_for_confirmation(asked.clone(), refusal, now) } else { refusal };
+                effects.extend(refusal.confirmation.map(|id| Effect::Tell(confirm::asked(id, &asked))));
                 effects.push(Effect::Reply { ticket, reply: Err(refusal) });
             }
-            Ok((Plan { ops, applied, .. }, _)) if ops.is_empty() => self.replies.push((ticket, applied)),
-            Ok((Plan { mut ops, applied, notices, expect, rated }, meant)) => {
+            Ok((Plan { ops, applied, .. }, _)) if ops.is_empty() => {
+                if let Change::ShiftMove { id, .. } = asked.change {
+                    self.shift_stays(id);
+                }
+                self.replies.push((ticket, applied));
+            }
+            Ok((Plan { mut ops, applied, mut notices, expect, rated }, meant)) => {
                 if let Change::Confirm { id } = asked.change {
                     self.confirmations.forget(id);
+                    notices.push(confirm::made(id, &meant));
                 }
                 let commit = self.commits.number();
                 ops.extend(self.audit_change(&meant, &ops, &applied, now));
@@ -102,19 +113,31 @@ impl Core {
     }
 
     fn plan_change(&self, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
-        match &waiting.change {
+        self.plan_of_change(&waiting.change, waiting, now)
+    }
+
+    fn plan_of_change(&self, change: &Change, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
+        match change {
+            Change::Shift { service, wanted } => {
+                let service = self.known_service(service)?;
+                self.expected(service, waiting)?;
+                self.begin_shift(service, wanted, waiting, now)
+            }
+            Change::ShiftOrder { id, order } => self.order_shift(*id, *order, waiting, now),
+            Change::ShiftMove { id, what } => self.move_shift(*id, what, waiting, now),
+            Change::EndingShift(change) => self.plan_of_change(change, waiting, now),
             Change::Traffic { service, form } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
                 self.may_move(service)?;
-                self.set_traffic(service, Some(form.clone()), Act::Split, waiting, now)
+                self.move_traffic(service, Some(form.clone()), Act::Split, waiting, now)
             }
             Change::Failover { service, to } => {
                 let service = self.known_service(service)?;
                 self.expected(service, waiting)?;
                 self.may_move(service)?;
                 let form = self.failover_form(service, to.as_deref())?;
-                self.set_traffic(service, Some(form), Act::Failover, waiting, now)
+                self.move_traffic(service, Some(form), Act::Failover, waiting, now)
             }
             Change::Undo { service, to } => {
                 let service = self.known_service(service)?;
@@ -124,7 +147,7 @@ impl Core {
                 if form.is_some() {
                     self.may_move(service)?;
                 }
-                self.set_traffic(service, form, Act::Undo, waiting, now)
+                self.move_traffic(service, form, Act::Undo, waiting, now)
             }
             Change::Failback { service, pool } => {
                 let service = self.known_service(service)?;

@@ -16,7 +16,7 @@ use super::guards::{self, Act, GuardFinding, Proposal, RATE_WINDOW, RegionChange
 use super::overrides::Overrides;
 use super::plan::{Imagined, Plan};
 use super::record::{Expect, Key, Op, OverrideTargetName, OverrideWord, Record};
-use super::services::{Decided, Rules};
+use super::services::{Decided, Rules, ServiceState};
 
 /// Changes of one service that are remembered for `rate`.
 const RECENT_MAX: usize = 1_000;
@@ -159,6 +159,8 @@ impl Core {
         for imagined in deed.imagined {
             let service = imagined.service;
             let state = self.services.get(service.index());
+            let own_time = |state: &ServiceState| state.rules.failback.is_scattered() && !state.memory.held.is_empty();
+            let state = state.filter(|state| !own_time(state));
             let place = state.filter(|_| imagined.as_is && !apart.contains(&service) && !estate.rules.names(&estate.service(service).name));
             let place = place.map(|state| Place { rules: &*state.rules, memory: &*state.memory, decided: state.decided.as_ref().map(Arc::as_ptr) });
             if let Some(known) = place.as_ref().and_then(|place| places.get(place)).and_then(|at| weighed.get_mut(*at)) {

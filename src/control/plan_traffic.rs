@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::model::{Choice, Node, Now, PolicyForm, ServiceId, Share, Watch};
-use crate::policy::{self, Memory};
+use crate::policy;
 
-use super::change::{Actor, Fault, Refusal, RefusalKind, UndoTo};
+use super::change::{Actor, Change, Fault, Refusal, RefusalKind, UndoTo};
 use super::commits::Waiting;
 use super::core::Core;
 use super::event::Notice;
@@ -18,6 +18,17 @@ use super::record::{History, Key, Op, Record, Revision, TrafficRecord};
 const HISTORY_MAX: u64 = 1000;
 
 impl Core {
+    /// [`Self::set_traffic`] by a person: not while a shift is under way, unless they say that it ends.
+    pub(super) fn move_traffic(&self, service: ServiceId, form: Option<PolicyForm>, act: Act, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
+        let name = &self.configuration.estate.service(service).name;
+        let ends = matches!(waiting.change, Change::EndingShift(_));
+        match self.in_progress(name) {
+            Some(refusal) if !ends => Err(refusal),
+            Some(_) => Ok(self.ended_by(service, waiting, self.set_traffic(service, form, act, waiting, now)?, now.wall)),
+            None => self.set_traffic(service, form, act, waiting, now),
+        }
+    }
+
     /// Sets a service's policy (`None`: back to the file's) under a new revision, with its history; ends its holds.
     pub(super) fn set_traffic(&self, service: ServiceId, form: Option<PolicyForm>, act: Act, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
         let estate = &self.configuration.estate;
@@ -29,7 +40,7 @@ impl Core {
         let name = definition.name.clone();
         let before = self.traffic.get(&name).and_then(|(record, _)| record.form.clone());
         let sequence = self.traffic.get(&name).map_or(1, |(record, _)| record.sequence + 1);
-        let memory = Memory { held: Vec::new(), ..self.service_memory(service) };
+        let memory = self.service_memory(service).forget_returns();
         let Waiting { actor: Actor(actor), reason, .. } = waiting;
         let verb = if act == Act::Split { "set" } else { act.word() };
         let (actor, reason, at) = (actor.clone(), reason.clone(), now.wall);
@@ -174,14 +185,19 @@ impl Core {
             None => None,
         };
         let mut memory = self.service_memory(service);
-        if !memory.end_holds(pool) {
+        let tree = self.service(service).policy.clone();
+        let mut ended = memory.end_holds(pool);
+        // One_way: back to the order that is written, if it begins with this pool.
+        if pool.is_some_and(|pool| policy::leads(&tree, pool)) {
+            ended |= std::mem::take(&mut memory.first) != [None, None];
+        }
+        if !ended {
             let mut plan = self.plan_of(Vec::new(), now);
             plan.applied.messages.push(format!("nothing of `{name}` was held"));
             return Ok(plan);
         }
         let ops = vec![Op::Put(Key::Memory(name.clone()), Record::Memory(Arc::new(super::memory::remember(estate, &memory))))];
         let mut plan = self.plan_of(ops, now);
-        let tree = self.service(service).policy.clone();
         let Actor(actor) = &waiting.actor;
         plan.notices.push(Notice::Override { text: format!("{name}: holds ended (failback)"), actor: Some(actor.clone()) });
         let imagined = [Imagined { service, tree, memory, as_is: false }];

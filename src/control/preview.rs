@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::health::{Guard, HealthTable};
-use crate::model::{Estate, Family, Node, Now, PolicyForm, ServiceId, Timestamp};
+use crate::model::{Estate, Family, Node, Now, PolicyForm, Service, ServiceId, Timestamp};
 use crate::policy::{self, Facts, Memory};
 
 use super::change::Fault;
@@ -98,23 +98,13 @@ impl Core {
 
     fn moves_of(&self, next: &Configuration, now: Now) -> Vec<PreviewMove> {
         let (old, estate) = (&self.configuration.estate, &next.estate);
-        let health: HealthTable = self.health.carried_over(old, estate, now);
-        let guard = Guard::from_names(&self.guard.names(old), estate, &health, now);
-        let mut overrides = Overrides::default();
-        for (id, kept) in &self.overrides.kept {
-            overrides.keep(*id, kept.record.clone(), kept.revision, now);
-        }
-        overrides.resolve(estate);
+        let (health, guard, overrides) = self.carried_to(estate, now);
         let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved, clients: &next.clients };
         let mut before: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
         let mut moves = Vec::new();
         for service in &estate.services {
             let was = before.remove(&*service.name);
-            let memory = match (was, self.spare_memories.get(&service.name)) {
-                (Some(id), _) => super::memory::recall(estate, &super::memory::remember(old, &self.service_memory(id))),
-                (None, Some(spare)) => super::memory::recall(estate, spare),
-                (None, None) => Memory::default(),
-            };
+            let memory = self.memory_after(service, was, estate);
             let tree = self.tree_after(service, estate);
             let family = family_of(estate, &tree);
             let decision = policy::decide(service, &tree, &facts, &memory, now);
@@ -135,8 +125,30 @@ impl Core {
         moves
     }
 
+    /// Health, guard and overrides as taking `estate` would leave them.
+    pub(super) fn carried_to(&self, estate: &Estate, now: Now) -> (HealthTable, Guard, Overrides) {
+        let old = &self.configuration.estate;
+        let health = self.health.carried_over(old, estate, now);
+        let guard = Guard::from_names(&self.guard.names(old), estate, &health, now);
+        let mut overrides = Overrides::default();
+        for (id, kept) in &self.overrides.kept {
+            overrides.keep(*id, kept.record.clone(), kept.revision, now);
+        }
+        overrides.resolve(estate);
+        (health, guard, overrides)
+    }
+
+    /// What a service of `estate`, which `was` that one, would remember.
+    pub(super) fn memory_after(&self, service: &Service, was: Option<ServiceId>, estate: &Estate) -> Memory {
+        match (was, self.spare_memories.get(&service.name)) {
+            (Some(id), _) => super::memory::recall(estate, &super::memory::remember(&self.configuration.estate, &self.service_memory(id))),
+            (None, Some(spare)) => super::memory::recall(estate, spare),
+            (None, None) => Memory::default(),
+        }
+    }
+
     /// The operators' tree where it would count, else the file's.
-    fn tree_after(&self, service: &crate::model::Service, estate: &Estate) -> Arc<Node> {
+    pub(super) fn tree_after(&self, service: &Service, estate: &Estate) -> Arc<Node> {
         let form = self.traffic.get(&service.name).and_then(|(record, _)| record.form.as_ref()).filter(|_| !estate.managed.contains_key(&service.name));
         form.and_then(|form| estate.resolve(form).ok()).unwrap_or_else(|| service.policy.clone())
     }
@@ -169,7 +181,7 @@ impl Core {
 }
 
 /// IPv4 unless no pool of the tree has an IPv4 endpoint.
-fn family_of(estate: &Estate, tree: &Node) -> Family {
+pub(super) fn family_of(estate: &Estate, tree: &Node) -> Family {
     let (mut v4, mut v6) = (false, false);
     tree.pools(&mut |pool| {
         v4 |= estate.pool_family(pool, Family::V4).next().is_some();

@@ -166,9 +166,11 @@ impl Core {
         decided.filter(move |decided| seen.insert(Arc::as_ptr(decided))).map(|decided| &decided.decision)
     }
 
-    /// Shares by pool if everything were up: what is asked for. In file order; 0 for standby pools.
+    /// Shares by pool if everything were up: what is asked for, with the order that `one_way` has made of it. 0 for standby pools.
     pub fn desired(&self, id: ServiceId) -> Vec<(Arc<str>, f64)> {
-        self.named(policy::desired(self.service(id).policy))
+        let (view, family) = (self.service(id), self.main_family(id));
+        let first = view.memory.first[family.index()].as_deref();
+        self.named(policy::desired(&policy::ordered(&self.configuration.estate, view.service.failback, view.policy, first)))
     }
 
     /// Shares by pool as answered now in one family, 0 for the tree's other pools.

@@ -33,6 +33,8 @@ pub enum Key {
     Memory(Arc<str>),
     /// `gate/NAME`
     Gate(Arc<str>),
+    /// `shift/N` (shown as `s-N`).
+    Shift(u64),
     /// `change`: raised by everything that guards look at, so that two changes weighed at once can't both be made (SEMANTICS, 19).
     LastChange,
     /// `serial/ZONE`: the highest serial served (SEMANTICS, 23).
@@ -76,6 +78,8 @@ pub enum Record {
     Memory(Arc<LearnedMemory>),
     /// For [`Key::Gate`].
     Gate(GateRecord),
+    /// For [`Key::Shift`].
+    Shift(Arc<super::shifts::ShiftRecord>),
     /// For [`Key::LastChange`].
     LastChange(Timestamp),
     /// For [`Key::Serial`].
@@ -339,4 +343,6 @@ pub struct LearnedMemory {
     pub held: Vec<(Arc<str>, Family)>,
     /// Pools of the last decision from a rung above `all_down`, per family (IPv4, IPv6).
     pub last: [Vec<Arc<str>>; 2],
+    /// The child that counts as the first one (`one_way`), per family.
+    pub first: [Option<Arc<str>>; 2],
 }

@@ -27,7 +27,7 @@ impl Core {
         let mut messages = self.messages_of(&next);
         let old = std::mem::replace(&mut self.configuration, next);
         self.configured_at = now.wall;
-        self.confirmations.forget_all();
+        effects.extend(self.confirmations.forget_all(now).into_iter().map(Effect::Tell));
         self.waiting_told.clear();
         let estate = self.configuration.estate.clone();
         let guard = self.guard.names(&old.estate);

@@ -61,6 +61,7 @@ impl Core {
         self.end_overrides(now, effects);
         self.fall_silent(now, effects);
         self.guard_advances(now, effects);
+        self.watch_shifts(now, effects);
         while let Some((at, services)) = self.wakes.take_due(now.mono) {
             for service in services {
                 if let Some(state) = self.services.get_mut(service.index()).filter(|state| state.wake_at == Some(at)) {
@@ -155,8 +156,8 @@ impl Core {
             let Some(state) = self.services.get(service.index()) else { continue };
             let group = Group { rules: &*state.rules, memory: &*state.memory, decided: state.decided.as_ref().map(Arc::as_ptr), cause };
             let alone;
-            // So are those whose returned pools other guards may keep out.
-            let own_guards = !state.memory.held.is_empty() && estate.rules.names(&estate.service(service).name);
+            // So are those whose returned pools other guards may keep out, or that have a time of their own.
+            let own_guards = !state.memory.held.is_empty() && (state.rules.failback.is_scattered() || estate.rules.names(&estate.service(service).name));
             let outcome = if own_guards || apart.contains(&service) {
                 alone = self.decide(service, cause, now);
                 alone.as_ref()
@@ -328,7 +329,8 @@ impl Core {
         };
         let hold = self.wakes.first();
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
-        let due = [self.overrides.next_end(), self.guard.next_at(), self.pushes.next_at(), self.serials.next_at(), self.journal_wake()];
+        let shifts = self.shifts.next_at(&self.configuration.estate).filter(|_| self.serving == Serving::Told);
+        let due = [self.overrides.next_end(), self.guard.next_at(), self.pushes.next_at(), self.serials.next_at(), self.journal_wake(), shifts];
         let next = [first_round, hold, retry].into_iter().chain(due).flatten().min();
         if next != self.told_wake {
             self.told_wake = next;

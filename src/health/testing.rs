@@ -21,15 +21,15 @@
 //! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8 sticky
 //! ```
 //!
-//! `name=address`, `@tier`, `*weight`. `failback` is a duration or `manual`; `all_down` one of the words, or `pool:NAME`. Named policies may stand in any order.
+//! `name=address`, `@tier`, `*weight`. `failback` is a duration, `manual`, `one_way:1m`, or `staged:AFTER:5,20,100:HOLD`; `all_down` one of the words, or `pool:NAME`. Named policies may stand in any order.
 
 use std::sync::Arc;
 
 use crate::model::{
     AllDown, AnyMonitor, Busy, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Even, Factor, Failback,
     GeoRule, HttpCheck, HttpOutcomes, JudgementId, Mark, Member, Monitor, MonitorId, Nearest, Need, Network, Place, PolicyForm, Pool, PoolId, Region, RegionId,
-    ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Site, Sticky, TargetId, TcpCheck, Thresholds, Watch, Weight,
-    parse_duration,
+    ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Site, Stages, Steps, Sticky, TargetId, TcpCheck, Thresholds, Watch,
+    Weight, parse_duration,
 };
 use crate::wire::Name;
 
@@ -333,6 +333,10 @@ impl Builder {
         for word in rest.split_whitespace() {
             match word.split_once('=') {
                 Some(("failback", "manual")) => failback = Failback::Manual,
+                Some(("failback", text)) if let Some(rest) = text.strip_prefix("staged:") => failback = staged(rest),
+                Some(("failback", text)) if let Some(span) = text.strip_prefix("one_way:") => {
+                    failback = Failback::OneWay(parse_duration(span).expect("failback"));
+                }
                 Some(("failback", span)) => failback = Failback::After(parse_duration(span).expect("failback")),
                 Some(("ttl", number)) => ttl = number.parse().expect("ttl"),
                 Some(("ttl_min", number)) => ttl_min = number.parse().expect("ttl_min"),
@@ -370,4 +374,13 @@ impl Builder {
             _ => AllDown::Pool(word.strip_prefix("pool:").and_then(|name| self.estate.pool_named(name)).unwrap_or_else(|| panic!("all_down={word}"))),
         }
     }
+}
+
+/// `60s:5,20,100:30s`
+fn staged(text: &str) -> Failback {
+    let parts: Vec<&str> = text.split(':').collect();
+    let [after, steps, hold] = parts.as_slice() else { panic!("not AFTER:STEPS:HOLD: {text}") };
+    let span = |text: &str| parse_duration(text).expect("a duration");
+    let steps: Vec<i64> = steps.split(',').map(|step| step.parse().expect("per cent")).collect();
+    Failback::Staged(Stages { after: span(after), jitter: std::time::Duration::ZERO, steps: Steps::new(&steps).expect("steps"), hold: span(hold) })
 }

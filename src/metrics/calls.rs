@@ -32,6 +32,8 @@ pub struct Calls {
     request_durations: BTreeMap<(&'static str, String), Buckets>,
     reloads: Reloads,
     webhooks: BTreeMap<(String, &'static str), u64>,
+    /// By receiver: messages that wait.
+    webhook_queues: BTreeMap<String, usize>,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,7 @@ impl Calls {
             store: STORE_OPS.iter().map(|op| ((*op).to_string(), call())).collect(),
             requests: BTreeMap::new(),
             webhooks: BTreeMap::new(),
+            webhook_queues: BTreeMap::new(),
             request_durations: BTreeMap::new(),
             reloads: Reloads { passed: 0, failed: 0, last_passed: true, last_pass: started },
         }
@@ -85,6 +88,16 @@ impl Calls {
     pub fn webhook(&mut self, receiver: &str) {
         for result in WEBHOOK_RESULTS {
             self.webhooks.entry((receiver.to_string(), result)).or_default();
+        }
+        self.webhook_queues.entry(receiver.to_string()).or_default();
+    }
+
+    /// So many messages wait for this receiver; `None`: it is no more.
+    pub fn webhook_queue(&mut self, receiver: &str, length: Option<usize>) {
+        match (length, self.webhook_queues.get_mut(receiver)) {
+            (Some(length), Some(known)) => *known = length,
+            (Some(length), None) => drop(self.webhook_queues.insert(receiver.to_string(), length)),
+            (None, _) => drop(self.webhook_queues.remove(receiver)),
         }
     }
 
@@ -125,7 +138,11 @@ impl Calls {
         for ((receiver, result), count) in &self.webhooks {
             webhooks.push(&[receiver, result], *count as f64);
         }
-        out.push(webhooks);
+        let mut queues = Series::new(catalog::WEBHOOK_QUEUE);
+        for (receiver, length) in &self.webhook_queues {
+            queues.push(&[receiver], *length as f64);
+        }
+        out.extend([webhooks, queues]);
         out.extend([operations, durations, requests, request_durations, reloads]);
         out.push(Series::single(catalog::CONFIG_SUCCESSFUL, flag(self.reloads.last_passed)));
         out.push(Series::single(catalog::CONFIG_SUCCESS_TIME, self.reloads.last_pass.as_secs_f64()));

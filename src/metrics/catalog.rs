@@ -107,6 +107,10 @@ catalog! {
     EVENTS: Counter "windrose_events_total" ["type"] "Events emitted.";
     GUARD_REFUSALS: Counter "windrose_guard_refusals_total" ["guard"] "Changes that a guard refused; one that several refuse counts for each.";
     WEBHOOK_DELIVERIES: Counter "windrose_webhook_deliveries_total" ["receiver" "result"] "Messages to webhooks: delivered, failed (one attempt; it is tried again), gave_up (after a day), dropped (too many waited).";
+    WEBHOOK_QUEUE: Gauge "windrose_webhook_queue_length" ["receiver"] "Messages that wait for a webhook's receiver, those being gathered included.";
+    SHIFT_ACTIVE: Gauge "windrose_shift_active" ["service" "phase"] "Shifts under way, by phase.";
+    SHIFT_STEP: Gauge "windrose_shift_step" ["service"] "The step in force of the shift under way, from 1.";
+    SHIFTS: Counter "windrose_shifts_total" ["outcome"] "Shifts that have ended.";
     OVERRIDE_ACTIVE: Gauge "windrose_override_active" ["kind" "target"] "Overrides in force.";
     OVERRIDE_START: Gauge "windrose_override_start_timestamp_seconds" ["kind" "target"] "Unix time since which an override is in force.";
     OVERRIDE_EXPIRY: Gauge "windrose_override_expiry_timestamp_seconds" ["kind" "target"] "Unix time at which an override ends; absent for one without an end.";

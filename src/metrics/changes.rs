@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::control::Notice;
+use crate::control::{ConfirmationStand, Notice};
 use crate::health::State;
 use crate::model::{EndpointId, Estate, GuardKind, Watch};
 
@@ -19,7 +19,7 @@ use super::tracked::{OTHERS, Tracked};
 const FAILOVER_SECONDS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0];
 
 /// Kinds of event. Closed list: label values.
-const EVENTS: [&str; 22] = [
+const EVENTS: [&str; 29] = [
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
@@ -34,6 +34,13 @@ const EVENTS: [&str; 22] = [
     "guard.overridden",
     "gate.changed",
     "failback.waiting",
+    "shift.started",
+    "shift.step",
+    "shift.paused",
+    "shift.resumed",
+    "shift.degraded",
+    "shift.completed",
+    "shift.aborted",
     "config.reloaded",
     "config.failed",
     "region.guarded",
@@ -60,12 +67,15 @@ pub struct Changes {
     durations: BTreeMap<Arc<str>, Buckets>,
     /// Refused changes, by guard.
     refusals: [u64; GuardKind::ALL.len()],
+    /// Ended shifts, by outcome.
+    shifts: [(&'static str, u64); 2],
 }
 
 impl Default for Changes {
     fn default() -> Self {
         let events = EVENTS.iter().map(|kind| (*kind, 0)).collect();
-        Self { events, verdicts: BTreeMap::new(), failovers: BTreeMap::new(), durations: BTreeMap::new(), refusals: [0; GuardKind::ALL.len()] }
+        let (refusals, shifts) = ([0; GuardKind::ALL.len()], [("completed", 0), ("aborted", 0)]);
+        Self { events, verdicts: BTreeMap::new(), failovers: BTreeMap::new(), durations: BTreeMap::new(), refusals, shifts }
     }
 }
 
@@ -166,8 +176,27 @@ impl Changes {
                 "guard.refused"
             }
             Notice::GuardOverridden { .. } => "guard.overridden",
+            Notice::Confirmation { stand, .. } => match stand {
+                ConfirmationStand::Asked => "confirmation.asked",
+                ConfirmationStand::Made => "confirmation.made",
+                ConfirmationStand::Lost => "confirmation.lost",
+            },
             Notice::Gate { .. } => "gate.changed",
             Notice::FailbackWaits { .. } => "failback.waiting",
+            Notice::Shift { happened, .. } => {
+                if let Some((_, count)) = self.shifts.iter_mut().find(|(outcome, _)| outcome == happened) {
+                    *count += 1;
+                }
+                match *happened {
+                    "started" => "shift.started",
+                    "paused" => "shift.paused",
+                    "resumed" => "shift.resumed",
+                    "degraded" => "shift.degraded",
+                    "completed" => "shift.completed",
+                    "aborted" => "shift.aborted",
+                    _ => "shift.step",
+                }
+            }
             Notice::Reloaded { .. } => "config.reloaded",
             // Counted where the load is.
             Notice::ReloadFailed { .. } => return,
@@ -214,7 +243,11 @@ impl Changes {
         for (kind, count) in GuardKind::ALL.iter().zip(self.refusals) {
             refusals.push(&[kind.word()], count as f64);
         }
-        out.extend([verdicts, failovers, durations, events, refusals]);
+        let mut shifts = Series::new(catalog::SHIFTS);
+        for (outcome, count) in self.shifts {
+            shifts.push(&[outcome], count as f64);
+        }
+        out.extend([verdicts, failovers, durations, events, refusals, shifts]);
     }
 }
 

@@ -20,6 +20,7 @@ pub mod catalog;
 mod changes;
 mod dns;
 mod endpoints;
+mod peaks;
 mod probe;
 mod process;
 mod resolver;
@@ -30,6 +31,7 @@ mod tests;
 mod tracked;
 mod transfers;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +52,7 @@ use answers::Answered;
 use calls::Calls;
 use changes::Changes;
 use endpoints::Endpoints;
+use peaks::Peaks;
 use series::{Series, flag};
 use tracked::Tracked;
 
@@ -75,6 +78,7 @@ pub struct Metrics {
     changes: Mutex<Changes>,
     calls: Mutex<Calls>,
     answered: Mutex<Answered>,
+    peaks: Mutex<Peaks>,
 }
 
 /// A panic while a lock was held is a bug of its own; the numbers behind it stay good enough to show.
@@ -100,6 +104,7 @@ impl Metrics {
             changes: Mutex::default(),
             calls: Mutex::new(Calls::new(started)),
             answered: Mutex::default(),
+            peaks: Mutex::default(),
         })
     }
 
@@ -171,6 +176,11 @@ impl Metrics {
         lock(&self.calls).webhook(receiver);
     }
 
+    /// So many messages wait for a webhook's receiver; `None`: it is no more.
+    pub fn webhook_queue(&self, receiver: &str, length: Option<usize>) {
+        lock(&self.calls).webhook_queue(receiver, length);
+    }
+
     /// A message to a receiver (`delivered`, `gave_up`, `dropped`), or one attempt (`failed`), ended.
     pub fn webhook_delivery(&self, receiver: &str, result: &str) {
         lock(&self.calls).webhook_delivery(receiver, result);
@@ -189,14 +199,37 @@ impl Metrics {
     /// Remembers the answer counters, for [`Self::answered`]. Every ten seconds.
     pub fn sample(&self, core: &Core, now: Now) {
         let workers = lock(&self.workers).clone();
+        let tracked = lock(&self.tracked).clone();
         let mut answered = lock(&self.answered);
+        let rate = |answered: &Answered, service: &Arc<str>| {
+            answered.rate(now.mono, core.cells().of_service(service).map(|(cell, _)| cell), |cell| cell_total(&workers, cell))
+        };
+        let rates = tracked.names().iter().map(|service| (service.clone(), rate(&answered, service).unwrap_or(0.0))).collect();
         answered.sample(now.mono, core.cells().len(), dns::queries(&workers), |cell| cell_total(&workers, cell));
+        drop(answered);
+        lock(&self.peaks).note(rates, now.wall);
+    }
+
+    /// Answers a second in the busiest minute of the last week, as far as this process has seen it; `None` until that can be said.
+    pub fn peak(&self, service: &str) -> Option<f64> {
+        lock(&self.peaks).of(service)
     }
 
     /// Shares by pool (0 to 1, by name) that were answered for a service over the last five minutes; empty if nothing was.
     pub fn answered(&self, core: &Core, service: &str) -> Vec<(Arc<str>, f64)> {
         let workers = lock(&self.workers).clone();
         lock(&self.answered).shares(core.cells().of_service(service), |cell| cell_total(&workers, cell))
+    }
+
+    /// Answers of a service that named a pool, by its name, since the process began.
+    pub fn answers(&self, core: &Core, service: &str) -> Vec<(Arc<str>, u64)> {
+        let workers = lock(&self.workers).clone();
+        let mut counts: BTreeMap<&Arc<str>, u64> = BTreeMap::new();
+        for (cell, pools) in core.cells().of_service(service) {
+            let count = cell_total(&workers, cell);
+            pools.iter().for_each(|pool| *counts.entry(pool).or_default() += count);
+        }
+        counts.into_iter().map(|(pool, count)| (pool.clone(), count)).collect()
     }
 
     /// Counting begins at this moment: `mono` of a process that takes over goes on from the one before.

@@ -32,6 +32,7 @@ pub fn collect(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) {
     }
     out.push(sentinels);
     overrides(core, out);
+    shifts(core, out);
     let overview = core.overview();
     let mut store = Series::new(catalog::STORE_UP);
     store.push(&[STORE], flag(overview.store.up));
@@ -208,6 +209,16 @@ fn standing(core: &Core, service: ServiceId) -> Standing {
         standing.fallback |= !by_policy;
     }
     standing
+}
+
+/// Shifts under way; a service without one has no series.
+fn shifts(core: &Core, out: &mut Vec<Series>) {
+    let (mut active, mut step) = (Series::new(catalog::SHIFT_ACTIVE), Series::new(catalog::SHIFT_STEP));
+    for (service, phase, at) in core.shifts_under_way() {
+        active.push(&[service, phase], 1.0);
+        step.push(&[service], f64::from(at) + 1.0);
+    }
+    out.extend([active, step]);
 }
 
 /// Overrides of one kind on one target may differ in services: they are one series. It begins with the first of them, and ends when the last of them does.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use super::*;
 use crate::answer::{Asked, Cx, Handled, Limiter, Transport, answer};
-use crate::control::{Actor, Change, Configuration, Effect, Effects, Event, OverrideTargetName, OverrideWord, Revision, Start, Ticket};
+use crate::control::{Actor, Change, Configuration, Effect, Effects, Event, OverrideTargetName, OverrideWord, Revision, Start, Ticket, Wanted};
 use crate::health::testing::estate;
 use crate::health::{Outcome, Phase, Reason, State};
 use crate::snapshot::Snapshot;
@@ -96,7 +96,7 @@ impl World {
                         self.metrics.store_operation(if learned { "learn" } else { "put" }, true, Duration::from_millis(2));
                         self.core.handle(self.now, Event::Committed { commit, revision: self.revision }, &mut effects);
                     }
-                    Effect::Serve | Effect::Happened(_) | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::WakeAt(_) => (),
+                    Effect::Serve | Effect::Happened(_) | Effect::Measure { .. } | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::WakeAt(_) => (),
                 }
             }
             self.core.settle(self.now, &mut effects);
@@ -213,6 +213,8 @@ fn lively() -> World {
     let mut world = World::new(&format!("{ORDERS}\nsentinel router: 192.0.2.1"));
     world.ask("orders.api.example.com", 100);
     world.turn("prod", State::Down);
+    let to = vec![("dr".to_string(), crate::model::Share::FULL)];
+    world.change(Change::Shift { service: "orders".into(), wanted: Wanted { to, ..Wanted::default() } });
     world.begin(OverrideWord::Drain, "region/dr", Some(Duration::from_secs(600)));
     world.metrics.api_request("GET", "/api/v1/services", 200, Duration::from_millis(1));
     world.metrics.webhook("ops");
@@ -384,6 +386,8 @@ fn answers_are_counted_by_pool_and_shown_as_shares() {
     text.is("windrose_dns_response_size_bytes_count{proto=\"udp\"}", 1003.0);
     assert_eq!(world.metrics.answered(&world.core, "orders"), [(Arc::from("dr"), count("dr") / 1000.0), (Arc::from("prod"), count("prod") / 1000.0)]);
     assert_eq!(world.metrics.answered(&world.core, "unheard-of"), []);
+    assert_eq!(world.metrics.answers(&world.core, "orders"), [(Arc::from("dr"), count("dr") as u64), (Arc::from("prod"), count("prod") as u64)]);
+    assert_eq!(world.metrics.answers(&world.core, "unheard-of"), []);
 }
 
 #[test]

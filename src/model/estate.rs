@@ -9,9 +9,9 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, Condition, EndpointId, Factor, Family, GeoRule, GuardRules, Host, Judgement,
-    JudgementId, Monitor, MonitorId, Names, Nearest, Network, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel,
-    ServiceId, Site, Sticky, TargetId, Thresholds,
+    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, Condition, EndpointId, Factor, Fading, Failback, Family, GeoRule, GuardRules, Host,
+    Judgement, JudgementId, Monitor, MonitorId, Names, Nearest, Network, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules,
+    Secondary, Sentinel, ServiceId, ShiftRules, Site, Sticky, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -61,6 +61,10 @@ pub struct Estate {
     pub networks: Vec<Network>,
     /// Where regions are; only those that say so.
     pub sites: BTreeMap<RegionId, Site>,
+    /// How shifts go.
+    pub shifts: ShiftRules,
+    /// `[clients]`: how an old answer fades.
+    pub fading: Fading,
 }
 
 /// A place where gateways run: what operators drain.
@@ -170,15 +174,6 @@ pub struct Service {
     pub sticky: Option<Sticky>,
     /// Has metrics of its own even beyond `metrics.services_max`.
     pub metrics: bool,
-}
-
-/// When a returned pool is used again (SEMANTICS, 11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Failback {
-    /// After this much unbroken Up; zero means at once.
-    After(Duration),
-    /// When an operator says so.
-    Manual,
 }
 
 /// `when_all_down` (SEMANTICS, 10).

@@ -1,6 +1,7 @@
 //! What a decision is made from.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::client::Clients;
 use crate::health::{Guard, HealthTable};
@@ -69,11 +70,15 @@ pub enum OverrideTarget {
     Endpoint(EndpointId),
 }
 
-/// What must be remembered of a service between decisions. `held` and `last` are stored; the rest may be lost in a restart.
+/// What must be remembered of a service between decisions. `held`, `last` and `first` are stored; the rest may be lost in a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Memory {
     /// Pools that have returned or will, and are kept out by failback; ordered by pool, then family.
     pub held: Vec<Hold>,
+    /// How far held pools have come back, for `failback = { mode = "staged" }`; ordered by pool, then family.
+    pub stages: Vec<Stage>,
+    /// The child of a failover that counts as its first one, by name, for `failback = { mode = "one_way" }`, by [`Family::index`]; `None`: the first one.
+    pub first: [Option<Arc<str>>; 2],
     /// Pools of the last decision from a rung above `all_down`, by [`Family::index`]; in file order.
     pub last: [Vec<PoolId>; 2],
     /// Holds that ended because nothing else was up: such a pool's leaf says `held` until something else is. For that label alone.
@@ -85,11 +90,23 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// An operator ends the holds of one pool, or all of them (SEMANTICS, 11). Says whether there were any.
+    /// An operator ends the holds of one pool, or all of them and the order that `one_way` has made (SEMANTICS, 11). Says whether there was anything to end.
     pub fn end_holds(&mut self, pool: Option<PoolId>) -> bool {
         let before = self.held.len();
         self.held.retain(|hold| pool.is_some_and(|pool| pool != hold.pool));
-        self.held.len() < before
+        self.stages.retain(|stage| pool.is_some_and(|pool| pool != stage.hold.pool));
+        let ordered = pool.is_none() && std::mem::take(&mut self.first) != [None, None];
+        self.held.len() < before || ordered
+    }
+
+    /// An operator has said anew where traffic goes: nothing is held, the order is the policy's.
+    pub fn forget_returns(self) -> Self {
+        Self { held: Vec::new(), stages: Vec::new(), first: [None, None], ..self }
+    }
+
+    /// How far a held pool has come back; `None`: it waits.
+    pub fn stage(&self, hold: Hold) -> Option<Stage> {
+        self.stages.iter().copied().find(|stage| stage.hold == hold)
     }
 
     /// Is `pool` kept out in `family`?
@@ -105,4 +122,15 @@ pub struct Hold {
     pub pool: PoolId,
     /// In which family.
     pub family: Family,
+}
+
+/// A held pool that gets a part of its share already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stage {
+    /// Which.
+    pub hold: Hold,
+    /// Which step of the plan, from 1.
+    pub step: u8,
+    /// `mono` at which it was taken.
+    pub since: Duration,
 }

@@ -11,6 +11,8 @@
 //!
 //! A leaf's own rung is the lowest that it needed: where a subtree's `min_up` forces the whole tree down to `drained`, a pool that is not drained still says `policy`.
 //!
+//! A pool that returns step by step is let in to a part of the answers: the tree is evaluated with and without it, and the results are mixed.
+//!
 //! Above `all_down` a pool of whose serving set some are degraded counts less in weighted nodes; it is never left out for that.
 //!
 //! `all_down` never refuses for a subtree's `min_up`: one permitted pool is better than none.
@@ -25,6 +27,9 @@ use super::sticky::{self, Turn};
 use super::tree::{Admission, Pick};
 use super::view::node_name;
 use super::{FamilyDecision, Leaf, Rung, Verdict};
+
+/// Gives each node a number that follows from its name.
+type Key<'a> = Box<dyn Fn(&Node) -> u64 + 'a>;
 
 /// One service in one family, ready to be decided.
 pub(super) struct Ladder<'a> {
@@ -46,8 +51,8 @@ pub(super) struct Climbed {
 
 impl Ladder<'_> {
     /// Tries the rungs in order; ends the holds of pools that were needed.
-    pub(super) fn climb(&self, holds: &mut Holds) -> Climbed {
-        let mut picks = self.evaluate(&|pool| self.is_usable(pool) && !holds.contains(pool));
+    pub(super) fn climb(&self, holds: &mut Holds<'_>) -> Climbed {
+        let mut picks = self.by_policy(holds);
         if picks.is_empty() && !holds.held.is_empty() {
             let factor = self.factor();
             let key = self.key();
@@ -68,13 +73,33 @@ impl Ladder<'_> {
             return Climbed { decision: self.all_down(), rung: Rung::AllDown };
         }
         self.forget_used(holds, &picks);
-        let leaves = merged(picks.into_iter().map(|pick| self.leaf(pick, holds)));
+        let mut leaves = merged(picks.into_iter().map(|pick| self.leaf(pick, holds)));
+        if !holds.stages.is_empty() {
+            let place = |leaf: &Leaf| self.pools.judged.iter().position(|judged| leaf.pools.first() == Some(&judged.pool));
+            leaves.sort_by_key(place);
+        }
         let rung = leaves.iter().map(|leaf| leaf.rung).max().unwrap_or_default();
         Climbed { decision: FamilyDecision { verdict: Verdict::Answer, leaves }, rung }
     }
 
+    /// Rungs `policy` and `standby`: those who are not held, and in a part of the answers those who return step by step.
+    fn by_policy(&self, holds: &Holds<'_>) -> Vec<Pick> {
+        let without = self.evaluate(&|pool| self.is_usable(pool) && !holds.contains(pool));
+        if without.is_empty() || holds.stages.is_empty() {
+            return without;
+        }
+        let mut picks = Vec::new();
+        for (part, let_in) in holds.parts() {
+            let admits = |pool| self.is_usable(pool) && (!holds.contains(pool) || let_in.contains(&pool));
+            let turn = self.service.sticky.map(|_| Turn { key: self.key_of_part(&let_in), weight: part });
+            let in_part = |pick: Pick| Pick { share: pick.share * part, way: turn.into_iter().chain(pick.way).collect(), ..pick };
+            picks.extend(self.evaluate(&admits).into_iter().map(in_part));
+        }
+        picks
+    }
+
     /// A pool whose hold ended by use says so while it answers and nothing else would.
-    fn forget_used(&self, holds: &mut Holds, picks: &[Pick]) {
+    fn forget_used(&self, holds: &mut Holds<'_>, picks: &[Pick]) {
         holds.used.retain(|pool| picks.iter().any(|pick| pick.pools.contains(pool)));
         if holds.used.is_empty() {
             return;
@@ -96,9 +121,15 @@ impl Ladder<'_> {
     }
 
     /// What tells children apart, for clients to keep to; `None`: they keep to none.
-    fn key(&self) -> Option<Box<dyn Fn(&Node) -> u64 + '_>> {
+    fn key(&self) -> Option<Key<'_>> {
         let estate = self.effective.facts.estate;
-        self.service.sticky.map(|_| -> Box<dyn Fn(&Node) -> u64 + '_> { Box::new(|node| sticky::name_key(&node_name(estate, node))) })
+        self.service.sticky.map(|_| -> Key<'_> { Box::new(|node| sticky::name_key(&node_name(estate, node))) })
+    }
+
+    /// Who was let in once stays: the parts of the next step are these, with other weights.
+    fn key_of_part(&self, let_in: &[PoolId]) -> u64 {
+        let estate = self.effective.facts.estate;
+        let_in.iter().fold(1, |key, pool| sticky::within(key, sticky::name_key(&estate.pool(*pool).name)))
     }
 
     fn judged(&self, pool: PoolId) -> Option<&Judged> {
@@ -109,7 +140,7 @@ impl Ladder<'_> {
         self.judged(pool).is_some_and(Judged::is_usable)
     }
 
-    fn leaf(&self, pick: Pick, holds: &Holds) -> Leaf {
+    fn leaf(&self, pick: Pick, holds: &Holds<'_>) -> Leaf {
         let Pick { pools, share, standby, way } = pick;
         let drained = |pool: PoolId| self.judged(pool).is_some_and(Judged::is_up_but_drained);
         let own = |pool: &PoolId| match () {

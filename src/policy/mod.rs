@@ -16,8 +16,10 @@ mod decision;
 pub mod edit;
 mod effective;
 mod facts;
+mod forecast;
 mod hold;
 mod ladder;
+mod order;
 mod pool;
 mod region;
 mod remember;
@@ -35,8 +37,10 @@ pub(crate) mod testing;
 mod tests;
 
 pub use decision::{ByClient, Decision, FamilyDecision, Leaf, Rung, Variant, Verdict};
-pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach};
-pub use hold::hold_ends;
+pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach, Stage};
+pub use forecast::Forecast;
+pub use hold::{hold_ends, hold_moves};
+pub use order::{leads, ordered};
 pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};
 pub use shares::{child_shares, desired, effective};
@@ -49,7 +53,7 @@ use crate::client::ClassId;
 use crate::model::{AllDown, Failback, Family, Node, Now, PoolId, Service};
 
 use effective::Effective;
-use hold::Holds;
+use hold::{Holds, Pace};
 use ladder::{Climbed, Ladder};
 use pool::Pools;
 use tailor::Variants;
@@ -62,9 +66,9 @@ pub fn decide(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memo
     explain(service, policy, facts, memory, now, &mut |_| ())
 }
 
-/// [`decide`], but no hold ends by its time: something else says that it is not yet time.
+/// [`decide`], but no hold ends by its time and no step is taken: something else says that it is not yet time.
 pub fn decide_holding(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now) -> Decision {
-    explain_with(service, Failback::Manual, policy, facts, memory, now, ClassId::UNKNOWN, &mut |_| ())
+    explain_with(service, Pace { stands: true, ..Pace::of(service) }, policy, facts, memory, now, ClassId::UNKNOWN, &mut |_| ())
 }
 
 /// [`decide`], telling each step. The steps' texts are made only when `tell` calls the closure that it is handed.
@@ -74,13 +78,13 @@ pub fn explain(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Mem
 
 /// [`explain`] for the clients of a class. The decision is the same, whole one.
 pub fn explain_for(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, class: ClassId, tell: &mut Tell<'_>) -> Decision {
-    explain_with(service, service.failback, policy, facts, memory, now, class, tell)
+    explain_with(service, Pace::of(service), policy, facts, memory, now, class, tell)
 }
 
 #[allow(clippy::too_many_arguments, reason = "what is decided, from what, and who listens")]
 fn explain_with(
     service: &Service,
-    failback: Failback,
+    pace: Pace<'_>,
     policy: &Node,
     facts: &Facts<'_>,
     memory: &Memory,
@@ -89,16 +93,21 @@ fn explain_with(
     tell: &mut Tell<'_>,
 ) -> Decision {
     if !policy.asks_about_clients() {
-        return explain_tree(service, failback, policy, facts, memory, now, tell);
+        return explain_tree(service, pace, policy, facts, memory, now, tell);
     }
     tailor::tell(policy, facts.clients, class, facts.estate, tell);
     let Variants { trees, of_class } = Variants::of(policy, facts.clients, facts.estate);
+    // An order that one kind of clients has made is none for the others.
+    let pace = match pace.failback {
+        Failback::OneWay(after) => Pace { failback: Failback::After(after), ..pace },
+        _ => pace,
+    };
     let told = of_class.get(class.0 as usize).copied().unwrap_or(0);
     let mut decisions = Vec::with_capacity(trees.len());
     for (number, tree) in trees.iter().enumerate() {
         let quiet: &mut Tell<'_> = &mut |_| ();
         let tell = if number == usize::from(told) { &mut *tell } else { quiet };
-        decisions.push(explain_tree(service, failback, tree, facts, memory, now, tell));
+        decisions.push(explain_tree(service, pace, tree, facts, memory, now, tell));
     }
     let answers_in = |tree: &Node, family| answers_in(service, facts, &pool::pools_of(tree), family);
     let next = remember::together(memory, &decisions, &trees, &pool::pools_of(policy), &answers_in);
@@ -110,24 +119,25 @@ fn explain_with(
 }
 
 /// For a tree that asks nothing about clients.
-fn explain_tree(service: &Service, failback: Failback, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
+fn explain_tree(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
     let effective = Effective::of(facts, service);
     let tree = pool::pools_of(policy);
     let answers_in = |family| answers_in(service, facts, &tree, family);
     let both = Family::ALL.into_iter().all(answers_in);
 
-    let memory_of_before = Memory { last: memory.last.clone(), ..Memory::default() };
+    let memory_of_before = Memory { last: memory.last.clone(), first: memory.first.clone(), ..Memory::default() };
     let mut decision = Decision { memory: memory_of_before, sticky: service.sticky, ..Decision::default() };
     let mut lowest = Rung::Policy;
-    for (family, ((decided, last), all_down)) in
-        Family::ALL.into_iter().zip(decision.families.iter_mut().zip(&mut decision.memory.last).zip(&mut decision.memory.all_down))
-    {
+    let remembered = decision.memory.last.iter_mut().zip(&mut decision.memory.first).zip(&mut decision.memory.all_down);
+    for (family, (decided, ((last, first), all_down))) in Family::ALL.into_iter().zip(decision.families.iter_mut().zip(remembered)) {
         if !answers_in(family) {
             continue;
         }
         let pools = Pools::new(&effective, &tree, family);
-        let mut holds = Holds::review(failback, &pools, memory, now);
+        let mut holds = Holds::review(pace, &pools, memory, now);
         let before = holds.held.clone();
+        let written = policy;
+        let policy = &*ordered(facts.estate, pace.failback, written, first.as_deref());
         let fallen = memory.fallen.get(family.index()).map(|fallen| &fallen[..]).unwrap_or_default();
         let ladder = Ladder { service, policy, effective: &effective, pools: &pools, last, fallen };
         let Climbed { decision: climbed, rung } = ladder.climb(&mut holds);
@@ -135,22 +145,25 @@ fn explain_tree(service: &Service, failback: Failback, policy: &Node, facts: &Fa
         let mut teller = Teller { tell, effective: &effective, service, pools: &pools, both_families: both };
         teller.pools();
         teller.holds(&holds, &before, now);
-        teller.policy(policy);
+        teller.policy(policy, (policy != written).then_some(written));
         teller.answers(&climbed, rung);
 
         *all_down = rung == Rung::AllDown;
         if !*all_down {
             *last = answering(&climbed, &tree);
+            *first = order::next_first(facts.estate, pace.failback, (written, policy), (&holds, &pools), &climbed);
         }
         *decided = climbed;
         lowest = lowest.max(rung);
         let hold = |pool: &PoolId| Hold { pool: *pool, family };
         decision.memory.held.extend(holds.held.iter().map(hold));
         decision.memory.used.extend(holds.used.iter().map(hold));
-        decision.wake_at = decision.wake_at.into_iter().chain(holds.wake_at(failback, &pools)).min();
+        decision.memory.stages.extend(&holds.stages);
+        decision.wake_at = decision.wake_at.into_iter().chain(holds.wake_at(&pools)).min();
     }
     decision.memory.held.sort_unstable();
     decision.memory.used.sort_unstable();
+    decision.memory.stages.sort_unstable();
     decision.ttl = if lowest == Rung::AllDown { service.ttl.min(service.ttl_min) } else { service.ttl };
     tell::ttl(tell, service, &decision, lowest);
     decision

@@ -14,7 +14,11 @@ pub(super) fn together(before: &Memory, decisions: &[Decision], trees: &[Node], 
     for decision in decisions {
         next.held.extend(&decision.memory.held);
         next.used.extend(&decision.memory.used);
+        next.stages.extend(&decision.memory.stages);
     }
+    // Time takes the same steps in every tree.
+    next.stages.sort_unstable();
+    next.stages.dedup();
     for holds in [&mut next.held, &mut next.used] {
         holds.sort_unstable();
         holds.dedup();

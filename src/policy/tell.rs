@@ -6,7 +6,7 @@ use crate::health::{MemberHealth, Outcome, State};
 use crate::model::{AllDown, Choice, EndpointId, Estate, Failback, Family, Node, Now, PoolId, Service, Watch, duration_text};
 
 use super::effective::Effective;
-use super::hold::{self, Holds};
+use super::hold::Holds;
 use super::pool::{Judged, Pools};
 use super::requires;
 use super::view::node_name;
@@ -47,7 +47,7 @@ impl Teller<'_, '_, '_> {
     }
 
     /// Who is kept out, until when, and whose hold ended. `before`: those held when the rungs were tried.
-    pub(super) fn holds(&mut self, holds: &Holds, before: &[PoolId], now: Now) {
+    pub(super) fn holds(&mut self, holds: &Holds<'_>, before: &[PoolId], now: Now) {
         let Self { effective, service, pools, .. } = *self;
         let name = |pool: PoolId| &effective.facts.estate.pool(pool).name;
         for pool in &holds.ended {
@@ -57,32 +57,54 @@ impl Teller<'_, '_, '_> {
             self.say("hold", &|| format!("pool {} is needed, nothing else is up: its hold has ended", name(*pool)));
         }
         for pool in &holds.held {
-            let end = hold::ends(service.failback, pools, *pool);
+            let (next, end) = pools.get(*pool).map(|judged| holds.clock(judged)).unwrap_or_default();
+            let stage = holds.stage(*pool).zip(service.failback.stages());
             let up = pools.get(*pool).is_some_and(|judged| judged.state != State::Down);
             self.say("hold", &|| {
                 let (name, manual) = (name(*pool), format!("windrose failback {} {}", service.name, name(*pool)));
+                let waits = service.failback.wait(&service.name).map(duration_text).unwrap_or_default();
                 match (end, service.failback) {
+                    (Some(end), _) if let Some((stage, stages)) = stage => format!(
+                        "pool {name} has returned and takes {} % of its share (step {} of {}); the next step in {}, all of it in {}, or by `{manual}`",
+                        stages.steps.percent(stage.step),
+                        stage.step,
+                        stages.steps.count(),
+                        rounded(next.unwrap_or_default().saturating_sub(now.mono)),
+                        rounded(end.saturating_sub(now.mono)),
+                    ),
+                    (Some(_), Failback::Staged(stages)) => format!(
+                        "pool {name} has returned and waits {} more before its first step, or until `{manual}`; then it takes {} % of its share, {} each",
+                        rounded(next.unwrap_or_default().saturating_sub(now.mono)),
+                        stages.steps,
+                        duration_text(stages.hold),
+                    ),
                     (Some(end), _) => format!(
                         "pool {name} has returned and waits {} more before it is used again, or until `{manual}`",
                         rounded(end.saturating_sub(now.mono))
                     ),
                     (None, Failback::Manual) if up => format!("pool {name} has returned and waits for `{manual}`"),
                     (None, Failback::Manual) => format!("pool {name} went down while it was answering: when it is back it waits for `{manual}`"),
-                    (None, Failback::After(span)) if holds.started.contains(pool) => {
-                        format!("pool {name} goes down while it was answering: it will be used again after {} up", duration_text(span))
+                    (None, _) if holds.started.contains(pool) => {
+                        format!("pool {name} goes down while it was answering: it will be used again after {waits} up")
                     }
-                    (None, Failback::After(span)) => {
-                        format!("pool {name} is kept out until probes found it up for {}, or until `{manual}`", duration_text(span))
-                    }
+                    (None, _) => format!("pool {name} is kept out until probes found it up for {waits}, or until `{manual}`"),
                 }
             });
         }
     }
 
     /// What was asked for.
-    pub(super) fn policy(&mut self, policy: &Node) {
-        let estate = self.effective.facts.estate;
+    /// `written`: the order that somebody wrote, if `one_way` has made another one of it.
+    pub(super) fn policy(&mut self, policy: &Node, written: Option<&Node>) {
+        let Self { effective, service, .. } = *self;
+        let estate = effective.facts.estate;
         self.say("policy", &|| tree_text(estate, policy));
+        if let Some(written) = written {
+            self.say("order", &|| {
+                let (written, back) = (tree_text(estate, written), format!("windrose failback {}", service.name));
+                format!("written is {written}; who answers counts as the first (failback one_way) until health moves it, or `{back}`")
+            });
+        }
     }
 
     /// Which rung answers, with whom.

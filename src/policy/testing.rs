@@ -126,7 +126,8 @@ impl World {
             self.health.restore(&self.estate, judgement, known.state, known.since, self.now);
         }
         for memory in &mut self.memories {
-            *memory = Memory { held: std::mem::take(&mut memory.held), last: std::mem::take(&mut memory.last), ..Memory::default() };
+            let Memory { held, last, first, .. } = std::mem::take(memory);
+            *memory = Memory { held, last, first, ..Memory::default() };
         }
         self.settle();
     }

@@ -30,6 +30,7 @@ mod json;
 #[cfg_attr(test, allow(dead_code, reason = "in unit tests this executable can't become a program"))]
 mod launch;
 mod permit;
+mod prometheus;
 mod pulse;
 mod recverr;
 pub mod resolver;
@@ -59,6 +60,7 @@ pub use self::attempt::Place;
 pub use self::doctor::{AT_ONCE_MAX, Busy, Doctor, EXAMINATION_MAX};
 pub use self::launch::launched;
 pub use self::permit::Permit;
+pub use self::prometheus::prometheus;
 use self::resolver::Resolver;
 use self::scheduler::{Plan, Scheduler, Wishes};
 use self::tls::Trust;

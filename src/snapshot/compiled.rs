@@ -48,12 +48,15 @@ struct AlikePart {
     leaves: Box<[LeafKey]>,
 }
 
+/// By class, and the other variants.
+type AlikeByClass = (Arc<[u16]>, Box<[AlikePart]>);
+
 /// What all services that are decided alike have in common of [`Compiled`].
 #[derive(Debug)]
 pub struct Alike {
     own: AlikePart,
-    /// By class, and the other variants; `None`: nothing depends on the client.
-    by_client: Option<(Arc<[u16]>, Box<[AlikePart]>)>,
+    /// `None`: nothing depends on the client.
+    by_client: Option<AlikeByClass>,
 }
 
 /// What of a decision depends on nothing but addresses, shares and TTL.

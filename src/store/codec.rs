@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::shift_form::ShiftForm;
 use crate::control::{
     GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope,
     TokenRecord, TrafficRecord,
@@ -26,6 +27,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Probes(target) => format!("probes/{target}"),
         Key::Memory(service) => format!("memory/{service}"),
         Key::Gate(name) => format!("gate/{name}"),
+        Key::Shift(id) => format!("shift/{id:020}"),
         Key::LastChange => "change".to_string(),
         Key::Serial(zone) => format!("serial/{zone}"),
         Key::Audit(number) => format!("audit/{number:020}"),
@@ -70,6 +72,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
             let (name, number) = rest.rsplit_once('/')?;
             Some(Key::Delivery(name.into(), parse_number(number)?))
         }
+        "shift" => Some(Key::Shift(parse_number(rest)?)),
         "serial" => rest.parse().ok().map(Key::Serial),
         _ => None,
     }
@@ -107,6 +110,7 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::Probes(_), Record::Probes(_))
             | (Key::Memory(_), Record::Memory(_))
             | (Key::Gate(_), Record::Gate(_))
+            | (Key::Shift(_), Record::Shift(_))
             | (Key::LastChange, Record::LastChange(_))
             | (Key::Serial(_), Record::Serial(_))
             | (Key::Audit(_) | Key::AuditAnchor | Key::Event(_) | Key::EventPending(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..), Record::Line(_))
@@ -145,6 +149,7 @@ enum Form {
     Probes(ProbesForm),
     Memory(MemoryForm),
     Gate(GateForm),
+    Shift(Box<ShiftForm>),
     Change(Timestamp),
     Serial(u32),
     Line(Arc<str>),
@@ -241,6 +246,10 @@ struct MemoryForm {
     held: Vec<HoldForm>,
     last_ipv4: Vec<Arc<str>>,
     last_ipv6: Vec<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_ipv4: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_ipv6: Option<Arc<str>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -275,11 +284,12 @@ impl From<&Record> for Form {
                 })
             }
             Record::Memory(memory) => {
-                let LearnedMemory { held, last: [last_ipv4, last_ipv6] } = Arc::unwrap_or_clone(memory);
+                let LearnedMemory { held, last: [last_ipv4, last_ipv6], first: [first_ipv4, first_ipv6] } = Arc::unwrap_or_clone(memory);
                 let held = held.into_iter().map(|(pool, family)| HoldForm { pool, family: family_number(family) }).collect();
-                Self::Memory(MemoryForm { held, last_ipv4, last_ipv6 })
+                Self::Memory(MemoryForm { held, last_ipv4, last_ipv6, first_ipv4, first_ipv6 })
             }
             Record::Gate(GateRecord { on, actor, reason, at }) => Self::Gate(GateForm { on, actor, reason, at }),
+            Record::Shift(record) => Self::Shift(Box::new(ShiftForm::from(Arc::unwrap_or_clone(record)))),
             Record::LastChange(at) => Self::Change(at),
             Record::Serial(serial) => Self::Serial(serial),
             Record::Line(text) => Self::Line(text),
@@ -325,11 +335,12 @@ impl TryFrom<Form> for Record {
                     said: said.collect(),
                 }))
             }
-            Form::Memory(MemoryForm { held, last_ipv4, last_ipv6 }) => {
+            Form::Memory(MemoryForm { held, last_ipv4, last_ipv6, first_ipv4, first_ipv6 }) => {
                 let held = held.into_iter().map(|HoldForm { pool, family }| Ok((pool, parse_family(family)?))).collect::<Result<_, String>>()?;
-                Self::Memory(Arc::new(LearnedMemory { held, last: [last_ipv4, last_ipv6] }))
+                Self::Memory(Arc::new(LearnedMemory { held, last: [last_ipv4, last_ipv6], first: [first_ipv4, first_ipv6] }))
             }
             Form::Gate(GateForm { on, actor, reason, at }) => Self::Gate(GateRecord { on, actor, reason, at }),
+            Form::Shift(form) => Self::Shift(Arc::new((*form).try_into()?)),
             Form::Change(at) => Self::LastChange(at),
             Form::Serial(serial) => Self::Serial(serial),
             Form::Line(text) => Self::Line(text),
@@ -360,19 +371,19 @@ pub(super) mod tests {
     use super::*;
     use crate::model::{Choice, Share};
 
-    fn text() -> impl Strategy<Value = String> {
+    pub(in crate::store) fn text() -> impl Strategy<Value = String> {
         "[a-zäß\"\\\\/ 0-9\n-]{0,12}"
     }
 
-    fn name() -> impl Strategy<Value = Arc<str>> {
+    pub(in crate::store) fn name() -> impl Strategy<Value = Arc<str>> {
         "[a-z0-9/_-]{1,12}".prop_map(Arc::from)
     }
 
-    fn at() -> impl Strategy<Value = Timestamp> {
+    pub(in crate::store) fn at() -> impl Strategy<Value = Timestamp> {
         any::<i64>().prop_map(Timestamp)
     }
 
-    fn form() -> impl Strategy<Value = PolicyForm> {
+    pub(in crate::store) fn form() -> impl Strategy<Value = PolicyForm> {
         let children = prop::collection::vec("[a-z]{1,6}", 1..4);
         (children, 0_u32..=1_000_000, 1_u32..4, 0..3).prop_map(|(children, share, min_up, kind)| {
             let choice = match kind {
@@ -433,8 +444,12 @@ pub(super) mod tests {
         );
         let family = prop::sample::select(Family::ALL.to_vec());
         let pools = || prop::collection::vec(name(), 0..3);
-        let memory = (name(), prop::collection::vec((name(), family), 0..3), pools(), pools())
-            .prop_map(|(service, held, v4, v6)| (Key::Memory(service), Record::Memory(Arc::new(LearnedMemory { held, last: [v4, v6] }))));
+        let first = || prop::option::of(name());
+        let memory = (name(), prop::collection::vec((name(), family), 0..3), pools(), pools(), first(), first()).prop_map(
+            |(service, held, v4, v6, first_v4, first_v6)| {
+                (Key::Memory(service), Record::Memory(Arc::new(LearnedMemory { held, last: [v4, v6], first: [first_v4, first_v6] })))
+            },
+        );
         let gate = (name(), any::<bool>(), text(), text(), at())
             .prop_map(|(name, on, actor, reason, at)| (Key::Gate(name), Record::Gate(GateRecord { on, actor, reason, at })));
         let change = at().prop_map(|at| (Key::LastChange, Record::LastChange(at)));
@@ -453,7 +468,7 @@ pub(super) mod tests {
             };
             (key, Record::Line(text.into()))
         });
-        prop_oneof![traffic, history, over, token, used, verdict, probes, memory, gate, change, serial, line, alive]
+        prop_oneof![traffic, history, over, token, used, verdict, probes, memory, gate, super::super::shift_form::tests::entry(), change, serial, line, alive]
     }
 
     proptest! {

@@ -13,6 +13,7 @@
 mod codec;
 mod file;
 mod problem;
+mod shift_form;
 
 pub use file::Store;
 pub use problem::{OpenError, StoreError};

@@ -175,6 +175,7 @@ impl Webhooks {
             }
             for (name, receiver) in before {
                 receiver.task.abort();
+                self.ground.metrics.webhook_queue(&name, None);
                 gone.extend(lock(&receiver.queue).keys(&name).map(|key| (key, None)));
             }
         }

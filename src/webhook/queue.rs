@@ -181,6 +181,11 @@ impl Queue {
         next.map(|(number, message)| Attempt { number: *number, events: message.events.clone(), count: message.count })
     }
 
+    /// Messages that wait, those that are gathered included.
+    pub(super) fn len(&self) -> usize {
+        self.gathering.len() + self.waiting.len()
+    }
+
     /// When something is to be done next.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
         let gathered = self.gathering.values().map(|gathering| gathering.until);

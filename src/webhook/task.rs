@@ -44,7 +44,11 @@ impl Task {
             if sending.is_none() {
                 sending = self.attempt(&client);
             }
-            let next = lock(&self.queue).next_at();
+            let next = {
+                let queue = lock(&self.queue);
+                self.ground.metrics.webhook_queue(&self.webhook.name, Some(queue.len()));
+                queue.next_at()
+            };
             // What is due while another message is being sent waits for its end.
             let wait = next.filter(|next| sending.is_none() || now < *next).map_or(LOOK, |next| next.since(now).min(LOOK));
             tokio::select! {

@@ -192,6 +192,7 @@ fn no_secret_is_ever_said() {
     let cookie = "ca11a12ca11a12ca11a12ca11a12ca11";
     let header = "Bearer CANARY-header-5cf1";
     let guess = "wr_CANARYguess77";
+    let signing = "Q0FOQVJZLXdlYmhvb2stMDEyMzQ1Njc4OWFiY2RlZmc=";
     let servers = Authority::new("servers");
     let admin = servers.issue("admin", &["localhost"]);
     let key_line = admin.key.lines().nth(1).expect("a line of base64").to_string();
@@ -199,12 +200,32 @@ fn no_secret_is_ever_said() {
     std::fs::write(node.path("token"), header).expect("writable");
     std::fs::write(node.path("cookies"), format!("{cookie}\n")).expect("writable");
     std::fs::write(node.path("tsig"), tsig).expect("writable");
+    std::fs::write(node.path("signing"), format!("whsec_{signing}\n")).expect("writable");
     install(&node, &admin);
+    let probe = servers.issue("probe", &["probe.example.com"]);
+    std::fs::write(node.path("probe.pem"), &probe.certificate).expect("writable");
+    std::fs::write(node.path("probe.key"), &probe.key).expect("writable");
+    let probe_key_line = probe.key.lines().nth(1).expect("a line of base64").to_string();
     let gateway = node.metrics.port();
+    // One receiver answers, nobody listens at the other.
+    let receiver = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let there = receiver.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        for mut stream in receiver.incoming().map_while(Result::ok) {
+            let _ = std::io::Read::read(&mut stream, &mut [0; 65_536]);
+            let _ = stream.write_all(b"HTTP/1.1 500 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let hooks = format!(
+        "[webhook.there]\nurl = \"http://{there}/CANARY-path-77?key=CANARY-query-77\"\nsecret_file = \"signing\"\n\
+         [webhook.gone]\nurl = \"https://127.0.0.1:9/CANARY-path-78?key=CANARY-query-78\"\nsecret_file = \"signing\"\n\
+         [monitor.shy]\ntls = {gateway}\nsni = \"gateway.example.com\"\nverify = \"none\"\ncert = \"probe.pem\"\nkey = \"probe.key\"\ninterval = \"1s\"\ntimeout = \"900ms\"\n\
+         [pool.shy]\nmonitor = \"shy\"\nendpoints = [\"127.0.0.3\"]\n[service.shy]\nname = \"shy.api.example.com\"\npolicy = \"shy\"\n"
+    );
     let more = format!(
         "{SERVICES}[probe]\nallow = [\"metrics\"]\n[dns.cookies]\nsecret_file = \"cookies\"\n[key.\"k\"]\nsecret_file = \"tsig\"\n[admin.tls]\ncert = \"admin.crt\"\nkey = \"admin.key\"\n\
          [monitor.gateway]\nurl = \"http://{{address}}:{gateway}/healthz\"\ninterval = \"1s\"\ntimeout = \"900ms\"\nheaders = {{ Authorization = {{ file = \"token\" }} }}\n\
-         [pool.real]\nmonitor = \"gateway\"\nendpoints = [\"127.0.0.1\", \"127.0.0.2\"]\n[service.real]\nname = \"real.api.example.com\"\npolicy = \"real\"\n"
+         [pool.real]\nmonitor = \"gateway\"\nendpoints = [\"127.0.0.1\", \"127.0.0.2\"]\n[service.real]\nname = \"real.api.example.com\"\npolicy = \"real\"\n{hooks}"
     );
     node.configure(&more);
     node.environment.push(("WINDROSE_LOG".into(), "trace".into()));
@@ -215,6 +236,24 @@ fn no_secret_is_ever_said() {
     said.extend([node.ok(&["token", "list"]), node.ok(&["status"]), node.ok(&["reload"])]);
     let checked = node.cli(&["check", &node.config().display().to_string()]);
     said.extend([checked.out, checked.err]);
+    node.ok(&["drain", "pool", "prod", "--reason", "CHG-1"]);
+    let tried = |receiver: &str| {
+        let list = node.json(&["events", "--deliveries"]);
+        list["items"].as_array()?.iter().any(|delivery| delivery["receiver"] == receiver && !delivery["error"].is_null()).then_some(())
+    };
+    wait_for("both receivers to be tried", PATIENCE, || tried("there").and(tried("gone")));
+    for arguments in [["webhook", "test", "there"], ["webhook", "test", "gone"], ["events", "--since", "1h"], ["audit", "list", "--count=100"]] {
+        let said_it = node.cli(&arguments);
+        said.extend([said_it.out, said_it.err]);
+    }
+    said.extend([node.ok(&["events", "--deliveries"]), node.ok(&["audit", "export"]), node.ok(&["webhook", "list", "-o", "json"])]);
+    // Other secrets are a change that is shown, and they are not.
+    node.configure(&more.replace("CANARY-query-77", "CANARY-query-79"));
+    let plan = node.cli(&["plan"]);
+    assert!(plan.code == 3 && plan.out.contains("webhook"), "{plan:?}");
+    said.extend([plan.out, plan.err]);
+    said.extend([node.cli(&["diff"]).out, node.cli(&["reload", "--dry-run"]).out]);
+    node.configure(&more);
     let secure = Secure { node, servers, clients: Authority::new("nobody") };
     for token in [secret.as_str(), guess] {
         let header = format!("Authorization: Bearer {token}");
@@ -238,6 +277,12 @@ fn no_secret_is_ever_said() {
         "zones",
         "tokens",
         "explain?name=real.api.example.com",
+        "events?since=1h",
+        "audit",
+        "webhooks/deliveries",
+        "config",
+        "config/diff",
+        "endpoints/shy/127.0.0.3/probes",
     ] {
         said.push(over_socket(&socket, "GET", &format!("/api/v1/{path}"), &[], "").expect("an answer").body);
     }
@@ -247,6 +292,7 @@ fn no_secret_is_ever_said() {
     // A file with a mistake in it: the problem names the file, not what is in it.
     std::fs::write(node.path("cookies"), format!("{cookie}!\n")).expect("writable");
     std::fs::write(node.path("tsig"), format!("{tsig}!!")).expect("writable");
+    std::fs::write(node.path("signing"), format!("whsec_{signing}!!")).expect("writable");
     let bad = [node.cli(&["reload"]), node.cli(&["check", &node.config().display().to_string()])];
     assert!(bad.iter().all(|said| said.code != 0), "{bad:?}");
     said.extend(bad.into_iter().flat_map(|said| [said.out, said.err]));
@@ -255,8 +301,18 @@ fn no_secret_is_ever_said() {
     assert!(log.iter().any(|line| line.contains("TRACE") || line.contains("DEBUG")), "the log is a loud one: {} lines", log.len());
     println!("{} replies and {} log lines looked through", said.len(), log.len());
     said.extend(log);
-    let secrets =
-        [("token", secret.as_str()), ("guess", guess), ("TSIG key", tsig), ("cookie secret", cookie), ("header", "CANARY-header-5cf1"), ("key", &key_line)];
+    let secrets = [
+        ("token", secret.as_str()),
+        ("guess", guess),
+        ("TSIG key", tsig),
+        ("cookie secret", cookie),
+        ("header", "CANARY-header-5cf1"),
+        ("key", &key_line),
+        ("key of probes", &probe_key_line),
+        ("key of webhooks", signing),
+        ("path of a webhook", "CANARY-path"),
+        ("query of a webhook", "CANARY-query"),
+    ];
     for (what, secret) in secrets {
         let found: Vec<_> = said.iter().filter(|text| text.contains(secret)).collect();
         assert!(found.is_empty(), "the {what} is in {found:?}");

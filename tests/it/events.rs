@@ -113,7 +113,8 @@ fn list_stream_and_command_line_tell_the_same_events() {
     let of_orders = node.json(&["events", "--service", "orders", "--type", "failover.*"]);
     assert_eq!(of_orders["items"].as_array().map(Vec::len), Some(2), "{of_orders:#}");
     let page = http::over_socket(&node.socket(), "GET", "/api/v1/events?since=1h&limit=2", &[], "").expect("a reply").json();
-    let next = http::over_socket(&node.socket(), "GET", &format!("/api/v1/events?limit=1&cursor={}", page["next_cursor"].as_str().expect("more")), &[], "");
+    let next =
+        http::over_socket(&node.socket(), "GET", &format!("/api/v1/events?since=1h&limit=1&cursor={}", page["next_cursor"].as_str().expect("more")), &[], "");
     assert_eq!(next.expect("a reply").json()["items"][0], items[2]);
     let table = node.ok(&["events", "--since", "1h"]);
     assert!(table.contains("traffic.changed") && table.contains("orders: answers moved from prod to dr (operator)"), "{table}");
@@ -150,8 +151,8 @@ fn a_stream_takes_up_where_it_was_also_after_a_kill_and_says_when_it_can_not() {
 #[test]
 fn streams_are_bounded_and_readers_that_sleep_slow_nobody() {
     let node = TestNode::start(SERVICES);
-    // Readers that never read more than the system's buffers take.
-    let sleepers: Vec<UnixStream> = (0..64)
+    // Readers that never read more than the system's buffers take; more of them than there are places.
+    let sleepers: Vec<UnixStream> = (0..100)
         .map(|_| {
             let mut stream = UnixStream::connect(node.socket()).expect("it listens");
             stream.write_all(b"GET /api/v1/events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it is sent");
@@ -167,7 +168,7 @@ fn streams_are_bounded_and_readers_that_sleep_slow_nobody() {
         let began = Instant::now();
         let (prod, dr) = (round % 100, 100 - round % 100);
         node.ok(&["split", "search", &format!("prod={prod}"), &format!("dr={dr}"), "--reason", &"long ".repeat(100)]);
-        assert!(began.elapsed() < Duration::from_secs(5), "a change took {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(20), "a change took {:?}", began.elapsed());
         assert!(dns.first("orders.api.example.com.").is_some());
     }
     drop(sleepers);

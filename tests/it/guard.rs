@@ -84,7 +84,7 @@ fn a_second_region_that_goes_down_within_the_window_is_kept_in_answers_shown_as_
     assert_eq!(client.first(ORDERS), "127.10.41.2".parse().ok());
     let region = node.json(&["describe", "region", "dr"]);
     assert_eq!((region["guarded"]["after"].as_str(), region["state"].as_str()), (Some("prod"), Some("up")), "{region}");
-    let endpoint = node.json(&["get", "endpoints"])["items"][1].clone();
+    let endpoint = node.json(&["describe", "endpoint", "dr/127.10.41.2"]);
     assert_eq!((endpoint["guarded"].as_bool(), endpoint["state"]["observed"].as_str()), (Some(true), Some("down")), "{endpoint}");
     assert!(metric(&node, "windrose_region_guarded{region=\"dr\"} 1") && metric(&node, "windrose_region_guarded{region=\"prod\"} 0"));
     assert!(metric(&node, "windrose_endpoint_state{pool=\"dr\",region=\"dr\",endpoint=\"127.10.41.2\",state=\"guarded\"} 1"));

@@ -161,7 +161,7 @@ fn the_glass_breaks_for_admins_with_a_reason_and_everybody_hears_of_it() {
 
 #[test]
 fn a_second_admin_confirms_within_sight_of_the_same_revision() {
-    let node = with("[guards]\nmax_step = 20\nbreak_glass_confirm = true\n");
+    let mut node = with("[guards]\nmax_step = 20\nbreak_glass_confirm = true\n");
     let [anna, bert] = ["anna", "bert"].map(|name| token(&node, name, "admin"));
     let change = ["split", "orders", "prod=40", "dr=60", "--break-glass", "max_step", "--reason", "CHG-7"];
     let asked = by(&node, &anna, &change);
@@ -177,6 +177,27 @@ fn a_second_admin_confirms_within_sight_of_the_same_revision() {
     let history = node.json(&["history", "orders"]);
     assert_eq!(history["items"][0]["by"], "token:anna, confirmed by token:bert", "{history}");
     assert_eq!(by(&node, &bert, &["confirm", "c-1"]).code, 1, "once");
+
+    // What waits is not kept over a restart: everybody hears of it, and the old number stands for nothing new.
+    let change = ["split", "orders", "prod=80", "dr=20", "--break-glass", "max_step", "--reason", "CHG-8"];
+    assert!(by(&node, &anna, &change).err.contains("windrose confirm c-2"));
+    wait_for("the event to be kept", PATIENCE, || {
+        node.json(&["events", "--type", "confirmation.*"])["items"].as_array().filter(|items| items.len() == 3).map(drop)
+    });
+    node.stop();
+    node.launch();
+    let lost = |id: &str| {
+        wait_for(id, PATIENCE, || {
+            let events = node.json(&["events", "--type", "confirmation.lost"]);
+            events["items"].as_array()?.iter().any(|event| event["subject"] == format!("confirmation/{id}")).then_some(())
+        })
+    };
+    lost("c-2");
+    assert_eq!(by(&node, &bert, &["confirm", "c-2"]).code, 1, "it is lost");
+    assert!(by(&node, &anna, &change).err.contains("windrose confirm c-3"));
+    node.ok(&["reload"]);
+    lost("c-3");
+    assert_eq!(node.json(&["history", "orders"])["items"].as_array().map(Vec::len), Some(1));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::Command;
 use super::node::{binary, run};
 
 /// The fenced blocks of a language.
-fn blocks(page: &str, language: &str) -> Vec<String> {
+pub fn blocks(page: &str, language: &str) -> Vec<String> {
     let fence = format!("```{language}");
     let (mut all, mut open): (Vec<String>, bool) = (Vec::new(), false);
     for line in page.lines() {

@@ -178,14 +178,17 @@ fn what_a_dead_receiver_did_not_take_comes_again_also_after_a_kill() {
 #[test]
 fn a_receiver_that_never_answers_slows_nothing_and_redirects_are_not_followed() {
     let (silent, moved) = (Receiver::start(0), Receiver::start(302));
-    let more = format!("[webhook.moved]\nurl = \"http://{}/\"\n{SERVICES}", moved.address);
+    // Its connections stand, and nobody ever reads from them.
+    let deaf = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let deaf_address = deaf.local_addr().expect("bound");
+    let more = format!("[webhook.moved]\nurl = \"http://{}/\"\n[webhook.deaf]\nurl = \"http://{deaf_address}/\"\n{SERVICES}", moved.address);
     let mut node = node(&silent, "", &more);
     node.launch();
     for _ in 0..10 {
         let began = Instant::now();
         node.ok(&["drain", "pool", "prod"]);
         node.ok(&["undrain", "pool", "prod"]);
-        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
     silent.wait_for("windrose.");
     moved.wait_for("override.created");

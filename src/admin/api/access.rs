@@ -1,19 +1,22 @@
 //! Who may, and is it ready.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Scope, Span, Time};
+use super::{Scope, Span, Time, schema};
 
 /// `POST /tokens`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenPost {
     /// A name for people, unique; actors are shown as `token:NAME`.
+    #[schemars(schema_with = "schema::token_name")]
     pub name: String,
     /// What it may do.
     pub scope: Scope,
     /// Services that it may change, by name or glob (`shop-*`); left out: all of them, and the node. Looking is not limited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::token_services")]
     pub services: Vec<String>,
     /// How long it works; `null`: until revoked.
     #[serde(default)]
@@ -21,7 +24,7 @@ pub struct TokenPost {
 }
 
 /// A token that was just made. The only time that its secret is shown.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenCreated {
     /// Its id.
     pub id: String,
@@ -53,7 +56,7 @@ impl std::fmt::Debug for TokenCreated {
 }
 
 /// A token; the secret itself is never kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Token {
     /// Its id.
     pub id: String,
@@ -74,7 +77,7 @@ pub struct Token {
 }
 
 /// `GET /whoami`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Whoami {
     /// `socket:anna`, `token:ci`, `cert:CN=ci,O=Example`.
     pub actor: String,
@@ -86,7 +89,7 @@ pub struct Whoami {
 }
 
 /// `GET /readyz`: 200, or 503 with reasons.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ready {
     /// DNS answers, and changes can be made.
     pub ready: bool,
@@ -95,7 +98,7 @@ pub struct Ready {
 }
 
 /// `GET /healthz`: 200, or 503 with reasons.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Alive {
     /// The server still takes questions; whether it can serve is [`Ready`]'s.
     pub alive: bool,

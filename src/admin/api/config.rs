@@ -1,5 +1,6 @@
 //! The configuration: as it runs, and against a file.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::PolicyForm;
@@ -7,7 +8,7 @@ use crate::model::PolicyForm;
 use super::{Fault, Move, Time};
 
 /// `GET /config`: what runs, as words; secrets are hidden.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Config {
     /// Of every file that was read.
     pub hash: String,
@@ -22,7 +23,7 @@ pub struct Config {
 }
 
 /// One object of a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigObject {
     /// `pool`, `service`, `settings`, …
     pub kind: String,
@@ -33,7 +34,7 @@ pub struct ConfigObject {
 }
 
 /// `POST /config/plan`; empty: the file that the server runs from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigPlanPost {
     /// A file on the server, absolute; over the unix socket alone.
@@ -45,7 +46,7 @@ pub struct ConfigPlanPost {
 }
 
 /// What a reload would do.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigPlan {
     /// Of every file that would be taken.
     pub hash: String,
@@ -70,7 +71,7 @@ pub struct ConfigPlan {
 }
 
 /// One object that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigChange {
     /// `added`, `removed`, `changed`.
     pub change: String,
@@ -83,7 +84,7 @@ pub struct ConfigChange {
 }
 
 /// One field that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldChange {
     /// Its key.
     pub field: String,
@@ -94,7 +95,7 @@ pub struct FieldChange {
 }
 
 /// `GET /config/diff`: the file on disk against what runs, and the file against operators.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigDiff {
     /// What a reload would do.
     pub plan: ConfigPlan,
@@ -103,7 +104,7 @@ pub struct ConfigDiff {
 }
 
 /// A service whose traffic is not the file's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Drift {
     /// Which.
     pub service: String,

@@ -1,11 +1,12 @@
 //! What exists, and how it is: regions, pools, endpoints, zones.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Probe, RegionState, Resolved, State, Time};
 
 /// A place where gateways run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Region {
     /// Its name.
     pub name: String,
@@ -29,7 +30,7 @@ pub struct Region {
 }
 
 /// A region that went down soon after another one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Guarded {
     /// When it went down.
     pub since: Time,
@@ -42,7 +43,7 @@ pub struct Guarded {
 }
 
 /// `[sentinel.NAME]`: says only whether the node sees the network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sentinel {
     /// Its name.
     pub name: String,
@@ -62,7 +63,7 @@ pub struct Sentinel {
 }
 
 /// Endpoints that serve the same thing in one region.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pool {
     /// Its name.
     pub name: String,
@@ -106,7 +107,7 @@ pub struct Pool {
 }
 
 /// One of the pools that a pool requires.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Required {
     /// Its name.
     pub pool: String,
@@ -124,7 +125,7 @@ fn whole() -> f64 {
 }
 
 /// One gateway address in a pool.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoint {
     /// `pool/name`
     pub id: String,
@@ -187,7 +188,7 @@ pub struct Endpoint {
 }
 
 /// A member of a composite monitor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// The member's name.
     pub monitor: String,
@@ -213,7 +214,7 @@ pub struct Member {
 }
 
 /// An endpoint that is up, but not well.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Degraded {
     /// Since when.
     pub since: Time,
@@ -224,7 +225,7 @@ pub struct Degraded {
 }
 
 /// An endpoint that wants to be left alone for a while.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Busy {
     /// Since when, without a break.
     pub since: Time,
@@ -233,7 +234,7 @@ pub struct Busy {
 }
 
 /// The first certificate of a chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Certificate {
     /// Its end.
     pub expires: Time,
@@ -242,7 +243,7 @@ pub struct Certificate {
 }
 
 /// Three views of health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointState {
     /// By probes.
     pub observed: State,
@@ -253,7 +254,7 @@ pub struct EndpointState {
 }
 
 /// A zone that is served.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Zone {
     /// Its apex, without the last dot.
     pub name: String,

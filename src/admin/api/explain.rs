@@ -1,23 +1,28 @@
 //! Why a name is answered as it is.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `GET /explain?…`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainQuery {
     /// A host name.
     pub name: String,
     /// `A` (default) or `AAAA`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^([Aa]|[Aa]{4})$"))]
     pub type_: Option<String>,
     /// Whose answer: an address. Without, a client of whom nothing is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// A moment; always refused: no history of decisions is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 /// The decision and how it came about.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explain {
     /// As asked, lower case, without the last dot.
     pub name: String,
@@ -37,16 +42,16 @@ pub struct Explain {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainStep {
-    /// What was looked at: `zone`, `service`, `pool`, `hold`, `policy`, `rung`, `endpoint`, `client`, `sticky`, `ttl`.
+    /// What was looked at: `zone`, `service`, `revision`, `client`, `pool`, `hold`, `policy`, `rung`, `endpoint`, `ttl`, `sticky`.
     pub topic: String,
     /// What came of it, one sentence.
     pub text: String,
 }
 
 /// One destination.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainLeaf {
     /// The pool; several for a multivalue.
     pub pools: Vec<String>,
@@ -59,7 +64,7 @@ pub struct ExplainLeaf {
 }
 
 /// An endpoint of a serving set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainEndpoint {
     /// `pool/name`
     pub id: String,

@@ -1,13 +1,14 @@
 //! Events and audit.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// `GET /events`, `GET /events/stream`: which ones. The list is oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventQuery {
-    /// Not older than this: a time, or a span such as `1h` before now. Without it and a cursor: the newest `limit`.
+    /// Not older than this: a time, or a span such as `1h` before now. Without it, `after` and a cursor: the newest `limit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// Only types that fit this pattern, such as `failover.*` (`windrose.` may stand before it).
@@ -21,11 +22,14 @@ pub struct EventQuery {
     pub limit: Option<usize>,
     /// After the event with this sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<u64>,
+    pub after: Option<u64>,
+    /// `next_cursor` of the page before; a stream takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
-/// `GET /audit`: entries after `cursor`, oldest first; without a cursor the newest.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// `GET /audit`: entries after the number `after`, oldest first; without it and a cursor the newest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditPage {
     /// Entries as written: JSON objects, each with `number`, `previous` and `hash`; one that was damaged may be a text.
     pub items: Vec<Value>,
@@ -38,7 +42,7 @@ pub struct AuditPage {
 }
 
 /// A message to a webhook's receiver.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Delivery {
     /// Which receiver.
     pub receiver: String,
@@ -63,7 +67,7 @@ pub struct Delivery {
 }
 
 /// What came of `POST /webhooks/{name}/test`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WebhookTest {
     /// Which receiver.
     pub receiver: String,
@@ -74,7 +78,7 @@ pub struct WebhookTest {
 }
 
 /// A place in the chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditHead {
     /// Number of the entry.
     pub number: u64,

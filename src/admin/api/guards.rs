@@ -1,12 +1,13 @@
 //! Guards, gates, and what guards say to a change.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Changed, Span, Time};
+use super::{Changed, Span, Time, schema};
 use crate::control;
 
 /// What one guard says to a change.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GuardFinding {
     /// Which: `max_step`.
     pub name: String,
@@ -37,7 +38,7 @@ impl From<control::GuardFinding> for GuardFinding {
 }
 
 /// A pool that gains by a change.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Taker {
     /// Its name.
     pub pool: String,
@@ -56,7 +57,7 @@ pub struct Taker {
 }
 
 /// The guards in force for one service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceGuards {
     /// Which.
     pub service: String,
@@ -65,7 +66,7 @@ pub struct ServiceGuards {
 }
 
 /// One guard in force.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EffectiveGuard {
     /// `max_step`
     pub name: String,
@@ -78,7 +79,7 @@ pub struct EffectiveGuard {
 }
 
 /// A gate: a named switch that changes may need to be on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Gate {
     /// Its name.
     pub name: String,
@@ -91,18 +92,19 @@ pub struct Gate {
 }
 
 /// `PUT /gates/{gate}`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GatePut {
     /// On or off.
     pub on: bool,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
 }
 
 /// A change with broken glass that waits for a second person.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Confirmation {
     /// `c-7`
     pub id: String,

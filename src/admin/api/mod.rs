@@ -12,29 +12,33 @@
 //! | `GET /services/{service}/revisions` · `/revisions/{n}` | | [`List`]`<`[`RevisionEntry`]`>` · [`RevisionEntry`] |
 //! | `GET /regions` · `/regions/{region}` | | [`List`]`<`[`Region`]`>` · [`Region`] |
 //! | `GET /pools` · `/pools/{pool}` | | [`List`]`<`[`Pool`]`>` · [`Pool`] |
-//! | `GET /endpoints` · `/endpoints/{pool}/{name}` | | [`List`]`<`[`Endpoint`]`>` · [`Endpoint`] |
+//! | `GET /endpoints?pool=` · `/endpoints/{pool}/{name}` | | [`List`]`<`[`Endpoint`]`>` · [`Endpoint`] |
 //! | `GET /endpoints/{pool}/{name}/probes?outcome=fail&limit=50` | [`ProbesQuery`] | [`List`]`<`[`PastProbe`]`>` |
 //! | `POST /endpoints/{pool}/{name}/probe` · `POST /probe` | none · [`ProbePost`] | [`ProbeNow`] |
 //! | `POST /endpoints/{pool}/{name}/push` | [`PushPost`] | [`PushReply`] |
 //! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
+//! | `POST /services/{service}/shifts` · `/slo` | [`ShiftPost`] · [`SloPost`] | [`ChangeReply`] · 204 |
+//! | `GET /shifts` · `/shifts/{id}` · `POST /shifts/{id}/pause` … `/retry` | [`ShiftOrder`] | [`List`]`<`[`Shift`]`>` · [`Shift`] · [`ChangeReply`] |
 //! | `GET /guards` | | [`List`]`<`[`ServiceGuards`]`>` |
 //! | `GET /gates` · `PUT /gates/{gate}` | [`GatePut`] | [`List`]`<`[`Gate`]`>` · [`ChangeReply`] |
 //! | `GET /confirmations` · `POST /confirmations/{id}` | | [`List`]`<`[`Confirmation`]`>` · [`ChangeReply`] |
 //! | `GET /explain?name=&type=&client=` | [`ExplainQuery`] | [`Explain`] |
+//! | `POST /simulate` | [`SimulatePost`] | [`Simulation`] |
 //! | `GET /config?kind=&name=` | | [`Config`] |
 //! | `GET /config/diff` · `POST /config/plan` | none · [`ConfigPlanPost`] | [`ConfigDiff`] · [`ConfigPlan`] |
 //! | `POST /config/reload` | | [`ReloadReply`] |
 //! | `POST /upgrade` · `/handover` (unix socket; RFC 9110 `Upgrade`) | | [`UpgradeReply`] · 101 |
 //! | `GET /tokens` · `POST` · `DELETE /tokens/{id or name}` | [`TokenPost`] | [`List`]`<`[`Token`]`>` · [`TokenCreated`] · [`ChangeReply`] |
 //! | `GET /events` · `/events/stream` (server-sent events) | [`EventQuery`] | [`List`] of CloudEvents · the same, live |
-//! | `GET /audit?cursor=&limit=` | | [`AuditPage`] |
+//! | `GET /audit?after=&limit=` | | [`AuditPage`] |
 //! | `GET /webhooks/deliveries` · `POST /webhooks/{name}/test` | | [`List`]`<`[`Delivery`]`>` · [`WebhookTest`] |
 //! | `GET /whoami` | | [`Whoami`] |
 //! | `GET /healthz` · `GET /readyz` (not below [`BASE`]) | | [`Alive`] · [`Ready`] |
 //!
 //! Every writing request but a push takes [`WriteQuery`] in its query string and `If-Match` with the `ETag` that was seen. Everything that is refused is a [`Problem`].
+//! Every [`List`] takes `limit` (1 to 1,000) and `cursor`, the `next_cursor` of the page before. Lists are ordered by name or number; what happened, newest first.
 
 mod access;
 mod config;
@@ -47,7 +51,10 @@ mod overview;
 mod probe;
 mod problem;
 mod push;
+mod schema;
 mod service;
+mod shift;
+mod simulate;
 mod units;
 
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
@@ -61,10 +68,13 @@ pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeRe
 pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhase, ProbePost, ProbesQuery, Resolved, TlsSeen};
 pub use problem::{Fault, Problem, ProblemKind};
 pub use push::{PushPost, PushReply, Told};
+pub(super) use schema::{CloudEvent, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX};
 pub use service::{
-    AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, PoolDegraded, RevisionEntry, Service, ServicePool, ThreeShares, Traffic, TrafficPut,
-    Undo, UndoHint, UndoTo,
+    AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, PoolDegraded, Returning, RevisionEntry, Service, ServicePool, ThreeShares, Traffic,
+    TrafficPut, Undo, UndoHint, UndoTo,
 };
+pub use shift::{Shift, ShiftAnalysis, ShiftHalt, ShiftOrder, ShiftPost, ShiftStep, ShiftStepPost, SloPost};
+pub use simulate::{Forecast, LoadAt, MovedBy, OldShare, SimulatePost, SimulatedRegion, SimulatedService, Simulation, Strain};
 pub use units::{Kind, List, RegionState, Scope, Shares, Source, Span, State, Time, WriteQuery};
 
 /// Where all paths begin, but for `/healthz`, `/readyz` and `/metrics`.

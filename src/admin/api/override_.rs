@@ -1,11 +1,12 @@
 //! Overrides: drain, force_up, force_down, freeze.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Kind, Span, Time};
+use super::{Kind, Span, Time, schema};
 
 /// An override as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Override {
     /// `o-12`
     pub id: String,
@@ -37,7 +38,7 @@ pub struct Override {
 }
 
 /// `POST /overrides`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OverridePost {
     /// What it does.
@@ -52,14 +53,16 @@ pub struct OverridePost {
     pub expires_in: Option<Span>,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
     /// Guards that need not hold: needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::guards")]
     pub break_glass: Vec<String>,
 }
 
 /// What an override is about. `*` in a name stands for any characters: `{"region": "eu-*"}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OverrideTarget {
     /// `{"region": "prod"}`
@@ -88,7 +91,7 @@ impl std::fmt::Display for OverrideTarget {
 }
 
 /// `PATCH /overrides/{id}`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OverridePatch {
     /// The end, this long from now; `null`: never by itself. It must be there: an override is not made endless by an empty body.
@@ -96,9 +99,11 @@ pub struct OverridePatch {
     pub expires_in: Option<Span>,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
     /// Guards that need not hold: needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::guards")]
     pub break_glass: Vec<String>,
 }
 

@@ -1,11 +1,12 @@
 //! The whole in one request.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigPlan, Fault, Override, Sentinel, Service, Time, Zone};
 
 /// All that `windrose status` and a home page need.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Overview {
     /// `node.name`
     pub node: String,
@@ -51,7 +52,7 @@ pub struct Overview {
 }
 
 /// Does the store work?
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StoreStatus {
     /// The last commit was made.
     pub up: bool,
@@ -60,7 +61,7 @@ pub struct StoreStatus {
 }
 
 /// A node that can't judge health.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Blind {
     /// Since when.
     pub since: Time,
@@ -69,7 +70,7 @@ pub struct Blind {
 }
 
 /// Something that a person should look at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Concern {
     /// Stable word: `pool-down`, `service-down`, `traffic-unusable`, `store-down`, `node-blind`, `region-guarded`, `drain-without-end`, `needs-restart`, `waiting-failback`,
     /// `frozen`, `confirmation-waits`.
@@ -85,7 +86,7 @@ pub struct Concern {
 }
 
 /// `POST /config/reload`
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReloadReply {
     /// What has changed, one sentence each: services added, traffic that differs from the file, keys that need a restart.
     pub messages: Vec<String>,
@@ -97,7 +98,7 @@ pub struct ReloadReply {
 }
 
 /// `POST /upgrade`: another process serves now.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UpgradeReply {
     /// Its number.
     pub pid: u32,

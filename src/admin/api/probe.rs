@@ -3,14 +3,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::health::{BodyDetail, CertificateDetail, Examination, Outcome, Past, ProbeDetail, ProbeReport, Reason, Reported, TlsDetail};
 
-use super::Time;
+use super::{Time, schema};
 
 /// One probe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Probe {
     /// When it ended.
     pub at: Time,
@@ -37,7 +38,7 @@ pub struct Probe {
 }
 
 /// The addresses of a host name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Resolved {
     /// In the order in which they are tried.
     pub addresses: Vec<String>,
@@ -52,7 +53,7 @@ impl From<&crate::health::Resolved> for Resolved {
 }
 
 /// A part of a probe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbePhase {
     /// `resolve`, `connect`, `tls`, `request`, `body`.
     pub phase: String,
@@ -86,7 +87,7 @@ impl From<&ProbeReport> for Probe {
 }
 
 /// `GET /endpoints/{pool}/{name}/probes`: a probe of the past.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PastProbe {
     /// When it ended.
     pub at: Time,
@@ -120,29 +121,34 @@ impl PastProbe {
 }
 
 /// `?outcome=fail&limit=50`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProbesQuery {
     /// `pass` or `fail`; by default both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^(pass|fail)$"))]
     pub outcome: Option<String>,
-    /// Most entries; 50 by default.
+    /// Most entries; 50 by default, 1,000 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 /// `POST /probe`: any monitor and any address.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProbePost {
     /// A monitor's name, or its keys as in the file: `{"url": "http://{address}:8080/", "timeout": "2s"}`. Keys that read files are the file's alone.
+    #[schemars(schema_with = "schema::monitor")]
     pub monitor: serde_json::Value,
     /// Where to: an IP address, perhaps with a port that stands for the monitor's.
     pub address: String,
 }
 
 /// `POST /endpoints/{pool}/{name}/probe` and `POST /probe`: a probe was run, without effect on anything.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeNow {
     /// The node that has probed; `null`: the command's own machine.
     pub node: Option<String>,
@@ -153,7 +159,7 @@ pub struct ProbeNow {
 }
 
 /// One probe with everything that it saw.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Examined {
     /// Its monitor's name; `null`: the monitor was given with the request.
     pub monitor: Option<String>,
@@ -185,7 +191,7 @@ pub struct Examined {
 }
 
 /// A TLS handshake.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TlsSeen {
     /// The name that was sent and verified.
     pub name: String,
@@ -200,7 +206,7 @@ pub struct TlsSeen {
 }
 
 /// One certificate.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateSeen {
     /// Common name, or organisation.
     pub subject: String,

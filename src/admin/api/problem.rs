@@ -1,5 +1,6 @@
 //! Refusals: RFC 9457 `application/problem+json`, every fault at once, with what to do.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{self, RefusalKind};
@@ -9,7 +10,7 @@ use crate::model::GuardKind;
 const TYPE_BASE: &str = "urn:windrose:problem:";
 
 /// A refused request. Nothing was changed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// Stable; ends in the word of its [`ProblemKind`].
     #[serde(rename = "type")]
@@ -44,7 +45,7 @@ pub struct Problem {
 }
 
 /// One fault of a request or a configuration.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     /// JSON pointer into the request's body (RFC 6901); empty: the whole.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -113,10 +114,16 @@ pub enum ProblemKind {
     GuardRefused,
     /// 409: a second person must confirm it; `confirmation` says what.
     ConfirmationNeeded,
+    /// 409: a shift of the service is under way.
+    ShiftInProgress,
+    /// 409: the shift has ended.
+    ShiftOver,
     /// 412
     RevisionMismatch,
     /// 413
     PayloadTooLarge,
+    /// 415: the body is something else than JSON.
+    UnsupportedMediaType,
     /// 422: the configuration on disk has problems; the old one serves on.
     InvalidConfig,
     /// 428
@@ -135,7 +142,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [ProblemKind; 23] = [
+    pub const ALL: [ProblemKind; 26] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -150,8 +157,11 @@ impl ProblemKind {
         Self::NothingToProbe,
         Self::GuardRefused,
         Self::ConfirmationNeeded,
+        Self::ShiftInProgress,
+        Self::ShiftOver,
         Self::RevisionMismatch,
         Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
         Self::InvalidConfig,
         Self::IfMatchRequired,
         Self::RateLimited,
@@ -179,8 +189,11 @@ impl ProblemKind {
             Self::RateLimited => ("rate-limited", 429, "Too many at once"),
             Self::GuardRefused => ("guard-refused", 409, "Refused by guards"),
             Self::ConfirmationNeeded => ("confirmation-needed", 409, "A second person must confirm it"),
+            Self::ShiftInProgress => ("shift-in-progress", 409, "A shift is under way"),
+            Self::ShiftOver => ("shift-over", 409, "The shift has ended"),
             Self::RevisionMismatch => ("revision-mismatch", 412, "Changed by somebody else meanwhile"),
             Self::PayloadTooLarge => ("payload-too-large", 413, "Request is too large"),
+            Self::UnsupportedMediaType => ("unsupported-media-type", 415, "The body is not JSON"),
             Self::InvalidConfig => ("invalid-config", 422, "The configuration has problems"),
             Self::IfMatchRequired => ("if-match-required", 428, "If-Match is required"),
             Self::RequestInProgress => ("request-in-progress", 409, "The same request is under way"),
@@ -213,6 +226,8 @@ impl From<RefusalKind> for ProblemKind {
             RefusalKind::ManagedElsewhere => Self::ManagedElsewhere,
             RefusalKind::GuardRefused => Self::GuardRefused,
             RefusalKind::ConfirmationNeeded => Self::ConfirmationNeeded,
+            RefusalKind::ShiftInProgress => Self::ShiftInProgress,
+            RefusalKind::ShiftOver => Self::ShiftOver,
             RefusalKind::RevisionMismatch => Self::RevisionMismatch,
             RefusalKind::StoreUnavailable => Self::StoreUnavailable,
         }

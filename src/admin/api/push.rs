@@ -1,11 +1,12 @@
 //! What outside systems tell of endpoints (`push = true` in the file).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Span, State, Time};
 
 /// `POST /endpoints/{pool}/{name}/push`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PushPost {
     /// Which monitor; needed if the endpoint has several that are told.
@@ -22,7 +23,7 @@ pub struct PushPost {
 }
 
 /// What is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Told {
     /// All is well.
@@ -32,7 +33,7 @@ pub enum Told {
 }
 
 /// How the endpoint stands now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PushReply {
     /// `pool/name`
     pub endpoint: String,

@@ -1,13 +1,14 @@
 //! Services and where their traffic goes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::PolicyForm;
 
-use super::{GuardFinding, Override, Shares, Source, Span, State, Taker, Time};
+use super::{Forecast, GuardFinding, Override, Shares, Shift, Source, Span, State, Taker, Time, schema};
 
 /// A service as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Service {
     /// Its name in the file (`[service.NAME]`).
     pub name: String,
@@ -25,6 +26,12 @@ pub struct Service {
     pub traffic: Traffic,
     /// The pools of its policy, in file order.
     pub pools: Vec<ServicePool>,
+    /// Its answers a second, over the last minute; `null` until known.
+    #[serde(default)]
+    pub answers_per_second: Option<f64>,
+    /// The child that counts as the first of its failover since it answers (`failback = { mode = "one_way" }`); `null`: the one that is written first.
+    #[serde(default)]
+    pub first: Option<String>,
     /// The override that freezes it, `o-12`.
     pub frozen: Option<String>,
     /// Where the file manages its traffic (`traffic_from = "file"`): `windrose.toml:12:10`; `null`: operators may move it.
@@ -33,7 +40,7 @@ pub struct Service {
 }
 
 /// A pool as one service sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServicePool {
     /// Its name.
     pub pool: String,
@@ -56,6 +63,9 @@ pub struct ServicePool {
     pub held: bool,
     /// When the hold ends by itself, if that is known.
     pub held_until: Option<Time>,
+    /// How far it has come back, step by step; `null`: it gets nothing yet, or is not held.
+    #[serde(default)]
+    pub returning: Option<Returning>,
     /// Why guards put that off, although its time is over.
     #[serde(default)]
     pub waits: Option<String>,
@@ -63,6 +73,9 @@ pub struct ServicePool {
     pub rung: Option<String>,
     /// Overrides that act on it here, `o-12`.
     pub overrides: Vec<String>,
+    /// Answers of this service that named it, since the process began: a rate is what two looks differ by. One that names several pools counts for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<u64>,
     /// Since when its state is so.
     pub since: Option<Time>,
     /// Why it is not up, or would not be without the guard: what it requires and lacks, or the worst endpoint's last failed probe.
@@ -72,8 +85,21 @@ pub struct ServicePool {
     pub degraded: Option<PoolDegraded>,
 }
 
+/// A pool that returns step by step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Returning {
+    /// What it gets of its own share, per cent.
+    pub percent: u8,
+    /// Which step, from 1.
+    pub step: u8,
+    /// Of how many.
+    pub steps: u8,
+    /// When the next one is due.
+    pub next: Option<Time>,
+}
+
 /// A pool of whose serving endpoints some are degraded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PoolDegraded {
     /// What it counts of its share in weighted policies: the mean over its serving endpoints.
     pub factor: f64,
@@ -82,7 +108,7 @@ pub struct PoolDegraded {
 }
 
 /// Why a pool is not up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cause {
     /// `pool/name`: of the pool, or of one that it requires.
     pub endpoint: String,
@@ -93,7 +119,7 @@ pub struct Cause {
 }
 
 /// Where a service's traffic goes: *the* resource. Its `ETag` is what `If-Match` takes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Traffic {
     /// Which service.
     pub service: String,
@@ -115,10 +141,13 @@ pub struct Traffic {
     pub changed: Option<Changed>,
     /// Why the traffic that an operator set is not in force: it names what the file no longer has.
     pub unusable: Option<String>,
+    /// The shift under way: `s-7`.
+    #[serde(default)]
+    pub shift: Option<String>,
 }
 
 /// What is asked for, what health leaves of it, what was given out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ThreeShares {
     /// If everything were up.
     pub desired: Shares,
@@ -131,7 +160,7 @@ pub struct ThreeShares {
 }
 
 /// Who changed it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {
     /// When.
     pub at: Time,
@@ -142,21 +171,23 @@ pub struct Changed {
 }
 
 /// `PUT …/traffic`: the file's own form.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrafficPut {
     /// `{"weighted": {"prod": 80, "dr": 20}}`
     pub policy: PolicyForm,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
     /// Guards that need not hold: needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::guards")]
     pub break_glass: Vec<String>,
 }
 
 /// `POST …/failover`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Failover {
     /// A child of the policy's root; `null`: the next one that is up.
@@ -164,14 +195,16 @@ pub struct Failover {
     pub to: Option<String>,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
     /// Guards that need not hold: needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::guards")]
     pub break_glass: Vec<String>,
 }
 
 /// `POST …/failback`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Failback {
     /// One held pool; `null`: all.
@@ -179,14 +212,16 @@ pub struct Failback {
     pub pool: Option<String>,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
     /// Guards that need not hold: needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::guards")]
     pub break_glass: Vec<String>,
 }
 
 /// `POST …/undo`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Undo {
     /// `"file"`, or a revision's number; `null`: what was before the last change.
@@ -194,9 +229,11 @@ pub struct Undo {
     pub to: Option<UndoTo>,
     /// Why.
     #[serde(default)]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: String,
     /// Guards that need not hold: needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::guards")]
     pub break_glass: Vec<String>,
 }
 
@@ -252,7 +289,7 @@ impl<'de> Deserialize<'de> for UndoTo {
 }
 
 /// What a change did, or (dry run) would do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeReply {
     /// Nothing was written.
     pub dry_run: bool,
@@ -277,15 +314,21 @@ pub struct ChangeReply {
     pub applied: Option<AppliedAt>,
     /// When clients that obey TTLs will have followed.
     pub clients_follow_by: Time,
+    /// How the old answers fade, some clients beyond their TTL; `null`: no answer moves.
+    #[serde(default)]
+    pub forecast: Option<Forecast>,
     /// The override that was begun, changed or ended.
     #[serde(rename = "override")]
     pub override_: Option<Override>,
+    /// The shift that was begun or moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift: Option<Shift>,
     /// How to take it back; for a dry run, how one would.
     pub undo: Option<UndoHint>,
 }
 
 /// A service whose answers change.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Move {
     /// Which.
     pub service: String,
@@ -302,7 +345,7 @@ pub struct Move {
 }
 
 /// Where and when a change was answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AppliedAt {
     /// `node.name`
     pub node: String,
@@ -311,7 +354,7 @@ pub struct AppliedAt {
 }
 
 /// How to take a change back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UndoHint {
     /// `POST`, `DELETE`
     pub method: String,
@@ -325,7 +368,7 @@ pub struct UndoHint {
 }
 
 /// A past change of a service's traffic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RevisionEntry {
     /// The store's counter then.
     pub revision: u64,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use schemars::JsonSchema;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -9,6 +10,8 @@ use crate::control::{OverrideWord, Scope as RecordScope};
 use crate::health;
 use crate::model::{Timestamp, duration_text, parse_duration};
 use crate::policy;
+
+use super::schema;
 
 /// A moment: RFC 3339 in UTC with milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,7 +133,7 @@ impl<'de> Deserialize<'de> for Shares {
 }
 
 /// One page of a list.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct List<T> {
     /// In file order, or newest first for revisions.
     pub items: Vec<T>,
@@ -141,7 +144,7 @@ pub struct List<T> {
 }
 
 /// The query string of a writing request.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WriteQuery {
     /// Say what would happen, write nothing.
@@ -149,16 +152,21 @@ pub struct WriteQuery {
     pub dry_run: bool,
     /// Why, for requests without a body (`DELETE`); a body's own `reason` wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::reason")]
     pub reason: Option<String>,
+    /// A shift of the service that is under way ends where it is, by this change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub end_shift: bool,
     /// Guards that need not hold, by comma; those of a body count, too. Needs the scope `admin` and a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::guard_list")]
     pub break_glass: Option<String>,
 }
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum $name {
             $($(#[$vdoc])* #[serde(rename = $word)] $variant),+
         }

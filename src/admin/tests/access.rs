@@ -5,7 +5,7 @@ use crate::admin::router::{ROUTES, Route, Touches};
 use crate::control::Scope;
 
 /// A path that exists, as far as the world of these tests has such a thing.
-fn path_of(route: &Route) -> String {
+pub(super) fn path_of(route: &Route) -> String {
     let mut path = format!("/api/v1{}", route.path);
     let known = [("{service}", "orders"), ("{revision}", "1"), ("{region}", "prod"), ("{pool}", "prod"), ("{name}", "192.0.2.1"), ("{id}", "o-77")];
     for (parameter, value) in known {
@@ -122,6 +122,27 @@ async fn an_override_may_act_only_on_services_inside_the_limit() {
     let me = server.over_tcp("GET", "/api/v1/whoami", &[&token], "").await.json();
     assert_eq!(me, json!({"actor": "token:portal", "scope": "operate", "services": ["portal"]}));
     assert_eq!(server.over_tcp("GET", TRAFFIC, &[&token], "").await.status, 200, "looking is not limited");
+}
+
+#[tokio::test]
+async fn a_shift_is_ordered_about_only_by_whom_its_service_is_open_to() {
+    let server = Server::start().await;
+    let token = server.limited_token("portal", "operate").await;
+    let (begin, body) = ("/api/v1/services/orders/shifts", r#"{"to": {"prod": 20, "dr": 80}, "reason": "CHG-1"}"#);
+    assert_eq!(server.over_tcp("POST", begin, &[&token], body).await.problem(), (403, "forbidden".into()));
+    let begun = server.over_socket("POST", begin, &[], body).await;
+    assert_eq!(begun.status, 201, "{}", begun.body);
+    let id = begun.json()["shift"]["id"].as_str().unwrap().to_string();
+    for (named, order) in [(id.as_str(), "pause"), (id.as_str(), "promote"), ("orders", "abort"), ("orders", "resume"), ("orders", "retry")] {
+        let refused = server.over_tcp("POST", &format!("/api/v1/shifts/{named}/{order}"), &[&token], "{}").await;
+        assert_eq!(refused.problem(), (403, "forbidden".into()), "{order} of {named}: {}", refused.body);
+        assert_eq!(refused.json()["errors"][0]["code"], "service-limit");
+    }
+    assert_eq!(server.get(&format!("/api/v1/shifts/{id}")).await["phase"], "progressing", "nothing was changed");
+    let orders = server.over_socket("POST", "/api/v1/tokens", &[], r#"{"name": "orders", "scope": "operate", "services": ["ord*"]}"#).await;
+    let own = format!("Authorization: Bearer {}", orders.json()["token"].as_str().unwrap());
+    let paused = server.over_tcp("POST", &format!("/api/v1/shifts/{id}/pause"), &[&own], "{}").await;
+    assert_eq!((paused.status, &paused.json()["shift"]["phase"]), (200, &json!("paused")), "{}", paused.body);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::admin::api;
 use crate::client::ClassId;
-use crate::control::Core;
+use crate::control::{Core, Source};
 use crate::model::{Estate, Family, Node, Now, ServiceId};
 use crate::policy::{Keeper, Verdict, sticky_key};
 use crate::wire::Name;
@@ -144,6 +144,13 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
             };
             steps.push(api::ExplainStep { topic: "client".to_string(), text });
         }
+        let (view, overview) = (core.service(id), core.overview());
+        let whose = match view.source {
+            Source::File => "the file's policy".to_string(),
+            Source::Operator => format!("the operators' policy, revision {}", view.revision.0),
+        };
+        let text = format!("{whose}; configuration {}, answers of generation {}", overview.config_hash, overview.generation);
+        steps.push(api::ExplainStep { topic: "revision".to_string(), text });
         let (decision, told) = core.explain(id, class, now);
         let (families, ttl) = decision.of_class(class);
         steps.extend(told.into_iter().map(|step| api::ExplainStep { topic: step.topic.to_string(), text: step.text }));

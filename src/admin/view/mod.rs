@@ -9,6 +9,8 @@ mod explain;
 mod guards;
 mod preflight;
 mod service;
+mod shift;
+mod simulate;
 
 pub(super) use board::Board;
 pub(super) use concern::concerns;
@@ -17,6 +19,8 @@ pub(super) use explain::{answer_of, place};
 pub(super) use guards::{gate, guards};
 pub(super) use preflight::preflight;
 pub(super) use service::{revision, service, traffic};
+pub(super) use shift::{planned_shift, shift};
+pub(super) use simulate::{forecast, simulation};
 
 use std::sync::Arc;
 

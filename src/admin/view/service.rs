@@ -6,7 +6,7 @@ use crate::admin::api;
 use crate::control::{Core, History, Revision, ServiceView, Source};
 use crate::health::State;
 use crate::metrics::Metrics;
-use crate::model::{AllDown, Failback, Family, Now, PoolId, ServiceId, Timestamp, duration_text};
+use crate::model::{AllDown, Family, Now, PoolId, ServiceId, Timestamp};
 use crate::policy::{self, Rung, endpoint_view, pool_view};
 
 use super::NAMES_SHOWN;
@@ -22,15 +22,12 @@ const SAME: f64 = 0.000_1;
 pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, now: Now) -> api::Service {
     let view = core.service(id);
     let definition = view.service;
-    let pools = pools(core, &view, now);
+    let pools = pools(core, &view, metrics, now);
     api::Service {
         name: definition.name.to_string(),
         names: definition.names.iter().take(NAMES_SHOWN).map(|name| name.to_string()).collect(),
         names_total: definition.names.len() as u64,
-        failback: match definition.failback {
-            Failback::After(span) => duration_text(span),
-            Failback::Manual => "manual".to_string(),
-        },
+        failback: definition.failback.to_string(),
         when_all_down: match definition.when_all_down {
             AllDown::LastGood => "last_good".to_string(),
             AllDown::ServeAll => "serve_all".to_string(),
@@ -42,6 +39,8 @@ pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, n
         max_answers: definition.max_answers,
         traffic: traffic_of(core, &view, metrics, &pools),
         pools,
+        answers_per_second: metrics.answers_per_second(core, &definition.name, now),
+        first: view.memory.first[core.shown_family(id).index()].as_deref().map(str::to_string),
         frozen: view.frozen.map(|id| format!("o-{id}")),
         managed_by: core.managed(&definition.name).map(str::to_string),
     }
@@ -50,7 +49,7 @@ pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, n
 /// Where a service's traffic goes.
 pub(in crate::admin) fn traffic(core: &Core, id: ServiceId, metrics: &Metrics, now: Now) -> api::Traffic {
     let view = core.service(id);
-    let pools = pools(core, &view, now);
+    let pools = pools(core, &view, metrics, now);
     traffic_of(core, &view, metrics, &pools)
 }
 
@@ -87,6 +86,7 @@ fn traffic_of(core: &Core, view: &ServiceView<'_>, metrics: &Metrics, pools: &[a
         ttl_seconds: view.decision.ttl,
         changed: view.traffic.map(|record| api::Changed { at: record.at.into(), by: record.actor.clone(), reason: record.reason.clone() }),
         unusable: view.unusable.map(str::to_string),
+        shift: core.active_shift(&view.service.name).map(|id| format!("s-{id}")),
     }
 }
 
@@ -107,6 +107,12 @@ fn why_less(core: &Core, view: &ServiceView<'_>, pool: &api::ServicePool) -> Str
             let by = by.map(|kept| format!(" by {} ({}{})", kept.record.actor, override_id(&kept), because(&kept.record.reason))).unwrap_or_default();
             format!("{name} is drained{by}")
         }
+        api::ServicePool { returning: Some(stage), .. } => {
+            let (until, service) = (pool.held_until.map(|until| format!(", all of it by {until}")).unwrap_or_default(), &view.service.name);
+            let waits = pool.waits.as_ref().map(|why| format!("; guards put the next step off: {why}")).unwrap_or_default();
+            let step = format!("{} % of its share, step {} of {}", stage.percent, stage.step, stage.steps);
+            format!("{name} has returned and takes {step}{until}{waits}; to use all of it now: windrose failback {service} {name}")
+        }
         _ if pool.held => {
             let until = pool.held_until.map(|until| format!(", until {until} at the latest")).unwrap_or_default();
             format!("{name} has returned and waits for failback{until}; to use it now: windrose failback {} {name}", view.service.name)
@@ -123,7 +129,7 @@ fn because(reason: &str) -> String {
 }
 
 /// The pools of the policy in force in file order, then the last resort.
-fn pools(core: &Core, view: &ServiceView<'_>, now: Now) -> Vec<api::ServicePool> {
+fn pools(core: &Core, view: &ServiceView<'_>, metrics: &Metrics, now: Now) -> Vec<api::ServicePool> {
     let mut ids: Vec<PoolId> = Vec::new();
     let mut enter = |pool: PoolId| {
         if !ids.contains(&pool) {
@@ -134,7 +140,12 @@ fn pools(core: &Core, view: &ServiceView<'_>, now: Now) -> Vec<api::ServicePool>
     if let AllDown::Pool(pool) = view.service.when_all_down {
         enter(pool);
     }
-    ids.into_iter().map(|pool| service_pool(core, view, pool, now)).collect()
+    let answers = metrics.answers(core, &view.service.name);
+    let mut pools: Vec<api::ServicePool> = ids.into_iter().map(|pool| service_pool(core, view, pool, now)).collect();
+    for pool in &mut pools {
+        pool.answers = Some(answers.iter().find(|(name, _)| **name == *pool.pool).map_or(0, |(_, count)| *count));
+    }
+    pools
 }
 
 fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> api::ServicePool {
@@ -144,6 +155,8 @@ fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> ap
     let seen = pool_view(&facts, Some(view.id), id, family);
     let endpoints: Vec<_> = pool.endpoints.iter().map(|endpoint| endpoint_view(&facts, Some(view.id), *endpoint)).collect();
     let held = view.memory.holds(id, family) && is_back(core, id, family);
+    let (failback, name) = (view.service.failback, &*view.service.name);
+    let stage = view.memory.stage(policy::Hold { pool: id, family });
     let leaves = &view.decision.families[family.index()].leaves;
     let up = endpoints.iter().filter(|endpoint| endpoint.state == State::Up).count();
     let region = &estate.region(pool.region).name;
@@ -166,10 +179,17 @@ fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> ap
         of: u32::try_from(endpoints.len()).unwrap_or(u32::MAX),
         drained: seen.drained,
         held,
-        held_until: held.then(|| policy::hold_ends(seen.observed.up_since, view.service.failback).map(|end| wall_of(end, now).into())).flatten(),
+        held_until: held.then(|| policy::hold_ends(failback, name, seen.observed.up_since, stage).map(|end| wall_of(end, now).into())).flatten(),
+        returning: stage.filter(|_| held).zip(failback.stages()).map(|(stage, stages)| api::Returning {
+            percent: stages.steps.percent(stage.step),
+            step: stage.step,
+            steps: stages.steps.count(),
+            next: policy::hold_moves(failback, name, seen.observed.up_since, Some(stage)).map(|at| wall_of(at, now).into()),
+        }),
         waits: held.then(|| view.waits.map(str::to_string)).flatten(),
         rung: leaves.iter().find(|leaf| leaf.pools.contains(&id)).map(|leaf| leaf.rung.word().to_string()),
         overrides: overrides.into_iter().map(|(_, id)| id).collect(),
+        answers: None,
         since: since(core, id, family, seen.state),
         degraded: degraded(core, &seen),
         cause: if seen.state == State::Up && !seen.guarded { None } else { cause(core, view.id, id, family) },

@@ -122,6 +122,7 @@ fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, fo
         let help = "add policy = { failover = [\"prod\", \"dr\"] } or policy = { weighted = { prod = 80, dr = 20 } }";
         sink.missing(&span, &path, "`policy` is missing", help);
     }
+    let root = policy.get().map(|found| found.value.form.choice.word());
     let (mut form, mut policy_span) = (None, span.clone());
     if let Key::Is(At { value, span }) = policy {
         form = Some(forms.resolve(value, &format!("{path}.policy"), &span, sink));
@@ -171,7 +172,7 @@ fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, fo
         ttl: ttl_seconds,
         ttl_min: ttl_min_seconds,
         max_answers: u16::try_from(max_answers).unwrap_or(8),
-        failback: failback.take().map_or(Failback::After(Duration::from_secs(60)), |failback| failback.0),
+        failback: super::failback::check(failback, root, &path, sink),
         when_all_down,
         sticky,
         metrics: metrics.or(false),

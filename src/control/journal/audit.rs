@@ -12,6 +12,7 @@ use crate::control::change::{Applied, Change};
 use crate::control::commits::Waiting;
 use crate::control::core::Core;
 use crate::control::record::{GateRecord, Key, Op, OverrideRecord, Record, TokenRecord, TrafficRecord};
+use crate::control::shifts::{Move as ShiftMove, Order, ShiftRecord};
 use crate::health::State;
 use crate::model::{AuditSettings, Now, Timestamp};
 
@@ -267,6 +268,10 @@ impl Core {
                 (format!("override/o-{id}"), kept.map_or(Value::Null, |record| describe(&record)))
             }
             Key::Token(id) => (format!("token/{id}"), self.tokens.get(id).map_or(Value::Null, |record| describe(&Record::Token(record.clone())))),
+            Key::Shift(id) => {
+                let kept = self.shifts.kept.get(id);
+                (format!("shift/s-{id}"), kept.map_or(Value::Null, |(record, _)| describe(&Record::Shift(record.clone()))))
+            }
             Key::Gate(name) => (format!("gate/{name}"), self.gates.get(name).map_or(Value::Null, |(record, _)| describe(&Record::Gate(record.clone())))),
             _ => return None,
         })
@@ -301,6 +306,12 @@ fn describe(record: &Record) -> Value {
         Record::Token(TokenRecord { name, scope, services, ends, hash: _, at: _ }) => {
             json!({ "name": name, "scope": scope.word(), "services": services, "ends": ends.map(|ends| ends.to_string()) })
         }
+        Record::Shift(record) => {
+            let ShiftRecord { service, to, steps, phase, step, halt, .. } = &**record;
+            json!({
+                "service": service, "to": to, "phase": phase.word(), "step": step + 1, "steps": steps.len(), "halt": halt.as_ref().map(|halt| &halt.message),
+            })
+        }
         Record::Gate(GateRecord { on, .. }) => json!(if *on { "on" } else { "off" }),
         _ => Value::Null,
     }
@@ -322,6 +333,22 @@ fn verb_of(change: &Change) -> (&'static str, Option<String>) {
         Change::Confirm { id } => ("confirm", Some(format!("c-{id}"))),
         Change::Token { .. } => ("token.create", None),
         Change::RevokeToken { .. } => ("token.revoke", None),
+        Change::Shift { service, .. } => ("shift.begin", of(service)),
+        Change::ShiftOrder { id, order } => (order_verb(*order), Some(format!("shift/s-{id}"))),
+        Change::ShiftMove { id, what: ShiftMove::Advance { .. } } => ("shift.step", Some(format!("shift/s-{id}"))),
+        Change::ShiftMove { id, what: ShiftMove::Halt { .. } } => ("shift.halt", Some(format!("shift/s-{id}"))),
+        // The shift that it ends stands among what was changed.
+        Change::EndingShift(change) => verb_of(change),
+    }
+}
+
+fn order_verb(order: Order) -> &'static str {
+    match order {
+        Order::Pause => "shift.pause",
+        Order::Resume => "shift.resume",
+        Order::Promote { .. } => "shift.promote",
+        Order::Abort => "shift.abort",
+        Order::Retry => "shift.retry",
     }
 }
 

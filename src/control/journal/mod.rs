@@ -20,6 +20,7 @@ use std::time::Duration;
 use crate::model::{AuditSettings, Now};
 
 use super::commits::Learned;
+use super::confirm::{self, CONFIRM_WITHIN};
 use super::core::{Core, StoreState};
 use super::event::{Effect, Effects, Notice};
 use super::record::{Key, Op, Record};
@@ -120,12 +121,22 @@ impl Unwritten {
 
 impl Core {
     /// Names this node in events, and says how much audit is kept. Once, before the first event.
-    pub fn keep_journal(&mut self, settings: JournalSettings) {
+    ///
+    /// Changes that waited for a second person when the process before ended are told to be lost.
+    pub fn keep_journal(&mut self, settings: JournalSettings, now: Now) {
         let JournalSettings { node, audit } = settings;
         self.journal.source = format!("/windrose/{node}").into();
         self.journal.audit.settings = audit;
         let overrides = self.overrides.kept.keys().copied().collect();
         self.journal.context.begin(overrides, &self.journal.ring);
+        let (last, open) = told::Context::confirmations(&self.journal.ring);
+        self.confirmations.go_on_after(last);
+        for (id, (actor, at)) in open {
+            if now.wall.since(at) < CONFIRM_WITHIN {
+                let notice = confirm::lost(id, actor, "the server was started anew");
+                self.journal.context.drafts(&notice, &self.configuration.estate, &mut self.journal.pending);
+            }
+        }
     }
 
     /// Events that are kept, oldest first.

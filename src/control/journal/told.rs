@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::control::event::Notice;
+use crate::control::event::{ConfirmationStand, Notice};
 use crate::health::State;
 use crate::model::{Estate, Timestamp};
 use crate::policy::RegionState;
@@ -19,6 +19,11 @@ const MOVES_TOLD: usize = 200;
 
 /// Services whose way back is remembered.
 const AWAY_MAX: usize = 10_000;
+
+/// What becomes of a change that a second person must confirm.
+const ASKED: &str = "confirmation.asked";
+const MADE: &str = "confirmation.made";
+const LOST: &str = "confirmation.lost";
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,6 +150,23 @@ impl Context {
         }
     }
 
+    /// Confirmations that the ring tells of: the last number, and those that nobody has told the end of: number, who, when.
+    pub(super) fn confirmations(ring: &VecDeque<Arc<Happening>>) -> (u64, BTreeMap<u64, (String, Timestamp)>) {
+        let (mut last, mut open) = (0, BTreeMap::new());
+        for happening in ring.iter().filter(|happening| [ASKED, MADE, LOST].contains(&&*happening.kind)) {
+            let event: Value = serde_json::from_str(&happening.text).unwrap_or_default();
+            let Some((data, id)) = event.get("data").and_then(|data| Some((data, data.get("confirmation")?.as_u64()?))) else { continue };
+            last = last.max(id);
+            if *happening.kind == *ASKED {
+                let actor = data.get("actor").and_then(Value::as_str).unwrap_or_default();
+                open.insert(id, (actor.to_string(), happening.at));
+            } else {
+                open.remove(&id);
+            }
+        }
+        (last, open)
+    }
+
     /// What to tell of a notice.
     pub(super) fn drafts(&mut self, notice: &Notice, estate: &Estate, drafts: &mut Vec<Draft>) {
         let draft = match notice {
@@ -174,6 +196,14 @@ impl Context {
             }
             Notice::GuardOverridden { guards, text, actor, reason } => {
                 Draft::new("guard.overridden", "warning", "guards", text.clone()).with(json!({ "guards": guards, "actor": actor, "reason": reason }))
+            }
+            Notice::Confirmation { id, stand, text, actor } => {
+                let (kind, severity) = match stand {
+                    ConfirmationStand::Asked => (ASKED, "warning"),
+                    ConfirmationStand::Made => (MADE, "info"),
+                    ConfirmationStand::Lost => (LOST, "warning"),
+                };
+                Draft::new(kind, severity, format!("confirmation/c-{id}"), text.clone()).with(json!({ "confirmation": id, "actor": actor }))
             }
             Notice::Gate { gate, on, text, actor } => {
                 Draft::new("gate.changed", "info", format!("gate/{gate}"), text.clone()).with(json!({ "gate": gate, "on": on, "actor": actor }))
@@ -235,6 +265,20 @@ impl Context {
             Notice::TrafficUnusable { service, text } => {
                 Draft::new("traffic.unusable", "warning", format!("service/{service}"), format!("traffic of {service} can't be used: {text}"))
                     .of_service(service)
+            }
+            Notice::Shift { service, shift, happened, text, actor } => {
+                let (kind, severity) = match *happened {
+                    "started" => ("shift.started", "info"),
+                    "step" => ("shift.step", "info"),
+                    "paused" => ("shift.paused", "warning"),
+                    "resumed" => ("shift.resumed", "info"),
+                    "degraded" => ("shift.degraded", "warning"),
+                    "completed" => ("shift.completed", "info"),
+                    _ => ("shift.aborted", "warning"),
+                };
+                Draft::new(kind, severity, format!("shift/s-{shift}"), text.clone())
+                    .of_service(service)
+                    .with(json!({ "shift": format!("s-{shift}"), "actor": actor }))
             }
         };
         drafts.push(draft);

@@ -88,16 +88,16 @@ fn the_truth_table_of_guards_and_changes() {
         }
         table.push('\n');
     }
-    // split failover failback undo drain undrain force_up force_down unforce freeze unfreeze extend, then the automatic failback
+    // split failover failback undo drain undrain force_up force_down unforce freeze unfreeze extend shift abort, then the automatic failback
     let wanted = "\
-min_serving_regions  X X X X X X X X X X X X X
-max_step             X X X X X X X X X X X X -
-healthy_targets      X X X X X X - X X X X X X
-capacity             X X X X X X X X X X X X X
-require_reason       X X X X X X X X X X X X -
-rate                 X X X X X X X X X X X - -
-gate                 X X X X X X X X X - X - X
-freeze               X X X X X X X X X - X - X
+min_serving_regions  X X X X X X X X X X X X X - X
+max_step             X X X X X X X X X X X X X - -
+healthy_targets      X X X X X X - X X X X X X - X
+capacity             X X X X X X X X X X X X X - X
+require_reason       X X X X X X X X X X X X X - -
+rate                 X X X X X X X X X X X - X - -
+gate                 X X X X X X X X X - X - X - X
+freeze               X X X X X X X X X - X - X - X
 ";
     assert_eq!(table, wanted, "\n{table}");
     for finding in found(Act::Split, false) {
@@ -287,6 +287,23 @@ fn no_traffic_is_meant_for_what_is_not_up_or_drained() {
         ("far is drained", "windrose undrain pool far, or --break-glass healthy_targets")
     );
     world.change(begin(OverrideWord::ForceUp, "pool/dr")).expect("who forces it up says that it is well");
+}
+
+#[test]
+fn a_step_that_guards_put_off_stays_where_it_is_and_none_is_skipped() {
+    let mut world = World::new("pool prod: 10.0.0.1; pool dr: 10.1.0.1; service orders: failover prod dr failback=staged:2s:20,50,100:10s");
+    world.turn("prod", State::Down);
+    world.turn("prod", State::Up);
+    world.later(3);
+    assert_eq!(world.answers("orders"), "prod 20, dr 80");
+    rule(&mut world, ChangeRules { gates: strict().gates, ..with(|keys| keys.gates = Some(vec!["release".into()])) });
+    (0..30).for_each(|_| world.later(10));
+    assert_eq!(world.answers("orders"), "prod 20, dr 80", "its time is over by far");
+    assert_eq!(world.core.service(world.service("orders")).waits, Some("gate release is off"));
+    world.change(Change::Gate { name: "release".into(), on: true }).expect("switched");
+    assert_eq!(world.answers("orders"), "prod 50, dr 50", "the next step, not the last one");
+    world.later(10);
+    assert_eq!(world.answers("orders"), "prod 100");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::world::{World, failover, traffic};
-use crate::control::{Call, Change, Event, Key, Op, Origin, OverrideTargetName, OverrideWord, Record, verify};
+use crate::control::{Call, Change, Event, Key, Op, Order, Origin, OverrideTargetName, OverrideWord, Record, UndoTo, verify};
 use crate::health::State;
 
 const TEXT: &str = "pool prod: 10.0.0.1; pool dr: 10.0.0.2; service orders: failover prod dr; service search: weighted prod=80 dr=20";
@@ -173,4 +173,62 @@ fn the_event_of_a_change_is_not_lost_when_the_process_is_killed_right_after() {
     next.happenings.clear();
     let again = next.restart(TEXT, Duration::from_secs(1));
     assert!(again.happenings.is_empty() && again.core.happenings().iter().any(|happening| &*happening.kind == "traffic.changed"));
+}
+
+/// A shift of `search` from prod=80 dr=20 to prod=20 dr=80.
+fn shift(steps: &str) -> Change {
+    let share = |percent| crate::model::Share::from_percent(percent).expect("a share");
+    let steps = steps.split(',').map(|step| crate::model::parse_step(step, Duration::from_secs(60)).expect("a step")).collect();
+    let to = vec![("prod".into(), share(20.0)), ("dr".into(), share(80.0))];
+    Change::Shift { service: "search".into(), wanted: crate::control::Wanted { to, steps, ..Default::default() } }
+}
+
+#[test]
+fn every_order_and_every_step_of_a_shift_is_audited_and_told() {
+    let mut world = World::new(TEXT);
+    world.happenings.clear();
+    let id = world.change(shift("5,50,100")).expect("it begins").shift.expect("it is there").0;
+    world.change(Change::ShiftOrder { id, order: Order::Pause }).expect("it pauses");
+    world.change(Change::ShiftOrder { id, order: Order::Resume }).expect("it goes on");
+    world.later(61);
+    world.turn("dr", State::Down);
+    world.turn("dr", State::Up);
+    world.change(Change::ShiftOrder { id, order: Order::Retry }).expect("it goes on");
+    world.change(Change::ShiftOrder { id, order: Order::Promote { full: false } }).expect("it goes all the way");
+    world.change(Change::Undo { service: "search".into(), to: UndoTo::Before }).expect("one change takes it all back");
+    assert_eq!(world.answers("search"), "prod 80, dr 20");
+
+    let entries = audit(&world);
+    let verbs: Vec<&str> = entries.iter().filter_map(|entry| entry["verb"].as_str()).collect();
+    assert_eq!(verbs, ["shift.begin", "shift.pause", "shift.resume", "shift.step", "shift.halt", "shift.retry", "shift.promote", "traffic.undo"]);
+    for entry in &entries {
+        assert_eq!((&entry["actor"], &entry["outcome"]), (&json!("token:anna"), &json!("done")), "{entry}");
+        assert!(entry["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{entry}");
+    }
+    let name = format!("shift/s-{id}");
+    let [begin, pause, _, step, halt, ..] = entries.as_slice() else { panic!("too few: {entries:?}") };
+    assert_eq!((&begin["subject"], &begin["after"][&name]["phase"], &begin["before"][&name]), (&json!("service/search"), &json!("progressing"), &Value::Null));
+    assert_eq!((&pause["subject"], &pause["before"]["phase"], &pause["after"]["phase"]), (&json!(name), &json!("progressing"), &json!("paused")));
+    assert_eq!((&step["before"][&name]["step"], &step["after"][&name]["step"], &step["peer"]), (&json!(1), &json!(2), &json!("")), "nobody called: {step}");
+    assert_eq!(step["moves"]["search"]["after"], json!({"prod": 50, "dr": 50}));
+    assert!(halt["after"]["halt"].as_str().is_some_and(|why| why.contains("dr is not up")), "{halt}");
+
+    let told: Vec<&str> = kinds(&world).into_iter().filter(|kind| kind.starts_with("shift.")).collect();
+    let expected = ["started", "step", "paused", "resumed", "step", "paused", "resumed", "step", "completed"];
+    assert_eq!(told, expected.map(|kind| format!("shift.{kind}")));
+    let paused = world.happenings.iter().rfind(|happening| &*happening.kind == "shift.paused").expect("it was told");
+    let event: Value = serde_json::from_str(&paused.text).expect("JSON");
+    assert_eq!((&event["subject"], &event["data"]["shift"], &event["data"]["service"]), (&json!(name), &json!(format!("s-{id}")), &json!("search")));
+    assert_eq!((&event["data"]["severity"], &event["data"]["actor"]), (&json!("warning"), &json!("token:anna")));
+}
+
+#[test]
+fn what_ends_a_shift_names_it_in_the_audit() {
+    let mut world = World::new(TEXT);
+    let id = world.change(shift("5,100")).expect("it begins").shift.expect("it is there").0;
+    world.change(Change::EndingShift(Box::new(traffic("search", "weighted prod=60 dr=40")))).expect("it ends the shift");
+    let entries = audit(&world);
+    let entry = entries.last().expect("it is there");
+    assert_eq!((&entry["verb"], &entry["subject"]), (&json!("traffic.set"), &json!("service/search")));
+    assert_eq!(entry["after"][format!("shift/s-{id}")]["phase"], json!("aborted"), "{entry}");
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod composite;
+mod explain;
 mod flips;
 mod guard;
 mod guards;
@@ -15,5 +16,7 @@ mod pushes;
 mod reload;
 mod seeds;
 mod serials;
+mod shifts;
+mod simulate;
 mod targets;
 mod world;

@@ -1,8 +1,12 @@
 //! What a reload would do is what it does.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::world::{World, configuration, failover, traffic};
-use crate::control::{Became, differences};
+use crate::control::{Became, Configuration, ObjectChange, differences};
 use crate::health::State;
+use crate::model::{AbortWhen, Analysis, Estate, Gauge, ShiftPlan, ShiftRules};
 
 const TWO: &str = "pool prod: 10.0.0.1; pool dr: 10.1.0.1; service orders: failover prod dr failback=60s; service search: weighted prod=80 dr=20";
 const NEXT: &str = "pool prod: 10.0.0.1; pool dr: 10.1.0.1 10.1.0.2; pool far: 10.2.0.1; service orders: failover prod dr failback=60s; \
@@ -82,6 +86,33 @@ fn differences_are_by_kind_and_name_whatever_the_order_in_the_file() {
     assert_eq!(search.fields, [("policy", Some("weighted prod 80 %, dr 20 %".into()), Some("weighted prod 20 %, dr 80 %".into()))]);
     let turned = "pool dr: 10.1.0.1; pool prod: 10.0.0.1; service search: weighted prod=80 dr=20; service orders: failover prod dr failback=60s";
     assert!(differences(&configuration(TWO), &configuration(turned)).is_empty());
+}
+
+#[test]
+fn plans_and_analyses_of_shifts_differ_by_what_they_say() {
+    let with = |steps: &[&str], max: f64| {
+        let mut configuration = configuration(TWO);
+        let steps = steps.iter().map(|step| crate::model::parse_step(step, Duration::from_secs(300)).expect("a step")).collect();
+        let gauge = Gauge::Prometheus { url: "http://127.0.0.1:9090".into(), query: "errors".into() };
+        let analysis = Analysis { name: "errors".into(), gauge, max, interval: Duration::from_secs(30), failures: 3 };
+        let plan = ShiftPlan { name: "careful".into(), steps, abort_when: vec![AbortWhen::AnalysisFailed], analyses: vec![analysis.name.clone()] };
+        let shifts = ShiftRules { plans: vec![plan], analyses: vec![Arc::new(analysis)] };
+        configuration.estate = Arc::new(Estate { shifts, ..(*configuration.estate).clone() });
+        configuration
+    };
+    let told = |from: &Configuration, to: &Configuration| {
+        let word = |value: &Option<String>| value.clone().unwrap_or_default();
+        let fields = |change: &ObjectChange| change.fields.iter().map(|(field, was, is)| format!("{field}: {} → {}", word(was), word(is))).collect::<Vec<_>>();
+        differences(from, to).iter().map(|change| (format!("{} {} {}", change.became.word(), change.kind, change.name), fields(change))).collect::<Vec<_>>()
+    };
+    let (first, second) = (with(&["5", "50p", "100"], 0.01), with(&["25", "100"], 0.02));
+    let wanted = [
+        ("changed analysis errors".to_string(), vec!["max: 0.01 → 0.02".to_string()]),
+        ("changed plan careful".to_string(), vec!["steps: 5%, 50%p, 100%, hold 5m → 25%, 100%, hold 5m".to_string()]),
+    ];
+    assert_eq!(told(&first, &second), wanted);
+    assert_eq!(told(&configuration(TWO), &first).len(), 2, "both are new");
+    assert!(told(&first, &first.clone()).is_empty());
 }
 
 #[test]

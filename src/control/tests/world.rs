@@ -35,6 +35,8 @@ pub(super) struct World {
     /// Events made.
     pub(super) happenings: Vec<Arc<crate::control::Happening>>,
     pub(super) notices: Vec<Notice>,
+    /// Measurements that were ordered.
+    pub(super) measures: Vec<(u64, u32, Arc<crate::model::Analysis>)>,
     pub(super) wake_at: Option<Duration>,
     pub(super) plans: Vec<(u64, bool)>,
     /// Commits with their operations, oldest first.
@@ -148,6 +150,7 @@ impl World {
             served: false,
             replies: Vec::new(),
             notices: Vec::new(),
+            measures: Vec::new(),
             happenings: Vec::new(),
             wake_at: None,
             plans: Vec::new(),
@@ -181,6 +184,7 @@ impl World {
                     Effect::Serve => self.served = true,
                     Effect::Probe { plan, hurry, .. } => self.plans.push((plan, hurry)),
                     Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
+                    Effect::Measure { shift, step, analysis, .. } => self.measures.push((shift, step, analysis)),
                     Effect::Heard { .. } => {}
                     Effect::Tell(notice) => self.notices.push(notice),
                     Effect::Happened(happening) => self.happenings.push(happening),

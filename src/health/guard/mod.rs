@@ -260,6 +260,11 @@ impl Guard {
         }
     }
 
+    /// Keeps none of these any longer: for whoever asks what comes when its work is done.
+    pub fn release(&mut self, estate: &Estate, endpoints: impl IntoIterator<Item = EndpointId>) {
+        endpoints.into_iter().for_each(|endpoint| self.let_go(estate, endpoint));
+    }
+
     fn keep(&mut self, estate: &Estate, endpoint: EndpointId) {
         if self.kept.insert(endpoint) {
             *self.kept_in.entry(region_of(estate, endpoint)).or_default() += 1;

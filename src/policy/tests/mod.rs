@@ -6,6 +6,7 @@ mod failback;
 mod ladder;
 mod pools;
 mod properties;
+mod returning;
 mod sticky;
 mod trees;
 mod views;

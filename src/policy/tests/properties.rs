@@ -46,7 +46,7 @@ fn policy(names: Vec<&'static str>, kinds: Kinds) -> impl Strategy<Value = Strin
 /// The text of a world: pools, named policies over them and over each other, and a service over everything.
 fn estate() -> impl Strategy<Value = String> {
     let all_down = prop::sample::select(vec!["last_good", "serve_all", "first", "nodata", "servfail", "pool:sorry"]);
-    let failback = prop::sample::select(vec!["0s", "10s", "manual"]);
+    let failback = prop::sample::select(vec!["0s", "10s", "manual", "one_way:5s", "staged:5s:10,50,100:4s"]);
     // `weighted` can't stand below `multivalue`: m and n are without it, for roots that are without it.
     let root = prop_oneof![policy(vec!["a", "b", "d", "x", "y", "z", "m"], Kinds::NoMultivalue), policy(vec!["a", "c", "d", "e", "m", "n"], Kinds::All)];
     let named = (
@@ -170,7 +170,11 @@ fn check(world: &World, decision: &Decision) -> Result<(), TestCaseError> {
             }
             for pool in &leaf.pools {
                 if leaf.rung < Rung::AllDown {
-                    prop_assert!(!decision.memory.holds(*pool, family), "an answering pool is not held");
+                    let hold = crate::policy::Hold { pool: *pool, family };
+                    prop_assert!(
+                        !decision.memory.holds(*pool, family) || decision.memory.stage(hold).is_some(),
+                        "an answering pool is not held, but for its steps"
+                    );
                 }
                 let of_family: Vec<_> = world.estate.pool_family(*pool, family).collect();
                 prop_assert!(of_family.is_empty() || of_family.iter().any(|endpoint| leaf.endpoints.contains(endpoint)), "a chosen pool answers with somebody");

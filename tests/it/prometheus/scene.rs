@@ -108,6 +108,8 @@ endpoints = [{{ name = "gw", address = "192.0.2.10", connect = "gw.api.example.c
 [pool.beyond]
 monitor = "gateway"
 endpoints = [{{ name = "x", address = "127.10.{net}.2" }}]
+[webhook.ops]
+url = "http://127.10.{net}.8:9/"
 [service.orders]
 name = "orders.api.example.com"
 ttl = "2s"

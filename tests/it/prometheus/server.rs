@@ -12,7 +12,7 @@ use super::{PATIENCE, rules};
 
 /// A Prometheus of our own, scraping every second. It ends with it.
 pub struct Prometheus {
-    address: SocketAddr,
+    pub address: SocketAddr,
     child: Child,
     _folder: tempfile::TempDir,
 }

@@ -1,0 +1,136 @@
+//! What may be typed about pushes, the audit, webhooks and tokens. Never does anything.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::admin::api::Scope;
+use crate::model::parse_duration;
+
+use super::super::examples as ex;
+
+/// What is told of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PushOutcome {
+    /// All is well
+    Pass,
+    /// It is not
+    Fail,
+}
+
+/// `windrose push`
+#[derive(Clone, Debug, Args)]
+pub struct PushArgs {
+    /// The endpoint: pool/name
+    pub endpoint: String,
+    /// How it is
+    #[arg(value_enum)]
+    pub outcome: PushOutcome,
+    /// Why, one sentence
+    #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub message: String,
+    /// How long this holds, such as 90s; by default as the monitor says
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub ttl: Option<Duration>,
+    /// Which monitor; needed if the endpoint has several that are told
+    #[arg(long, value_name = "NAME")]
+    pub monitor: Option<String>,
+}
+
+/// `windrose audit`
+#[derive(Clone, Debug, Args)]
+pub struct AuditArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: AuditCommand,
+}
+
+/// What to do with the audit.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AuditCommand {
+    /// The newest entries, oldest first
+    #[command(after_help = "Example:\n  windrose audit list -n 20")]
+    List {
+        /// At most so many
+        #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 50)]
+        count: usize,
+    },
+    /// Follow the chain from its beginning; exit code 3 and the first broken entry if it is not whole
+    #[command(after_help = "Examples:\n  windrose audit verify\n  windrose audit verify --file audit.jsonl")]
+    Verify {
+        /// An exported file, without asking a server
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The hash of an entry that was noted elsewhere must stand in the chain
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+    },
+    /// All entries as JSON lines on stdout, with a first line that says where the chain begins and ends
+    #[command(after_help = "Example:\n  windrose audit export > audit.jsonl")]
+    Export,
+}
+
+/// `windrose webhook`
+#[derive(Clone, Debug, Args)]
+pub struct WebhookArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: WebhookCommand,
+}
+
+/// What to do with webhooks.
+#[derive(Clone, Debug, Subcommand)]
+pub enum WebhookCommand {
+    /// Send a receiver a message, now and once
+    #[command(after_help = "Example:\n  windrose webhook test ops")]
+    Test {
+        /// Its name in the file
+        name: String,
+    },
+    /// Messages: what was delivered, what waits and why
+    #[command(after_help = "Example:\n  windrose webhook list")]
+    List,
+}
+
+/// `windrose token`
+#[derive(Clone, Debug, Args)]
+pub struct TokenArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: TokenCommand,
+}
+
+/// What to do with tokens.
+#[derive(Clone, Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token; its secret is printed once, on stdout alone
+    #[command(after_help = ex::TOKEN_CREATE)]
+    Create {
+        /// A name for people; changes are shown as made by token:NAME
+        name: String,
+        /// What it may do
+        #[arg(long, value_parser = parse_scope, default_value = "operate", value_name = "read|operate|admin")]
+        scope: Scope,
+        /// Services that it may change, by name or glob; all, and the node, by default
+        #[arg(long = "service", value_name = "NAME|GLOB")]
+        services: Vec<String>,
+        /// How long it works, such as 90d; until revoked by default
+        #[arg(long = "expires", alias = "for", value_name = "TIME", value_parser = parse_duration)]
+        lasts: Option<Duration>,
+    },
+    /// List tokens
+    #[command(after_help = "Example:\n  windrose token list")]
+    List,
+    /// Make a token stop working at once
+    #[command(after_help = "Example:\n  windrose token revoke ci")]
+    Revoke {
+        /// Its name or id
+        name: String,
+    },
+}
+
+/// A scope by its word.
+fn parse_scope(text: &str) -> Result<Scope, String> {
+    crate::control::Scope::parse(text).map(Scope::from).ok_or_else(|| format!("`{text}` is not one of read, operate, admin"))
+}

@@ -1,0 +1,588 @@
+//! What if: answers and load by region if something went down, or another configuration ran, to the end of the cascade.
+//!
+//! A [`Picture`] is taken while the core is lent; everything else happens on the picture, away from the core. It decides with the same `decide` as serving,
+//! and changes nothing. What falls counts as down, whatever the guard or an override would make of it; [`Simulation::messages`] says where that differs.
+//!
+//! ```text
+//! picture ─▶ what is named falls ─▶ services that use it are decided ─▶ a region that gained carries more than it declares? ─▶ it falls, and so on
+//! ```
+//!
+//! Each round takes one more region away, so it ends after as many rounds as there are regions.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::client::Clients;
+use crate::health::{Guard, HealthTable, State};
+use crate::model::{EndpointId, Estate, Family, Node, Now, PoolId, RegionId, Service, ServiceId, Watch, duration_text};
+use crate::policy::{self, Facts, Memory, OverrideKind, OverrideTarget, Reach, Rung};
+
+use super::core::Core;
+use super::event::Configuration;
+use super::preview::family_of;
+use super::record::OverrideTargetName;
+use super::reload::counted;
+use super::services::{Decided, Rules};
+use super::targets::targets_of;
+
+/// Shares (0 to 1) and loads (per cent) closer than this are the same.
+const SAME: f64 = 0.000_1;
+/// Names that one sentence lists.
+const NAMED_MAX: usize = 5;
+
+/// Everything that a simulation needs, taken from the core in one look.
+#[derive(Debug)]
+pub struct Picture {
+    now: Now,
+    estate: Arc<Estate>,
+    health: HealthTable,
+    guard: Guard,
+    overrides: Vec<policy::Override>,
+    clients: Arc<Clients>,
+    groups: Vec<Group>,
+    /// Services that the configuration in question no longer has, with where they answer now.
+    gone: Vec<(Arc<str>, Vec<Part>)>,
+}
+
+/// Services that are decided alike.
+#[derive(Debug)]
+struct Group {
+    services: Vec<ServiceId>,
+    tree: Arc<Node>,
+    family: Family,
+    memory: Memory,
+    /// Its override: it keeps its decision.
+    frozen: Option<u64>,
+    /// As answered now.
+    before: Vec<Part>,
+    /// As answered in the end.
+    after: Vec<Part>,
+    rung: Option<Rung>,
+}
+
+/// A pool's part of a service's answers, 0 to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Which pool.
+    pub pool: Arc<str>,
+    /// Where it is.
+    pub region: Arc<str>,
+    /// Share.
+    pub share: f64,
+}
+
+/// How much a service is asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Load {
+    /// Answers a second; `None`: not known.
+    pub rate: Option<f64>,
+    /// That as a part of its peak: 1 at its peak.
+    pub of_peak: f64,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Simulation {
+    /// Endpoints that fall at first, `pool/name`, in file order.
+    pub down: Vec<String>,
+    /// Services whose answers move, in file order; those that go away last.
+    pub services: Vec<Simulated>,
+    /// Every region, in file order; those that go away last.
+    pub regions: Vec<RegionLoad>,
+    /// Regions that fall by their load, one after the other.
+    pub cascade: Vec<Overload>,
+    /// What this node's own guards would do about it, one sentence each.
+    pub guards: Vec<String>,
+    /// What else is worth reading.
+    pub messages: Vec<String>,
+}
+
+/// A service whose answers move.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Simulated {
+    /// Which.
+    pub service: Arc<str>,
+    /// Where it answers now.
+    pub before: Vec<Part>,
+    /// And then.
+    pub after: Vec<Part>,
+    /// The worst step of the ladder that answers then; `None`: nothing is answered.
+    pub rung: Option<Rung>,
+    /// How much it is asked.
+    pub load: Load,
+}
+
+/// What comes to a region.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RegionLoad {
+    /// Which.
+    pub region: Arc<str>,
+    /// Answers a second now; `None`: not known of every service there.
+    pub before: Option<f64>,
+    /// And then.
+    pub after: Option<f64>,
+    /// The service that strains it most then, measured by what it declares to carry; `None`: it declares nothing, or has nothing to do.
+    pub strain: Option<Overload>,
+    /// It is down in the end.
+    pub fallen: bool,
+}
+
+/// What a service asks of a region, in per cent of its peak, and what the region declares to carry of that.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overload {
+    /// Where.
+    pub region: Arc<str>,
+    /// The service.
+    pub service: Arc<str>,
+    /// Per cent of the service's peak that comes there.
+    pub load: f64,
+    /// What may come.
+    pub capacity: f64,
+}
+
+impl Overload {
+    fn strain(&self) -> f64 {
+        if 0.0 < self.capacity { self.load / self.capacity } else { f64::INFINITY }
+    }
+
+    /// More comes than may.
+    pub fn exceeds(&self) -> bool {
+        self.capacity + 0.01 < self.load
+    }
+}
+
+impl Core {
+    /// What runs, as a picture.
+    pub fn picture(&self, now: Now) -> Picture {
+        let estate = &self.configuration.estate;
+        let limited: HashSet<ServiceId> = self.overrides.resolved.iter().filter_map(|limited| limited.services.clone()).flatten().collect();
+        let mut known: HashMap<(*const Rules, *const Memory, Option<*const Decided>), usize> = HashMap::new();
+        let mut groups: Vec<Group> = Vec::new();
+        for (at, state) in self.services.iter().enumerate() {
+            let id = ServiceId::at(at);
+            let frozen = self.overrides.frozen.get(&id).copied();
+            let key = (Arc::as_ptr(&state.rules), Arc::as_ptr(&state.memory), state.decided.as_ref().map(Arc::as_ptr));
+            let alone = limited.contains(&id) || frozen.is_some();
+            if let Some(group) = known.get(&key).filter(|_| !alone).and_then(|at| groups.get_mut(*at)) {
+                group.services.push(id);
+                continue;
+            }
+            if !alone {
+                known.insert(key, groups.len());
+            }
+            let family = self.main_family(id);
+            let decision = &self.service(id).decision.families[family.index()];
+            let parts = parts(estate, policy::effective(decision, &state.rules.tree));
+            groups.push(Group {
+                services: vec![id],
+                tree: state.rules.tree.clone(),
+                family,
+                memory: (*state.memory).clone(),
+                frozen,
+                before: parts.clone(),
+                after: parts,
+                rung: decision.leaves.iter().map(|leaf| leaf.rung).max(),
+            });
+        }
+        let (health, guard, overrides) = (self.health.clone(), self.guard.clone(), self.overrides.resolved.clone());
+        let clients = self.configuration.clients.clone();
+        Picture { now, estate: estate.clone(), health, guard, overrides, clients, groups, gone: Vec::new() }
+    }
+
+    /// Tests give the estate what its text can't say.
+    #[cfg(test)]
+    pub(super) fn set_estate(&mut self, estate: Estate) {
+        self.configuration.estate = Arc::new(estate);
+    }
+
+    /// What would run with another configuration, on today's health, with where services answer now.
+    pub fn picture_after(&self, next: &Configuration, now: Now) -> Picture {
+        let (old, estate) = (&self.configuration.estate, &next.estate);
+        let (health, guard, overrides) = self.carried_to(estate, now);
+        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved, clients: &next.clients };
+        let mut was: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
+        let before = |id: ServiceId| {
+            let (view, family) = (self.service(id), self.main_family(id));
+            parts(old, policy::effective(&view.decision.families[family.index()], view.policy))
+        };
+        let mut groups = Vec::with_capacity(estate.services.len());
+        for (at, service) in estate.services.iter().enumerate() {
+            let id = ServiceId::at(at);
+            let known = was.remove(&*service.name);
+            let tree = self.tree_after(service, estate);
+            let mut group = Group {
+                services: vec![id],
+                family: family_of(estate, &tree),
+                tree,
+                memory: self.memory_after(service, known, estate),
+                frozen: overrides.frozen.get(&id).copied(),
+                before: known.map(before).unwrap_or_default(),
+                after: Vec::new(),
+                rung: None,
+            };
+            group.decide(service, &facts, now);
+            groups.push(group);
+        }
+        let mut gone: Vec<ServiceId> = was.into_values().collect();
+        gone.sort_unstable();
+        let gone = gone.into_iter().map(|id| (old.service(id).name.clone(), before(id))).collect();
+        Picture { now, estate: estate.clone(), health, guard, overrides: overrides.resolved, clients: next.clients.clone(), groups, gone }
+    }
+}
+
+impl Group {
+    fn decide(&mut self, service: &Service, facts: &Facts<'_>, now: Now) {
+        let decision = policy::decide(service, &self.tree, facts, &self.memory, now);
+        let decided = &decision.families[self.family.index()];
+        self.after = parts(facts.estate, policy::effective(decided, &self.tree));
+        self.rung = decided.leaves.iter().map(|leaf| leaf.rung).max();
+        self.memory = decision.memory;
+    }
+
+    fn share(parts: &[Part], region: &str) -> f64 {
+        parts.iter().filter(|part| *part.region == *region).map(|part| part.share).sum()
+    }
+}
+
+impl Picture {
+    /// Services by name, in file order, those that go away last: for their loads.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.estate.services.iter().map(|service| &service.name).chain(self.gone.iter().map(|(name, _)| name))
+    }
+
+    /// The longest TTL of services whose answers move by it, in the configuration of the picture.
+    pub fn longest_ttl(&self, simulation: &Simulation) -> Option<u32> {
+        let moved: HashSet<&str> = simulation.services.iter().map(|moved| &*moved.service).collect();
+        self.estate.services.iter().filter(|service| moved.contains(&*service.name)).map(|service| service.ttl).max()
+    }
+
+    /// A name as people type it: `region/NAME` and the like, or a bare name of a region, pool or `POOL/ENDPOINT`. Else one sentence.
+    pub fn named(&self, text: &str) -> Result<OverrideTargetName, String> {
+        let estate = &*self.estate;
+        let spelt = OverrideTargetName::parse(text).filter(|target| !matches!(target, OverrideTargetName::Service(_)));
+        let bare = match text.split_once('/') {
+            Some((pool, name)) => vec![OverrideTargetName::Endpoint(pool.into(), name.into())],
+            None => vec![OverrideTargetName::Region(text.into()), OverrideTargetName::Pool(text.into())],
+        };
+        let fits = |target: &OverrideTargetName| !targets_of(estate, target).is_empty();
+        if let Some(found) = spelt.iter().chain(&bare).find(|target| fits(target)) {
+            return Ok(found.clone());
+        }
+        Err(spelt.as_ref().or(bare.first()).map(|target| target.nothing_fits(estate)).unwrap_or_default())
+    }
+
+    /// Lets these fall, and what falls by that.
+    pub fn simulate(&mut self, down: &[OverrideTargetName], load: &dyn Fn(&str) -> Load) -> Simulation {
+        let estate = self.estate.clone();
+        let loads: Vec<Load> = estate.services.iter().map(|service| load(&service.name)).collect();
+        let mut falls: Vec<OverrideTarget> = Vec::new();
+        down.iter().flat_map(|target| targets_of(&estate, target)).for_each(|target| {
+            if !falls.contains(&target) {
+                falls.push(target);
+            }
+        });
+        let fallen: BTreeSet<EndpointId> = endpoints_of(&estate, &falls).collect();
+        let mut simulation = Simulation { down: fallen.iter().map(|endpoint| estate.endpoint_label(*endpoint)).collect(), ..Simulation::default() };
+        simulation.guards = self.guards(&falls, &fallen);
+        simulation.messages = self.caveats(&falls, &fallen);
+        let mut order = whole_regions(&estate, &falls, &fallen);
+        let began = order.len();
+        let mut touched: BTreeSet<PoolId> = estate.pools_moved_by(fallen.iter().copied());
+        loop {
+            // Nothing falls: nothing is decided again, and all is as it is.
+            if !touched.is_empty() {
+                self.fall(&falls, &touched);
+            }
+            let Some(overload) = self.overloaded(&loads).filter(Overload::exceeds) else { break };
+            let Some(fall) = estate.region_named(&overload.region).map(OverrideTarget::Region).filter(|fall| !falls.contains(fall)) else { break };
+            falls.push(fall);
+            touched = estate.pools_moved_by(endpoints_of(&estate, &[fall]));
+            order.push(overload.region.clone());
+            simulation.cascade.push(overload);
+        }
+        let window = estate.guard.window;
+        if let (Some(second), true) = (order.get(1).filter(|_| began < 2), !window.is_zero()) {
+            simulation.guards.push(format!(
+                "blast: if {second} falls within {} of the first region, it is held as up for {} at most before answers leave it",
+                duration_text(window),
+                duration_text(window * 2)
+            ));
+        }
+        let dark: usize = self.groups.iter().filter(|group| is_dark(group) && group.before != group.after).map(|group| group.services.len()).sum();
+        if 0 < dark {
+            simulation.messages.push(format!("nothing would be up for {}: when_all_down decides what is answered", counted(dark, "service")));
+        }
+        simulation.services = self.moved(&loads, load);
+        simulation.regions = self.regions(&loads, load, &falls);
+        simulation
+    }
+
+    /// Probes find all of this down, and the guard has let go of it; what uses these pools is decided again.
+    fn fall(&mut self, falls: &[OverrideTarget], touched: &BTreeSet<PoolId>) {
+        let estate = self.estate.clone();
+        let fallen: BTreeSet<EndpointId> = endpoints_of(&estate, falls).collect();
+        for judgement in fallen.iter().flat_map(|endpoint| estate.judgements_on(*endpoint)) {
+            if self.health.judgement(*judgement).state != State::Down {
+                self.health.restore(&estate, *judgement, State::Down, self.now.wall, self.now);
+            }
+        }
+        self.guard.release(&estate, fallen.iter().copied());
+        // What lies on the ground is not forced up by anybody.
+        let stands = |one: &policy::Override| one.kind != OverrideKind::ForceUp || !falls.iter().any(|fall| is_within(&estate, one.target, *fall));
+        let mut overrides: Vec<policy::Override> = self.overrides.iter().filter(|one| stands(one)).cloned().collect();
+        // Probes would not see it: nobody probes it, or what fell is no part of its verdict.
+        let unseen = fallen.iter().filter(|endpoint| self.health.endpoint(&estate, **endpoint) != State::Down);
+        let id: Arc<str> = "simulated".into();
+        overrides.extend(unseen.map(|endpoint| policy::Override {
+            id: id.clone(),
+            kind: OverrideKind::ForceDown,
+            target: OverrideTarget::Endpoint(*endpoint),
+            reach: Reach::Name,
+            services: None,
+        }));
+        let facts = Facts { estate: &estate, health: &self.health, guard: &self.guard, overrides: &overrides, clients: &self.clients };
+        for group in &mut self.groups {
+            let Some(service) = group.services.first().map(|id| estate.service(*id)).filter(|_| group.frozen.is_none()) else { continue };
+            let mut uses = false;
+            group.tree.pools(&mut |pool| uses |= touched.contains(&pool));
+            if uses {
+                group.decide(service, &facts, self.now);
+            }
+        }
+    }
+
+    /// The region that gained and is strained most by one service, of those that declare what they carry. What fell has no answers, or nobody has.
+    fn overloaded(&self, loads: &[Load]) -> Option<Overload> {
+        let mut worst: Option<Overload> = None;
+        for group in self.groups.iter().filter(|group| !is_dark(group)) {
+            for region in regions_of(&group.after) {
+                let (before, after) = (Group::share(&group.before, region), Group::share(&group.after, region));
+                if before + SAME < after {
+                    self.strains(group, region, after, loads).for_each(|one| keep_worse(&mut worst, one));
+                }
+            }
+        }
+        worst
+    }
+
+    /// What each service of a group asks of a region that declares what it carries.
+    fn strains<'a>(&'a self, group: &'a Group, region: &'a Arc<str>, share: f64, loads: &'a [Load]) -> impl Iterator<Item = Overload> + 'a {
+        let declared = self.estate.rules.capacity.get(region);
+        group.services.iter().filter_map(move |id| {
+            let service = &self.estate.service(*id).name;
+            let capacity = declared?.of(service)?;
+            let of_peak = loads.get(id.index()).map_or(1.0, |load| load.of_peak);
+            Some(Overload { region: region.clone(), service: service.clone(), load: share * of_peak * 100.0, capacity: f64::from(capacity) })
+        })
+    }
+
+    fn moved(&self, loads: &[Load], load: &dyn Fn(&str) -> Load) -> Vec<Simulated> {
+        let mut moved: Vec<(ServiceId, &Group)> = Vec::new();
+        for group in self.groups.iter().filter(|group| !same(&group.before, &group.after)) {
+            moved.extend(group.services.iter().map(|id| (*id, group)));
+        }
+        moved.sort_unstable_by_key(|(id, _)| *id);
+        let of = |(id, group): (ServiceId, &Group)| Simulated {
+            service: self.estate.service(id).name.clone(),
+            before: real(&group.before),
+            after: real(&group.after),
+            rung: group.rung,
+            load: loads.get(id.index()).copied().unwrap_or(Load { rate: None, of_peak: 1.0 }),
+        };
+        let mut moved: Vec<Simulated> = moved.into_iter().map(of).collect();
+        let gone =
+            |(name, before): &(Arc<str>, Vec<Part>)| Simulated { service: name.clone(), before: real(before), after: Vec::new(), rung: None, load: load(name) };
+        moved.extend(self.gone.iter().map(gone));
+        moved
+    }
+
+    fn regions(&self, loads: &[Load], load: &dyn Fn(&str) -> Load, falls: &[OverrideTarget]) -> Vec<RegionLoad> {
+        let down: BTreeSet<EndpointId> = endpoints_of(&self.estate, falls).collect();
+        let whole = whole_regions(&self.estate, falls, &down);
+        let mut rows: Vec<RegionLoad> = Vec::new();
+        for region in &self.estate.regions {
+            let fallen = whole.contains(&region.name);
+            rows.push(RegionLoad { region: region.name.clone(), before: Some(0.0), after: Some(0.0), strain: None, fallen });
+        }
+        let mut places: BTreeMap<Arc<str>, usize> = rows.iter().enumerate().map(|(at, row)| (row.region.clone(), at)).collect();
+        let mut add = |region: &Arc<str>, before: f64, after: f64, rate: Option<f64>, strain: Option<Overload>| {
+            let at = *places.entry(region.clone()).or_insert_with(|| {
+                rows.push(RegionLoad { region: region.clone(), before: Some(0.0), after: Some(0.0), strain: None, fallen: false });
+                rows.len() - 1
+            });
+            let Some(row) = rows.get_mut(at) else { return };
+            for (sum, share) in [(&mut row.before, before), (&mut row.after, after)] {
+                // A sum that lacks some service would be wrong.
+                if SAME < share {
+                    *sum = sum.zip(rate).map(|(sum, rate)| sum + rate * share);
+                }
+            }
+            if let Some(strain) = strain {
+                keep_worse(&mut row.strain, strain);
+            }
+        };
+        for group in &self.groups {
+            let named: BTreeSet<&Arc<str>> = regions_of(&group.before).chain(regions_of(&group.after)).collect();
+            for region in named {
+                let (before, after) = (Group::share(&group.before, region), Group::share(&group.after, region));
+                let rate = group.services.iter().map(|id| loads.get(id.index()).and_then(|load| load.rate)).sum::<Option<f64>>();
+                let mut worst = None;
+                if SAME < after {
+                    self.strains(group, region, after, loads).for_each(|one| keep_worse(&mut worst, one));
+                }
+                add(region, before, after, rate, worst);
+            }
+        }
+        for (name, parts) in &self.gone {
+            regions_of(parts).collect::<BTreeSet<_>>().into_iter().for_each(|region| add(region, Group::share(parts, region), 0.0, load(name).rate, None));
+        }
+        rows
+    }
+
+    /// What this node's guards against its own mistakes would do.
+    fn guards(&self, falls: &[OverrideTarget], fallen: &BTreeSet<EndpointId>) -> Vec<String> {
+        let (estate, rules) = (&self.estate, self.estate.guard);
+        let mut guards = Vec::new();
+        let mut regions: BTreeMap<RegionId, (usize, usize)> = BTreeMap::new();
+        for (at, endpoint) in estate.endpoints.iter().enumerate().filter(|(_, endpoint)| !matches!(endpoint.watch, Watch::Always | Watch::Nothing)) {
+            let (down, all) = regions.entry(estate.pool(endpoint.pool).region).or_default();
+            *all += 1;
+            *down += usize::from(fallen.contains(&EndpointId::at(at)));
+        }
+        let whole: Vec<&str> = regions.iter().filter(|(_, (down, all))| down == all).map(|(id, _)| &*estate.region(*id).name).collect();
+        let share = |(down, all): &(usize, usize)| *down * 100 >= *all * usize::from(rules.blind_share);
+        let endpoints: usize = regions.values().map(|(_, all)| all).sum();
+        let blind = 0 < rules.blind_share && 2 <= regions.len() && 5 <= endpoints && !rules.window.is_zero() && regions.values().all(share);
+        if blind && !falls.is_empty() {
+            guards.push(format!(
+                "blind: if this happens within {}, at least {} % of endpoints turn in every region; this node takes itself for blind and keeps its answers",
+                duration_text(rules.window),
+                rules.blind_share
+            ));
+        } else if 1 < whole.len() && !rules.window.is_zero() {
+            guards.push(format!(
+                "blast: of {} the first leaves the answers at once, another within {} is held as up for {} at most",
+                few(&whole),
+                duration_text(rules.window),
+                duration_text(rules.window * 2)
+            ));
+        }
+        guards
+    }
+
+    /// Where what would happen differs from what is shown.
+    fn caveats(&self, falls: &[OverrideTarget], fallen: &BTreeSet<EndpointId>) -> Vec<String> {
+        let estate = &*self.estate;
+        let mut messages = Vec::new();
+        let unseen: Vec<String> = fallen.iter().filter(|id| estate.endpoint(**id).watch == Watch::Always).map(|id| estate.endpoint_label(*id)).collect();
+        if !unseen.is_empty() {
+            let names: Vec<&str> = unseen.iter().map(String::as_str).collect();
+            messages
+                .push(format!("{} not probed (always = \"up\"): this node would not notice, and would go on answering; here it counts as down", is(&names)));
+        }
+        let forced = self.overrides.iter().filter(|one| one.kind == OverrideKind::ForceUp && falls.iter().any(|fall| is_within(estate, one.target, *fall)));
+        let forced: BTreeSet<&str> = forced.map(|one| &*one.id).collect();
+        if !forced.is_empty() {
+            let names: Vec<&str> = forced.into_iter().collect();
+            messages.push(format!("force_up by {} would keep in the answers what is down, as long as it stands; here it counts as down", few(&names)));
+        }
+        let touched = estate.pools_moved_by(fallen.iter().copied());
+        let uses = |group: &&Group| {
+            let mut uses = false;
+            group.tree.pools(&mut |pool| uses |= touched.contains(&pool));
+            uses
+        };
+        let frozen: Vec<String> = self.groups.iter().filter(|group| group.frozen.is_some()).filter(uses).map(|group| self.name_of(group)).collect();
+        if !frozen.is_empty() {
+            let names: Vec<&str> = frozen.iter().map(String::as_str).collect();
+            messages.push(format!("{} frozen: answers stay as they are, whatever falls", is(&names)));
+        }
+        messages
+    }
+
+    fn name_of(&self, group: &Group) -> String {
+        group.services.first().map(|id| self.estate.service(*id).name.to_string()).unwrap_or_default()
+    }
+}
+
+/// Nothing is up for it.
+fn is_dark(group: &Group) -> bool {
+    matches!(group.rung, None | Some(Rung::AllDown))
+}
+
+fn parts(estate: &Estate, shares: Vec<(PoolId, f64)>) -> Vec<Part> {
+    let part = |(pool, share): (PoolId, f64)| {
+        let of = estate.pool(pool);
+        Part { pool: of.name.clone(), region: estate.region(of.region).name.clone(), share }
+    };
+    shares.into_iter().map(part).collect()
+}
+
+/// Parts that are more than nothing.
+fn real(parts: &[Part]) -> Vec<Part> {
+    parts.iter().filter(|part| SAME < part.share).cloned().collect()
+}
+
+/// The same shares, in whatever order.
+fn same(a: &[Part], b: &[Part]) -> bool {
+    let of = |parts: &[Part], pool: &str| parts.iter().find(|part| *part.pool == *pool).map_or(0.0, |part| part.share);
+    a.iter().chain(b).all(|part| (of(a, &part.pool) - of(b, &part.pool)).abs() <= SAME)
+}
+
+/// Each region once.
+fn regions_of(parts: &[Part]) -> impl Iterator<Item = &Arc<str>> {
+    let first = move |(at, part): &(usize, &Part)| !parts.iter().take(*at).any(|earlier| earlier.region == part.region);
+    parts.iter().enumerate().filter(first).map(|(_, part)| &part.region)
+}
+
+/// The one that is strained more; of two alike the first.
+fn keep_worse(worst: &mut Option<Overload>, one: Overload) {
+    if worst.as_ref().is_none_or(|known| known.strain() < one.strain()) {
+        *worst = Some(one);
+    }
+}
+
+fn endpoints_of<'a>(estate: &'a Estate, falls: &'a [OverrideTarget]) -> impl Iterator<Item = EndpointId> + 'a {
+    let pools: BTreeSet<PoolId> = (0..estate.pools.len())
+        .map(PoolId::at)
+        .filter(|pool| falls.iter().any(|fall| *fall == OverrideTarget::Pool(*pool) || *fall == OverrideTarget::Region(estate.pool(*pool).region)))
+        .collect();
+    let named = falls.iter().filter_map(|fall| if let OverrideTarget::Endpoint(endpoint) = fall { Some(*endpoint) } else { None });
+    pools.into_iter().flat_map(|pool| &estate.pool(pool).endpoints).copied().chain(named)
+}
+
+/// Regions of which everything falls, in file order.
+fn whole_regions(estate: &Estate, falls: &[OverrideTarget], fallen: &BTreeSet<EndpointId>) -> Vec<Arc<str>> {
+    let mut standing: BTreeSet<RegionId> = BTreeSet::new();
+    let mut touched: BTreeSet<RegionId> = BTreeSet::new();
+    for (at, endpoint) in estate.endpoints.iter().enumerate().filter(|_| !falls.is_empty()) {
+        let region = estate.pool(endpoint.pool).region;
+        let _ = if fallen.contains(&EndpointId::at(at)) { touched.insert(region) } else { standing.insert(region) };
+    }
+    touched.difference(&standing).map(|region| estate.region(*region).name.clone()).collect()
+}
+
+/// Is all of `one` down when `fall` is?
+fn is_within(estate: &Estate, one: OverrideTarget, fall: OverrideTarget) -> bool {
+    let pool_of = |endpoint: EndpointId| estate.endpoint(endpoint).pool;
+    match (one, fall) {
+        _ if one == fall => true,
+        (OverrideTarget::Pool(pool), OverrideTarget::Region(region)) => estate.pool(pool).region == region,
+        (OverrideTarget::Endpoint(endpoint), OverrideTarget::Pool(pool)) => pool_of(endpoint) == pool,
+        (OverrideTarget::Endpoint(endpoint), OverrideTarget::Region(region)) => estate.pool(pool_of(endpoint)).region == region,
+        _ => false,
+    }
+}
+
+/// `a is`, `a, b are`.
+fn is(names: &[&str]) -> String {
+    format!("{} {}", few(names), if names.len() == 1 { "is" } else { "are" })
+}
+
+fn few(names: &[&str]) -> String {
+    let shown = names.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
