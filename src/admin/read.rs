@@ -73,6 +73,7 @@ pub(super) async fn overview(State(app): State<App>) -> Found<api::Overview> {
             queries_per_second: parts.metrics.queries_per_second(now),
             store: api::StoreStatus { up: overview.store.up, why: overview.store.why },
             blind: view::blind(core),
+            databases: view::databases(core),
             sentinels: view::sentinels(core),
             zones: core.zones().iter().map(|zone| view::zone(core, zone)).collect(),
             services_total: estate.services.len() as u64,

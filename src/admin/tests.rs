@@ -182,6 +182,7 @@ impl Server {
             zones: vec![Arc::new(zone)],
             answers: Arc::default(),
             clients: Arc::default(),
+            databases: Arc::default(),
             needs_restart: vec!["[dns]".into()],
             hash: "0123456789abcdef".into(),
         };
@@ -681,6 +682,7 @@ async fn a_look_that_panics_does_so_in_the_task_that_asked() {
         zones: Vec::new(),
         answers: Arc::default(),
         clients: Arc::default(),
+        databases: Default::default(),
         needs_restart: Vec::new(),
         hash: "0123456789abcdef".into(),
     };

@@ -391,6 +391,8 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         Notice::Reloaded { text } => info!("{text}"),
         // Logged, with every problem, where the file was read.
         Notice::ReloadFailed { .. } => (),
+        Notice::Database { sound: true, text } => info!("{text}"),
+        Notice::Database { sound: false, text } => warn!("{text}"),
         Notice::Guarded { region, begins: true, text } => warn!(%region, "{text}"),
         Notice::Guarded { region, begins: false, text } => info!(%region, "{text}"),
         Notice::Blind { begins: true, text } => error!("{text}"),

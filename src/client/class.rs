@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::model::{Choice, Condition, Estate, Network, Node, Place, RegionId};
+use crate::model::{Choice, Condition, Estate, Network, Node, Place, RegionId, Timestamp};
 
 use super::spans::{Prefix, Spans, sweep};
 
@@ -38,6 +38,61 @@ pub struct Origin {
     pub asn: Option<u32>,
     /// Coordinates.
     pub place: Option<Place>,
+}
+
+/// Kinds of what databases say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// `continent:`
+    pub continent: bool,
+    /// `country:`
+    pub country: bool,
+    /// `subdivision:`
+    pub subdivision: bool,
+    /// `asn:`
+    pub asn: bool,
+    /// Where clients are, for `nearest`.
+    pub place: bool,
+}
+
+impl Attributes {
+    /// What either has.
+    pub fn or(self, other: Self) -> Self {
+        let (a, b) = (self, other);
+        Self {
+            continent: a.continent || b.continent,
+            country: a.country || b.country,
+            subdivision: a.subdivision || b.subdivision,
+            asn: a.asn || b.asn,
+            place: a.place || b.place,
+        }
+    }
+
+    /// What conditions ask here and nobody says there, in the words of conditions. (`nearest` has networks' places, too.)
+    pub fn lacking(self, said: Self) -> Vec<&'static str> {
+        let words = [
+            ("continent", self.continent, said.continent),
+            ("country", self.country, said.country),
+            ("subdivision", self.subdivision, said.subdivision),
+            ("asn", self.asn, said.asn),
+        ];
+        words.into_iter().filter(|(_, asked, said)| *asked && !said).map(|(word, ..)| word).collect()
+    }
+}
+
+/// A database, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseInfo {
+    /// The file as configured.
+    pub file: Arc<str>,
+    /// `GeoLite2-Country`; empty: none was ever read.
+    pub kind: String,
+    /// When what counts was made.
+    pub built: Option<Timestamp>,
+    /// How many networks it knows.
+    pub networks: u64,
+    /// What is wrong with the file that lies there; what was read before counts on.
+    pub problem: Option<String>,
 }
 
 /// Prefixes of a database, each with the position of its origin.
@@ -94,6 +149,38 @@ impl Questions {
         choice.children().into_iter().for_each(|child| self.add(child, estate));
     }
 
+    /// What databases are asked.
+    pub fn attributes(&self) -> Attributes {
+        let mut asked = Attributes { place: !self.nearest.is_empty(), ..Attributes::default() };
+        for condition in &self.conditions {
+            match condition {
+                Condition::Continent(_) => asked.continent = true,
+                Condition::Country(_) => asked.country = true,
+                Condition::Subdivision(_) => asked.subdivision = true,
+                Condition::Asn(_) => asked.asn = true,
+                Condition::Network(_) => {}
+            }
+        }
+        asked
+    }
+
+    /// What of an origin makes a difference: what nobody asks by name is all one, but known, so that it hides what a wider prefix says.
+    pub fn narrow(&self, origin: Origin) -> Origin {
+        const OTHER: [u8; 2] = *b"--";
+        let Origin { continent, country, subdivision, asn, place } = origin;
+        let (asked, asks) = (self.attributes(), |condition: Condition| self.conditions.contains(&condition));
+        let code = |code: Option<[u8; 2]>, asked: bool, condition: fn([u8; 2]) -> Condition| {
+            code.filter(|_| asked).map(|code| if asks(condition(code)) { code } else { OTHER })
+        };
+        Origin {
+            continent: code(continent, asked.continent, Condition::Continent),
+            country: code(country, asked.country, Condition::Country),
+            subdivision: subdivision.filter(|_| asked.subdivision).map(|part| if asks(Condition::Subdivision(part.clone())) { part } else { "".into() }),
+            asn: asn.filter(|_| asked.asn).map(|asn| if asks(Condition::Asn(asn)) { asn } else { 0 }),
+            place: place.filter(|_| asked.place),
+        }
+    }
+
     /// Nothing is asked.
     pub fn is_empty(&self) -> bool {
         self.conditions.is_empty() && self.nearest.is_empty()
@@ -123,6 +210,8 @@ pub struct Clients {
     classes: Vec<Class>,
     v4: Spans<u32>,
     v6: Spans<u128>,
+    /// There were more classes than fit; some clients are of the wrong one.
+    too_many: bool,
 }
 
 /// Everybody is [`ClassId::UNKNOWN`].
@@ -134,6 +223,9 @@ impl Default for Clients {
 
 /// Bits before the IPv4 address in an IPv6 address that is one (RFC 4291, section 2.5.5.2).
 const MAPPED_BITS: u8 = 96;
+
+/// Classes of one estate: each costs two octets in every decision that asks about clients.
+const CLASSES_MAX: usize = 65_536;
 
 /// What [`Prefix::what`] counts from for networks; below it stand origins.
 const NETWORKS_FROM: u32 = 1 << 31;
@@ -149,6 +241,7 @@ impl Clients {
             classes: Vec::new(),
             by_class: HashMap::new(),
             by_open: HashMap::new(),
+            too_many: false,
         };
         builder.class_of(&[]);
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
@@ -164,8 +257,8 @@ impl Clients {
         }
         let v4 = Spans::new(&sweep(v4, u32::MAX.into(), &mut |open| builder.class_of(open)));
         let v6 = Spans::new(&sweep(v6, u128::MAX, &mut |open| builder.class_of(open)));
-        let Builder { conditions, nearest, classes, .. } = builder;
-        Self { conditions, nearest, classes, v4, v6 }
+        let Builder { conditions, nearest, classes, too_many, .. } = builder;
+        Self { conditions, nearest, classes, v4, v6, too_many }
     }
 
     /// The class of a client, and the scope: all addresses that share so many leading bits with `address` are of this class.
@@ -187,6 +280,12 @@ impl Clients {
     /// All classes, [`ClassId::UNKNOWN`] first.
     pub fn classes(&self) -> impl Iterator<Item = ClassId> + use<> {
         (0..self.classes.len() as u32).map(ClassId)
+    }
+
+    /// Policies tell more kinds of clients apart than there is room for: this is of no use.
+    pub fn too_many(&self) -> Option<String> {
+        let text = || format!("policies tell more than {CLASSES_MAX} kinds of clients apart: let `nearest` choose among fewer regions, or name fewer networks");
+        self.too_many.then(text)
     }
 
     /// How many spans of addresses there are in both families.
@@ -216,6 +315,25 @@ impl Clients {
         among.iter().map(rank).collect()
     }
 
+    /// Classes that these questions don't tell apart: the first of each such group, [`ClassId::UNKNOWN`] first, and by class which group it belongs to.
+    pub fn groups(&self, questions: &Questions) -> (Vec<ClassId>, Vec<u32>) {
+        let conditions: Vec<usize> = questions.conditions.iter().filter_map(|asked| self.conditions.binary_search(asked).ok()).collect();
+        let nearest: Vec<usize> = questions.nearest.iter().filter_map(|asked| self.nearest.binary_search(asked).ok()).collect();
+        let answers = |class: &'_ Class| -> (Vec<bool>, Vec<Option<Box<[u16]>>>) {
+            let holds = conditions.iter().map(|at| class.holds.get(*at).copied().unwrap_or(false)).collect();
+            (holds, nearest.iter().map(|at| class.ranks.get(*at).cloned().flatten()).collect())
+        };
+        let (mut known, mut first) = (HashMap::new(), Vec::new());
+        let group = |(class, id): (&Class, ClassId)| {
+            *known.entry(answers(class)).or_insert_with(|| {
+                first.push(id);
+                first.len() as u32 - 1
+            })
+        };
+        let of_class = self.classes.iter().zip(self.classes()).map(group).collect();
+        (first, of_class)
+    }
+
     /// Whether all that a tree asks was asked when this was built.
     pub fn answers(&self, questions: &Questions) -> bool {
         questions.conditions.iter().all(|asked| self.conditions.binary_search(asked).is_ok())
@@ -236,6 +354,7 @@ struct Builder<'a> {
     by_class: HashMap<Class, u32>,
     /// By what surrounds a span: nearly all prefixes of a database say the same as others.
     by_open: HashMap<Box<[u32]>, u32>,
+    too_many: bool,
 }
 
 impl Builder<'_> {
@@ -246,6 +365,10 @@ impl Builder<'_> {
         }
         let class = self.describe(open);
         let next = self.classes.len() as u32;
+        if self.classes.len() == CLASSES_MAX && !self.by_class.contains_key(&class) {
+            self.too_many = true;
+            return 0;
+        }
         let number = *self.by_class.entry(class).or_insert_with_key(|class| {
             self.classes.push(class.clone());
             next

@@ -63,6 +63,7 @@ table! {
         zone: Named<Zone>,
         region: Named<Region>,
         network: Named<Network>,
+        geo: Geo,
         monitor: Named<Monitor>,
         sentinel: Named<Sentinel>,
         pool: Named<Pool>,
@@ -211,6 +212,14 @@ table! {
         guards: Guards,
         location: Vec<Key<Number>>,
         bias_km: i64,
+    } later NONE
+}
+
+table! {
+    /// `[geo]`
+    Geo {
+        databases: OneOrMany<String>,
+        check_every: Duration,
     } later NONE
 }
 

@@ -122,7 +122,7 @@ pub fn outline_of_settings(settings: &Settings) -> Outline {
 
 /// What a reload can change.
 pub fn outline(configuration: &Configuration) -> Outline {
-    let Configuration { estate, zones, answers, clients: _, needs_restart: _, hash: _ } = configuration;
+    let Configuration { estate, zones, answers, clients: _, databases: _, needs_restart: _, hash: _ } = configuration;
     let mut outline = Outline::new();
     let mut put = |kind: &'static str, name: &str, fields: Vec<(&'static str, String)>| {
         let said = fields.into_iter().filter(|(_, value)| !value.is_empty());
@@ -247,6 +247,8 @@ pub fn outline(configuration: &Configuration) -> Outline {
         put("analysis", &analysis.name, analysis_fields(analysis));
     }
     put("guards", "guards", vec![("rules", if estate.rules == Default::default() { String::new() } else { format!("{:?}", estate.rules) })]);
+    let files = estate.geo.databases.iter().map(|file| file.display());
+    put("geo", "geo", vec![("databases", list(files)), ("check_every", duration_text(estate.geo.check_every))]);
     put("health", "guard", vec![("window", duration_text(estate.guard.window)), ("blind_share", estate.guard.blind_share.to_string())]);
     let fading = &estate.fading;
     put("clients", "clients", vec![("stragglers", fading.stragglers.to_string()), ("stragglers_for", duration_text(fading.stragglers_for))]);

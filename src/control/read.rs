@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::client::ClassId;
+use crate::client::{ClassId, DatabaseInfo};
 use crate::health::HealthTable;
 use crate::model::{Estate, Family, Node, Now, PolicyForm, PoolId, Service, ServiceId, Timestamp};
 use crate::policy::{self, Decision, Facts, Memory, Step};
@@ -106,6 +106,11 @@ impl Core {
     /// What policy sees: for views of pools and endpoints.
     pub fn policy_facts(&self) -> Facts<'_> {
         self.facts()
+    }
+
+    /// What is known of clients, from where.
+    pub fn databases(&self) -> &[DatabaseInfo] {
+        &self.configuration.databases
     }
 
     /// Which counter cell belongs to which service, pools and rung.

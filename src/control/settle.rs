@@ -234,7 +234,7 @@ impl Core {
         self.raise_serials(now);
         let next = match &self.snapshot {
             Some(snapshot) if !self.rebuild => {
-                if changes.is_empty() && !self.serials.publish {
+                if changes.is_empty() && !self.serials.publish && !self.reclassified {
                     return;
                 }
                 snapshot.with(self.generation + 1, changes)
@@ -244,14 +244,14 @@ impl Core {
                 debug_assert_eq!(changes.len(), self.services.len());
                 let decisions = changes.into_iter().map(|(_, compiled)| compiled).collect();
                 let next = Snapshot::build(self.generation + 1, &self.configuration.zones, &self.configuration.estate, decisions, &mut self.cells)
-                    .with_settings(self.configuration.answers.clone())
-                    .with_clients(self.configuration.clients.clone());
+                    .with_settings(self.configuration.answers.clone());
                 let next = self.renew_serials(next);
                 self.raise_serials(now);
                 next
             }
         };
-        let next = next.with_serials(self.serials.table());
+        let next = next.with_serials(self.serials.table()).with_clients(self.configuration.clients.clone());
+        self.reclassified = false;
         self.serials.publish = false;
         self.rebuild = false;
         self.generation += 1;

@@ -19,7 +19,9 @@ use super::tracked::{OTHERS, Tracked};
 const FAILOVER_SECONDS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0];
 
 /// Kinds of event. Closed list: label values.
-const EVENTS: [&str; 29] = [
+const EVENTS: [&str; 31] = [
+    "database.replaced",
+    "database.failed",
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
@@ -200,6 +202,8 @@ impl Changes {
             Notice::Reloaded { .. } => "config.reloaded",
             // Counted where the load is.
             Notice::ReloadFailed { .. } => return,
+            Notice::Database { sound: true, .. } => "database.replaced",
+            Notice::Database { sound: false, .. } => "database.failed",
             Notice::Guarded { begins: true, .. } => "region.guarded",
             Notice::Guarded { begins: false, .. } => "region.unguarded",
             Notice::Blind { begins: true, .. } => "node.blind",

@@ -43,6 +43,7 @@ fn configuration(text: &str) -> Configuration {
         zones: vec![Arc::new(Zone { apex, sets })],
         answers: Arc::default(),
         clients: Arc::default(),
+        databases: Default::default(),
         needs_restart: Vec::new(),
         hash: "0123456789abcdef".into(),
     }

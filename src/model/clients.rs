@@ -1,8 +1,10 @@
 //! What policies ask about clients: conditions of `geo`, places for `nearest`, named networks.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -142,6 +144,21 @@ pub struct Nearest<C> {
     pub ties: Even,
     /// Which, if nobody knows where a client is.
     pub unknown: Even,
+}
+
+/// `[geo]`: databases that say where clients are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GeoRules {
+    /// Files, each `.mmdb`.
+    pub databases: Vec<PathBuf>,
+    /// How often they are looked at for being replaced. Default 1 m.
+    pub check_every: Duration,
+}
+
+impl Default for GeoRules {
+    fn default() -> Self {
+        Self { databases: Vec::new(), check_every: Duration::from_secs(60) }
+    }
 }
 
 /// `sticky`: clients whose addresses begin alike keep to one region.

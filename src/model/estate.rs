@@ -9,8 +9,8 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, Condition, EndpointId, Factor, Fading, Failback, Family, GeoRule, GuardRules, Host,
-    Judgement, JudgementId, Monitor, MonitorId, Names, Nearest, Network, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules,
+    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, Condition, EndpointId, Factor, Fading, Failback, Family, GeoRule, GeoRules, GuardRules,
+    Host, Judgement, JudgementId, Monitor, MonitorId, Names, Nearest, Network, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules,
     Secondary, Sentinel, ServiceId, ShiftRules, Site, Sticky, TargetId, Thresholds,
 };
 
@@ -59,6 +59,8 @@ pub struct Estate {
     pub rules: ChangeRules,
     /// `[network.NAME]`
     pub networks: Vec<Network>,
+    /// `[geo]`
+    pub geo: GeoRules,
     /// Where regions are; only those that say so.
     pub sites: BTreeMap<RegionId, Site>,
     /// How shifts go.

@@ -45,7 +45,7 @@ pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};
 pub use shares::{child_shares, desired, effective};
 pub use sticky::{Keeper, Turn, key as sticky_key};
-pub use tailor::tailor;
+pub use tailor::{tailor, too_many_variants};
 pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
 

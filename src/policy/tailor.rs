@@ -9,10 +9,10 @@
 //! A failover passes over what is down, so health comes *before* distance: the nearest that is up answers.
 //! What follows from the client's prefix itself (its hash, for instance) can't stand here: that is chosen at query time, among the leaves of the decision.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::client::{ClassId, Clients};
+use crate::client::{ClassId, Clients, Questions};
 use crate::model::{Choice, Estate, Even, GeoRule, Nearest, Node, Share};
 
 use super::tell::{Step, Tell};
@@ -30,18 +30,39 @@ pub(super) struct Variants {
 impl Variants {
     /// Of all classes.
     pub(super) fn of(policy: &Node, clients: &Clients, estate: &Estate) -> Self {
+        let (first, group_of) = clients.groups(&Questions::of_tree(policy, estate));
         let mut known: HashMap<Node, u16> = HashMap::new();
         let mut trees = Vec::new();
-        let of_class = clients.classes().map(|class| {
-            let next = u16::try_from(trees.len()).unwrap_or(u16::MAX);
-            *known.entry(tailor(policy, clients, class, estate)).or_insert_with_key(|tree| {
-                trees.push(tree.clone());
-                next
+        let of_group: Vec<u16> = first
+            .into_iter()
+            .map(|class| {
+                if VARIANTS_MAX <= trees.len() {
+                    // Refused where configurations are checked.
+                    return 0;
+                }
+                let next = trees.len() as u16;
+                *known.entry(tailor(policy, clients, class, estate)).or_insert_with_key(|tree| {
+                    trees.push(tree.clone());
+                    next
+                })
             })
-        });
-        let of_class = of_class.collect();
+            .collect();
+        let of_class = group_of.into_iter().map(|group| of_group.get(group as usize).copied().unwrap_or(0)).collect();
         Self { trees, of_class }
     }
+}
+
+/// Trees of one policy: every one of them is decided whenever health changes.
+const VARIANTS_MAX: usize = 4096;
+
+/// A policy gives clients more different answers than one can decide: says so.
+pub fn too_many_variants(policy: &Node, clients: &Clients, estate: &Estate) -> Option<String> {
+    let mut known = HashSet::new();
+    let first = || clients.groups(&Questions::of_tree(policy, estate)).0.into_iter();
+    let more = policy.asks_about_clients() && first().any(|class| known.insert(tailor(policy, clients, class, estate)) && VARIANTS_MAX < known.len());
+    more.then(|| {
+        format!("gives clients more than {VARIANTS_MAX} different orders of answers: let `nearest` choose among fewer regions, or `geo` have fewer rules")
+    })
 }
 
 /// The tree as the clients of a class have it.

@@ -45,6 +45,7 @@ mod returning;
 mod serving;
 mod shifts;
 mod simulate;
+mod steering;
 mod tags;
 mod tcp;
 mod top;

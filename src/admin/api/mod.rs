@@ -64,7 +64,7 @@ pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainSt
 pub use feeds::{AuditHead, AuditPage, Delivery, EventQuery, WebhookTest};
 pub use guards::{Confirmation, EffectiveGuard, Gate, GatePut, GuardFinding, ServiceGuards, Taker};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
-pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};
+pub use overview::{Blind, Concern, GeoDatabase, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhase, ProbePost, ProbesQuery, Resolved, TlsSeen};
 pub use problem::{Fault, Problem, ProblemKind};
 pub use push::{PushPost, PushReply, Told};

@@ -2,18 +2,23 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::config::file::Network as Table;
-use crate::config::problem::Sink;
+use crate::config::file::{Geo as GeoTable, Network as Table};
+use crate::config::problem::{Problem, Sink};
 use crate::config::read::{Entry, Key, Named, Number, OneOrMany};
-use crate::model::{Estate, Network, Place};
+use crate::model::{Estate, Network, Place, duration_text};
 
 use super::check_name;
 
 /// Prefixes of all networks together.
 const PREFIXES_MAX: usize = 4_000_000;
+/// Files of `[geo]`.
+const DATABASES_MAX: usize = 8;
+/// Of `[geo]`.
+const CHECK_EVERY: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 /// Lines of one file that are complained about.
 const LINES_TOLD_MAX: usize = 20;
 
@@ -31,12 +36,18 @@ pub(super) fn check(tables: Named<Table>, folder: &Path, estate: &mut Estate, fi
             let place = folder.join(&found.value);
             match std::fs::read_to_string(&place) {
                 Ok(text) => {
-                    let wrong = lines(&text, &mut network);
-                    if let Some((number, line)) = wrong.first() {
-                        let more = if wrong.len() == 1 { String::new() } else { format!(", and {} more lines", wrong.len() - 1) };
-                        let message = format!("`{}`, line {number}: `{line}` is not a prefix{more}", place.display());
-                        sink.problem(&found.span, format_args!("{path}.file"), message, "one prefix or address a line; # begins a comment");
-                    }
+                    // Told of that file, not of this one: what stands there is not for everybody who may name it.
+                    let wrong = lines(&text, &mut network).into_iter().map(|(number, line)| Problem {
+                        file: place.clone(),
+                        line: number,
+                        column: 1,
+                        width: u32::try_from(line.chars().count()).unwrap_or(1),
+                        excerpt: line.to_string(),
+                        path: String::new(),
+                        message: format!("`{line}` is not a prefix"),
+                        help: "one prefix or address a line; # begins a comment".to_string(),
+                    });
+                    sink.problems.extend(wrong);
                 }
                 Err(why) => {
                     let message = format!("`{}` can't be read: {why}", place.display());
@@ -55,6 +66,27 @@ pub(super) fn check(tables: Named<Table>, folder: &Path, estate: &mut Estate, fi
     }
 }
 
+/// `[geo]`. Whether the files can be read is looked at when everything else is right: `load`.
+pub(super) fn geo(table: GeoTable, folder: &Path, estate: &mut Estate, sink: &mut Sink<'_>) {
+    let GeoTable { databases, check_every } = table;
+    let files = databases.get().map(|list| &list.value.0[..]).unwrap_or_default();
+    estate.geo.databases = files.iter().filter_map(|file| file.get()).map(|file| folder.join(&file.value)).collect();
+    if let (Some(found), true) = (databases.get(), DATABASES_MAX < files.len()) {
+        sink.problem(
+            &found.span,
+            "geo.databases",
+            format!("{} databases; at most {DATABASES_MAX}", files.len()),
+            "one for places and one for AS numbers are usual",
+        );
+    }
+    if let Some(found) = check_every.get() {
+        match CHECK_EVERY.contains(&found.value) {
+            true => estate.geo.check_every = found.value,
+            false => sink.problem(&found.span, "geo.check_every", format!("`{}` is out of range", duration_text(found.value)), "from \"1s\" to \"1day\""),
+        }
+    }
+}
+
 fn written(prefixes: &Key<OneOrMany<String>>, path: &str, network: &mut Network, sink: &mut Sink<'_>) {
     for (index, found) in prefixes.get().map(|list| &list.value.0[..]).unwrap_or_default().iter().enumerate() {
         let Some(found) = found.get() else { continue };
@@ -69,7 +101,7 @@ fn written(prefixes: &Key<OneOrMany<String>>, path: &str, network: &mut Network,
 }
 
 /// Reads one prefix a line; gives the number and the text of lines that are none.
-fn lines<'t>(text: &'t str, network: &mut Network) -> Vec<(usize, &'t str)> {
+fn lines<'t>(text: &'t str, network: &mut Network) -> Vec<(u32, &'t str)> {
     let mut wrong = Vec::new();
     for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
         let line = line.split('#').next().unwrap_or_default().trim();

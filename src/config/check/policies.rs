@@ -120,10 +120,10 @@ impl Policies {
         let mut faults: Vec<Fault> = form.faults().into_iter().map(|message| Fault { child: None, help: help_for(&message).to_string(), message }).collect();
         if let Choice::Geo(rules) = &form.choice {
             let asked = rules.iter().flat_map(|rule| &rule.when).find(|condition| !matches!(condition, Condition::Network(_)));
-            faults.extend(asked.map(|condition| Fault {
+            faults.extend(asked.filter(|_| estate.geo.databases.is_empty()).map(|condition| Fault {
                 child: None,
-                message: format!("`{condition}` is not supported yet: it needs a GeoIP database, and none can be read"),
-                help: "ask for networks: when = [\"network:NAME\"], with a [network.NAME]".to_string(),
+                message: format!("nobody knows of whom `{condition}` holds: there is no GeoIP database"),
+                help: "add [geo] with databases = [\"GeoLite2-City.mmdb\"], or ask for networks: when = [\"network:NAME\"]".to_string(),
             }));
         }
         let mut used = self.used.borrow_mut();

@@ -250,6 +250,8 @@ impl Context {
             }
             Notice::Reloaded { text } => Draft::new("config.reloaded", "info", "config", text.clone()),
             Notice::ReloadFailed { text } => Draft::new("config.failed", "warning", "config", text.clone()),
+            Notice::Database { sound: true, text } => Draft::new("database.replaced", "info", "geo", text.clone()),
+            Notice::Database { sound: false, text } => Draft::new("database.failed", "warning", "geo", text.clone()),
             Notice::Guarded { region, begins, text } => {
                 let (kind, severity) = if *begins { ("region.guarded", "critical") } else { ("region.unguarded", "info") };
                 Draft::new(kind, severity, format!("region/{region}"), text.clone()).of_region(region)

@@ -49,7 +49,8 @@ impl Started {
         let zones = zones.into_iter().map(Arc::new).collect();
         let clients = Arc::new(Clients::build(&estate, &Questions::of(&estate), &Origins::default()));
         let (estate, answers) = (Arc::new(estate), Arc::new(answers));
-        let configuration = Configuration { estate, zones, answers, clients, needs_restart: Vec::new(), hash: "0123456789abcdef".into() };
+        let configuration =
+            Configuration { estate, zones, answers, clients, databases: Default::default(), needs_restart: Vec::new(), hash: "0123456789abcdef".into() };
         let stale_after = Duration::from_secs(600);
         let start = Start { configuration, stored: Vec::new(), revision: Revision(0), stale_after, without_store: true };
         let mut now = BEGIN;
