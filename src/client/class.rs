@@ -305,6 +305,13 @@ impl Clients {
         self.conditions.iter().zip(holds).filter(|(_, holds)| **holds).map(|(condition, _)| condition)
     }
 
+    /// The conditions that hold for a class, in words; `None`: none does.
+    pub fn name(&self, class: ClassId) -> Option<String> {
+        let mut holding = self.holding(class).map(ToString::to_string);
+        let first = holding.next()?;
+        Some(holding.fold(first, |all, next| format!("{all}, {next}")))
+    }
+
     /// How near the regions of these children are to the clients of a class: the rank of each child, 0 the nearest, equal ones equally far.
     /// `None`: nobody knows where the clients are.
     pub fn ranks(&self, class: ClassId, among: &[Arc<Node>], estate: &Estate) -> Option<Vec<u16>> {

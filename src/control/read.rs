@@ -184,6 +184,20 @@ impl Core {
         self.named(policy::effective(&view.decision.families[family.index()], view.policy))
     }
 
+    /// The same for clients who get something else: the first class of each such answer.
+    pub fn effective_by_client(&self, id: ServiceId, family: Family) -> Vec<(ClassId, Vec<(Arc<str>, f64)>)> {
+        let view = self.service(id);
+        let mut seen = HashSet::from([view.decision.number_of(ClassId::UNKNOWN)]);
+        let classes = self.configuration.clients.classes().filter(|_| view.decision.by_client.is_some());
+        let others = classes.filter(|class| seen.insert(view.decision.number_of(*class)));
+        others.map(|class| (class, self.named(policy::effective(&view.decision.of_class(class).0[family.index()], view.policy)))).collect()
+    }
+
+    /// The conditions that hold for a class, in words.
+    pub fn name_of(&self, class: ClassId) -> Option<String> {
+        self.configuration.clients.name(class)
+    }
+
     /// The family that shares are shown for: IPv4 unless no pool has an IPv4 endpoint.
     pub fn shown_family(&self, id: ServiceId) -> Family {
         self.main_family(id)

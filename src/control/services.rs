@@ -139,7 +139,7 @@ impl Shares {
 }
 
 fn regions(estate: &Estate, decision: &Decision) -> String {
-    let leaves = decision.families.iter().flat_map(|family| &family.leaves);
+    let leaves = decision.of_anybody().flatten().flat_map(|family| &family.leaves);
     let mut names: Vec<&str> = leaves.flat_map(|leaf| &leaf.pools).map(|pool| &*estate.region(estate.pool(*pool).region).name).collect();
     names.sort_unstable();
     names.dedup();

@@ -53,6 +53,17 @@ impl Decision {
         variant.map_or((&self.families, self.ttl), |variant| (&variant.families, variant.ttl))
     }
 
+    /// What anybody gets, each once: of those of whom nothing is known first.
+    pub fn of_anybody(&self) -> impl Iterator<Item = &[FamilyDecision; 2]> {
+        let variants = self.by_client.iter().flat_map(|by| &by.variants).map(|variant| &variant.families);
+        std::iter::once(&self.families).chain(variants)
+    }
+
+    /// Which of these the clients of a class get.
+    pub fn number_of(&self, class: ClassId) -> u16 {
+        self.by_client.as_ref().and_then(|by| by.of_class.get(class.0 as usize)).copied().unwrap_or(0)
+    }
+
     /// Everybody gets the same from both.
     pub fn answers_like(&self, other: &Self) -> bool {
         (&self.families, self.ttl, self.sticky, &self.by_client) == (&other.families, other.ttl, other.sticky, &other.by_client)
