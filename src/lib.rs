@@ -30,16 +30,21 @@
 //! |---|---|
 //! | what exists | [`model::Estate`] |
 //! | what can happen | [`control::Event`] and [`control::Effect`]: the daemon's table of contents |
-//! | who decides, and how | [`policy::decide`] |
+//! | who decides, and how | [`policy::decide`]; what comes out, state by state: `policy/tests/truth/` |
+//! | why a pool that has returned does not answer yet | `policy/hold.rs`, `policy/order.rs`; for people: `docs/returning.md` |
 //! | how a query is answered | [`answer::answer`]; signed ones and transfers: `answer/slow.rs` |
 //! | how outcomes become a verdict, and verdicts one | `health/verdict.rs`, `health/composite.rs`; for people: `docs/health.md` |
 //! | when a verdict must wait, because we may be the broken ones | [`health::Guard`] |
 //! | what is judged, by whose thresholds, and what several verdicts make together | [`model::Judgement`], `health/composite.rs` |
-//! | what a change must not do | [`control::check`], `control/plan_guards.rs` |
+//! | what a change must not do | [`control::check`], `control/plan_guards.rs`; for people: `docs/guards.md` |
+//! | how traffic moves step by step, and stops by itself | `control/shifts/mod.rs`; for people: `docs/shifts.md` |
+//! | what would be if, and when clients will have followed | `control/simulate.rs`, `policy/forecast.rs`; for people: `docs/predicting.md` |
 //! | who owns what, and the order of starting and stopping | `app/daemon.rs` |
 //! | what happened, who did it, and who is told | `control/journal/`, `app/telling.rs`, `webhook/`; for people: `docs/events.md` |
 //! | how another process takes over | `app/upgrade/mod.rs` |
-//! | every route of the API, its scope, what it touches | `admin/router.rs` |
+//! | every route of the API, its scope, what it touches | `admin/router.rs`; its description is made from that: `admin/openapi.rs` |
+//! | what one sees at 3 a.m. | `cli/status.rs`, `cli/top/mod.rs`; for people: `docs/top.md` |
+//! | every metric, and the panel or alert that it serves | `metrics/catalog.rs`, `deploy/boards.toml` |
 //! | every problem that a file can have | `config/check.rs` |
 //!
 //! # Three journeys
@@ -87,7 +92,14 @@
 //! - What is known beside Up and Down (degraded, busy, told weights) is kept apart from verdicts (`health/quality.rs`): it shapes shares and can take nobody away.
 //! - Whatever wants to probe (schedule, people, redirects) goes one way, `probe/attempt.rs`, and asks one rule where it may go, `probe/permit.rs`.
 //! - Routes are a table from which the router and its test of rights are made: a route without a scope can't be written.
+//! - A step of a shift is a change of traffic like any other, in one transaction with the shift's own record: guards weigh it, the audit shows it, and no restart repeats or skips it.
+//! - A pool that returns in steps is no new kind of share: the tree is evaluated with and without it, and the results are mixed. A failover that turns
+//!   (`one_way`) remembers who is first by name; nobody's policy is rewritten.
+//! - Looking into the future is deciding on a copy: `simulate` takes a picture while the core is lent and works out the cascade away from it, with the same [`policy::decide`].
+//! - The API's document and the terminal's pictures are made from what the program itself goes by (routes and their types; a pure state), and kept as text: a change is read before it counts.
 //! - Guards of changes read one key (`Key::LastChange`) that every guarded commit expects and raises, because an override that another node begins is a key nobody here can name.
+//! - What must be done once is claimed in the very commit that does it, and its reply is kept before it is sent (`control/replies.rs`).
+//! - A reload is weighed by the guards of the file that runs (`control/reload_guards.rs`): a file can't take away what forbids it.
 //! - Decisions made before DNS answers (the first round of probes) leave no memory: what never answered can't be "taken away", so it is not held.
 
 pub mod wire;

@@ -86,6 +86,11 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
 /// A body's meaning, or everything that is wrong with it.
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Vec<Fault>> {
+    // serde reads an array as an object's values in the order of its fields; nothing here is documented so.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        let message = "the body is an array, and must be an object".to_string();
+        return Err(vec![Fault { code: "invalid-value".into(), message, hint: "write {\"name\": value}".into(), ..Fault::default() }]);
+    }
     // The text first, and not a `Value`: only so a key that stands twice is seen.
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let first = match serde_path_to_error::deserialize(&mut deserializer) {
@@ -246,6 +251,14 @@ mod tests {
     fn a_missing_field_is_named_but_not_when_it_was_there_and_wrong() {
         assert_eq!(faults::<TrafficPut>("{}")[0].1, "missing-field");
         assert_eq!(faults::<TrafficPut>(r#"{"policy": 7}"#).len(), 1);
+    }
+
+    #[test]
+    fn an_array_is_no_object() {
+        for text in ["[null, null]", " [null,null]", "[]"] {
+            assert_eq!(faults::<crate::admin::api::ConfigPlanPost>(text), pairs(&[("", "invalid-value")]), "{text}");
+        }
+        assert!(read::<crate::admin::api::ConfigPlanPost>(b"{}").is_ok());
     }
 
     #[test]

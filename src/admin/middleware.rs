@@ -43,7 +43,7 @@ pub(super) async fn watch(State(app): State<App>, request: Request, next: Next) 
     // Labels come from the routes, never from what was asked.
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_string()).unwrap_or("none".to_string());
     let peer = request.extensions().get::<Peer>().map(Peer::place).unwrap_or_default();
-    let origin = Origin { peer, request: id.clone() };
+    let origin = Origin { peer, request: id.clone(), claim: None };
     let mut response = ORIGIN.scope(origin.clone(), next.run(request)).await;
     let took = began.elapsed();
     let actor = response.extensions_mut().remove::<Actor>().map(|Actor(actor)| actor).unwrap_or_default();
@@ -79,7 +79,7 @@ fn is_audited(method: &Method, call: &Call) -> bool {
         // Who guesses tokens is slowed down after a while, and guesses on.
         401 | 429 => true,
         403 | 409 => !looks,
-        101 | 200..300 => ["/config/reload", "/upgrade", "/handover"].iter().any(|end| call.what.ends_with(end)),
+        101 | 200..300 => ["/upgrade", "/handover"].iter().any(|end| call.what.ends_with(end)),
         _ => false,
     }
 }

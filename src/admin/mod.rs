@@ -22,7 +22,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use crate::control::Refusal;
+use crate::control::{Refusal, ReloadBy};
 use crate::metrics::Metrics;
 use crate::model::{AdminSettings, MetricsSettings, Timestamp};
 
@@ -64,7 +64,6 @@ mod view;
 
 pub use feeds::{AuditReader, Feeds, Tested, WebhookDesk};
 pub use listen::BindError;
-pub use openapi::document;
 pub use tls::{Certificates, Renewal};
 
 use connections::{Listener, run};
@@ -100,7 +99,7 @@ pub struct Parts {
 }
 
 /// Reads the file again and hands it to the core.
-pub type Reloader = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ReloadOutcome> + Send>> + Send + Sync>;
+pub type Reloader = Arc<dyn Fn(ReloadBy) -> Pin<Box<dyn Future<Output = ReloadOutcome> + Send>> + Send + Sync>;
 
 /// How a reload ended.
 #[derive(Clone, Debug)]
@@ -127,8 +126,8 @@ struct App {
     certificates: Option<Certificates>,
     /// Who was wrong about a token, and how often.
     attempts: Arc<attempts::Attempts>,
-    /// Of requests with an `Idempotency-Key`.
-    replies: Arc<once::Replies>,
+    /// Requests with an `Idempotency-Key`.
+    under_way: Arc<once::UnderWay>,
 }
 
 /// Duplicates of the listeners: what another process needs to take them over, with the connections that wait in them.
@@ -208,8 +207,8 @@ impl Bound {
         let Self { admin, tls, metrics, door, socket, hosts, sockets, takes_socket: _ } = self;
         let (stop, stopping) = watch::channel(false);
         let streams = Arc::new(tokio::sync::Semaphore::new(feeds::STREAMS_MAX));
-        let (attempts, replies) = (Arc::default(), Arc::default());
-        let app = App { parts: Arc::new(parts), hosts, streams, stopping, certificates: tls.clone(), attempts, replies };
+        let (attempts, under_way) = (Arc::default(), Arc::default());
+        let app = App { parts: Arc::new(parts), hosts, streams, stopping, certificates: tls.clone(), attempts, under_way };
         let mut watch = tokio::task::JoinSet::new();
         if let Some(certificates) = tls.clone() {
             watch.spawn(certificates.watch());

@@ -1,162 +1,78 @@
 //! `Idempotency-Key`: a change whose reply was lost can be asked for again, and is made once.
 //!
-//! Kept in memory: per actor and key what was asked and what was replied, for a day, within bounds; a restart forgets. Only changes that were made are kept: what
-//! was refused has changed nothing and is tried anew. Never kept: dry runs, and a new token's secret, which is shown once.
+//! Per actor and key, for a day, within bounds, in the store: the claim goes into the commit that makes the change, the reply is kept before it is sent
+//! (`control/replies.rs`). Only changes that were made are kept: what was refused has changed nothing and is tried anew. Never kept: dry runs, and a new
+//! token's secret, which is shown once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 
-use super::App;
-use super::api::{Fault, ProblemKind};
-use super::auth::Caller;
+use crate::control::{Claim, Event, FinishedReply, KeptReply, Made, Origin};
+
+use super::api::{self, Fault, ProblemKind};
+use super::auth::{Caller, hex};
 use super::body;
 use super::door::ORIGIN;
 use super::problem::Refused;
+use super::{App, view};
 
-/// So long a reply is kept.
-const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
-/// Keys of one actor, and of all; the oldest goes.
-const PER_ACTOR_MAX: usize = 500;
-const ALL_MAX: usize = 2_000;
-/// Octets of all replies.
-const OCTETS_MAX: usize = 16 << 20;
 /// Longest key.
 const KEY_MAX: usize = 255;
+/// Larger replies are not kept; who asks again is told what was made.
+const REPLY_MAX: usize = 1 << 20;
+/// So long a reply waits to be kept. The change is made by then, and claimed.
+const KEEP_WITHIN: Duration = Duration::from_secs(2);
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// Who, and under which key.
-type Name = (String, String);
-
-/// The replies.
+/// Requests with a key that are under way: what was asked, by the id of their claim.
 #[derive(Default)]
-pub(super) struct Replies(Mutex<Kept>);
+pub(super) struct UnderWay(Mutex<HashMap<Arc<str>, String>>);
 
-#[derive(Default)]
-struct Kept {
-    entries: HashMap<Name, Entry>,
-    octets: usize,
-    next: u64,
-}
-
-struct Entry {
-    /// Hash of what was asked.
-    asked: [u8; 32],
-    /// `None`: under way.
-    reply: Option<Arc<Reply>>,
-    at: Instant,
-    /// Counts up: the smallest is the oldest.
-    number: u64,
-}
-
-struct Reply {
-    status: StatusCode,
-    headers: HeaderMap,
-    octets: Bytes,
-}
-
-/// What to do with a request.
-enum Turn {
-    /// Go on; then [`Replies::done`] or [`Replies::forget`].
-    Go,
-    Replay(Arc<Reply>),
-}
-
-impl Replies {
-    fn begin(&self, name: &Name, asked: [u8; 32], now: Instant) -> Result<Turn, Refused> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = kept.entries.get(name).filter(|entry| entry.reply.is_none() || now.saturating_duration_since(entry.at) < KEPT_FOR) {
-            if entry.asked != asked {
-                let mut refused = Refused::new(ProblemKind::KeyReused, "this Idempotency-Key was sent with another request before; nothing was changed");
-                let hint = "use a new key for a new request, and the same one only to repeat the very same".to_string();
-                refused.problem.errors.push(Fault {
-                    code: "idempotency-key".into(),
-                    message: "the key belongs to another request".into(),
-                    hint,
-                    ..Fault::default()
-                });
-                return Err(refused);
-            }
-            return match &entry.reply {
-                Some(reply) => Ok(Turn::Replay(reply.clone())),
-                None => {
-                    let refused =
-                        Refused::new(ProblemKind::RequestInProgress, "the same request with this Idempotency-Key is under way; ask again in a moment");
-                    Err(Refused { retry_after: Some(1), ..refused })
-                }
-            };
-        }
-        kept.remove(name);
-        kept.make_room(&name.0, now);
-        kept.next += 1;
-        let number = kept.next;
-        kept.entries.insert(name.clone(), Entry { asked, reply: None, at: now, number });
-        Ok(Turn::Go)
-    }
-
-    fn done(&self, name: &Name, reply: Reply, now: Instant) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.octets += reply.octets.len();
-        if let Some(entry) = kept.entries.get_mut(name) {
-            (entry.reply, entry.at) = (Some(Arc::new(reply)), now);
-        }
-        while kept.octets > OCTETS_MAX && kept.remove_oldest(|_| true) {}
-    }
-
-    fn forget(&self, name: &Name) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-    }
-}
-
-impl Kept {
-    fn remove(&mut self, name: &Name) {
-        let octets = self.entries.remove(name).and_then(|entry| entry.reply).map_or(0, |reply| reply.octets.len());
-        self.octets = self.octets.saturating_sub(octets);
-    }
-
-    /// Linear in a small table, once per change with a key.
-    fn make_room(&mut self, actor: &str, now: Instant) {
-        let old = |entry: &Entry| entry.reply.is_some() && now.saturating_duration_since(entry.at) >= KEPT_FOR;
-        let names: Vec<Name> = self.entries.iter().filter(|(_, entry)| old(entry)).map(|(name, _)| name.clone()).collect();
-        names.iter().for_each(|name| self.remove(name));
-        if self.entries.keys().filter(|(of, _)| of == actor).count() >= PER_ACTOR_MAX {
-            self.remove_oldest(|(of, _)| of == actor);
-        }
-        if self.entries.len() >= ALL_MAX {
-            self.remove_oldest(|_| true);
-        }
-    }
-
-    /// The oldest that has its reply; `false`: there is none.
-    fn remove_oldest(&mut self, of: impl Fn(&Name) -> bool) -> bool {
-        let done = self.entries.iter().filter(|(name, entry)| entry.reply.is_some() && of(name));
-        let oldest = done.min_by_key(|(_, entry)| entry.number).map(|(name, _)| name.clone());
-        oldest.as_ref().map(|name| self.remove(name)).is_some()
-    }
-}
-
-/// Takes the key away again if the request ends otherwise than by a reply that is kept.
-struct UnderWay {
+/// One of them, until dropped.
+struct Turn {
     app: App,
-    name: Option<Name>,
+    id: Arc<str>,
 }
 
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        if let Some(name) = self.name.take() {
-            self.app.replies.forget(&name);
+impl UnderWay {
+    fn begin(&self, claim: &Claim) -> Result<(), Refused> {
+        let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match under_way.get(&claim.id) {
+            None => {
+                under_way.insert(claim.id.clone(), claim.asked.clone());
+                Ok(())
+            }
+            Some(asked) if *asked == claim.asked => {
+                let refused = Refused::new(ProblemKind::RequestInProgress, "the same request with this Idempotency-Key is under way; ask again in a moment");
+                Err(Refused { retry_after: Some(1), ..refused })
+            }
+            Some(_) => Err(another_request()),
         }
     }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.app.under_way.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+fn another_request() -> Refused {
+    let mut refused = Refused::new(ProblemKind::KeyReused, "this Idempotency-Key was sent with another request before; nothing was changed");
+    let hint = "use a new key for a new request, and the same one only to repeat the very same".to_string();
+    refused.problem.errors.push(Fault { code: "idempotency-key".into(), message: "the key belongs to another request".into(), hint, ..Fault::default() });
+    refused
 }
 
 /// Around the handler of a change.
@@ -174,23 +90,21 @@ pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -
     let Some(Caller { actor, .. }) = request.extensions().get::<Caller>() else {
         return Err(Refused::new(ProblemKind::Internal, "nobody asked who asks"));
     };
-    let name = (actor.0.clone(), key.to_string());
+    let (id, actor) = (digest(&[actor.0.as_bytes(), key.as_bytes()]), actor.0.clone());
     let (parts, body) = request.into_parts();
     let octets = body::whole(body).await?;
-    let mut asked = Sha256::new();
-    for part in [parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), parts.uri.query().unwrap_or_default().as_bytes(), &octets] {
-        asked.update((part.len() as u64).to_be_bytes());
-        asked.update(part);
+    let asked = digest(&[parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), parts.uri.query().unwrap_or_default().as_bytes(), &octets]);
+    let claim = Claim { id: id.into(), actor, asked };
+    app.under_way.begin(&claim)?;
+    let turn = Turn { app: app.clone(), id: claim.id.clone() };
+    let id = claim.id.clone();
+    if let Some(kept) = app.look(move |core, now| core.kept_reply(&id, now).cloned()).await? {
+        return if kept.asked == claim.asked { again(&app, kept, &parts.method).await } else { Err(another_request()) };
     }
-    if let Turn::Replay(reply) = app.replies.begin(&name, asked.finalize().into(), Instant::now())? {
-        let mut headers = reply.headers.clone();
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
-        return Ok((reply.status, headers, reply.octets.clone()).into_response());
-    }
-    let mut under_way = UnderWay { app: app.clone(), name: Some(name) };
-    let origin = ORIGIN.try_with(Clone::clone).unwrap_or_default();
+    let origin = Origin { claim: Some(claim.clone()), ..ORIGIN.try_with(Clone::clone).unwrap_or_default() };
     // A task of its own: the change goes on when its client goes away, and so must the memory of it.
     let task = tokio::spawn(ORIGIN.scope(origin, async move {
+        let _until_it_is_done = turn;
         let response = next.run(Request::from_parts(parts, octets.into())).await;
         if !response.status().is_success() {
             return Ok(response);
@@ -198,58 +112,62 @@ pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -
         let (parts, body) = response.into_parts();
         let failed = |_| Refused::new(ProblemKind::Internal, "the reply could not be put together; this is a bug");
         let octets = body.collect().await.map_err(failed)?.to_bytes();
-        if let Some(name) = under_way.name.take() {
-            let headers = [header::CONTENT_TYPE, header::ETAG].into_iter().filter_map(|name| Some((name.clone(), parts.headers.get(&name)?.clone())));
-            under_way.app.replies.done(&name, Reply { status: parts.status, headers: headers.collect(), octets: octets.clone() }, Instant::now());
-        }
+        let text = std::str::from_utf8(&octets).ok().filter(|text| text.len() <= REPLY_MAX);
+        let reply = text.map(|text| FinishedReply { status: parts.status.as_u16(), headers: worth_keeping(&parts.headers), body: text.into() });
+        // A store that fails now keeps it in memory, and the claim is durable.
+        let kept = app.parts.door.ask(|ticket| Event::Replied { ticket, claim, reply });
+        let _ = tokio::time::timeout(KEEP_WITHIN, kept).await;
         Ok(Response::from_parts(parts, octets.into()))
     }));
     task.await.map_err(|_| Refused::new(ProblemKind::Internal, "this is a bug in the server; the rest of it goes on"))?
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn worth_keeping(headers: &HeaderMap) -> Vec<(String, String)> {
+    let all = [header::CONTENT_TYPE, header::ETAG].into_iter();
+    all.filter_map(|name| Some((name.to_string(), headers.get(&name)?.to_str().ok()?.to_string()))).collect()
+}
 
-    fn name(actor: &str, key: usize) -> Name {
-        (actor.to_string(), key.to_string())
-    }
-
-    fn reply(octets: usize) -> Reply {
-        Reply { status: StatusCode::OK, headers: HeaderMap::new(), octets: vec![0; octets].into() }
-    }
-
-    #[test]
-    fn a_day_and_bounds() {
-        let (replies, now) = (Replies::default(), Instant::now());
-        let first = name("one", 0);
-        assert!(matches!(replies.begin(&first, [1; 32], now), Ok(Turn::Go)));
-        assert_eq!(replies.begin(&first, [1; 32], now).err().unwrap().problem.status, 409);
-        replies.done(&first, reply(10), now);
-        let later = now + KEPT_FOR - Duration::from_secs(1);
-        assert!(matches!(replies.begin(&first, [1; 32], later), Ok(Turn::Replay(_))));
-        assert_eq!(replies.begin(&first, [2; 32], later).err().unwrap().problem.status, 422);
-        assert!(matches!(replies.begin(&first, [2; 32], now + KEPT_FOR), Ok(Turn::Go)), "after a day it is free");
-        replies.forget(&first);
-        let sizes = || {
-            let kept = replies.0.lock().unwrap();
-            (kept.entries.len(), kept.octets)
-        };
-        assert_eq!(sizes(), (0, 0));
-
-        let other = name("other", 0);
-        assert!(matches!(replies.begin(&other, [1; 32], now), Ok(Turn::Go)));
-        replies.done(&other, reply(1), now);
-        for key in 0..3 * PER_ACTOR_MAX {
-            assert!(matches!(replies.begin(&name("one", key), [1; 32], now), Ok(Turn::Go)));
-            replies.done(&name("one", key), reply(1), now);
+/// The reply of the first time; if it was lost, what was made.
+async fn again(app: &App, kept: KeptReply, method: &Method) -> Result<Response, Refused> {
+    let mut response = match (&kept.reply, kept.made) {
+        (Some(FinishedReply { status, headers, body }), _) => {
+            let mut response = (StatusCode::from_u16(*status).unwrap_or(StatusCode::OK), body.to_string()).into_response();
+            for (name, value) in headers {
+                if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+                    response.headers_mut().insert(name, value);
+                }
+            }
+            response
         }
-        assert_eq!(sizes().0, PER_ACTOR_MAX + 1);
-        assert!(matches!(replies.begin(&other, [1; 32], now), Ok(Turn::Replay(_))), "nobody loses a key by another's many");
-        let large = name("large", 0);
-        assert!(matches!(replies.begin(&large, [1; 32], now), Ok(Turn::Go)));
-        replies.done(&large, reply(OCTETS_MAX), now);
-        assert!(sizes().1 <= OCTETS_MAX);
-        assert!(matches!(replies.begin(&large, [1; 32], now), Ok(Turn::Replay(_))), "the oldest went");
+        (None, Some(Made { revision, override_ })) => {
+            let at: api::Time = kept.at().into();
+            let number = override_;
+            let found = app.look(move |core, _| core.overrides().into_iter().find(|kept| Some(kept.id) == number).map(|kept| kept.record.clone())).await?;
+            let reply = api::ChangeReply {
+                revision,
+                applied: Some(api::AppliedAt { node: app.parts.node.clone(), at }),
+                clients_follow_by: at,
+                override_: number.zip(found).map(|(id, record)| view::record(id, &record, true)),
+                messages: vec![format!(
+                    "this was made before, at revision {revision}; its first reply is not kept: `windrose history` and the audit say what it moved"
+                )],
+                ..api::ChangeReply::default()
+            };
+            let begun = *method == Method::POST && number.is_some();
+            (if begun { StatusCode::CREATED } else { StatusCode::OK }, Json(reply)).into_response()
+        }
+        (None, None) => return Err(Refused::new(ProblemKind::Internal, "this was made before, and its reply is not kept; this is a bug")),
+    };
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    Ok(response)
+}
+
+/// Hash of parts, each with its length before it.
+fn digest(parts: &[&[u8]]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
     }
+    hex(&digest.finalize())
 }

@@ -102,6 +102,7 @@ const GUARDED: &[ProblemKind] = &[ProblemKind::GuardRefused];
 const PROBES: &[ProblemKind] = &[ProblemKind::NotFound, ProblemKind::NothingToProbe];
 const PUSHES: &[ProblemKind] = &[ProblemKind::NothingToProbe];
 const FILES: &[ProblemKind] = &[ProblemKind::InvalidConfig];
+const RELOADS: &[ProblemKind] = &[ProblemKind::InvalidConfig, ProblemKind::GuardRefused, ProblemKind::ConfirmationNeeded];
 const UPGRADES: &[ProblemKind] = &[ProblemKind::UpgradeFailed, ProblemKind::InvalidConfig];
 const EVENTS: Reply = Reply::Other("text/event-stream");
 
@@ -207,7 +208,7 @@ pub(super) const ROUTES: &[Route] = &[
     route!(POST, "/config/plan", Admin, Nothing, config::plan,
         says::<api::ConfigPlan>("planConfig", "What a reload would do").body::<api::ConfigPlanPost>().refuses(FILES)),
     route!(POST, "/config/reload", Admin, Node, change::reload,
-        says::<api::ReloadReply>("reload", "Takes the file again").writes().refuses(FILES)),
+        says::<api::ReloadReply>("reload", "Takes the file again").writes().refuses(RELOADS)),
     route!(POST, "/upgrade", Admin, Node, upgrade::begin,
         says::<api::UpgradeReply>("upgrade", "Starts the program on disk, which takes over").refuses(UPGRADES)),
     route!(POST, "/handover", Admin, Node, upgrade::hand_over,

@@ -343,8 +343,11 @@ impl Hands {
                     }
                 }
             }
-            // Nobody listens: fine, it is in the core's ring.
-            Effect::Happened(happening) => drop(self.happenings.send(happening)),
+            Effect::Happened(happening) => {
+                self.metrics.happened(&happening.kind);
+                // Nobody listens: fine, it is in the core's ring.
+                let _ = self.happenings.send(happening);
+            }
             Effect::Secondaries(announced) => drop(self.secondaries.send_replace(announced.into())),
             Effect::WakeAt(at) => *wake = at.map(|mono| self.clock.instant(mono)),
         }

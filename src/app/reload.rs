@@ -8,7 +8,7 @@ use tracing::{error, warn};
 use crate::admin::door::Door;
 use crate::admin::{Certificates, ReloadOutcome, Reloader, Renewal};
 use crate::config;
-use crate::control::{Configuration, Event, Notice};
+use crate::control::{Configuration, Event, Notice, Refusal, ReloadBy};
 use crate::metrics::Metrics;
 use crate::model::{AdminSettings, Settings};
 
@@ -26,22 +26,22 @@ pub(super) fn reloader(
     tls: Arc<OnceLock<Certificates>>,
 ) -> Reloader {
     let settings = Arc::new(settings);
-    Arc::new(move || {
+    Arc::new(move |by| {
         let (path, settings, door, metrics, databases, tls) = (path.clone(), settings.clone(), door.clone(), metrics.clone(), databases.clone(), tls.clone());
         Box::pin(async move {
             let _turn = databases.turn.lock().await;
-            let outcome = reload(path, &settings, &databases, &door, &metrics, tls.get()).await;
+            let outcome = reload(path, &settings, &databases, &door, &metrics, tls.get(), by).await;
             metrics.reloaded(matches!(outcome, ReloadOutcome::Taken(_)), clock.now().wall);
             match &outcome {
                 // The first says what was taken and is told by the core; the others are what to look at.
                 ReloadOutcome::Taken(messages) => messages.iter().skip(1).for_each(|message| warn!("{message}")),
                 ReloadOutcome::Problems(problems) => error!("reload refused, the old configuration serves on:\n{}", problems.join("\n")),
-                ReloadOutcome::Refused(refusal) => error!("reload refused: {}", refusal.detail),
+                ReloadOutcome::Refused(refusal) => error!("reload refused: {}", told(refusal)),
             }
             let why = match &outcome {
                 ReloadOutcome::Taken(_) => None,
                 ReloadOutcome::Problems(problems) => Some(format!("{} in the file, the first: {}", problems.len(), problems.first().map_or("", |first| first))),
-                ReloadOutcome::Refused(refusal) => Some(refusal.detail.clone()),
+                ReloadOutcome::Refused(refusal) => Some(told(refusal)),
             };
             if let Some(why) = why {
                 let text = format!("a new configuration was refused, the old one serves on: {why}");
@@ -52,7 +52,15 @@ pub(super) fn reloader(
     })
 }
 
-async fn reload(path: PathBuf, settings: &Settings, databases: &Arc<Databases>, door: &Door, metrics: &Metrics, tls: Option<&Certificates>) -> ReloadOutcome {
+async fn reload(
+    path: PathBuf,
+    settings: &Settings,
+    databases: &Arc<Databases>,
+    door: &Door,
+    metrics: &Metrics,
+    tls: Option<&Certificates>,
+    by: ReloadBy,
+) -> ReloadOutcome {
     let loaded = match tokio::task::spawn_blocking(move || config::load(&path)).await {
         Ok(Ok(loaded)) => loaded,
         Ok(Err(problems)) => return ReloadOutcome::Problems(problems.0.iter().map(ToString::to_string).collect()),
@@ -81,7 +89,7 @@ async fn reload(path: PathBuf, settings: &Settings, databases: &Arc<Databases>, 
         Err(_) => return ReloadOutcome::Problems(vec!["telling clients apart ended in a panic, which is a bug; nothing was changed".to_string()]),
     };
     let infos = configuration.databases.clone();
-    match door.ask(|ticket| Event::Reload { ticket, configuration }).await {
+    match door.ask(|ticket| Event::Reload { ticket, configuration, by }).await {
         Ok(applied) => {
             databases.keep(&read);
             metrics.databases(&infos);
@@ -99,6 +107,12 @@ async fn reload(path: PathBuf, settings: &Settings, databases: &Arc<Databases>, 
         }
         Err(refusal) => ReloadOutcome::Refused(refusal),
     }
+}
+
+/// A refusal for log and event, which have no list: with every guard, and what to do about it.
+fn told(refusal: &Refusal) -> String {
+    let guards = refusal.guards.iter().map(|finding| format!("; {}: {} → {}", finding.guard.word(), finding.message, finding.way_on));
+    std::iter::once(refusal.detail.clone()).chain(guards).collect()
 }
 
 /// What the core needs of a loaded file; `Err`: clients can't be told apart as it wishes.

@@ -20,13 +20,7 @@ pub fn told(headline: &str, got: Got<ChangeReply>, paint: Paint) -> Report {
 }
 
 fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
-    let mut out = format!("{headline}\n");
-    out.push_str(&shares(&reply.moves, paint));
-    out.push_str(&takers(reply));
-    out.push_str(&guards(reply, paint));
-    for message in &reply.messages {
-        let _ = writeln!(out, "  {message}");
-    }
+    let mut out = format!("{headline}\n{}", preview(reply, paint));
     match &reply.applied {
         None => {
             if let Some(undo) = &reply.undo {
@@ -49,6 +43,17 @@ fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
     out.push_str(&reply.forecast.as_ref().map(forecast::text).unwrap_or_default());
     if let (Some(undo), false) = (&reply.undo, reply.dry_run) {
         let _ = writeln!(out, "undo: {}", undo.command);
+    }
+    out
+}
+
+/// What moves, who takes it, and what guards say.
+pub fn preview(reply: &ChangeReply, paint: Paint) -> String {
+    let mut out = shares(&reply.moves, paint);
+    out.push_str(&takers(reply));
+    out.push_str(&guards(reply, paint));
+    for message in &reply.messages {
+        let _ = writeln!(out, "  {message}");
     }
     out
 }

@@ -13,7 +13,9 @@ use serde_json::Value;
 use crate::admin::api::{BASE, List, Problem, WriteQuery};
 
 use super::args::{Global, Write};
+use super::asking;
 use super::exit::{Exit, Failure};
+use super::table::Paint;
 
 /// Where the packaged service listens.
 const SYSTEM_SOCKET: &str = "/run/windrose/admin.sock";
@@ -50,6 +52,8 @@ pub struct Client {
     base: Url,
     token: Option<String>,
     timeout: Duration,
+    /// Whom to ask before much traffic moves, if anybody.
+    pub(super) person: Option<Paint>,
 }
 
 /// Longest life of a stream; then it is begun anew.
@@ -116,7 +120,12 @@ impl Client {
             builder = builder.tls_certs_only(certificates);
         }
         let http = builder.build().map_err(|error| Failure::local(Exit::Failed, format!("can't set up HTTP: {}", causes(&error))))?;
-        Ok(Self { http, place, base, token, timeout: global.timeout })
+        Ok(Self { http, place, base, token, timeout: global.timeout, person: asking::person(global, env) })
+    }
+
+    /// The same server, and nobody is asked anything at the terminal.
+    pub fn unasked(&self) -> Self {
+        Self { person: None, ..self.clone() }
     }
 
     /// Reads a resource below `/api/v1`; `path` is its segments.

@@ -31,8 +31,12 @@ Examples:
   windrose demo --config > my.toml";
 
 pub(super) const RELOAD: &str = "\
-Example:
-  windrose check --config /etc/windrose/windrose.toml && windrose reload";
+What the new file does to traffic must keep the guards that are in force (docs/guards.md); else nothing is changed, exit code 5.
+
+Examples:
+  windrose check --config /etc/windrose/windrose.toml && windrose reload
+  windrose plan                                                    what it would do
+  windrose reload --break-glass max_step --reason \"CHG-1234\"";
 
 pub(super) const PLAN: &str = "\
 Over the server's own socket the server reads FILE itself; elsewhere the text is sent, and files that it names are the server's. Needs the scope admin.
@@ -293,3 +297,10 @@ Examples:
   windrose rules export > windrose.rules.yml
   windrose rules export /etc/prometheus/rules --force
   windrose rules export ./rules --runbooks https://wiki.example.com/windrose/{alert}";
+
+pub(super) const OPENAPI: &str = "\
+OpenAPI 3.1, the same that a server of this version shows at /api/v1/openapi.json. No server is asked.
+
+Examples:
+  windrose openapi > windrose-openapi.json
+  windrose openapi | openapi-generator-cli generate -g python -i /dev/stdin -o client";

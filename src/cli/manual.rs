@@ -46,6 +46,12 @@ fn pages_in(dir: &Path) -> Result<Report, Failure> {
     Ok(Report::done(format!("✔ wrote the pages into {dir}; read one with: man -l {dir}/{NAME}.1\n"), json!({ "dir": dir.to_string() })))
 }
 
+/// `windrose openapi`: this program's own API, so no server is asked.
+pub fn openapi() -> Report {
+    let document = crate::admin::api::document(env!("CARGO_PKG_VERSION"));
+    Report::new(format!("{document:#}\n"), document)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

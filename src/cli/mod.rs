@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods, reason = "IO room: the DNS client measures how long answers take")]
 
 pub mod args;
+mod asking;
 mod audit;
 mod boards;
 mod change;
@@ -119,7 +120,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Serve(_) | Command::Demo(_) => Err(Failure::local(Exit::Failed, "serve and demo are not run here")),
         Command::Check(args) => check(args.file.as_deref().unwrap_or(&args.config)),
         Command::Reload(args) if args.dry_run => plan::dry_run(&client()?, paint).await,
-        Command::Reload(_) => get::reload(&client()?, paint).await,
+        Command::Reload(args) => get::reload(&client()?, args, paint).await,
         Command::Plan(args) => plan::plan(&client()?, args, paint).await,
         Command::Diff => plan::diff(&client()?, paint).await,
         Command::Upgrade => get::upgrade(&client()?, paint).await,
@@ -167,6 +168,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Man(args) => manual::man(args),
         Command::Dashboards(args) => boards::dashboards(&args.command),
         Command::Rules(args) => boards::rules(&args.command),
+        Command::Openapi => Ok(manual::openapi()),
     }
 }
 
@@ -192,7 +194,7 @@ fn is_writing(command: &Command) -> bool {
         Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
             false
         }
-        Command::Dashboards(_) | Command::Rules(_) | Command::Events(_) | Command::Audit(_) | Command::Webhook(_) => false,
+        Command::Dashboards(_) | Command::Rules(_) | Command::Openapi | Command::Events(_) | Command::Audit(_) | Command::Webhook(_) => false,
     }
 }
 

@@ -5,6 +5,7 @@ use reqwest::Method;
 use crate::admin::api::{ChangeReply, Kind, Override, OverridePatch, OverridePost, OverrideTarget, Span};
 
 use super::args::{EndArgs, ExtendArgs, FreezeArgs, OverrideArgs, TargetKind, UnfreezeArgs, Write};
+use super::asking;
 use super::change::told;
 use super::client::{Client, Got};
 use super::exit::{Exit, Failure};
@@ -101,7 +102,9 @@ fn target(kind: TargetKind, name: &str) -> OverrideTarget {
 }
 
 async fn post(client: &Client, body: &OverridePost, write: &Write, paint: Paint) -> Result<Report, Failure> {
-    let got: Got<ChangeReply> = client.write(Method::POST, &["overrides"], Some(body), write, None).await?;
+    let target = body.target.to_string();
+    let name = target.split_once('/').map_or(&*target, |(_, name)| name);
+    let got = asking::change(client, (Method::POST, &["overrides"]), body, write, None, name).await?;
     let headline = match &got.value.override_ {
         Some(begun) => sentence(begun, &got.value),
         None => format!("{} {}", past(body.kind), body.target),

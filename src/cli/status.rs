@@ -187,6 +187,7 @@ pub fn service_notes(service: &Service) -> Vec<String> {
         let why = if changed.reason.is_empty() { String::new() } else { format!(": {}", changed.reason) };
         notes.push(format!("set by {}{why}", changed.by));
     }
+    notes.extend(traffic.shift.as_ref().map(|id| format!("shift {id} is under way: windrose shift status {}", service.name)));
     if traffic.rung.is_none() {
         notes.push("nothing is answered".to_string());
     }

@@ -6,6 +6,7 @@ use crate::admin::api::{ChangeReply, Failback, Failover, RevisionEntry, Traffic,
 use crate::policy::edit::{self, EditError};
 
 use super::args::{FailbackArgs, FailoverArgs, SplitArgs, UndoArgs, Write};
+use super::asking;
 use super::change::{policy_text, told};
 use super::client::{Client, Got};
 use super::exit::{Exit, Failure};
@@ -23,7 +24,8 @@ pub async fn split(client: &Client, args: &SplitArgs, paint: Paint) -> Result<Re
         Failure::local(exit, format!("{}: {error}", args.service)).hint(format!("it is {} now", policy_text(&seen.value.policy)))
     })?;
     let body = TrafficPut { policy, reason: args.write.reason.clone(), break_glass: args.write.break_glass.clone() };
-    let reply: Got<ChangeReply> = client.write(Method::PUT, &["services", &args.service, "traffic"], Some(&body), &args.write, seen.etag).await?;
+    let path: &[&str] = &["services", &args.service, "traffic"];
+    let reply = asking::change(client, (Method::PUT, path), &body, &args.write, seen.etag, &args.service).await?;
     Ok(told(&headline(&args.service, &policy_text(&body.policy), &reply.value), reply, paint))
 }
 
@@ -105,7 +107,11 @@ async fn post(client: &Client, service: &str, verb: &str, body: &impl serde::Ser
         Some(_) => traffic(client, service, write).await?.etag,
         None => None,
     };
-    client.write(Method::POST, &["services", service, verb], Some(body), write, etag).await
+    if verb == "undo" {
+        // The way back is never barred by a question.
+        return client.write(Method::POST, &["services", service, verb], Some(body), write, etag).await;
+    }
+    asking::change(client, (Method::POST, &["services", service, verb]), body, write, etag, service).await
 }
 
 /// The setting as it is; a conflict if `--if-revision` says otherwise.

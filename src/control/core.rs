@@ -59,8 +59,12 @@ pub struct Core {
     /// By service name, for those whose changes are counted: when (`mono`) each change of late is an hour old.
     pub(super) recent: BTreeMap<Arc<str>, VecDeque<Duration>>,
     pub(super) confirmations: Confirmations,
+    /// A reload that a second person must want, too.
+    pub(super) reload_asked: Option<super::reload_guards::ReloadAsked>,
     pub(super) shifts: super::shifts::Shifts,
     pub(super) tokens_used: super::tokens::Used,
+    /// To requests with an `Idempotency-Key`.
+    pub(super) kept_replies: super::replies::Replies,
     /// Memories of services that the present estate lacks.
     pub(super) spare_memories: BTreeMap<Arc<str>, Arc<LearnedMemory>>,
     pub(super) revision: Revision,
@@ -174,8 +178,10 @@ impl Core {
             last_change: None,
             recent: BTreeMap::new(),
             confirmations: Confirmations::default(),
+            reload_asked: None,
             shifts: super::shifts::Shifts::default(),
             tokens_used: super::tokens::Used::default(),
+            kept_replies: super::replies::Replies::default(),
             spare_memories: BTreeMap::new(),
             revision,
             commits: Commits::default(),
@@ -255,13 +261,14 @@ impl Core {
                 let waiting = super::commits::Waiting { ticket, origin, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
                 self.wish(waiting, now, effects);
             }
-            Event::Reload { ticket, configuration } => self.reload(ticket, configuration, now, effects),
+            Event::Reload { ticket, configuration, by } => self.reload(ticket, configuration, &by, now, effects),
             Event::Committed { commit, revision } => self.committed(commit, revision, now, effects),
             Event::CommitFailed { commit, why, conflict } => self.commit_failed(commit, why, conflict, now, effects),
             Event::Called(call) => self.called(call, now),
             Event::Noticed(notice) => effects.push(Effect::Tell(notice)),
             Event::Queued(words) => self.keep_queue(words),
             Event::Databases { estate, clients, databases } => self.told_apart(&estate, clients, databases),
+            Event::Replied { ticket, claim, reply } => self.replied(ticket, claim, reply, now, effects),
             Event::TokenUsed { id } => self.token_used(&id, now),
             Event::Measured(measured) => self.measured(measured, now),
             Event::Counted { service, good, bad } => self.counted(&service, good, bad),

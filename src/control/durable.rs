@@ -32,6 +32,7 @@ impl Core {
             }
             Some(InFlight::Learned(batch)) => {
                 self.commits.retry_at = None;
+                effects.extend(batch.answers.into_iter().map(|(ticket, reply)| Effect::Reply { ticket, reply }));
                 self.serials.serve(&batch.serials, true);
             }
             None => (),
@@ -65,7 +66,9 @@ impl Core {
                 };
                 effects.push(Effect::Reply { ticket, reply: Err(refusal) });
             }
-            Some(InFlight::Learned(batch)) => {
+            Some(InFlight::Learned(mut batch)) => {
+                // It is in memory, and is written when the store works again.
+                effects.extend(std::mem::take(&mut batch.answers).into_iter().map(|(ticket, reply)| Effect::Reply { ticket, reply }));
                 // Secondaries must not lag because the store does; it will be told again.
                 self.serials.serve(&batch.serials, false);
                 self.commits.learned.put_back(*batch);
@@ -135,6 +138,7 @@ impl Core {
             (Key::Gate(name), Record::Gate(record)) => self.gate_switched(name, record, revision),
             (Key::Shift(id), Record::Shift(record)) => self.shifts.keep(id, record, revision, &self.configuration.estate.shifts, now),
             (Key::LastChange, Record::LastChange(_)) => self.last_change = Some(revision),
+            (Key::Reply(id), Record::Line(text)) => self.kept_replies.recall(id, &text),
             (Key::EventPending(number), _) => self.commits.learned.journal.told(number),
             // What a commit wrote of the audit is known already.
             (Key::Verdict(_) | Key::Probes(_) | Key::Alive | Key::Audit(_), _) => (),
@@ -156,6 +160,7 @@ impl Core {
             Key::Gate(name) => drop(self.gates.remove(name)),
             Key::Shift(id) => self.shifts.forget(*id),
             Key::LastChange => self.last_change = None,
+            Key::Reply(id) => self.kept_replies.forget(id),
             Key::Verdict(_) | Key::Probes(_) | Key::Serial(_) | Key::Alive => (),
             Key::Audit(_) | Key::AuditAnchor | Key::EventPending(_) | Key::Event(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..) => (),
         }

@@ -82,6 +82,17 @@ pub enum Event {
         ticket: Ticket,
         /// What exists now.
         configuration: Configuration,
+        /// Who wants it, and which guards need not hold.
+        by: super::reload_guards::ReloadBy,
+    },
+    /// A request with an `Idempotency-Key` is done: keep what is about to be sent.
+    Replied {
+        /// Answered when it is kept.
+        ticket: Ticket,
+        /// Whose.
+        claim: super::replies::Claim,
+        /// `None`: too large to be kept.
+        reply: Option<super::replies::FinishedReply>,
     },
     /// Databases were read anew: clients are told apart otherwise from now on.
     Databases {

@@ -53,6 +53,8 @@ pub enum Key {
     Webhook(Arc<str>),
     /// `delivery/NAME/N`: a message on its way to a receiver.
     Delivery(Arc<str>, u64),
+    /// `reply/ID`: what a request with an `Idempotency-Key` was replied.
+    Reply(Arc<str>),
     /// `alive`: the store's last sign of life (SEMANTICS, 13).
     Alive,
 }
@@ -84,7 +86,7 @@ pub enum Record {
     LastChange(Timestamp),
     /// For [`Key::Serial`].
     Serial(u32),
-    /// For the keys of audit, events and webhooks: a text, JSON mostly, that only its own reader understands.
+    /// For the keys of audit, events, webhooks and replies: a text, JSON mostly, that only its own reader understands.
     Line(Arc<str>),
     /// For [`Key::Alive`].
     Alive(Timestamp),

@@ -34,7 +34,7 @@ mod view;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use decision::{ByClient, Decision, FamilyDecision, Leaf, Rung, Variant, Verdict};
 pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach, Stage};

@@ -37,6 +37,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::EventMark => "event-mark".to_string(),
         Key::Webhook(name) => format!("webhook/{name}"),
         Key::Delivery(name, number) => format!("delivery/{name}/{number:020}"),
+        Key::Reply(id) => format!("reply/{id}"),
         Key::Alive => "alive".to_string(),
     }
 }
@@ -72,6 +73,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
             let (name, number) = rest.rsplit_once('/')?;
             Some(Key::Delivery(name.into(), parse_number(number)?))
         }
+        "reply" => Some(Key::Reply(rest.into())),
         "shift" => Some(Key::Shift(parse_number(rest)?)),
         "serial" => rest.parse().ok().map(Key::Serial),
         _ => None,
@@ -114,6 +116,7 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::LastChange, Record::LastChange(_))
             | (Key::Serial(_), Record::Serial(_))
             | (Key::Audit(_) | Key::AuditAnchor | Key::Event(_) | Key::EventPending(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..), Record::Line(_))
+            | (Key::Reply(_), Record::Line(_))
             | (Key::Alive, Record::Alive(_))
     );
     if fits { Ok((record, Revision(revision))) } else { Err("it is a record of another kind than its key".to_string()) }

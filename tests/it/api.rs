@@ -8,16 +8,9 @@ use super::dns::Client;
 use super::http::{Response, over_socket, over_tcp};
 use super::node::{PATIENCE, TestNode, binary, run, wait_for};
 
-const SERVICES: &str = r#"
-[monitor.trusted]
-always = "up"
-[pool.prod]
-monitor = "trusted"
-endpoints = ["192.0.2.1"]
-[pool.dr]
-monitor = "trusted"
-endpoints = ["192.0.2.2"]
-[service.orders]
+const SERVICES: &str = concat!(
+    trusted_pools!(),
+    r#"[service.orders]
 name = "orders.api.example.com"
 ttl = "2s"
 policy = { weighted = { prod = 80, dr = 20 } }
@@ -25,7 +18,8 @@ policy = { weighted = { prod = 80, dr = 20 } }
 name = "portal.api.example.com"
 ttl = "2s"
 policy = { failover = ["prod", "dr"] }
-"#;
+"#
+);
 
 const TRAFFIC: &str = "/api/v1/services/orders/traffic";
 

@@ -168,3 +168,15 @@ fn every_file_says_what_it_is_for() {
         all.iter().filter(|path| !fs::read_to_string(path).expect("readable").starts_with("//!")).map(|path| path.display().to_string()).collect();
     assert!(silent.is_empty(), "files without a header: {silent:?}");
 }
+
+#[test]
+fn every_path_that_the_map_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let map = fs::read_to_string(root.join("src/lib.rs")).expect("readable");
+    let quoted = map.lines().filter_map(|line| line.strip_prefix("//!")).flat_map(|line| line.split('`').skip(1).step_by(2));
+    let paths: Vec<&str> =
+        quoted.filter(|word| word.contains('/') && word.chars().all(|letter| letter.is_ascii_lowercase() || "/._".contains(letter))).collect();
+    assert!(20 < paths.len(), "{paths:?}");
+    let missing: Vec<&&str> = paths.iter().filter(|path| !root.join(path).exists() && !root.join("src").join(path).exists()).collect();
+    assert!(missing.is_empty(), "src/lib.rs names what is not there: {missing:?}");
+}

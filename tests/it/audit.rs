@@ -5,21 +5,16 @@ use serde_json::{Value, json};
 use super::http;
 use super::node::TestNode;
 
-const SERVICES: &str = r#"[monitor.trusted]
-always = "up"
-[pool.prod]
-monitor = "trusted"
-endpoints = ["192.0.2.10"]
-[pool.dr]
-monitor = "trusted"
-endpoints = ["198.51.100.10"]
-[service.orders]
+const SERVICES: &str = concat!(
+    trusted_pools!(),
+    r#"[service.orders]
 name = "orders.api.example.com"
 policy = { failover = ["prod", "dr"] }
 [service.search]
 name = "search.api.example.com"
 policy = { weighted = { prod = 80, dr = 20 } }
-"#;
+"#
+);
 
 fn entries(node: &TestNode) -> Vec<Value> {
     node.json(&["audit", "list", "-n", "1000"])["items"].as_array().expect("a list").clone()

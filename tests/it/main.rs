@@ -4,10 +4,14 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests fail by panicking, and read the clock")]
 
+#[macro_use]
+mod files;
+
 mod acceptance;
 mod access;
 mod api;
 mod architecture;
+mod asking;
 mod audit;
 mod boards;
 mod composite;
@@ -27,6 +31,7 @@ mod hostnames;
 mod http;
 mod mutated;
 mod node;
+mod once;
 mod openapi;
 mod oracle;
 mod outcomes;
@@ -42,12 +47,14 @@ mod reload;
 mod replay;
 mod resolver;
 mod returning;
+mod routes;
 mod serving;
 mod shifts;
 mod simulate;
 mod steering;
 mod tags;
 mod tcp;
+mod terminal;
 mod top;
 mod transfer;
 mod upgrade;

@@ -28,6 +28,16 @@ fn the_document_is_the_committed_one_and_needs_no_token() {
 }
 
 #[test]
+fn the_program_prints_the_document_without_a_server() {
+    for format in ["table", "json"] {
+        let said = std::process::Command::new(env!("CARGO_BIN_EXE_windrose")).args(["openapi", "-o", format]).output().expect("it runs");
+        assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
+        let committed = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json")).expect("committed");
+        assert!(String::from_utf8_lossy(&said.stdout) == committed, "-o {format} is not docs/openapi.json");
+    }
+}
+
+#[test]
 fn the_page_lists_operations_and_lets_nothing_run() {
     let node = TestNode::start("");
     let page = over_tcp(node.admin, "GET", "/api/v1/docs", &[], "").expect("an answer");

@@ -1,7 +1,8 @@
 //! What stands in docs/ works: each example is a configuration that `windrose check` takes, each command one that exists.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::node::{binary, run};
@@ -59,4 +60,32 @@ fn the_page_on_monitors_names_every_kind_and_key() {
     assert!(30 <= keys.len(), "{keys:?}");
     let missing: Vec<_> = keys.iter().filter(|key| !page.contains(&format!("`{key}`")) && !page.contains(&format!("\n{key} = "))).collect();
     assert!(missing.is_empty(), "docs/monitors.md does not know {missing:?}");
+}
+
+/// Files of the repository that a page leads to, whatever stands behind `#`.
+fn links(page: &Path) -> Vec<PathBuf> {
+    let text = std::fs::read_to_string(page).expect("readable");
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    let ours = targets.filter(|target| !target.contains("://") && !target.starts_with('#') && !target.contains(' '));
+    ours.filter_map(|target| target.split('#').next()).map(|target| page.parent().expect("a folder").join(target)).collect()
+}
+
+#[test]
+fn every_page_is_reached_from_the_readme_and_every_link_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut reached, mut broken, mut next) = (BTreeSet::new(), Vec::new(), vec![root.join("README.md")]);
+    while let Some(page) = next.pop() {
+        let Ok(page) = page.canonicalize() else {
+            broken.push(page);
+            continue;
+        };
+        if reached.insert(page.clone()) && page.extension().is_some_and(|extension| extension == "md") {
+            next.extend(links(&page));
+        }
+    }
+    assert!(broken.is_empty(), "linked and not there: {broken:#?}");
+    let pages = ["docs", "docs/runbooks"].into_iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).expect("readable"));
+    let pages = pages.map(|page| page.expect("readable").path().canonicalize().expect("there")).filter(|page| page.is_file());
+    let lost: Vec<PathBuf> = pages.filter(|page| !reached.contains(page)).collect();
+    assert!(lost.is_empty(), "nothing leads to {lost:#?}");
 }

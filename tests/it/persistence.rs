@@ -10,20 +10,14 @@ use super::dns::Client;
 use super::http::over_socket;
 use super::node::{PATIENCE, TestNode, wait_for};
 
-const SERVICES: &str = r#"
-[monitor.trusted]
-always = "up"
-[pool.prod]
-monitor = "trusted"
-endpoints = ["192.0.2.1"]
-[pool.dr]
-monitor = "trusted"
-endpoints = ["192.0.2.2"]
-[service.orders]
+const SERVICES: &str = concat!(
+    trusted_pools!(),
+    r#"[service.orders]
 name = "orders.api.example.com"
 ttl = "2s"
 policy = { failover = ["prod", "dr"] }
-"#;
+"#
+);
 
 const TRAFFIC: &str = "/api/v1/services/orders/traffic";
 

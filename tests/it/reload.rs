@@ -13,16 +13,7 @@ use super::dns::{Client, addresses};
 use super::http::{Response, over_socket};
 use super::node::{PATIENCE, TestNode, wait_for};
 
-const POOLS: &str = r#"
-[monitor.trusted]
-always = "up"
-[pool.prod]
-monitor = "trusted"
-endpoints = ["192.0.2.1"]
-[pool.dr]
-monitor = "trusted"
-endpoints = ["192.0.2.2"]
-"#;
+const POOLS: &str = trusted_pools!();
 
 const ORDERS: &str = r#"
 [service.orders]

@@ -17,21 +17,15 @@ const TRAFFIC: &str = "/api/v1/services/search/traffic";
 const NAME: &str = "search.api.example.com";
 
 /// Two pools that are always up; holds of a second are long enough for the TTL of nobody's answers.
-const QUIET: &str = r#"
-[monitor.trusted]
-always = "up"
-[pool.prod]
-monitor = "trusted"
-endpoints = ["192.0.2.1"]
-[pool.dr]
-monitor = "trusted"
-endpoints = ["192.0.2.2"]
-[service.search]
+const QUIET: &str = concat!(
+    trusted_pools!(),
+    r#"[service.search]
 name = "search.api.example.com"
 ttl = "1s"
 ttl_min = "1s"
 policy = { weighted = { prod = 80, dr = 20 } }
-"#;
+"#
+);
 
 fn ask(node: &TestNode, method: &str, path: &str, body: &str) -> Response {
     over_socket(&node.socket(), method, path, &["If-Match: *"], body).expect("an answer")

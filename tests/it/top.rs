@@ -2,14 +2,14 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use super::dns::Client;
 use super::http;
-use super::node::{Said, TestNode, binary, run, signal, tool, wait_for};
+use super::node::{TestNode, binary, signal, tool, wait_for};
+use super::terminal::Terminal;
 
 /// Many nodes share the machine's cores meanwhile.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -34,68 +34,6 @@ name = "search.api.example.com"
 policy = { weighted = { eu = 100, us = 0 } }
 "#;
 
-/// A terminal with a command in it, and a shell that says how it ended and how the terminal was left.
-struct Terminal {
-    socket: PathBuf,
-}
-
-impl Terminal {
-    fn start(node: &TestNode, size: (u16, u16)) -> Self {
-        let terminal = Self { socket: node.path("tmux") };
-        let (width, height) = (size.0.to_string(), size.1.to_string());
-        let script = format!("sh -c 'echo $$ > {}; exec {} top --interval 500ms'; echo ended $?; stty -a; exec cat", node.path("top.pid").display(), binary());
-        let begun = terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &width, "-y", &height, &script], node);
-        assert_eq!(begun.code, 0, "{begun:?}");
-        terminal
-    }
-
-    fn tmux(&self, arguments: &[&str], node: &TestNode) -> Said {
-        let mut command = Command::new("tmux");
-        command.arg("-u").arg("-S").arg(&self.socket).args(arguments);
-        run(command.env("WINDROSE_SOCKET", node.socket()).env("LC_ALL", "C.UTF-8").env_remove("TMUX"))
-    }
-
-    fn said(&self, arguments: &[&str]) -> String {
-        run(Command::new("tmux").arg("-u").arg("-S").arg(&self.socket).args(arguments).env("LC_ALL", "C.UTF-8").env_remove("TMUX")).out
-    }
-
-    /// What is on it now.
-    fn shown(&self) -> String {
-        self.said(&["capture-pane", "-p"])
-    }
-
-    /// Waits until it shows all of this.
-    fn shows(&self, wanted: &[&str]) -> String {
-        let mut last = String::new();
-        let deadline = std::time::Instant::now() + PATIENCE;
-        loop {
-            let shown = self.shown();
-            if wanted.iter().all(|text| shown.contains(text)) {
-                return shown;
-            }
-            last.clone_from(&shown);
-            assert!(std::time::Instant::now() < deadline, "it never showed {wanted:?}, but:\n{last}");
-            std::thread::park_timeout(Duration::from_millis(50));
-        }
-    }
-
-    /// Hits keys, by tmux's names.
-    fn keys(&self, keys: &[&str]) {
-        self.said(&[&["send-keys"], keys].concat());
-    }
-
-    /// Types a text.
-    fn types(&self, text: &str) {
-        self.said(&["send-keys", "-l", text]);
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.said(&["kill-server"]);
-    }
-}
-
 fn answers(node: &TestNode, name: &str, address: &str) {
     let mut client = Client::new(node.dns);
     let wanted: IpAddr = address.parse().expect("an address");
@@ -109,7 +47,7 @@ fn a_drain_by_keys_changes_dns_after_its_preview_and_is_taken_back() {
     }
     let node = TestNode::start(SERVICES);
     answers(&node, "orders.api.example.com", "192.0.2.10");
-    let terminal = Terminal::start(&node, (80, 24));
+    let terminal = Terminal::start(&node, "top --interval 500ms", (80, 24));
     terminal.shows(&["windrose top", "● live", "> ✔ ok     orders", "search", "eu (eu-west)", "answered 5m", "Events"]);
     terminal.keys(&["d"]);
     terminal.shows(&["Drain eu", "‹ region/eu-west ›", "reason"]);
@@ -142,7 +80,7 @@ fn a_split_by_keys_is_refused_with_every_guard_and_made_where_none_stands_in_the
         return;
     }
     let node = TestNode::start(&format!("{SERVICES}[service.search.guards]\nmax_step = 50\n"));
-    let terminal = Terminal::start(&node, (100, 30));
+    let terminal = Terminal::start(&node, "top --interval 500ms", (100, 30));
     terminal.shows(&["orders", "search"]);
     terminal.keys(&["j"]);
     terminal.shows(&["search · weighted"]);
@@ -167,7 +105,7 @@ fn a_server_that_restarts_is_found_again_a_window_may_grow_and_the_terminal_is_g
         return;
     }
     let mut node = TestNode::start(SERVICES);
-    let terminal = Terminal::start(&node, (80, 24));
+    let terminal = Terminal::start(&node, "top --interval 500ms", (80, 24));
     terminal.shows(&["● live", "? q"]);
     node.stop();
     terminal.shows(&["✖ not connected since", "what is shown is old", "orders"]);
@@ -188,7 +126,7 @@ fn a_signal_gives_the_terminal_back() {
         return;
     }
     let node = TestNode::start(SERVICES);
-    let terminal = Terminal::start(&node, (80, 24));
+    let terminal = Terminal::start(&node, "top --interval 500ms", (80, 24));
     terminal.shows(&["● live"]);
     let pid = std::fs::read_to_string(node.path("top.pid")).expect("written").trim().parse().expect("a number");
     signal(pid, "TERM");

@@ -54,22 +54,16 @@ policy = {{ failover = ["third", "dr"] }}
 }
 
 /// What [`TABLE`] asks for, from pools that nobody probes.
-const TRUSTED: &str = r#"
-[monitor.trusted]
-always = "up"
-[pool.prod]
-monitor = "trusted"
-endpoints = ["192.0.2.1"]
-[pool.dr]
-monitor = "trusted"
-endpoints = ["192.0.2.2"]
-[service.orders]
+const TRUSTED: &str = concat!(
+    trusted_pools!(),
+    r#"[service.orders]
 name = "orders.api.example.com"
 policy = { failover = ["dr", "prod"] }
 [service.portal]
 name = "portal.api.example.com"
 policy = { failover = ["dr", "prod"] }
-"#;
+"#
+);
 
 const TRAFFIC: &str = "/api/v1/services/orders/traffic";
 

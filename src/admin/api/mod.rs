@@ -77,5 +77,8 @@ pub use shift::{Shift, ShiftAnalysis, ShiftHalt, ShiftOrder, ShiftPost, ShiftSte
 pub use simulate::{Forecast, LoadAt, MovedBy, OldShare, SimulatePost, SimulatedRegion, SimulatedService, Simulation, Strain};
 pub use units::{Kind, List, RegionState, Scope, Shares, Source, Span, State, Time, WriteQuery};
 
+/// OpenAPI 3.1 of all of it: `GET /openapi.json`, `windrose openapi`.
+pub use super::openapi::document;
+
 /// Where all paths begin, but for `/healthz`, `/readyz` and `/metrics`.
 pub const BASE: &str = "/api/v1";

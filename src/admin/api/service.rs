@@ -303,7 +303,7 @@ impl<'de> Deserialize<'de> for UndoTo {
 }
 
 /// What a change did, or (dry run) would do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeReply {
     /// Nothing was written.
     pub dry_run: bool,

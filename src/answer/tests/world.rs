@@ -47,6 +47,19 @@ impl World {
         world
     }
 
+    /// What was decided elsewhere, compiled and ready to be asked.
+    pub(super) fn of(decided: &crate::policy::testing::World, seed: u64) -> Self {
+        let mut world = Self::new(&[(
+            "api.example.com",
+            "api.example.com 3600 SOA ns.api.example.com h.api.example.com 1 2 3 4 60\napi.example.com 3600 NS ns.api.example.com",
+        )]);
+        world.estate = decided.estate.clone();
+        world.decisions = decided.estate.services.iter().map(|service| decided.decide(&service.name)).collect();
+        world.cx = Cx::new(Counters::new(), Limiter::new(7), seed);
+        world.publish();
+        world
+    }
+
     /// A service with names, TTL, most answers, and its leaves.
     pub(super) fn service(mut self, names: &[&str], ttl: u32, max_answers: u16, parts: &[Part<'_>]) -> Self {
         let service = Service {

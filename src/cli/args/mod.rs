@@ -237,4 +237,7 @@ pub enum Command {
     /// Prometheus' recording rules and alerts
     #[command(after_help = ex::RULES, display_order = 6)]
     Rules(RulesArgs),
+    /// The admin API's OpenAPI document
+    #[command(after_help = ex::OPENAPI, display_order = 6)]
+    Openapi,
 }

@@ -20,6 +20,9 @@ pub struct Write {
     /// A shift of the service that is under way ends where it is, by this change
     #[arg(long)]
     pub end_shift: bool,
+    /// Don't ask, even if much traffic moves: scripts are never asked
+    #[arg(long, short)]
+    pub yes: bool,
     /// Only if nobody has changed it since revision N (exit code 4)
     #[arg(long, value_name = "N")]
     pub if_revision: Option<u64>,

@@ -25,5 +25,6 @@ use super::table::Paint;
 
 /// `windrose top`, where there is a terminal to draw on.
 pub async fn run(client: &Client, args: &TopArgs, paint: Paint) -> Result<Report, Failure> {
-    screen::run(client, args, paint).await
+    // It has previews of its own, and the terminal.
+    screen::run(&client.unasked(), args, paint).await
 }

@@ -128,7 +128,7 @@ fn refused_calls_are_learned_and_a_flood_of_them_is_folded() {
     let mut world = World::new(TEXT);
     let before = world.commits.len();
     for at in 0..10_000_u32 {
-        let origin = Origin { peer: format!("192.0.2.{}", at % 250), request: at.to_string() };
+        let origin = Origin { peer: format!("192.0.2.{}", at % 250), request: at.to_string(), claim: None };
         world.event(Event::Called(Call { actor: String::new(), origin, what: "PUT /x".into(), path: "/x".into(), status: 401, detail: "no token".into() }));
     }
     assert!(world.commits.iter().skip(before).all(|(_, learned)| *learned));

@@ -14,6 +14,7 @@ mod preview;
 mod probes;
 mod pushes;
 mod reload;
+mod replies;
 mod seeds;
 mod serials;
 mod shifts;

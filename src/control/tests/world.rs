@@ -296,7 +296,7 @@ impl World {
         let ticket = Ticket(self.tickets);
         let break_glass = std::mem::take(&mut self.break_glass);
         let (actor, reason) = (Actor(self.actor.to_string()), self.reason.to_string());
-        let origin = crate::control::Origin { peer: "192.0.2.9".into(), request: "r-1".into() };
+        let origin = crate::control::Origin { peer: "192.0.2.9".into(), request: "r-1".into(), claim: None };
         self.event(Event::Change { ticket, origin, actor, reason, change, expect, expect_file: None, break_glass, dry_run });
         let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
         self.replies.remove(at).1
@@ -306,7 +306,13 @@ impl World {
     pub(super) fn reload(&mut self, text: &str) -> Result<Applied, Refusal> {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        self.event(Event::Reload { ticket, configuration: configuration(text) });
+        let by = crate::control::ReloadBy {
+            actor: self.actor.to_string(),
+            reason: self.reason.to_string(),
+            break_glass: std::mem::take(&mut self.break_glass),
+            ..Default::default()
+        };
+        self.event(Event::Reload { ticket, configuration: configuration(text), by });
         let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
         self.replies.remove(at).1
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use crate::health::{Outcome, Reported, State};
-use crate::model::{Family, TargetId};
+use crate::model::{AllDown, EndpointId, Family, PoolId, TargetId};
 use crate::policy::testing::{World, slow};
 use crate::policy::{Decision, OverrideKind, OverrideTarget, Rung, Verdict, decide, desired, effective, explain};
 
@@ -44,7 +44,7 @@ fn policy(names: Vec<&'static str>, kinds: Kinds) -> impl Strategy<Value = Strin
 }
 
 /// The text of a world: pools, named policies over them and over each other, and a service over everything.
-fn estate() -> impl Strategy<Value = String> {
+pub(crate) fn estate() -> impl Strategy<Value = String> {
     let all_down = prop::sample::select(vec!["last_good", "serve_all", "first", "nodata", "servfail", "pool:sorry"]);
     let failback = prop::sample::select(vec!["0s", "10s", "manual", "one_way:5s", "staged:5s:10,50,100:4s"]);
     // `weighted` can't stand below `multivalue`: m and n are without it, for roots that are without it.
@@ -70,7 +70,7 @@ fn estate() -> impl Strategy<Value = String> {
 
 /// Something happens.
 #[derive(Clone, Debug)]
-enum Happening {
+pub(crate) enum Happening {
     Probe(prop::sample::Index, bool),
     Slow(prop::sample::Index),
     Tells(prop::sample::Index, f64),
@@ -81,7 +81,7 @@ enum Happening {
     Restart,
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
+pub(crate) fn happening() -> impl Strategy<Value = Happening> {
     let kind = prop::sample::select(vec![OverrideKind::Drain, OverrideKind::ForceUp, OverrideKind::ForceDown]);
     prop_oneof![
         12 => (any::<prop::sample::Index>(), prop::bool::weighted(0.45)).prop_map(|(which, passed)| Happening::Probe(which, passed)),
@@ -95,7 +95,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-fn apply(world: &mut World, happening: &Happening) {
+pub(crate) fn apply(world: &mut World, happening: &Happening) {
     match happening {
         Happening::Probe(which, passed) => {
             world.probe(TargetId::at(which.index(world.estate.targets.len())), *passed);
@@ -114,7 +114,7 @@ fn apply(world: &mut World, happening: &Happening) {
             let estate = &world.estate;
             let regions = estate.regions.iter().map(|region| format!("region {}", region.name));
             let pools = estate.pools.iter().map(|pool| format!("pool {}", pool.name));
-            let endpoints = (0..estate.endpoints.len()).map(|at| format!("endpoint {}", estate.endpoint_label(crate::model::EndpointId::at(at))));
+            let endpoints = (0..estate.endpoints.len()).map(|at| format!("endpoint {}", estate.endpoint_label(EndpointId::at(at))));
             let targets: Vec<String> = regions.chain(pools).chain(endpoints).collect();
             let word = match kind {
                 OverrideKind::Drain => "drain",
@@ -135,7 +135,7 @@ fn apply(world: &mut World, happening: &Happening) {
 }
 
 /// Is `endpoint` forced down: the nearest level with a health override decides, down beats up on one level.
-fn forced(world: &World, endpoint: crate::model::EndpointId) -> Option<OverrideKind> {
+fn forced(world: &World, endpoint: EndpointId) -> Option<OverrideKind> {
     let pool = world.estate.endpoint(endpoint).pool;
     let levels = [OverrideTarget::Endpoint(endpoint), OverrideTarget::Pool(pool), OverrideTarget::Region(world.estate.pool(pool).region)];
     let kinds = |level| world.overrides.iter().filter(move |o| o.target == level && o.kind != OverrideKind::Drain).map(|o| o.kind).collect::<Vec<_>>();
@@ -143,11 +143,58 @@ fn forced(world: &World, endpoint: crate::model::EndpointId) -> Option<OverrideK
     Some(if kinds.contains(&OverrideKind::ForceDown) { OverrideKind::ForceDown } else { OverrideKind::ForceUp })
 }
 
+/// Probes find it down, and no operator says otherwise.
+fn dead(world: &World, endpoint: EndpointId) -> bool {
+    forced(world, endpoint).is_none() && world.health.endpoint(&world.estate, endpoint) == State::Down
+}
+
+/// It may answer, and would.
+fn live(world: &World, endpoint: EndpointId) -> bool {
+    forced(world, endpoint) != Some(OverrideKind::ForceDown) && !dead(world, endpoint)
+}
+
+/// Pools that may answer at all: those of the tree, and a last resort.
+fn candidates(world: &World) -> Vec<PoolId> {
+    let service = world.estate.service(world.service("orders"));
+    let mut pools = Vec::new();
+    service.policy.pools(&mut |pool| pools.push(pool));
+    if let AllDown::Pool(last_resort) = service.when_all_down {
+        pools.push(last_resort);
+    }
+    pools
+}
+
+/// Nothing is answered only where the file asks for that, where nobody has an address of the family, or where operators have forced down everybody who might.
+fn is_empty_only_if_asked(world: &World, decision: &Decision, family: Family) -> Result<(), TestCaseError> {
+    let service = world.estate.service(world.service("orders"));
+    let all_down = decision.memory.all_down[family.index()];
+    let of_family = |pool: PoolId, family| world.estate.pool_family(pool, family).collect::<Vec<_>>();
+    match &decision.families[family.index()].verdict {
+        Verdict::Answer => prop_assert!(!decision.families[family.index()].leaves.is_empty()),
+        Verdict::NoData => {
+            let nobody = candidates(world).into_iter().all(|pool| of_family(pool, family).is_empty());
+            prop_assert!(nobody || all_down && service.when_all_down == AllDown::NoData, "no data, unasked");
+        }
+        Verdict::ServFail(why) => {
+            let judged = |pool| if of_family(pool, family).is_empty() { of_family(pool, family.other()) } else { of_family(pool, family) };
+            let last_resort = match service.when_all_down {
+                AllDown::Pool(pool) => Some(pool),
+                _ => None,
+            };
+            let asked = candidates(world).into_iter().filter(|pool| last_resort.is_none_or(|last_resort| last_resort == *pool));
+            let nobody = asked.flat_map(judged).all(|endpoint| forced(world, endpoint) == Some(OverrideKind::ForceDown));
+            prop_assert!(all_down && (nobody || service.when_all_down == AllDown::ServFail), "servfail, unasked: {why}");
+        }
+    }
+    Ok(())
+}
+
 fn check(world: &World, decision: &Decision) -> Result<(), TestCaseError> {
     let service = world.estate.service(world.service("orders"));
     let facts = world.facts();
     for family in Family::ALL {
         let decided = &decision.families[family.index()];
+        is_empty_only_if_asked(world, decision, family)?;
         match decided.verdict {
             Verdict::Answer => {
                 let sum: f64 = decided.leaves.iter().map(|leaf| leaf.share).sum();
@@ -167,6 +214,10 @@ fn check(world: &World, decision: &Decision) -> Result<(), TestCaseError> {
                 if leaf.rung < Rung::AllDown && forced.is_none() {
                     prop_assert!(facts.health.endpoint(&world.estate, *endpoint) != State::Down, "{} is down", world.estate.endpoint_label(*endpoint));
                 }
+            }
+            for endpoint in leaf.endpoints.iter().filter(|endpoint| dead(world, **endpoint)) {
+                let beside: Vec<_> = world.estate.pool_family(world.estate.endpoint(*endpoint).pool, family).filter(|beside| live(world, *beside)).collect();
+                prop_assert!(beside.is_empty(), "{} is dead, and in its pool lives another", world.estate.endpoint_label(*endpoint));
             }
             for pool in &leaf.pools {
                 if leaf.rung < Rung::AllDown {
@@ -197,6 +248,25 @@ proptest! {
         for happening in &happenings {
             apply(&mut world, happening);
             check(&world, &world.decide("orders"))?;
+        }
+    }
+
+    // With `min_up` the file says that a living one may be too few: here it never does.
+    #[test]
+    fn a_dead_endpoint_never_answers_while_a_living_one_may(text in estate(), happenings in prop::collection::vec(happening(), 0..40)) {
+        let words = |line: &str| line.split(' ').filter(|word| !word.starts_with("min_up=")).collect::<Vec<_>>().join(" ");
+        let mut world = World::fresh(&text.lines().map(words).collect::<Vec<_>>().join("\n"));
+        for happening in &happenings {
+            apply(&mut world, happening);
+            let decision = world.decide("orders");
+            for family in Family::ALL {
+                let answering = decision.families[family.index()].leaves.iter().flat_map(|leaf| &leaf.endpoints);
+                for endpoint in answering.filter(|endpoint| dead(&world, **endpoint)) {
+                    let living = candidates(&world).into_iter().flat_map(|pool| world.estate.pool_family(pool, family)).find(|other| live(&world, *other));
+                    let label = |id: EndpointId| world.estate.endpoint_label(id);
+                    prop_assert!(living.is_none(), "{} is dead and answers, {:?} lives", label(*endpoint), living.map(label));
+                }
+            }
         }
     }
 

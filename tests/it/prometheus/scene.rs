@@ -139,7 +139,7 @@ policy = {{ failover = ["secure", "named", "beyond"] }}
         self.sentinel = up.then(|| TcpListener::bind(at).expect("a free address"));
     }
 
-    /// Twenty queries for each service, a few for other things, some over TCP.
+    /// Twenty queries for each service, for a static name and for one that is not there.
     pub fn traffic(&self) {
         let mut client = Client::new(self.node.dns);
         for name in ["orders.api.example.com.", "portal.api.example.com.", "web.api.example.com.", "static.api.example.com.", "no.api.example.com."] {

@@ -1,0 +1,81 @@
+//! What explain says is what is served: random trees, healths, orders and memories, counted on the packets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{EndpointId, Family};
+use crate::policy::testing::World as Decided;
+use crate::policy::tests::properties::{apply, estate, happening};
+use crate::policy::{Step, Verdict, explain};
+
+/// Answers counted of each family.
+const ANSWERS: u32 = 10_000;
+
+/// How far a count may lie from its share: some answers for each leaf, however many are counted. Dice would need 200.
+const WITHIN: f64 = 12.0;
+
+type Addresses = BTreeSet<IpAddr>;
+
+/// The addresses of a response.
+fn addresses(response: &[u8], question: &[u8], family: Family) -> Addresses {
+    let octets = if family == Family::V4 { 4 } else { 16 };
+    let records = usize::from(u16::from_be_bytes([response[6], response[7]]));
+    let record = |record: &[u8]| match family {
+        Family::V4 => IpAddr::from(<[u8; 4]>::try_from(&record[12..]).unwrap()),
+        Family::V6 => IpAddr::from(<[u8; 16]>::try_from(&record[12..]).unwrap()),
+    };
+    response[question.len()..].chunks(12 + octets).take(records).map(record).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_explain_says_is_what_is_served(text in estate(), happenings in prop::collection::vec(happening(), 0..30), seed in any::<u64>()) {
+        // All of a serving set fits, so that leaves can be told apart by their addresses.
+        let mut decided = Decided::fresh(&text.replace("service orders: ", "service orders: max_answers=20 "));
+        for happening in &happenings {
+            apply(&mut decided, happening);
+        }
+        let id = decided.service("orders");
+        let (service, mut steps) = (decided.estate.service(id), Vec::new());
+        let explained = explain(service, &service.policy, &decided.facts(), &decided.memories[id.index()], decided.now, &mut |step| steps.push(step()));
+        let mut served = World::of(&decided, seed);
+
+        for family in Family::ALL {
+            let explained = &explained.families[family.index()];
+            let question = query("orders.api.example.com", if family == Family::V4 { 1 } else { 28 });
+            let mut counts: BTreeMap<Addresses, u32> = BTreeMap::new();
+            for _ in 0..ANSWERS {
+                let response = served.handle(&question, udp()).unwrap();
+                let failed = response[3] & 15 == 2;
+                prop_assert_eq!(failed, matches!(explained.verdict, Verdict::ServFail(_)));
+                if failed {
+                    break;
+                }
+                *counts.entry(addresses(&response, &question, family)).or_default() += 1;
+            }
+            let mut shares: BTreeMap<Addresses, (f64, f64)> = BTreeMap::new();
+            for leaf in &explained.leaves {
+                let address = |id: &EndpointId| decided.estate.endpoint(*id).address;
+                let known = shares.entry(leaf.endpoints.iter().map(address).collect()).or_default();
+                *known = (known.0 + leaf.share, known.1 + WITHIN);
+            }
+            if explained.verdict == Verdict::NoData {
+                shares.insert(Addresses::new(), (1.0, 0.0));
+            }
+            for set in counts.keys() {
+                prop_assert!(shares.contains_key(set), "{set:?} is served and not explained");
+                let said = |address: &IpAddr| steps.iter().any(|Step { topic, text }| *topic == "endpoint" && text.contains(&address.to_string()));
+                prop_assert!(set.iter().all(said), "{set:?} is not in {steps:?}");
+            }
+            for (set, (share, within)) in shares.iter().filter(|_| !counts.is_empty()) {
+                let count = f64::from(counts.get(set).copied().unwrap_or_default());
+                prop_assert!((count - share * f64::from(ANSWERS)).abs() <= *within, "{set:?}: {count} of {ANSWERS}, explained as {share}");
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Truth tables for every kind of policy, as text for people to review: `truth/*.txt`. `WINDROSE_WRITE=1` writes them anew; whoever does so reads the difference.
+//!
+//! One endpoint a pool, one pool a child. Nothing is remembered from before, but what a table says. A cell is what the service answers for A.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::health::State;
+use crate::model::{Family, PoolId};
+use crate::policy::testing::World;
+use crate::policy::{FamilyDecision, Hold, Override, OverrideKind, OverrideTarget, Reach, Rung, Verdict};
+
+/// What a child is.
+#[derive(Clone, Copy, PartialEq)]
+enum Child {
+    Up,
+    Unknown,
+    ForceUp,
+    Held,
+    Drained,
+    Down,
+    DownDrained,
+    ForceDown,
+}
+
+use Child::{Down, DownDrained, Drained, ForceDown, ForceUp, Held, Unknown, Up};
+
+/// All of them, those that answer sooner first.
+const EVERY: &[Child] = &[Up, Unknown, ForceUp, Held, Drained, Down, DownDrained, ForceDown];
+/// One for each step of the ladder, where three children make many cells.
+const FIVE: &[Child] = &[Up, Held, Drained, Down, ForceDown];
+/// Those that answer only if nothing else can.
+const LAST: &[Child] = &[Down, DownDrained, ForceDown];
+
+impl Child {
+    fn word(self) -> &'static str {
+        match self {
+            Up => "up",
+            Unknown => "unknown",
+            ForceUp => "force_up",
+            Held => "held",
+            Drained => "drained",
+            Down => "down",
+            DownDrained => "down+drained",
+            ForceDown => "force_down",
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Up => "probes find it up",
+            Unknown => "no verdict yet: counts as up (S3)",
+            ForceUp => "probes find it down, an operator says up: counts as up (S2)",
+            Held => "up, but it waits for failback: rung `held` (S9, S11)",
+            Drained => "up, but an operator wants no new answers: rung `drained` (S9, S18)",
+            Down => "probes find it down: rung `all_down` (S9)",
+            DownDrained => "both: rung `all_down`, and there only if no other may (S10)",
+            ForceDown => "probes find it up, an operator says down: on no rung (S9)",
+        }
+    }
+
+    /// Makes the pool so.
+    fn make(self, world: &mut World, name: &str) {
+        let pool = world.estate.pool_named(name).expect("a pool");
+        match self {
+            Unknown => {}
+            Up | Held | Drained | ForceDown => world.turn(name, State::Up),
+            Down | DownDrained | ForceUp => world.turn(name, State::Down),
+        }
+        let kind = match self {
+            Up | Unknown | Down => return,
+            Held => return Family::ALL.into_iter().for_each(|family| world.memories[0].held.push(Hold { pool, family })),
+            Drained | DownDrained => OverrideKind::Drain,
+            ForceUp => OverrideKind::ForceUp,
+            ForceDown => OverrideKind::ForceDown,
+        };
+        let id = format!("o-{name}").into();
+        world.overrides.push(Override { id, kind, target: OverrideTarget::Pool(pool), reach: Reach::Name, services: None });
+    }
+}
+
+/// What the service answers if `a`, `b` and so on are so, and those in `last` answered before.
+fn answer(policies: &str, service: &str, children: &[Child], last: &[&str]) -> String {
+    let mut text = String::from("thresholds down_after=1 ok_after=1 up_after=1\npool sorry: 10.9.9.9 monitor=none\n");
+    let names = ["a", "b", "c"];
+    for (at, name) in names.iter().enumerate().take(children.len()) {
+        writeln!(text, "pool {name}: 10.0.{at}.1").unwrap();
+    }
+    let all_down = if service.contains("all_down=") { "" } else { "all_down=serve_all" };
+    let mut world = World::fresh(&format!("{text}{policies}\nservice s: {service} failback=manual {all_down}"));
+    for (child, name) in children.iter().zip(names) {
+        child.make(&mut world, name);
+    }
+    let pools: Vec<PoolId> = last.iter().filter_map(|name| world.estate.pool_named(name)).collect();
+    world.memories[0].last = [pools, Vec::new()];
+    cell(&world, &world.decide("s").families[Family::V4.index()])
+}
+
+/// `a`, `a 80, b 20`, `b (standby)`, `a 60, b 40 (standby)`: no word for rung `policy`; one for all where all have it.
+fn cell(world: &World, decision: &FamilyDecision) -> String {
+    let alone = decision.leaves.len() == 1;
+    let leaves = decision.leaves.iter().map(|leaf| {
+        let pools = leaf.pools.iter().map(|pool| &*world.estate.pool(*pool).name).collect::<Vec<_>>().join("+");
+        let share = if alone { String::new() } else { format!(" {}", (leaf.share * 10_000.0).round() / 100.0) };
+        (format!("{pools}{share}"), leaf.rung)
+    });
+    let leaves: Vec<(String, Rung)> = leaves.collect();
+    let told = |rung: Rung| if rung == Rung::Policy { String::new() } else { format!(" ({})", rung.word()) };
+    match (&decision.verdict, leaves.first()) {
+        (Verdict::NoData, _) => "nodata".into(),
+        (Verdict::ServFail(_), _) => "servfail".into(),
+        (Verdict::Answer, Some((_, rung))) if leaves.iter().all(|(_, other)| other == rung) => {
+            let shares: Vec<&str> = leaves.iter().map(|(share, _)| &**share).collect();
+            format!("{}{}", shares.join(", "), told(*rung))
+        }
+        (Verdict::Answer, _) => leaves.iter().map(|(share, rung)| format!("{share}{}", told(*rung))).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Columns under each other, two spaces between them.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect::<String>();
+    rows.iter().map(|row| format!("{}\n", line(row).trim_end())).collect()
+}
+
+/// Every state of `a` (rows) with every state of `b` (columns); of three children one such square for each state of `c`.
+fn squares(text: &mut String, rule: &str, policies: &str, service: &str, children: usize) {
+    let named = policies.split("; ").map(|policy| policy.trim_start_matches("policy ")).filter(|policy| !policy.is_empty());
+    let heading: Vec<&str> = [service].into_iter().chain(named).collect();
+    writeln!(text, "\n## {}\n{rule}", heading.join("    where ")).unwrap();
+    let states = if children == 2 { EVERY } else { FIVE };
+    let thirds: Vec<Option<Child>> = if children == 2 { vec![None] } else { FIVE.iter().copied().map(Some).collect() };
+    for third in thirds {
+        let corner = third.map(|third| format!("c {}", third.word())).unwrap_or_default();
+        let head = [corner].into_iter().chain(states.iter().map(|b| format!("b {}", b.word()))).collect();
+        let row = |a: &Child| {
+            let cells = states.iter().map(|b| {
+                let so: Vec<Child> = [*a, *b].into_iter().chain(third).collect();
+                answer(policies, service, &so, &[])
+            });
+            [format!("a {}", a.word())].into_iter().chain(cells).collect()
+        };
+        let rows: Vec<Vec<String>> = [head].into_iter().chain(states.iter().map(row)).collect();
+        write!(text, "\n{}", aligned(&rows)).unwrap();
+    }
+}
+
+/// A page: what the words mean, then its tables.
+fn page(title: &str, states: &[Child], tables: impl FnOnce(&mut String)) -> String {
+    let meaning = |child: &Child| vec![format!("  {}", child.word()), child.meaning().to_string()];
+    let rungs = [
+        ("a", "all answers come from a, on rung `policy` (S9)"),
+        ("a 80, b 20", "per cent of answers; exact, not by dice (S8)"),
+        ("a+b", "the serving sets of both in each answer (S6)"),
+        ("(standby)", "by a child with share 0 (S9)"),
+        ("(held)", "nothing better is up, its hold ends (S9, S11)"),
+        ("(drained)", "nothing better is up (S9)"),
+        ("(all_down)", "by `when_all_down`, `serve_all` unless a table says otherwise (S10)"),
+        ("servfail", "nobody may answer (S9)"),
+    ];
+    let rungs: Vec<Vec<String>> = rungs.iter().map(|(word, meaning)| vec![format!("  {word}"), meaning.to_string()]).collect();
+    let states: Vec<Vec<String>> = states.iter().map(meaning).collect();
+    let mut text = format!(
+        "# {title}\n\nWritten by a test (src/policy/tests/truth.rs), read by people. S: the rules of SEMANTICS.\n\nWhat a child is:\n{}\nWhat is answered:\n{}",
+        aligned(&states),
+        aligned(&rungs)
+    );
+    tables(&mut text);
+    text
+}
+
+/// The page in the repository is this one.
+fn is_kept(name: &str, page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/policy/tests/truth").join(format!("{name}.txt"));
+    if std::env::var_os("WINDROSE_WRITE").is_some() {
+        std::fs::write(&path, page).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}; WINDROSE_WRITE=1 writes it", path.display()));
+    let (now, before): (Vec<&str>, Vec<&str>) = (page.lines().collect(), kept.lines().collect());
+    let other = now.iter().zip(&before).enumerate().find(|(_, (now, before))| now != before);
+    assert!(page == kept, "truth/{name}.txt says otherwise (WINDROSE_WRITE=1 takes it over), first: {other:#?}, lines {} and {}", now.len(), before.len());
+}
+
+#[test]
+fn a_failover_answers_as_its_truth_table_says() {
+    let page = page("failover: the first child that is up", EVERY, |text| {
+        squares(text, "S6: the first that is up. S9: of those on the best rung the first.", "", "failover a b", 2);
+        squares(text, "S6: up only while both children are; without them `all_down` is less strict (S10).", "", "failover a b min_up=2", 2);
+        squares(text, "S6: of three.", "", "failover a b c", 3);
+    });
+    is_kept("failover", &page);
+}
+
+#[test]
+fn a_weighted_policy_answers_as_its_truth_table_says() {
+    let page = page("weighted: per cent shares of the children that are up, pro rata", EVERY, |text| {
+        squares(text, "S6: who is up has its share; who is not leaves it to the other.", "", "weighted a=80 b=20", 2);
+        squares(text, "S9: b has share 0 and answers only if no child with a share is admitted on that rung.", "", "weighted a=100 b=0", 2);
+        squares(text, "S9: the same with a as the standby: places in the file decide nothing.", "", "weighted a=0 b=100", 2);
+        squares(text, "S6: up only while both are.", "", "weighted a=80 b=20 min_up=2", 2);
+        squares(text, "S6: pro rata: without b it is a 75, c 25; without c it is a 66.67, b 33.33.", "", "weighted a=60 b=30 c=10", 3);
+        squares(text, "S9: two standbys answer equally.", "", "weighted a=100 b=0 c=0", 3);
+    });
+    is_kept("weighted", &page);
+}
+
+#[test]
+fn a_multivalue_answers_as_its_truth_table_says() {
+    let page = page("multivalue: the serving sets of all children that are up, together", EVERY, |text| {
+        squares(text, "S6: all that are up.", "", "multivalue a b", 2);
+        squares(text, "S6: up only while both are.", "", "multivalue a b min_up=2", 2);
+        squares(text, "S6: a region of three zones which two keep up.", "", "multivalue a b c min_up=2", 3);
+    });
+    is_kept("multivalue", &page);
+}
+
+#[test]
+fn a_policy_of_policies_answers_as_its_truth_table_says() {
+    let page = page("Policies of policies: a subtree is a child", FIVE, |text| {
+        squares(text, "S6: the subtree is up while one of its children is; then c waits.", "policy ab: weighted a=80 b=20", "failover ab c", 3);
+        squares(text, "S6: the subtree is up only while both of its children are.", "policy ab: weighted a=80 b=20 min_up=2", "failover ab c", 3);
+        squares(
+            text,
+            "S6: its share goes to whichever of its children is up, and to c only without both.",
+            "policy ab: failover a b",
+            "weighted ab=70 c=30",
+            3,
+        );
+        squares(text, "S9: share 0 is settled inside each weighted node: b before c.", "policy ab: weighted a=100 b=0", "weighted ab=100 c=0", 3);
+        squares(text, "S9: below a standby everything is standby.", "policy bc: weighted b=50 c=50", "weighted a=100 bc=0", 3);
+        squares(text, "S6: a region of two zones that needs both, then another region.", "policy ab: multivalue a b min_up=2", "failover ab c", 3);
+        squares(text, "S6: one address set of the first that is up and of c.", "policy ab: failover a b", "multivalue ab c", 3);
+    });
+    is_kept("nested", &page);
+}
+
+#[test]
+fn when_all_are_down_answers_are_as_their_truth_table_says() {
+    let page = page("when_all_down: nobody is up", LAST, |text| {
+        text.push_str(
+            "\nEvery cell is on rung `all_down`, so it is not said. Columns: `when_all_down` (S10); of last_good, after the colon: who answered before, from\n",
+        );
+        text.push_str("the rungs above. `sorry` is a last resort. `nodata` and `servfail` are as asked.\n");
+        let columns: [(&str, &str, &[&str]); 8] = [
+            ("last_good: a b", "last_good", &["a", "b"]),
+            ("last_good: b", "last_good", &["b"]),
+            ("last_good: none", "last_good", &[]),
+            ("serve_all", "serve_all", &[]),
+            ("first", "first", &[]),
+            ("nodata", "nodata", &[]),
+            ("servfail", "servfail", &[]),
+            ("pool sorry", "pool:sorry", &[]),
+        ];
+        for policy in ["weighted a=80 b=20", "weighted a=100 b=0", "failover a b", "multivalue a b", "weighted a=80 b=20 min_up=2"] {
+            writeln!(text, "\n## {policy}\n").unwrap();
+            let head = ["a", "b"].into_iter().chain(columns.iter().map(|(head, ..)| *head)).map(String::from).collect();
+            // With `min_up` a living child may stand in a tree that is down.
+            let states: Vec<Child> = if policy.contains("min_up") { [Up].into_iter().chain(LAST.iter().copied()).collect() } else { LAST.to_vec() };
+            let pairs = states.iter().flat_map(|a| states.iter().map(move |b| [*a, *b])).filter(|pair| *pair != [Up, Up]);
+            let row = |pair: [Child; 2]| {
+                let cells = columns.iter().map(|(_, word, last)| {
+                    let answer = answer("", &format!("{policy} all_down={word}"), &pair, last);
+                    let on_it = answer.strip_suffix(" (all_down)").map(String::from);
+                    on_it.or_else(|| Some(answer.clone()).filter(|answer| !answer.contains('('))).unwrap_or_else(|| panic!("{policy}: {answer}"))
+                });
+                pair.iter().map(|child| child.word().to_string()).chain(cells).collect()
+            };
+            let rows: Vec<Vec<String>> = [head].into_iter().chain(pairs.map(row)).collect();
+            text.push_str(&aligned(&rows));
+        }
+    });
+    is_kept("all_down", &page);
+}
