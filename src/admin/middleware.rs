@@ -33,6 +33,9 @@ pub(super) const UPGRADE_MAX: Duration = Duration::from_secs(120);
 /// The same for a probe run to be looked at, which has a deadline of its own.
 pub(super) const PROBE_MAX: Duration = Duration::from_secs(35);
 
+/// The same for a replay, which plays two configurations at most, with a deadline each.
+pub(super) const REPLAY_MAX: Duration = Duration::from_secs(100);
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Outermost: gives the request an id, counts it, writes the problem's body.
@@ -107,6 +110,7 @@ pub(super) async fn deadline(request: Request, next: Next) -> Response {
     let most = match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
         Some(route) if route.ends_with("/upgrade") => UPGRADE_MAX,
         Some(route) if route.ends_with("/probe") => PROBE_MAX,
+        Some(route) if route.ends_with("/replay") => REPLAY_MAX,
         _ => REQUEST_MAX,
     };
     tokio::time::timeout(most, next.run(request)).await.unwrap_or_else(|_| {

@@ -148,6 +148,7 @@ fn own_settings(admin: &AdminSettings, socket: &std::path::Path) -> crate::model
         admin: admin.clone(),
         metrics: MetricsSettings { listen: None, services_max: 1000, endpoints_max: 1000 },
         store: crate::model::StoreSettings { path: socket.to_path_buf() },
+        outcomes: crate::model::OutcomeSettings::default(),
         audit: crate::model::AuditSettings::default(),
     }
 }
@@ -223,6 +224,7 @@ impl Server {
             },
             upgrades: None,
             feeds: Feeds::default(),
+            outcomes: Arc::new(|_| Ok(crate::health::Recording::default())),
             ready: Arc::new(move || match is_ready.load(Ordering::Relaxed) {
                 READY => Ok(()),
                 NOT_YET => Err(vec!["not yet".into()]),

@@ -101,6 +101,14 @@ Examples:
   windrose history orders
   windrose undo orders --to 42       back to what revision 42 had set";
 
+pub(super) const REPLAY: &str = "\
+Outcomes are recorded while probes run ([outcomes] in the file). Nothing is changed. With --with it needs the scope admin; the file is read as by plan.
+
+Examples:
+  windrose replay
+  windrose replay --since 6h --with calmer.toml
+  windrose replay --since 7d -o json";
+
 pub(super) const EXPLAIN: &str = "\
 Examples:
   windrose explain orders.api.example.com

@@ -90,6 +90,8 @@ pub struct Core {
     /// What outside systems have told.
     pub(super) pushes: Pushes,
     pub(super) told_wake: Option<Duration>,
+    /// Services that are decided for other reasons than published: for `_explain` queries.
+    pub(super) whys: Vec<ServiceId>,
     /// Services whose regions the last publish has changed: to be told.
     pub(super) moved: Vec<Moved>,
     /// Failbacks that guards have put off, to be told.
@@ -197,6 +199,7 @@ impl Core {
             put_off: Dirty::default(),
             wakes: Wakes::default(),
             pushes: Pushes::new(&configuration.estate, now),
+            whys: Vec::new(),
             moved: Vec::new(),
             waiting_told: Vec::new(),
             told_wake: None,
@@ -409,7 +412,7 @@ impl Core {
             let memory = self.spare_memories.remove(&service.name).map(|memory| super::memory::recall(&estate, &memory)).unwrap_or_default();
             let memory = self.shares.memory(memory);
             let slot = self.cells.service(&service.name);
-            self.services.push(ServiceState { rules, decided: None, memory, unusable, wake_at: None, waits: None, slot });
+            self.services.push(ServiceState { rules, decided: None, memory, unusable, wake_at: None, waits: None, why: None, slot });
             self.index_users(id);
             self.touch(id, Cause::Config);
         }

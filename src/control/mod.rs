@@ -31,12 +31,14 @@ mod read;
 mod record;
 mod reload;
 mod reload_guards;
+mod replay;
 mod replies;
 mod serials;
 mod services;
 mod settle;
 mod shifts;
 mod simulate;
+mod simulate_guards;
 mod targets;
 mod tokens;
 mod wakes;
@@ -61,6 +63,7 @@ pub use record::{
     Source, Stored, TokenRecord, TrafficRecord,
 };
 pub use reload_guards::ReloadBy;
+pub use replay::{Failover, Flip, OUTCOMES_MAX, Outage, Replayed, Replaying, ServiceTime, Unreplayed, replay};
 pub use replies::{Claim, FinishedReply, KeptReply, Made};
 pub use serials::Announced;
 pub use shifts::{AnalysisView, Found, Halt, Measured, Order, Phase, ShiftRecord, ShiftView, Wanted};

@@ -18,6 +18,7 @@
 mod cells;
 mod compiled;
 pub mod content;
+mod explained;
 mod index;
 mod index_build;
 mod intervals;
@@ -32,6 +33,7 @@ use crate::zone::Zone;
 pub use cells::{CellId, CellMap, ServiceSlot, TurnId, ZoneSlot};
 pub use compiled::{Alike, Body, Chosen, Compiled, FamilyBody, LeafBody, Sampled, compile};
 pub use content::Content;
+pub use explained::{Explained, Why};
 pub use index::{Found, NameIndex, Slot, StaticName, What, ZoneEntry};
 pub use intervals::Intervals;
 pub use sets::{Extras, RecordSetBody, Sets};
@@ -55,6 +57,8 @@ pub struct Snapshot {
     content: Option<Arc<Content>>,
     /// By zone number; the SOA of others has the file's serial.
     serials: Arc<[Option<u32>]>,
+    /// `None`: nobody may ask.
+    explained: Option<Explained>,
 }
 
 impl Snapshot {
@@ -77,6 +81,7 @@ impl Snapshot {
             clients: Arc::default(),
             content: None,
             serials: Arc::default(),
+            explained: None,
         }
     }
 
@@ -129,6 +134,16 @@ impl Snapshot {
     /// This snapshot with other serials, by zone number; `None`: the file's.
     pub fn with_serials(self, serials: Arc<[Option<u32>]>) -> Self {
         Self { serials, ..self }
+    }
+
+    /// This snapshot with why services are answered as they are; `None`: nobody may ask.
+    pub fn with_explained(self, explained: Option<Explained>) -> Self {
+        Self { explained, ..self }
+    }
+
+    /// Why services are answered as they are.
+    pub fn explained(&self) -> Option<&Explained> {
+        self.explained.as_ref()
     }
 
     /// What it was compiled from.

@@ -47,6 +47,7 @@ pub(super) fn check(node: &Key<Node>, dns: &Key<Dns>, folder: &Path, files: &mut
         version: reveals("version").then(|| concat!("windrose ", env!("CARGO_PKG_VERSION")).into()),
         // The hash is known when every file is read.
         config: reveals("config").then(|| Arc::from("")),
+        explain: networks(&dns.explain, "dns.explain", sink).unwrap_or_default(),
         cookies: check_cookies(&dns.cookies, folder, files, sink),
         rate_limit: check_rate_limit(&dns.rate_limit, sink),
         subnets: check_ecs(&dns.ecs, sink),
@@ -103,7 +104,7 @@ fn check_rate_limit(table: &Key<Table>, sink: &mut Sink<'_>) -> Option<RateLimit
     let slip = number(slip, 0..=10, default.slip.into(), "dns.rate_limit.slip", sink);
     let ipv4_prefix = number(ipv4_prefix, 8..=32, default.ipv4_prefix.into(), "dns.rate_limit.ipv4_prefix", sink);
     let ipv6_prefix = number(ipv6_prefix, 16..=64, default.ipv6_prefix.into(), "dns.rate_limit.ipv6_prefix", sink);
-    let exempt = check_networks(exempt, "dns.rate_limit.exempt", sink).unwrap_or(default.exempt);
+    let exempt = networks(exempt, "dns.rate_limit.exempt", sink).unwrap_or(default.exempt);
     let small = |value: i64| u8::try_from(value).unwrap_or(u8::MAX);
     let limit = RateLimit {
         per_second: u32::try_from(per_second).unwrap_or(0),
@@ -115,10 +116,10 @@ fn check_rate_limit(table: &Key<Table>, sink: &mut Sink<'_>) -> Option<RateLimit
     (limit.per_second > 0).then_some(limit)
 }
 
-fn check_networks(key: &Key<OneOrMany<String>>, path: &str, sink: &mut Sink<'_>) -> Option<Vec<IpNet>> {
-    let list = key.get()?;
+/// A list of networks; `None`: there is no such key.
+fn networks(list: &Key<OneOrMany<String>>, path: &str, sink: &mut Sink<'_>) -> Option<Vec<IpNet>> {
     let mut networks = Vec::new();
-    for (index, network) in list.value.0.iter().enumerate() {
+    for (index, network) in list.get()?.value.0.iter().enumerate() {
         let Some(text) = network.get() else { continue };
         match network_of(&text.value) {
             Some(network) => networks.push(network),
@@ -138,7 +139,7 @@ fn check_ecs(table: &Key<Ecs>, sink: &mut Sink<'_>) -> SubnetSettings {
     let Some(Ecs { trusted, ipv4_prefix, ipv6_prefix }) = table.get().map(|table| &table.value) else { return default };
     let ipv4_prefix = number(ipv4_prefix, 0..=32, default.ipv4_prefix.into(), "dns.ecs.ipv4_prefix", sink);
     let ipv6_prefix = number(ipv6_prefix, 0..=128, default.ipv6_prefix.into(), "dns.ecs.ipv6_prefix", sink);
-    let trusted = check_networks(trusted, "dns.ecs.trusted", sink);
+    let trusted = networks(trusted, "dns.ecs.trusted", sink);
     SubnetSettings { trusted, ipv4_prefix: u8::try_from(ipv4_prefix).unwrap_or(0), ipv6_prefix: u8::try_from(ipv6_prefix).unwrap_or(0) }
 }
 
