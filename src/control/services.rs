@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{AllDown, Estate, Failback, Interner, Node, PolicyForm, Service, Sticky};
+use crate::model::{AllDown, Estate, Failback, Interner, Node, PolicyForm, Service, Share, Sticky};
 use crate::policy::{Decision, Memory};
 use crate::snapshot::{Alike, CellMap, ServiceSlot, Why};
 
@@ -40,6 +40,7 @@ pub(super) struct Rules {
     pub ttl_min: u32,
     pub max_answers: u16,
     pub failback: Failback,
+    pub trickle: Share,
     pub when_all_down: AllDown,
     pub sticky: Option<Sticky>,
 }
@@ -47,8 +48,9 @@ pub(super) struct Rules {
 impl Rules {
     /// All but form and tree, whose identity tells enough: equal ones are shared already.
     fn key(&self) -> impl Hash + Eq + use<> {
-        let Self { source, form, tree, ttl, ttl_min, max_answers, failback, when_all_down, sticky } = self;
-        (*source == Source::File, Arc::as_ptr(form) as usize, Arc::as_ptr(tree) as usize, *ttl, *ttl_min, *max_answers, *failback, *when_all_down, *sticky)
+        let Self { source, form, tree, ttl, ttl_min, max_answers, failback, trickle, when_all_down, sticky } = self;
+        let shared = (Arc::as_ptr(form) as usize, Arc::as_ptr(tree) as usize);
+        (*source == Source::File, shared, *ttl, *ttl_min, *max_answers, *failback, *trickle, *when_all_down, *sticky)
     }
 }
 
@@ -114,7 +116,7 @@ impl Shares {
     }
 
     fn rules(&mut self, service: &Service, source: Source, form: Arc<PolicyForm>, tree: Arc<Node>) -> Arc<Rules> {
-        let Service { name: _, names: _, form: _, policy: _, ttl, ttl_min, max_answers, failback, when_all_down, sticky, metrics: _ } = service;
+        let Service { name: _, names: _, form: _, policy: _, ttl, ttl_min, max_answers, failback, trickle, when_all_down, sticky, metrics: _ } = service;
         self.rules.share(Rules {
             source,
             form,
@@ -123,6 +125,7 @@ impl Shares {
             ttl_min: *ttl_min,
             max_answers: *max_answers,
             failback: *failback,
+            trickle: *trickle,
             when_all_down: *when_all_down,
             sticky: *sticky,
         })

@@ -40,6 +40,8 @@ pub struct Picture {
     pub(super) health: HealthTable,
     pub(super) guard: Guard,
     pub(super) overrides: Vec<policy::Override>,
+    /// Pools whose data is too old.
+    pub(super) outdated: BTreeMap<PoolId, Arc<str>>,
     /// The same, once something has fallen.
     pub(super) fallen: Vec<policy::Override>,
     pub(super) clients: Arc<Clients>,
@@ -200,7 +202,19 @@ impl Core {
         }
         let (health, guard, overrides) = (self.health.clone(), self.guard.clone(), self.overrides.resolved.clone());
         let clients = self.configuration.clients.clone();
-        Picture { now, estate: estate.clone(), health, guard, fallen: overrides.clone(), overrides, clients, groups, changed: false, gone: Vec::new() }
+        Picture {
+            now,
+            estate: estate.clone(),
+            health,
+            guard,
+            fallen: overrides.clone(),
+            overrides,
+            outdated: self.freshness.outdated.clone(),
+            clients,
+            groups,
+            changed: false,
+            gone: Vec::new(),
+        }
     }
 
     /// Tests give the estate what its text can't say.
@@ -213,7 +227,16 @@ impl Core {
     pub fn picture_after(&self, next: &Configuration, now: Now) -> Picture {
         let (old, estate) = (&self.configuration.estate, &next.estate);
         let (health, guard, overrides) = self.carried_to(estate, now);
-        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved, clients: &next.clients };
+        let outdated = self.outdated_in(estate, now);
+        let facts = Facts {
+            estate,
+            health: &health,
+            guard: &guard,
+            overrides: &overrides.resolved,
+            outdated: &outdated,
+            clients: &next.clients,
+            planned: &policy::NO_PLANS,
+        };
         let mut was: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
         let before = |id: ServiceId| {
             let (view, family) = (self.service(id), self.main_family(id));
@@ -243,7 +266,19 @@ impl Core {
         gone.sort_unstable();
         let gone = gone.into_iter().map(|id| (old.service(id).name.clone(), before(id))).collect();
         let overrides = overrides.resolved;
-        Picture { now, estate: estate.clone(), health, guard, fallen: overrides.clone(), overrides, clients: next.clients.clone(), groups, changed: true, gone }
+        Picture {
+            now,
+            estate: estate.clone(),
+            health,
+            guard,
+            fallen: overrides.clone(),
+            overrides,
+            outdated,
+            clients: next.clients.clone(),
+            groups,
+            changed: true,
+            gone,
+        }
     }
 }
 
@@ -359,7 +394,15 @@ impl Picture {
             services: None,
         }));
         self.fallen = overrides;
-        let facts = Facts { estate: &estate, health: &self.health, guard: &self.guard, overrides: &self.fallen, clients: &self.clients };
+        let facts = Facts {
+            estate: &estate,
+            health: &self.health,
+            guard: &self.guard,
+            overrides: &self.fallen,
+            outdated: &self.outdated,
+            clients: &self.clients,
+            planned: &policy::NO_PLANS,
+        };
         for group in &mut self.groups {
             let Some(service) = group.services.first().map(|id| estate.service(*id)).filter(|_| group.frozen.is_none()) else { continue };
             let mut uses = false;

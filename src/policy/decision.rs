@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::client::ClassId;
 use crate::model::{EndpointId, PoolId, Sticky};
 
-use super::{Memory, Turn};
+use super::{Memory, Note, Turn};
 
 /// What a service answers until something changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -15,6 +15,8 @@ pub struct Decision {
     pub families: [FamilyDecision; 2],
     /// Seconds, of `families`.
     pub ttl: u32,
+    /// What clients may be told with odd answers, in the same order.
+    pub notes: [Option<Note>; 2],
     /// Clients keep to their leaf, as [`Keeper`](super::Keeper) says; else leaves are chosen in turn.
     pub sticky: Option<Sticky>,
     /// What else depends on the client; `None`: nothing does.
@@ -41,6 +43,8 @@ pub struct Variant {
     pub families: [FamilyDecision; 2],
     /// Seconds.
     pub ttl: u32,
+    /// What clients may be told with odd answers, in the same order.
+    pub notes: [Option<Note>; 2],
 }
 
 impl Decision {
@@ -66,7 +70,7 @@ impl Decision {
 
     /// Everybody gets the same from both.
     pub fn answers_like(&self, other: &Self) -> bool {
-        (&self.families, self.ttl, self.sticky, &self.by_client) == (&other.families, other.ttl, other.sticky, &other.by_client)
+        (&self.families, self.ttl, self.notes, self.sticky, &self.by_client) == (&other.families, other.ttl, other.notes, other.sticky, &other.by_client)
     }
 }
 

@@ -13,12 +13,15 @@
 //!
 //! A pool that returns step by step is let in to a part of the answers: the tree is evaluated with and without it, and the results are mixed.
 //!
+//! On rung `policy` a trickle goes to who stands by, if the service says so: the next child of a failover, those with share 0 of a weighted node.
+//!
 //! Above `all_down` a pool of whose serving set some are degraded counts less in weighted nodes; it is never left out for that.
+//!
+//! `force_down` and data that is too old (`hold_if_older_than`, without an approval) keep a pool off every rung.
 //!
 //! `all_down` never refuses for a subtree's `min_up`: one permitted pool is better than none.
 
-use crate::health::State;
-use crate::model::{AllDown, Node, PoolId, Service};
+use crate::model::{AllDown, Node, PoolId, Service, Share};
 
 use super::effective::Effective;
 use super::hold::Holds;
@@ -35,6 +38,8 @@ type Key<'a> = Box<dyn Fn(&Node) -> u64 + 'a>;
 pub(super) struct Ladder<'a> {
     pub(super) service: &'a Service,
     pub(super) policy: &'a Node,
+    /// What goes to who stands by.
+    pub(super) trickle: Share,
     pub(super) effective: &'a Effective<'a>,
     pub(super) pools: &'a Pools,
     /// Pools of the last decision from a rung above `all_down`.
@@ -56,7 +61,7 @@ impl Ladder<'_> {
         if picks.is_empty() && !holds.held.is_empty() {
             let factor = self.factor();
             let key = self.key();
-            let with_held = Admission { admits: &|pool| self.is_usable(pool), min_up: true, factor: factor.as_deref(), key: key.as_deref() };
+            let with_held = Admission { admits: &|pool| self.is_usable(pool), min_up: true, factor: factor.as_deref(), key: key.as_deref(), trickle: 0.0 };
             picks = with_held.evaluate(self.policy);
             if !picks.is_empty() {
                 let mut needed = Vec::new();
@@ -65,7 +70,7 @@ impl Ladder<'_> {
             }
         }
         if picks.is_empty() {
-            picks = self.evaluate(&|pool| self.judged(pool).is_some_and(|judged| judged.state != State::Down));
+            picks = self.evaluate(&|pool| self.judged(pool).is_some_and(|judged| judged.is_usable() || judged.is_up_but_drained()));
             holds.use_up(&picks.iter().flat_map(|pick| pick.pools.iter().copied()).collect::<Vec<_>>());
         }
         if picks.is_empty() {
@@ -84,7 +89,8 @@ impl Ladder<'_> {
 
     /// Rungs `policy` and `standby`: those who are not held, and in a part of the answers those who return step by step.
     fn by_policy(&self, holds: &Holds<'_>) -> Vec<Pick> {
-        let without = self.evaluate(&|pool| self.is_usable(pool) && !holds.contains(pool));
+        let trickle = self.trickle.percent() / 100.0;
+        let without = self.evaluate_with(&|pool| self.is_usable(pool) && !holds.contains(pool), trickle);
         if without.is_empty() || holds.stages.is_empty() {
             return without;
         }
@@ -93,7 +99,7 @@ impl Ladder<'_> {
             let admits = |pool| self.is_usable(pool) && (!holds.contains(pool) || let_in.contains(&pool));
             let turn = self.service.sticky.map(|_| Turn { key: self.key_of_part(&let_in), weight: part });
             let in_part = |pick: Pick| Pick { share: pick.share * part, way: turn.into_iter().chain(pick.way).collect(), ..pick };
-            picks.extend(self.evaluate(&admits).into_iter().map(in_part));
+            picks.extend(self.evaluate_with(&admits, trickle).into_iter().map(in_part));
         }
         picks
     }
@@ -111,7 +117,11 @@ impl Ladder<'_> {
     }
 
     fn evaluate(&self, admits: &dyn Fn(PoolId) -> bool) -> Vec<Pick> {
-        Admission { admits, min_up: true, factor: self.factor().as_deref(), key: self.key().as_deref() }.evaluate(self.policy)
+        self.evaluate_with(admits, 0.0)
+    }
+
+    fn evaluate_with(&self, admits: &dyn Fn(PoolId) -> bool, trickle: f64) -> Vec<Pick> {
+        Admission { admits, min_up: true, factor: self.factor().as_deref(), key: self.key().as_deref(), trickle }.evaluate(self.policy)
     }
 
     /// What pools count of their shares; `None`: nothing is degraded anywhere.
@@ -160,7 +170,9 @@ impl Ladder<'_> {
     fn all_down(&self) -> FamilyDecision {
         let undrained = self.pools.judged.iter().any(|judged| judged.permitted && !judged.drained);
         let permitted = |pool: PoolId| self.judged(pool).is_some_and(|judged| judged.permitted && !(undrained && judged.drained));
-        let evaluate = |admits: &dyn Fn(PoolId) -> bool| Admission { admits, min_up: false, factor: None, key: self.key().as_deref() }.evaluate(self.policy);
+        let key = self.key();
+        let evaluate =
+            |admits: &dyn Fn(PoolId) -> bool| Admission { admits, min_up: false, factor: None, key: key.as_deref(), trickle: 0.0 }.evaluate(self.policy);
         let serve_all = || evaluate(&permitted);
         let picks = match self.service.when_all_down {
             AllDown::NoData => return FamilyDecision { verdict: Verdict::NoData, leaves: Vec::new() },
@@ -171,12 +183,13 @@ impl Ladder<'_> {
                 .filter(|picks| !picks.is_empty())
                 .unwrap_or_else(serve_all),
             AllDown::Pool(last_resort) => {
-                let permitted = Judged::new(self.effective, last_resort, self.pools.family).permitted;
+                let permitted = Judged::new(self.effective, last_resort, self.pools.family).permitted && self.effective.outdated(last_resort).is_none();
                 permitted.then(|| Pick { pools: vec![last_resort], share: 1.0, standby: false, way: Vec::new() }).into_iter().collect()
             }
         };
         if picks.is_empty() {
-            return self.servfail("every pool that may answer is forced down");
+            let held_back = self.pools.judged.iter().any(|judged| judged.outdated);
+            return self.servfail(if held_back { "the data of every pool that may answer is too old" } else { "every pool that may answer is forced down" });
         }
         let leaf = |Pick { pools, share, way, .. }: Pick| {
             let endpoints: Vec<_> = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, Among::Permitted)).collect();

@@ -19,12 +19,14 @@ mod facts;
 mod forecast;
 mod hold;
 mod ladder;
+mod note;
 mod order;
 mod pool;
 mod region;
 mod remember;
 mod requires;
 mod shares;
+mod soon;
 mod sticky;
 mod tailor;
 mod tell;
@@ -40,17 +42,19 @@ pub use decision::{ByClient, Decision, FamilyDecision, Leaf, Rung, Variant, Verd
 pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach, Stage};
 pub use forecast::Forecast;
 pub use hold::{hold_ends, hold_moves};
+pub use note::Note;
 pub use order::{leads, ordered};
 pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};
-pub use shares::{child_shares, desired, effective};
+pub use shares::{child_shares, desired, desired_with, effective};
+pub use soon::{NO_PLANS, Planned, Plans};
 pub use sticky::{Keeper, Turn, key as sticky_key};
 pub use tailor::{tailor, too_many_variants};
 pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
 
 use crate::client::ClassId;
-use crate::model::{AllDown, Failback, Family, Node, Now, PoolId, Service};
+use crate::model::{AllDown, Failback, Family, Node, Now, PoolId, Service, Share};
 
 use effective::Effective;
 use hold::{Holds, Pace};
@@ -102,6 +106,8 @@ fn explain_with(
         Failback::OneWay(after) => Pace { failback: Failback::After(after), ..pace },
         _ => pace,
     };
+    // Who stands by for one kind of clients is nobody's standby.
+    let pace = Pace { trickle: Share::ZERO, ..pace };
     let told = of_class.get(class.0 as usize).copied().unwrap_or(0);
     let mut decisions = Vec::with_capacity(trees.len());
     for (number, tree) in trees.iter().enumerate() {
@@ -114,16 +120,37 @@ fn explain_with(
     let wake_at = decisions.iter().filter_map(|decision| decision.wake_at).min();
     let mut decisions = decisions.into_iter();
     let first = decisions.next().unwrap_or_default();
-    let variants = decisions.map(|Decision { families, ttl, .. }| Variant { families, ttl }).collect();
+    let variants = decisions.map(|Decision { families, ttl, notes, .. }| Variant { families, ttl, notes }).collect();
     Decision { memory: next, wake_at, by_client: Some(Box::new(ByClient { of_class: of_class.into(), variants })), ..first }
 }
 
 /// For a tree that asks nothing about clients.
 fn explain_tree(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
+    if facts.outdated.is_empty() {
+        return decide_once(service, pace, policy, facts, memory, now, tell);
+    }
+    // Whose data is too old stays while nobody else answers, so who answers decides who may.
+    let mut memory = memory.clone();
+    for _ in 0..SETTLES_MAX {
+        let next = decide_once(service, pace, policy, facts, &memory, now, &mut |_| ());
+        if next.memory.last == memory.last {
+            break;
+        }
+        memory = next.memory;
+    }
+    decide_once(service, pace, policy, facts, &memory, now, tell)
+}
+
+/// So often who answers may change who may: each time the set of those who stay grows smaller.
+const SETTLES_MAX: usize = 4;
+
+fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
     let effective = Effective::of(facts, service);
     let tree = pool::pools_of(policy);
     let answers_in = |family| answers_in(service, facts, &tree, family);
     let both = Family::ALL.into_iter().all(answers_in);
+
+    let answered: Vec<PoolId> = memory.last.iter().flatten().copied().collect();
 
     let memory_of_before = Memory { last: memory.last.clone(), first: memory.first.clone(), ..Memory::default() };
     let mut decision = Decision { memory: memory_of_before, sticky: service.sticky, ..Decision::default() };
@@ -133,13 +160,15 @@ fn explain_tree(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<
         if !answers_in(family) {
             continue;
         }
-        let pools = Pools::new(&effective, &tree, family);
+        let mut pools = Pools::new(&effective, &tree, family);
+        pools.hold_back(&effective, &answered);
+        let pools = pools;
         let mut holds = Holds::review(pace, &pools, memory, now);
         let before = holds.held.clone();
         let written = policy;
         let policy = &*ordered(facts.estate, pace.failback, written, first.as_deref());
         let fallen = memory.fallen.get(family.index()).map(|fallen| &fallen[..]).unwrap_or_default();
-        let ladder = Ladder { service, policy, effective: &effective, pools: &pools, last, fallen };
+        let ladder = Ladder { service, policy, trickle: pace.trickle, effective: &effective, pools: &pools, last, fallen };
         let Climbed { decision: climbed, rung } = ladder.climb(&mut holds);
 
         let mut teller = Teller { tell, effective: &effective, service, pools: &pools, both_families: both };
@@ -153,6 +182,7 @@ fn explain_tree(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<
             *last = answering(&climbed, &tree);
             *first = order::next_first(facts.estate, pace.failback, (written, policy), (&holds, &pools), &climbed);
         }
+        decision.notes[family.index()] = note::note(service, &effective, &pools, &holds, &climbed, rung);
         *decided = climbed;
         lowest = lowest.max(rung);
         let hold = |pool: &PoolId| Hold { pool: *pool, family };
@@ -165,7 +195,8 @@ fn explain_tree(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<
     decision.memory.used.sort_unstable();
     decision.memory.stages.sort_unstable();
     decision.ttl = if lowest == Rung::AllDown { service.ttl.min(service.ttl_min) } else { service.ttl };
-    tell::ttl(tell, service, &decision, lowest);
+    let soon = if lowest == Rung::AllDown { None } else { soon::lower(&mut decision, &effective, service, policy, now) };
+    tell::ttl(tell, service, &decision, lowest, soon.map(|soon| soon.text(&effective, now)));
     decision
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Admission<'a> {
     pub(super) factor: Option<&'a dyn Fn(PoolId) -> f64>,
     /// What tells children apart, by name; `None`: nobody keeps to a child, so ways are not noted.
     pub(super) key: Option<&'a dyn Fn(&Node) -> u64>,
+    /// What of each failover goes to the next child that is up, and of each weighted node to those with share 0; less than 1.
+    pub(super) trickle: f64,
 }
 
 /// One destination: a pool, or all pools of a multivalue.
@@ -31,6 +33,10 @@ pub(super) struct Pick {
     /// The weighted choices that led there, if ways are noted.
     pub(super) way: Vec<Turn>,
 }
+
+/// Groups of children that clients keep to: those with a share, and those who stand by.
+const MAIN: u64 = 1;
+const ASIDE: u64 = 2;
 
 /// How a node was reached.
 #[derive(Clone)]
@@ -79,8 +85,14 @@ impl Admission<'_> {
                 }
             }
             Node::Policy { choice: Choice::Failover(children), .. } => {
-                if let Some(child) = children.iter().find(|child| self.is_up(child)) {
-                    self.flatten(child, way, picks);
+                let mut up = children.iter().filter(|child| self.is_up(child));
+                match (up.next(), up.next().filter(|_| 0.0 < self.trickle)) {
+                    (Some(child), Some(next)) => {
+                        self.flatten(child, self.turned(&way, child, 1.0 - self.trickle), picks);
+                        self.flatten(next, self.turned(&way, next, self.trickle), picks);
+                    }
+                    (Some(child), None) => self.flatten(child, way, picks),
+                    (None, _) => {}
                 }
             }
             Node::Policy { choice: choice @ (Choice::Geo(_) | Choice::Nearest(_)), .. } => {
@@ -92,15 +104,42 @@ impl Admission<'_> {
                 let (mut chosen, by_standby) = self.chosen(children);
                 self.scale(&mut chosen);
                 let total: f64 = chosen.iter().map(|(_, weight)| weight).sum();
+                let stand_by: Vec<&Node> = match by_standby || self.trickle <= 0.0 {
+                    true => Vec::new(),
+                    false => children.iter().filter(|(child, share)| *share == Share::ZERO && self.is_up(child)).map(|(child, _)| &**child).collect(),
+                };
+                let trickle = if stand_by.is_empty() { 0.0 } else { self.trickle };
+                // Who keeps to a child keeps to it or to who stands by first, so that a loss among the ones moves nobody to the others.
+                let main = if stand_by.is_empty() { way.clone() } else { self.parted(&way, MAIN, 1.0 - trickle) };
                 let alone = chosen.len() == 1;
                 for (child, weight) in chosen {
-                    let mut turns = way.turns.clone();
-                    turns.extend(self.key.filter(|_| !alone).map(|key| Turn { key: sticky::within(way.within, key(child)), weight }));
-                    let way = Way { share: way.share * weight / total, standby: way.standby || by_standby, within: way.within, turns };
-                    self.flatten(child, way, picks);
+                    let part = weight / total;
+                    let mut next = if alone { main.clone() } else { self.turned(&main, child, part) };
+                    next.standby |= by_standby;
+                    self.flatten(child, next, picks);
+                }
+                let aside = self.parted(&way, ASIDE, trickle);
+                for child in &stand_by {
+                    let next = if stand_by.len() == 1 { aside.clone() } else { self.turned(&aside, child, 1.0 / stand_by.len() as f64) };
+                    self.flatten(child, next, picks);
                 }
             }
         }
+    }
+
+    /// The way on to one of several children, which get such parts.
+    fn turned(&self, way: &Way, child: &Node, part: f64) -> Way {
+        let mut next = self.parted(way, 0, part);
+        if let (Some(key), Some(turn)) = (self.key, next.turns.last_mut()) {
+            turn.key = sticky::within(way.within, key(child));
+        }
+        next
+    }
+
+    /// The way on into one of several groups of children.
+    fn parted(&self, way: &Way, group: u64, part: f64) -> Way {
+        let turn = self.key.map(|_| Turn { key: sticky::within(way.within, group), weight: part });
+        Way { share: way.share * part, turns: way.turns.iter().copied().chain(turn).collect(), ..way.clone() }
     }
 
     /// Weights times what their children count. Where all count alike nothing changes, not even by a rounding.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::client::ClassId;
 use crate::model::{Estate, Family, ServiceId, Sticky};
-use crate::policy::{ByClient, Decision, FamilyDecision, Keeper, Leaf, Verdict};
+use crate::policy::{ByClient, Decision, FamilyDecision, Keeper, Leaf, Note, Verdict};
 use crate::wire::rtype;
 
 use super::cells::{Cells, LeafKey, ServiceSlot, TurnId};
@@ -68,6 +68,8 @@ pub struct Body {
     pub sticky: Option<Sticky>,
     /// By [`Family::index`].
     pub families: [FamilyBody; 2],
+    /// What clients are told with the answers (RFC 8914), in the same order.
+    pub notes: [Option<Note>; 2],
 }
 
 /// What is answered in one family.
@@ -232,14 +234,15 @@ impl Alike {
     /// Compiles a decision for all services with this `max_answers` that come to it.
     pub fn compile(estate: &Estate, max_answers: u16, decision: &Decision, cells: &mut CellMap) -> Self {
         let max_answers = usize::from(max_answers).clamp(1, ANSWERS_MAX);
-        let mut part = |families: &[FamilyDecision; 2], ttl: u32| {
+        let mut part = |families: &[FamilyDecision; 2], ttl: u32, notes: [Option<Note>; 2]| {
             let [v4, v6] = families;
             let family_body = |decided: &FamilyDecision, family| compile_family(estate, decided, family, ttl, max_answers);
-            let body = Body { ttl, sticky: decision.sticky, families: [family_body(v4, Family::V4), family_body(v6, Family::V6)] };
+            let body = Body { ttl, sticky: decision.sticky, families: [family_body(v4, Family::V4), family_body(v6, Family::V6)], notes };
             AlikePart { body: cells.share(body), leaves: cells.leaves(estate, families) }
         };
-        let own = part(&decision.families, decision.ttl);
-        let variants = |by: &ByClient| (Arc::from(&by.of_class[..]), by.variants.iter().map(|variant| part(&variant.families, variant.ttl)).collect());
+        let own = part(&decision.families, decision.ttl, decision.notes);
+        let variants =
+            |by: &ByClient| (Arc::from(&by.of_class[..]), by.variants.iter().map(|variant| part(&variant.families, variant.ttl, variant.notes)).collect());
         Self { own, by_client: decision.by_client.as_deref().map(variants) }
     }
 

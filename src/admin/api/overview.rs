@@ -91,7 +91,7 @@ pub struct Blind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Concern {
     /// Stable word: `pool-down`, `service-down`, `traffic-unusable`, `store-down`, `node-blind`, `region-guarded`, `drain-without-end`, `needs-restart`, `waiting-failback`,
-    /// `frozen`, `confirmation-waits`, `geo-database`.
+    /// `frozen`, `confirmation-waits`, `data-too-old`, `region-overloaded`, `geo-database`.
     pub code: String,
     /// `critical`, `warning`, `info`.
     pub severity: String,

@@ -3,11 +3,14 @@
 mod clients;
 mod degraded;
 mod failback;
+mod fresh;
 mod ladder;
+mod notes;
 mod pools;
 pub(crate) mod properties;
 mod returning;
 mod sticky;
 mod trees;
+mod trickle;
 mod truth;
 mod views;
