@@ -3,7 +3,7 @@
 //! One test alone in its binary, since the counter sees every thread.
 
 #![allow(unsafe_code, reason = "a counting allocator wraps the system's")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};
@@ -16,6 +16,54 @@ use arc_swap::ArcSwap;
 use windrose::dns::bind;
 use windrose::model::{DnsSettings, Estate};
 use windrose::snapshot::Snapshot;
+
+#[allow(dead_code, reason = "the tests of other binaries use the rest")]
+#[path = "it/fuzzed/world.rs"]
+mod world;
+
+/// Answers that depend on the client: by network, by place, and clients that keep to their region.
+const STEERED: &str = r#"
+schema = 1
+[zone."example"]
+records = """
+@ 60 SOA ns host 1 2 3 4 60
+@ 60 NS ns.example.net.
+"""
+[monitor.trusted]
+always = "up"
+[region.prod]
+location = [52.5, 13.4]
+[region.dr]
+location = [40.7, -74.0]
+[network.office]
+prefixes = ["198.51.100.0/24", "203.0.113.128/25"]
+location = [50.0, 8.0]
+[pool.prod]
+monitor = "trusted"
+endpoints = ["192.0.2.1", "192.0.2.2"]
+[pool.dr]
+monitor = "trusted"
+endpoints = ["192.0.2.3"]
+[policy.both]
+weighted = { prod = 80, dr = 20 }
+[policy.near]
+nearest = ["prod", "dr"]
+[service.x]
+name = "x.example"
+sticky = true
+policy = { geo = [{ when = ["network:office"], then = "near" }, { then = "both" }] }
+"#;
+
+/// `x.example. A`, for a client of 203.0.113.0/24 and of 192.0.2.0/24 (RFC 7871).
+const FOR_CLIENTS: [[u8; 49]; 2] = [for_client([203, 0, 113]), for_client([192, 0, 2])];
+
+const fn for_client([a, b, c]: [u8; 3]) -> [u8; 49] {
+    let mut query = *b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x01x\x07example\x00\x00\x01\x00\x01\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x0b\x00\x08\x00\x07\x00\x01\x18\x00\x00\x00\x00";
+    query[46] = a;
+    query[47] = b;
+    query[48] = c;
+    query
+}
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -102,6 +150,19 @@ fn ask_stream(client: &mut TcpStream, rounds: usize) {
     }
 }
 
+fn ask_for_clients(client: &UdpSocket, rounds: usize) {
+    let mut response = [0; 1500];
+    for _ in 0..rounds {
+        for query in FOR_CLIENTS.iter().cycle().take(50) {
+            client.send(query).unwrap();
+        }
+        for _ in 0..50 {
+            let length = client.recv(&mut response).unwrap();
+            assert!(length > 49 && response[3] & 0xf == 0 && response[7] > 0, "an answer");
+        }
+    }
+}
+
 #[tokio::test]
 async fn ten_thousand_queries_allocate_nothing() {
     for listen in ["127.0.0.1:0", "0.0.0.0:0"] {
@@ -132,4 +193,17 @@ async fn ten_thousand_queries_allocate_nothing() {
         assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations during 6,200 queries over TCP on {listen}");
         running.stop().await;
     }
+    // What depends on the client costs a look-up and a table, and no memory either.
+    let bound = bind(&DnsSettings { listen: vec!["127.0.0.1:0".parse().unwrap()], workers: 1 }).await.unwrap();
+    let port = bound.addresses()[0].port();
+    let snapshot = world::Started::of_text(STEERED).snapshot;
+    let running = bound.serve(Arc::new(ArcSwap::new(snapshot)), 7, &mut |_| {});
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    client.connect(("127.0.0.1", port)).unwrap();
+    ask_for_clients(&client, 2);
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    ask_for_clients(&client, 200);
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations during 10,000 queries for clients");
+    running.stop().await;
 }

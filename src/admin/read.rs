@@ -78,6 +78,7 @@ pub(super) async fn overview(State(app): State<App>) -> Found<api::Overview> {
             queries_per_second: parts.metrics.queries_per_second(now),
             store: api::StoreStatus { up: overview.store.up, why: overview.store.why },
             blind: view::blind(core),
+            databases: view::databases(core),
             sentinels: view::sentinels(core),
             zones: core.zones().iter().map(|zone| view::zone(core, zone)).collect(),
             services_total: estate.services.len() as u64,
@@ -245,7 +246,7 @@ pub(super) async fn zones(State(app): State<App>, page: Page) -> Found<List<api:
 }
 
 pub(super) async fn explain(State(app): State<App>, Query(query): Query<api::ExplainQuery>) -> Found<api::Explain> {
-    let api::ExplainQuery { name, type_, at } = query;
+    let api::ExplainQuery { name, type_, client, at } = query;
     let fault = |pointer: &str, message: String, hint: &str| {
         let fault = Fault { pointer: pointer.into(), code: "invalid-value".into(), message, hint: hint.into(), ..Fault::default() };
         Refused::invalid(vec![fault])
@@ -260,6 +261,12 @@ pub(super) async fn explain(State(app): State<App>, Query(query): Query<api::Exp
         other => return Err(fault("/type", format!("`{}` can't be explained", other.escape_debug()), "type is A or AAAA")),
     };
     let asked = Name::parse(&name).map_err(|why| fault("/name", format!("`{}` {why}", name.escape_debug()), "ask for a host name, such as www.example.com"))?;
+    let client = client.map(|text| {
+        // Of a prefix its first address.
+        let address = text.split_once('/').map_or(text.as_str(), |(address, _)| address).parse::<std::net::IpAddr>();
+        address.map_err(|_| fault("/client", format!("`{}` is no address", text.escape_debug()), "client is an IPv4 or IPv6 address, such as 203.0.113.9"))
+    });
+    let client = client.transpose()?;
     // A reload in between would give ids another meaning: then look again.
     loop {
         let (estate, zones) = app.look(|core, _| (core.estate().clone(), core.zones().to_vec())).await?;
@@ -267,7 +274,8 @@ pub(super) async fn explain(State(app): State<App>, Query(query): Query<api::Exp
         let place = tokio::task::spawn_blocking(move || view::place(&zones, &estate, &place_of, rtype)).await;
         let place = place.map_err(|_| Refused::new(ProblemKind::Internal, "looking the name up failed; this is a bug"))?;
         let asked = asked.clone();
-        let told = app.look(move |core, now| std::sync::Arc::ptr_eq(core.estate(), &known).then(|| view::answer_of(core, place, &asked, family, now))).await?;
+        let told =
+            app.look(move |core, now| std::sync::Arc::ptr_eq(core.estate(), &known).then(|| view::answer_of(core, place, &asked, family, client, now))).await?;
         if let Some(told) = told {
             return Ok(Json(told));
         }

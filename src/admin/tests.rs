@@ -87,6 +87,7 @@ fn estate() -> Estate {
             failback: Failback::After(Duration::from_secs(60)),
             trickle: crate::model::Share::ZERO,
             when_all_down: AllDown::LastGood,
+            sticky: None,
             metrics: false,
         });
     }
@@ -187,6 +188,8 @@ impl Server {
             estate: Arc::new(estate()),
             zones: vec![Arc::new(zone)],
             answers: Arc::default(),
+            clients: Arc::default(),
+            databases: Arc::default(),
             needs_restart: vec!["[dns]".into()],
             hash: "0123456789abcdef".into(),
         };
@@ -341,8 +344,15 @@ async fn a_bug_in_one_request_is_a_500_and_the_rest_goes_on() {
 #[tokio::test]
 async fn a_look_that_panics_does_so_in_the_task_that_asked() {
     let (door, queue) = Door::new(4);
-    let configuration =
-        Configuration { estate: Arc::new(estate()), zones: Vec::new(), answers: Arc::default(), needs_restart: Vec::new(), hash: "0123456789abcdef".into() };
+    let configuration = Configuration {
+        estate: Arc::new(estate()),
+        zones: Vec::new(),
+        answers: Arc::default(),
+        clients: Arc::default(),
+        databases: Default::default(),
+        needs_restart: Vec::new(),
+        hash: "0123456789abcdef".into(),
+    };
     let start = Start { configuration, stored: Vec::new(), revision: crate::control::Revision(0), stale_after: Duration::from_secs(600), without_store: false };
     tokio::spawn(control(Core::start(start, Now::default()), queue, Arc::default()));
     let asked = door.clone();

@@ -38,7 +38,7 @@ impl Cx {
         self.now = now;
         let ready = Some((snapshot.generation, snapshot.services(), snapshot.cells_end()));
         if self.ready_for != ready {
-            self.picks.begin(snapshot.services());
+            self.picks.begin(snapshot.services(), snapshot.turns_end());
             self.counters.make_room(snapshot);
             self.ready_for = ready;
         }

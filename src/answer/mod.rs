@@ -37,7 +37,7 @@ mod tests;
 use std::net::IpAddr;
 
 use crate::client::Subnet;
-use crate::model::AnswerSettings;
+use crate::model::{AnswerSettings, SubnetSettings};
 use crate::snapshot::Snapshot;
 use crate::wire::{Edns, HEADER_OCTETS, Header, MalformedOptions, Opcode, Packet, Question, Rcode, find_opt, option, read_records, rtype};
 
@@ -53,7 +53,7 @@ pub use words::{CookieOutcome, DropReason, QTYPE_WORDS, SubnetOutcome, Transport
 use limit::Verdict;
 use opt::OptReply;
 use outcome::Outcome;
-use resolve::resolve;
+use resolve::{Asker, resolve};
 use slow::Settled;
 
 /// Octets that a UDP response may have, whatever the client says: fits the smallest IPv6 MTU (RFC 9715).
@@ -236,7 +236,8 @@ fn decide<'s: 'q, 'q>(
     if question.qclass == rtype::CLASS_CH {
         return chaos::chaos(snapshot.settings(), &question, &cx.name, packet, outcome);
     }
-    resolve(snapshot, &question, bound_of(asked, outcome, query), &mut cx.name, &mut cx.picks, packet, outcome);
+    let asker = Asker { sender: asked.client, bound: bound_of(asked, outcome, query) };
+    resolve(snapshot, &question, asker, &mut cx.name, &mut cx.picks, packet, outcome);
 }
 
 /// Octets that what is made up here may have: as many as one likes for a client that has proven its address.
@@ -314,7 +315,12 @@ fn read_options<'s: 'q, 'q>(
                 // RFC 7871, section 7.1.2.
                 let subnet = Subnet::read(data);
                 outcome.subnet = Some(if subnet.is_some() { SubnetOutcome::Ignored } else { SubnetOutcome::Malformed });
-                opt.set_subnet(subnet.ok_or(Malformed)?);
+                let subnet = subnet.ok_or(Malformed)?;
+                let SubnetSettings { trusted, ipv4_prefix, ipv6_prefix } = &settings.subnets;
+                if trusted.as_ref().is_none_or(|trusted| trusted.iter().any(|network| network.contains(&asked.client))) {
+                    outcome.client = subnet.client(*ipv4_prefix, *ipv6_prefix);
+                }
+                opt.set_subnet(subnet);
             }
             (option::KEEPALIVE, data) if asked.transport == Transport::Tcp => {
                 // RFC 7828, section 3.2.1: a client says nothing in it; section 3.2.2: over UDP it means nothing.

@@ -3,7 +3,7 @@
 //! | option      | goes back                                                              |
 //! |-------------|------------------------------------------------------------------------|
 //! | NSID        | if asked for and revealed (RFC 5001)                                    |
-//! | subnet      | as it came, SCOPE 0 (RFC 7871)                                          |
+//! | subnet      | as it came, with the SCOPE in which the answer holds (RFC 7871)         |
 //! | cookie      | the client's with ours (RFC 7873)                                       |
 //! | keepalive   | over TCP, if asked for: how long an idle connection stays (RFC 7828)    |
 //! | error       | why SERVFAIL, or what is odd (RFC 8914), if there is room               |
@@ -111,7 +111,11 @@ impl<'a> OptReply<'a> {
             put_option(packet, option::NSID, name.as_bytes());
         }
         if let Some(subnet) = self.subnet {
-            put_option(packet, option::CLIENT_SUBNET, subnet.echo());
+            let (before, after) = subnet.around_scope();
+            put_option_head(packet, option::CLIENT_SUBNET, subnet.echo().len());
+            packet.put(before);
+            packet.put(&[outcome.scope]);
+            packet.put(after);
         }
         if self.keepalive {
             put_option(packet, option::KEEPALIVE, &TCP_IDLE_UNITS.to_be_bytes());

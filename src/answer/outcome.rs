@@ -1,5 +1,7 @@
 //! What came of a query: made up step by step on its way, then written into the header and counted.
 
+use std::net::IpAddr;
+
 use crate::snapshot::{CellId, ZoneSlot};
 use crate::wire::Rcode;
 
@@ -23,6 +25,10 @@ pub(super) struct Outcome<'s> {
     /// `None`: no question was read.
     pub(super) qtype: Option<u16>,
     pub(super) subnet: Option<SubnetOutcome>,
+    /// Whom a trusted resolver asks for: the first address of the client's prefix, as far as we look.
+    pub(super) client: Option<IpAddr>,
+    /// SCOPE PREFIX-LENGTH of the client subnet in the response (RFC 7871, section 7.2.1).
+    pub(super) scope: u8,
     pub(super) cookie: Option<CookieOutcome>,
     /// What the response is about, for the rate limit: the name, wildcard or cut found, or a zone's negatives. 0: none of our zones.
     pub(super) subject: u64,

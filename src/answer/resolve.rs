@@ -10,12 +10,16 @@
 //! |                                | another                | NODATA with SOA                                            |
 //! | neither                        |                        | NXDOMAIN with SOA                                          |
 
+use std::net::IpAddr;
+
 use crate::model::{Family, ServiceId};
-use crate::snapshot::{FamilyBody, Found, LeafBody, NameIndex, RecordSetBody, Sampled, Slot, Snapshot, StaticName, What, ZoneEntry};
+use crate::policy::sticky_key;
+use crate::snapshot::{Chosen, Compiled, FamilyBody, Found, LeafBody, NameIndex, RecordSetBody, Sampled, Slot, Snapshot, StaticName, What, ZoneEntry};
 use crate::wire::{HEADER_OCTETS, Lowered, Packet, Question, Rcode, Section, ede, rtype};
 
 use super::outcome::Outcome;
 use super::picks::Picks;
+use super::words::SubnetOutcome;
 
 /// Links of a CNAME chain that are followed in one response; resolvers take it from there.
 const CHAIN_MAX: usize = 10;
@@ -42,6 +46,8 @@ struct Resolver<'s, 'p, 'o> {
     snapshot: &'s Snapshot,
     names: &'s NameIndex,
     qtype: u16,
+    /// Who asks, if nobody trusted says for whom.
+    sender: IpAddr,
     picks: &'p mut Picks,
     packet: &'p mut Packet<'o>,
     /// Octets that a response may have which is made up here.
@@ -53,12 +59,21 @@ struct Resolver<'s, 'p, 'o> {
     outcome: &'p mut Outcome<'s>,
 }
 
+/// Who asks.
+#[derive(Clone, Copy)]
+pub(super) struct Asker {
+    /// Its address, or its resolver's.
+    pub(super) sender: IpAddr,
+    /// Octets that a response may have which is made up here.
+    pub(super) bound: usize,
+}
+
 /// Resolves the question, whose name `name` holds, into `packet`, which holds the question. `name` is used up.
-/// What is not found as it stands in a zone has at most `bound` octets.
+/// What is not found as it stands in a zone has at most [`Asker::bound`] octets.
 pub(super) fn resolve<'s>(
     snapshot: &'s Snapshot,
     question: &Question,
-    bound: usize,
+    Asker { sender, bound }: Asker,
     name: &mut Lowered,
     picks: &mut Picks,
     packet: &mut Packet<'_>,
@@ -68,6 +83,7 @@ pub(super) fn resolve<'s>(
         snapshot,
         names: snapshot.names(),
         qtype: question.qtype,
+        sender,
         picks,
         packet,
         bound,
@@ -288,7 +304,8 @@ impl<'s> Resolver<'s, '_, '_> {
             _ => return self.put_no_data(zone, Some(service)),
         };
         let Some(compiled) = self.snapshot.compiled(service) else { return self.fail(b"the service has no decision") };
-        let body = compiled.body();
+        let (chosen, mut scope) = self.chosen(compiled);
+        let body = chosen.body();
         let [v4, v6] = &body.families;
         let decided = if family == Family::V4 { v4 } else { v6 };
         if let Some(note) = body.notes.get(family.index()).copied().flatten() {
@@ -298,11 +315,24 @@ impl<'s> Resolver<'s, '_, '_> {
         match decided {
             FamilyBody::NoData => self.put_soa(zone, zone.negative_ttl.min(body.ttl)),
             FamilyBody::ServFail(why) => self.fail(why),
-            FamilyBody::Answer { split, leaves } => {
+            FamilyBody::Answer { split, keeper, leaves } => {
                 self.packet.lower_limit(self.bound);
-                let pick = self.picks.next(service, family);
-                let number = split.find(pick.leaf);
-                self.outcome.cell = compiled.cell(family, number);
+                let pick = match chosen.turn() {
+                    None => self.picks.next(service, family),
+                    Some(turn) => self.picks.next_of(turn, family),
+                };
+                let number = match (keeper, body.sticky) {
+                    (Some(keeper), Some(sticky)) => {
+                        let (client, length) = sticky_key(sticky, self.outcome.client.unwrap_or(self.sender));
+                        scope = self.widest(length).max(scope);
+                        keeper.choose(client)
+                    }
+                    _ => split.find(pick.leaf),
+                };
+                self.outcome.cell = chosen.cell(family, number);
+                if !matches!(leaves.get(number), Some(LeafBody::Empty) | None) {
+                    self.outcome.scope = scope;
+                }
                 match leaves.get(number) {
                     Some(LeafBody::Rotated { records, count }) => self.put_rotated(records, *count, pick.turn, family),
                     Some(LeafBody::Sampled(sampled)) => self.put_sampled(sampled, pick.turn, family),
@@ -310,6 +340,24 @@ impl<'s> Resolver<'s, '_, '_> {
                 }
             }
         }
+    }
+
+    /// What this client gets, and how wide that holds (SEMANTICS, 25); 0 if the sender's own address counts.
+    fn chosen(&mut self, compiled: &'s Compiled) -> (&'s Chosen, u8) {
+        if !compiled.asks_about_clients() {
+            return (compiled.own(), 0);
+        }
+        let (class, scope) = self.snapshot.clients().find(self.outcome.client.unwrap_or(self.sender));
+        (compiled.of_class(class), self.widest(scope))
+    }
+
+    /// The scope of an answer that depends on so many leading bits of the client's address (RFC 7871, section 7.2.1); 0 if no client was named.
+    fn widest(&mut self, length: u8) -> u8 {
+        let Some(client) = self.outcome.client else { return 0 };
+        self.outcome.subnet = Some(SubnetOutcome::Used);
+        let subnets = &self.snapshot.settings().subnets;
+        // What lies beyond the bits that we look at is answered alike.
+        length.min(if client.is_ipv4() { subnets.ipv4_prefix } else { subnets.ipv6_prefix })
     }
 
     fn put_rotated(&mut self, records: &[u8], count: u16, turn: u64, family: Family) {

@@ -64,18 +64,21 @@ impl DropReason {
 pub enum SubnetOutcome {
     /// The answer did not depend on it.
     Ignored,
+    /// The answer was chosen by it.
+    Used,
     /// FORMERR
     Malformed,
 }
 
 impl SubnetOutcome {
     /// All of them, in table order.
-    pub const ALL: [SubnetOutcome; 2] = [SubnetOutcome::Ignored, SubnetOutcome::Malformed];
+    pub const ALL: [SubnetOutcome; 3] = [SubnetOutcome::Ignored, SubnetOutcome::Used, SubnetOutcome::Malformed];
 
     /// The word of the `outcome` label.
     pub fn word(self) -> &'static str {
         match self {
             SubnetOutcome::Ignored => "ignored",
+            SubnetOutcome::Used => "used",
             SubnetOutcome::Malformed => "malformed",
         }
     }

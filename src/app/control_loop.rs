@@ -411,6 +411,8 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         Notice::Reloaded { text } => info!("{text}"),
         // Logged, with every problem, where the file was read.
         Notice::ReloadFailed { .. } => (),
+        Notice::Database { sound: true, text } => info!("{text}"),
+        Notice::Database { sound: false, text } => warn!("{text}"),
         Notice::Freshness { pool, begins: true, text, .. } => warn!(%pool, "{text}"),
         Notice::Freshness { pool, begins: false, text, .. } => info!(%pool, "{text}"),
         Notice::Guarded { region, begins: true, text } => warn!(%region, "{text}"),

@@ -32,6 +32,7 @@ use crate::store::outcomes::{self, Recorder, Recordings};
 
 use super::clock::Clock;
 use super::control_loop::{self, Hands, Queues};
+use super::databases::{self, Databases};
 use super::upgrade::{Before, Farewell, Giver, Inheritance, Program, Rest};
 use super::{plan, reload};
 
@@ -110,8 +111,13 @@ impl Daemon {
         metrics.reloaded(true, started.wall);
         metrics.begin(started);
         metrics.watch_panics(Box::new(super::panics::count));
+        let databases = Arc::new(Databases::default());
+        let read = loaded.databases.clone();
+        let configuration = reload::configuration(loaded, Vec::new(), &databases)?;
+        databases.keep(&read);
+        metrics.databases(&configuration.databases);
         let stale_after = settings.node.stale_after;
-        let start = control::Start { configuration: reload::configuration(loaded, Vec::new()), stored, revision, stale_after, without_store };
+        let start = control::Start { configuration, stored, revision, stale_after, without_store };
         let mut core = Core::start(start, started);
         if let Some(legacy) = &left.legacy {
             core.continue_from(legacy, started);
@@ -156,9 +162,13 @@ impl Daemon {
 
         let serving = Arc::new(AtomicBool::new(false));
         let own = Arc::new(settings.clone());
-        let files = Files { plan: plan::planner(path.clone(), own.clone(), door.clone()), read: plan::reader(path.clone()), settings: own };
+        let files = Files {
+            plan: plan::planner(path.clone(), own.clone(), databases.clone(), door.clone()),
+            read: plan::reader(path.clone(), databases.clone()),
+            settings: own,
+        };
         let tls = Arc::new(OnceLock::new());
-        let reloader = reload::reloader(path, settings.clone(), door.clone(), metrics.clone(), clock, tls.clone());
+        let reloader = reload::reloader(path, settings.clone(), databases.clone(), door.clone(), metrics.clone(), clock, tls.clone());
         let dns_known = Arc::new(OnceLock::new());
         let upgrades = program.map(|program| upgrades(program, settings.admin.socket.clone(), &giver));
         let desk = super::telling::start(&settings.node.name, &door, &happenings, &metrics, clock, queued, wanted);
@@ -173,6 +183,7 @@ impl Daemon {
             None => (Some(api.serve(parts)), None),
             Some(_) => (None, Some((api, parts))),
         };
+        tokio::spawn(databases::watch(databases, door.clone(), metrics.clone(), stopping.clone()));
         sample_often(door.clone(), metrics.clone(), stopping);
 
         may_serve.await.map_err(|_| "the control thread ended before it began, which is a bug".to_string())?;

@@ -7,6 +7,7 @@
 mod clock;
 mod control_loop;
 mod daemon;
+mod databases;
 pub mod demo;
 mod files;
 mod logging;

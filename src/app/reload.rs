@@ -13,16 +13,24 @@ use crate::metrics::Metrics;
 use crate::model::{AdminSettings, Settings};
 
 use super::clock::Clock;
+use super::databases::{Databases, Made};
 
 /// Makes the reload that SIGHUP, the API and `windrose reload` share. One at a time.
-pub(super) fn reloader(path: PathBuf, settings: Settings, door: Door, metrics: Arc<Metrics>, clock: Clock, tls: Arc<OnceLock<Certificates>>) -> Reloader {
-    let turn = Arc::new(tokio::sync::Mutex::new(()));
+pub(super) fn reloader(
+    path: PathBuf,
+    settings: Settings,
+    databases: Arc<Databases>,
+    door: Door,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    tls: Arc<OnceLock<Certificates>>,
+) -> Reloader {
     let settings = Arc::new(settings);
     Arc::new(move |by| {
-        let (path, settings, door, metrics, turn, tls) = (path.clone(), settings.clone(), door.clone(), metrics.clone(), turn.clone(), tls.clone());
+        let (path, settings, door, metrics, databases, tls) = (path.clone(), settings.clone(), door.clone(), metrics.clone(), databases.clone(), tls.clone());
         Box::pin(async move {
-            let _turn = turn.lock().await;
-            let outcome = reload(path, &settings, &door, tls.get(), by).await;
+            let _turn = databases.turn.lock().await;
+            let outcome = reload(path, &settings, &databases, &door, &metrics, tls.get(), by).await;
             metrics.reloaded(matches!(outcome, ReloadOutcome::Taken(_)), clock.now().wall);
             match &outcome {
                 // The first says what was taken and is told by the core; the others are what to look at.
@@ -44,7 +52,15 @@ pub(super) fn reloader(path: PathBuf, settings: Settings, door: Door, metrics: A
     })
 }
 
-async fn reload(path: PathBuf, settings: &Settings, door: &Door, tls: Option<&Certificates>, by: ReloadBy) -> ReloadOutcome {
+async fn reload(
+    path: PathBuf,
+    settings: &Settings,
+    databases: &Arc<Databases>,
+    door: &Door,
+    metrics: &Metrics,
+    tls: Option<&Certificates>,
+    by: ReloadBy,
+) -> ReloadOutcome {
     let loaded = match tokio::task::spawn_blocking(move || config::load(&path)).await {
         Ok(Ok(loaded)) => loaded,
         Ok(Err(problems)) => return ReloadOutcome::Problems(problems.0.iter().map(ToString::to_string).collect()),
@@ -66,9 +82,23 @@ async fn reload(path: PathBuf, settings: &Settings, door: &Door, tls: Option<&Ce
         }
         _ => None,
     };
-    let configuration = configuration(loaded, needs_restart);
+    let (read, known) = (loaded.databases.clone(), databases.clone());
+    let configuration = match tokio::task::spawn_blocking(move || configuration(loaded, needs_restart, &known)).await {
+        Ok(Ok(configuration)) => configuration,
+        Ok(Err(problem)) => return ReloadOutcome::Problems(vec![problem]),
+        Err(_) => return ReloadOutcome::Problems(vec!["telling clients apart ended in a panic, which is a bug; nothing was changed".to_string()]),
+    };
+    let infos = configuration.databases.clone();
     match door.ask(|ticket| Event::Reload { ticket, configuration, by }).await {
         Ok(applied) => {
+            databases.keep(&read);
+            metrics.databases(&infos);
+            for info in infos.iter() {
+                if let Some(why) = &info.problem {
+                    let text = format!("GeoIP database {} {why}; what was read before counts on", info.file);
+                    door.mention(Event::Noticed(Notice::Database { sound: false, text }));
+                }
+            }
             let mut messages = applied.messages;
             if renewal.is_some_and(Renewal::apply) {
                 messages.push("the certificates of [admin] tls were taken".to_string());
@@ -85,15 +115,18 @@ fn told(refusal: &Refusal) -> String {
     std::iter::once(refusal.detail.clone()).chain(guards).collect()
 }
 
-/// What the core needs of a loaded file.
-pub(super) fn configuration(loaded: config::Loaded, needs_restart: Vec<String>) -> Configuration {
-    Configuration {
+/// What the core needs of a loaded file; `Err`: clients can't be told apart as it wishes.
+pub(super) fn configuration(loaded: config::Loaded, needs_restart: Vec<String>, databases: &Databases) -> Result<Configuration, String> {
+    let Made { clients, infos } = databases.make(&loaded.estate, &loaded.databases)?;
+    Ok(Configuration {
+        clients: Arc::new(clients),
+        databases: infos.into(),
         estate: Arc::new(loaded.estate),
         zones: loaded.zones.into_iter().map(Arc::new).collect(),
         answers: Arc::new(super::secret::with_secret(loaded.answers)),
         needs_restart,
         hash: loaded.hash.into(),
-    }
+    })
 }
 
 /// Tables whose keys take no part in a reload and differ (SEMANTICS, 16).

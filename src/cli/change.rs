@@ -158,6 +158,8 @@ pub fn policy_text(form: &PolicyForm) -> String {
     let body = match &form.choice {
         Choice::Failover(children) => children.join(" → "),
         Choice::Multivalue(children) => children.join(" + "),
+        Choice::Nearest(nearest) => nearest.among.join(" | "),
+        Choice::Geo(rules) => rules.iter().map(|rule| rule.then.as_str()).collect::<Vec<_>>().join(" | "),
         Choice::Weighted(children) => children.iter().map(|(name, share)| format!("{name} {}", percent(Some(share.percent())))).collect::<Vec<_>>().join(", "),
     };
     let min_up = if form.min_up == 1 { String::new() } else { format!(" (min_up {})", form.min_up) };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::admin::api::{Busy, Certificate, Degraded, Endpoint, Member, Pool, Probe, Region, Service, ServicePool, State};
+use crate::admin::api::{Busy, Certificate, ClientTraffic, Degraded, Endpoint, Member, Pool, Probe, Region, Service, ServicePool, State};
 
 use super::args::{DescribeArgs, Described};
 use super::change::policy_text;
@@ -100,7 +100,19 @@ fn service(service: &Service, paint: Paint) -> String {
     for reason in &traffic.reason_effective {
         let _ = writeln!(out, "  {reason}");
     }
+    for kind in &traffic.by_client {
+        let _ = writeln!(out, "  {}", client_text(kind));
+    }
     out
+}
+
+/// `network:office get dr 100 %`, and why if it is not the policy alone.
+pub(super) fn client_text(kind: &ClientTraffic) -> String {
+    let shares: Vec<String> =
+        kind.effective.0.iter().filter(|(_, share)| 0.0 < *share).map(|(pool, share)| format!("{pool} {}", percent(Some(*share)))).collect();
+    let shares = if shares.is_empty() { "no address".to_string() } else { shares.join(", ") };
+    let rung = kind.rung.as_deref().filter(|rung| *rung != "policy").map(|rung| format!(" (rung {rung})")).unwrap_or_default();
+    format!("{} get {shares}{rung}", kind.clients)
 }
 
 /// Whether failback keeps a pool out: only what is up has returned.

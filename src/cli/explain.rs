@@ -13,7 +13,9 @@ use super::table::{Grid, Paint, percent};
 /// Asks and tells.
 pub async fn run(client: &Client, args: &ExplainArgs, paint: Paint) -> Result<Report, Failure> {
     let type_ = args.type_.to_ascii_uppercase();
-    let got: Got<Explain> = client.get(&["explain"], &[("name", &args.name), ("type", &type_)]).await?;
+    let asks_for = args.client.map(|address| address.to_string());
+    let query = [("name", args.name.as_str()), ("type", &type_)].into_iter().chain(asks_for.as_deref().map(|address| ("client", address)));
+    let got: Got<Explain> = client.get(&["explain"], &query.collect::<Vec<_>>()).await?;
     Ok(Report::new(text(&got.value, paint), got.raw))
 }
 

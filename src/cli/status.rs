@@ -174,6 +174,9 @@ fn override_note(known: &Override, at: Time) -> String {
     format!("{word}{until} ({}{why})", known.actor)
 }
 
+/// Kinds of clients told of each service.
+const CLIENTS_SHOWN: usize = 2;
+
 /// What is to be said of the whole service, on its first line.
 pub fn service_notes(service: &Service) -> Vec<String> {
     let traffic = &service.traffic;
@@ -189,6 +192,10 @@ pub fn service_notes(service: &Service) -> Vec<String> {
     notes.extend(traffic.shift.as_ref().map(|id| format!("shift {id} is under way: windrose shift status {}", service.name)));
     if traffic.rung.is_none() {
         notes.push("nothing is answered".to_string());
+    }
+    notes.extend(traffic.by_client.iter().take(CLIENTS_SHOWN).map(super::describe::client_text));
+    if let Some(more) = traffic.by_client.len().checked_sub(CLIENTS_SHOWN).filter(|more| 0 < *more) {
+        notes.push(format!("{more} more kinds of clients get something else: windrose describe service {}", service.name));
     }
     notes
 }

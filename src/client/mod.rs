@@ -1,15 +1,18 @@
-//! Who asks: client addresses and prefixes.
+//! Who asks: client addresses, prefixes and classes.
 //!
-//! A place for networks and prefix tables; today it holds what EDNS Client Subnet and limits per client need.
+//! [`Clients`] tells which clients policies can't tell apart; [`Subnet`] is what a resolver says of whom it asks for.
 
 #![deny(clippy::indexing_slicing, reason = "bytes from strangers")]
 
+mod class;
+mod spans;
 mod subnet;
 
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+pub use class::{Attributes, ClassId, Clients, DatabaseInfo, Origin, Origins, Questions};
 pub use subnet::Subnet;
 
 /// What counts as one client for limits: an IPv4 address, or an IPv6 /64, which is what one host usually has.

@@ -1,5 +1,7 @@
 //! EDNS Client Subnet (RFC 7871): the prefix that a resolver says it asks for.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 /// A checked client subnet option of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subnet<'a> {
@@ -26,6 +28,24 @@ impl<'a> Subnet<'a> {
             (bits, Some(last)) => last << bits,
         };
         (stray_bits == 0).then_some(Self { option })
+    }
+
+    /// Whom the resolver asks for: the first address of the prefix, cut to so many bits of its family. `None`: the resolver says nothing (SOURCE 0).
+    pub fn client(&self, ipv4_prefix: u8, ipv6_prefix: u8) -> Option<IpAddr> {
+        let ([_, family, source, _], address) = self.option.split_first_chunk::<4>()?;
+        let mut octets = [0_u8; 16];
+        octets.iter_mut().zip(address).for_each(|(octet, sent)| *octet = *sent);
+        let first = |most: u8| u128::from_be_bytes(octets) & !u128::MAX.checked_shr((*source).min(most).into()).unwrap_or(0);
+        match (*source, *family) {
+            (0, _) => None,
+            (_, 1) => Some(IpAddr::V4(Ipv4Addr::from((first(ipv4_prefix) >> 96) as u32))),
+            _ => Some(IpAddr::V6(Ipv6Addr::from(first(ipv6_prefix)))),
+        }
+    }
+
+    /// The option's data before and after its SCOPE.
+    pub fn around_scope(&self) -> (&'a [u8], &'a [u8]) {
+        (self.option.get(..3).unwrap_or_default(), self.option.get(4..).unwrap_or_default())
     }
 
     /// The option's data for a response that does not depend on the client: family, source and address as they came, SCOPE 0 (RFC 7871, section 7.2.1).

@@ -10,6 +10,7 @@ mod guarding;
 mod guards;
 mod keys;
 mod monitors;
+mod networks;
 mod policies;
 mod pools;
 mod probing;
@@ -62,6 +63,8 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
         key,
         zone,
         region,
+        network,
+        geo,
         monitor,
         sentinel,
         pool,
@@ -96,6 +99,8 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     guarding::check(health.or_default(), sentinel.or_default(), &monitors, &mut pools.host_names, &mut estate, sink);
     estate.fading = clients::check(clients.or_default(), sink);
     probing::check(allow, &settings, &written, &mut estate, sink);
+    networks::geo(geo.or_default(), folder, &mut estate, sink);
+    networks::check(network.or_default(), folder, &mut estate, &mut files, sink);
     let policies = policies::check(policy.or_default(), &pools, &mut estate, sink);
     let last_resorts = services::check(services, services::Context { folder, zones: &zones, policies: &policies }, &mut estate, &mut files, sink);
     resolver::check(resolver, &settings.dns.listen, &pools.host_names, &zones, &mut estate, sink);

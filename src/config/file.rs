@@ -63,6 +63,8 @@ table! {
         key: Named<TsigKeyTable>,
         zone: Named<Zone>,
         region: Named<Region>,
+        network: Named<Network>,
+        geo: Geo,
         monitor: Named<Monitor>,
         sentinel: Named<Sentinel>,
         pool: Named<Pool>,
@@ -73,7 +75,7 @@ table! {
         freeze: Vec<Key<Freeze>>,
         plan: Named<Plan>,
         analysis: Named<Analysis>,
-    } later ["network", "shift", "shifts"]
+    } later ["shift", "shifts"]
 }
 
 table! {
@@ -93,6 +95,16 @@ table! {
         explain: OneOrMany<String>,
         cookies: Cookies,
         rate_limit: RateLimit,
+        ecs: Ecs,
+    } later NONE
+}
+
+table! {
+    /// `[dns.ecs]`
+    Ecs {
+        trusted: OneOrMany<String>,
+        ipv4_prefix: i64,
+        ipv6_prefix: i64,
     } later NONE
 }
 
@@ -208,7 +220,26 @@ table! {
     Region {
         capacity: Capacity,
         guards: Guards,
-    } later ["location"]
+        location: Vec<Key<Number>>,
+        bias_km: i64,
+    } later NONE
+}
+
+table! {
+    /// `[geo]`
+    Geo {
+        databases: OneOrMany<String>,
+        check_every: Duration,
+    } later NONE
+}
+
+table! {
+    /// `[network.NAME]`
+    Network {
+        prefixes: OneOrMany<String>,
+        file: String,
+        location: Vec<Key<Number>>,
+    } later NONE
 }
 
 table! {
@@ -419,9 +450,34 @@ table! {
         failback: Failback,
         trickle: Number,
         when_all_down: WhenAllDown,
+        sticky: Sticky,
         metrics: bool,
         guards: Guards,
-    } later ["sticky", "shift", "shifts"]
+    } later ["shift", "shifts"]
+}
+
+table! {
+    /// `sticky = { … }`
+    StickyPrefixes {
+        ipv4_prefix: i64,
+        ipv6_prefix: i64,
+    } later NONE
+}
+
+/// `sticky = true`, `sticky = { ipv4_prefix = 24 }`
+#[derive(Clone, Debug)]
+pub(super) enum Sticky {
+    Yes(bool),
+    Prefixes(StickyPrefixes),
+}
+
+impl Read for Sticky {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Boolean(yes) => Some(Sticky::Yes(*yes)),
+            _ => StickyPrefixes::read(value, at, sink).map(Sticky::Prefixes),
+        }
+    }
 }
 
 table! {

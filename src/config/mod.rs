@@ -11,6 +11,7 @@ mod check;
 mod file;
 mod gather;
 mod inline;
+mod mmdb;
 mod problem;
 mod read;
 mod summary;
@@ -20,11 +21,13 @@ mod target_key;
 use std::path::{Path, PathBuf};
 
 pub use inline::monitor as inline_monitor;
+pub use mmdb::{Database, Mmdb, Stamp};
 pub use problem::{Problem, Problems};
 pub use summary::{MonitorSummary, ServiceSummary, Summary, summary};
 
 use sha2::{Digest, Sha256};
 
+use crate::client::{Attributes, Questions};
 use crate::model::{AnswerSettings, Estate, Settings};
 use crate::zone::{Source, Zone};
 
@@ -43,6 +46,8 @@ pub struct Loaded {
     pub estate: Estate,
     /// Static records, in file order.
     pub zones: Vec<Zone>,
+    /// GeoIP databases, in the order of `[geo]`.
+    pub databases: Vec<Database>,
     /// What is served and yet perhaps not meant.
     pub warnings: Vec<Problem>,
     /// Every file that was read; this configuration first.
@@ -76,18 +81,39 @@ pub fn load_text(text: &str, name: &Path) -> Result<Loaded, Problems> {
     let value = toml::Spanned::new(span, toml::de::DeValue::Table(table.into_inner()));
     let file = file::File::read(value, &Route::Top, &mut sink).unwrap_or_default();
     let Meaning { settings, mut answers, mut estate, zones, files } = check::check(file, name.parent().unwrap_or(Path::new("")), &mut sink);
-    let Sink { mut problems, warnings, .. } = sink;
+    let Sink { mut problems, mut warnings, .. } = sink;
     if !problems.is_empty() {
         problems.sort_by(|a, b| (a.file != name, &a.file, a.line, a.column).cmp(&(b.file != name, &b.file, b.line, b.column)));
         problems.dedup();
         return Err(Problems(problems));
     }
+    let databases = databases(&estate, name, &mut warnings);
     estate.services = gather::gather(estate.services);
     let mut all = vec![name.to_path_buf()];
     let hash = hash_of(text, &files);
     answers.config = answers.config.map(|_| hash.as_str().into());
     all.extend(files);
-    Ok(Loaded { settings, answers, estate, zones, warnings, files: all, hash })
+    Ok(Loaded { settings, answers, estate, zones, databases, warnings, files: all, hash })
+}
+
+/// Reads the databases. What is wrong with them refuses no configuration: others write these files, and what a name answers does not hang on them alone.
+fn databases(estate: &Estate, name: &Path, warnings: &mut Vec<Problem>) -> Vec<Database> {
+    let databases: Vec<Database> = estate.geo.databases.iter().map(|path| Database::read(path)).collect();
+    let broken = databases.iter().filter_map(|database| Some((&database.path, database.read.as_ref().err()?)));
+    warnings.extend(broken.map(|(path, why)| Problem {
+        path: "geo.databases".to_string(),
+        ..Problem::of_file(path, why.clone(), "what was read from it before counts on; without, nothing is known of any client")
+    }));
+    let said = databases.iter().filter_map(|database| database.read.as_ref().ok()).fold(Attributes::default(), |all, database| all.or(database.says));
+    let lacking = Questions::of(estate).attributes().lacking(said);
+    if databases.iter().all(|database| database.read.is_ok()) && !lacking.is_empty() {
+        let message = format!("no database of [geo] says the {} of anybody, and policies ask for it", lacking.join(", "));
+        warnings.push(Problem {
+            path: "geo.databases".to_string(),
+            ..Problem::of_file(name, message, "add a database that does: City says places, ASN says AS numbers")
+        });
+    }
+    databases
 }
 
 /// One word for the text and the files that it names, in their order.

@@ -590,8 +590,10 @@ pub(super) struct Policy {
     pub children: Vec<Range<usize>>,
 }
 
-const POLICY_KEYS: [&str; 4] = ["failover", "weighted", "multivalue", "min_up"];
-const POLICY_LATER: [&str; 5] = ["geo", "nearest", "latency", "sticky", "guard"];
+const POLICY_KEYS: [&str; 8] = ["failover", "weighted", "multivalue", "geo", "nearest", "ties", "unknown", "min_up"];
+const POLICY_LATER: [&str; 3] = ["latency", "sticky", "guard"];
+/// Keys that stand beside the choice.
+const POLICY_BESIDE: [&str; 3] = ["min_up", "ties", "unknown"];
 
 impl Read for Policy {
     fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
@@ -613,7 +615,7 @@ impl Read for Policy {
         match PolicyForm::deserialize(ValueDeserializer::from(value)) {
             Ok(form) => Some(Policy { form, children }),
             Err(why) => {
-                let help = "write { failover = [\"prod\", \"dr\"] }, { weighted = { prod = 80, dr = 20 } } or { multivalue = [\"prod\", \"dr\"] }; children are names of pools or of [policy.NAME]";
+                let help = "write { failover = [\"prod\", \"dr\"] }, { weighted = { prod = 80, dr = 20 } } { multivalue = [\"prod\", \"dr\"] }, { nearest = [\"prod\", \"dr\"] } or { geo = [{ when = [\"continent:EU\"], then = \"prod\" }, { then = \"dr\" }] }; children are names of pools or of [policy.NAME]";
                 sink.problem(&why.span().unwrap_or(span), at, why.message(), help);
                 None
             }
@@ -622,9 +624,16 @@ impl Read for Policy {
 }
 
 fn children_of(table: &DeTable<'_>) -> Vec<Range<usize>> {
-    let choice = table.iter().find(|(key, _)| key.get_ref().as_ref() != "min_up");
+    let choice = table.iter().find(|(key, _)| !POLICY_BESIDE.contains(&key.get_ref().as_ref()));
     match choice.map(|(_, value)| value.get_ref()) {
-        Some(DeValue::Array(array)) => array.iter().map(Spanned::span).collect(),
+        Some(DeValue::Array(array)) => {
+            // A rule's child is its `then`.
+            let span = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
+                DeValue::Table(rule) => rule.get("then").map_or_else(|| item.span(), Spanned::span),
+                _ => item.span(),
+            };
+            array.iter().map(span).collect()
+        }
         Some(DeValue::Table(shares)) => shares.keys().map(Spanned::span).collect(),
         _ => Vec::new(),
     }

@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::{Clients, DatabaseInfo};
 use crate::health::{ByKey, Guard, HealthTable, Observed, ProbeReport, Reason, State, Transition};
-use crate::model::{JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
+use crate::model::{Estate, JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
 use crate::policy::{Decision, Facts};
 use crate::snapshot::{CellMap, Snapshot};
 
@@ -82,6 +83,8 @@ pub struct Core {
     pub(super) plan_due: Option<Hurry>,
     /// The name index must be built anew.
     pub(super) rebuild: bool,
+    /// Clients are told apart otherwise than in the snapshot that was published.
+    pub(super) reclassified: bool,
     /// Services to decide, and what touched them.
     pub(super) dirty: Dirty,
     /// Services that health has touched while the node was blind.
@@ -199,6 +202,7 @@ impl Core {
             plan: 1,
             plan_due: None,
             rebuild: true,
+            reclassified: false,
             dirty: Dirty::default(),
             put_off: Dirty::default(),
             wakes: Wakes::default(),
@@ -280,6 +284,7 @@ impl Core {
             Event::Called(call) => self.called(call, now),
             Event::Noticed(notice) => effects.push(Effect::Tell(notice)),
             Event::Queued(words) => self.keep_queue(words),
+            Event::Databases { estate, clients, databases } => self.told_apart(&estate, clients, databases),
             Event::Replied { ticket, claim, reply } => self.replied(ticket, claim, reply, now, effects),
             Event::TokenUsed { id } => self.token_used(&id, now),
             Event::Measured(measured) => self.measured(measured, now),
@@ -287,6 +292,18 @@ impl Core {
             Event::Tick => self.told_wake = None,
         }
         self.note(from, now, effects);
+    }
+
+    /// Clients fall into other classes. Whoever answers by them is decided anew, frozen or not: what was decided speaks of classes that are gone.
+    fn told_apart(&mut self, of: &Arc<Estate>, clients: Arc<Clients>, databases: Arc<[DatabaseInfo]>) {
+        if !Arc::ptr_eq(of, &self.configuration.estate) {
+            return;
+        }
+        (self.configuration.clients, self.configuration.databases) = (clients, databases);
+        self.reclassified = true;
+        let asking = |state: &ServiceState| state.rules.tree.asks_about_clients();
+        let services: Vec<ServiceId> = self.services.iter().enumerate().filter(|(_, state)| asking(state)).map(|(at, _)| ServiceId::at(at)).collect();
+        services.into_iter().for_each(|service| self.touch(service, Cause::Config));
     }
 
     /// An outcome: nearly always O(1), nothing else happens.
@@ -460,6 +477,7 @@ impl Core {
             health: &self.health,
             guard: &self.guard,
             overrides: &self.overrides.resolved,
+            clients: &self.configuration.clients,
             outdated: &self.freshness.outdated,
             planned: &self.ahead.plans,
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::{Clients, DatabaseInfo};
 use crate::health::ProbeReport;
 use crate::model::{Analysis, AnswerSettings, Estate, GuardKind, TargetId};
 use crate::snapshot::Snapshot;
@@ -25,6 +26,10 @@ pub struct Configuration {
     pub zones: Vec<Arc<Zone>>,
     /// What shapes responses.
     pub answers: Arc<AnswerSettings>,
+    /// Which clients policies can't tell apart.
+    pub clients: Arc<Clients>,
+    /// What is known of whom, from where.
+    pub databases: Arc<[DatabaseInfo]>,
     /// Keys that changed in the file and take no part in a reload (SEMANTICS, 16); shown until the next restart.
     pub needs_restart: Vec<String>,
     /// Of every file that was read, in one word: equal on nodes that have read the same.
@@ -95,6 +100,15 @@ pub enum Event {
         claim: super::replies::Claim,
         /// `None`: too large to be kept.
         reply: Option<super::replies::FinishedReply>,
+    },
+    /// Databases were read anew: clients are told apart otherwise from now on.
+    Databases {
+        /// For this estate; if another one is in force by now, it has read them itself.
+        estate: Arc<Estate>,
+        /// The classes of clients.
+        clients: Arc<Clients>,
+        /// What was read.
+        databases: Arc<[DatabaseInfo]>,
     },
     /// A token was used; told once a minute at most.
     TokenUsed {
@@ -374,6 +388,13 @@ pub enum Notice {
     },
     /// A configuration was refused; the one before serves on.
     ReloadFailed {
+        /// One sentence.
+        text: String,
+    },
+    /// A GeoIP database was replaced, or could not be.
+    Database {
+        /// It counts from now on.
+        sound: bool,
         /// One sentence.
         text: String,
     },

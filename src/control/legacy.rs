@@ -93,7 +93,8 @@ impl TargetLegacy {
 
 impl MemoryLegacy {
     fn of(estate: &Estate, memory: &Memory) -> Self {
-        let Memory { held, stages, first, last, used, all_down } = memory;
+        // `fallen` is made again by the first decision.
+        let Memory { held, stages, first, last, used, all_down, fallen: _ } = memory;
         let name = |pool: &PoolId| estate.pool(*pool).name.clone();
         let holds = |holds: &[Hold]| holds.iter().map(|hold| (name(&hold.pool), hold.family == Family::V6)).collect();
         let stages = stages.iter().map(|stage| (name(&stage.hold.pool), stage.hold.family == Family::V6, stage.step, stage.since));
@@ -122,7 +123,7 @@ impl MemoryLegacy {
         };
         let mut stages: Vec<Stage> = stages.iter().filter_map(stage).collect();
         stages.sort();
-        Memory { held: holds(held), stages, first: first.clone(), last, used: holds(used), all_down: *all_down }
+        Memory { held: holds(held), stages, first: first.clone(), last, used: holds(used), all_down: *all_down, ..Memory::default() }
     }
 }
 

@@ -7,7 +7,7 @@ use super::record::LearnedMemory;
 
 /// By names, to be stored.
 pub(super) fn remember(estate: &Estate, memory: &Memory) -> LearnedMemory {
-    let Memory { held, stages: _, first, last, used: _, all_down: _ } = memory;
+    let Memory { held, stages: _, first, last, used: _, all_down: _, fallen: _ } = memory;
     let name = |pool: &PoolId| estate.pool(*pool).name.clone();
     LearnedMemory {
         held: held.iter().map(|hold| (name(&hold.pool), hold.family)).collect(),

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use crate::model::{AllDown, Analysis, AnyMonitor, Estate, Gauge, Monitor, PolicyForm, PoolId, Settings, Share, Thresholds, Watch, duration_text};
+use crate::model::{
+    AllDown, Analysis, AnyMonitor, Choice, Estate, Gauge, Monitor, PolicyForm, PoolId, RegionId, Settings, Share, Thresholds, Watch, duration_text,
+};
 
 use super::event::Configuration;
 use super::plan_traffic::policy_text;
@@ -123,7 +125,7 @@ pub fn outline_of_settings(settings: &Settings) -> Outline {
 
 /// What a reload can change.
 pub fn outline(configuration: &Configuration) -> Outline {
-    let Configuration { estate, zones, answers, needs_restart: _, hash: _ } = configuration;
+    let Configuration { estate, zones, answers, clients: _, databases: _, needs_restart: _, hash: _ } = configuration;
     let mut outline = Outline::new();
     let mut put = |kind: &'static str, name: &str, fields: Vec<(&'static str, String)>| {
         let said = fields.into_iter().filter(|(_, value)| !value.is_empty());
@@ -143,8 +145,21 @@ pub fn outline(configuration: &Configuration) -> Outline {
         ];
         put("zone", &zone.apex.to_string(), fields);
     }
-    for region in &estate.regions {
-        put("region", &region.name, Vec::new());
+    for (at, region) in estate.regions.iter().enumerate() {
+        let site = estate.sites.get(&RegionId::at(at));
+        let fields = vec![
+            ("location", site.map(|site| site.place.to_string()).unwrap_or_default()),
+            ("bias_km", site.map(|site| site.bias_km.to_string()).unwrap_or_default()),
+        ];
+        put("region", &region.name, fields);
+    }
+    for network in &estate.networks {
+        let fields = vec![
+            ("prefixes", network.prefixes.len().to_string()),
+            ("content", digest(&network.prefixes)),
+            ("location", network.place.map(|place| place.to_string()).unwrap_or_default()),
+        ];
+        put("network", &network.name, fields);
     }
     for monitor in &estate.monitors {
         put("monitor", &monitor.name, monitor_fields(monitor));
@@ -204,6 +219,7 @@ pub fn outline(configuration: &Configuration) -> Outline {
             ("failback", service.failback.to_string()),
             ("trickle", if service.trickle == Share::ZERO { String::new() } else { format!("{} %", service.trickle) }),
             ("when_all_down", all_down(estate, service.when_all_down)),
+            ("sticky", service.sticky.map_or(String::new(), |sticky| format!("/{}, /{}", sticky.ipv4_prefix, sticky.ipv6_prefix))),
             ("metrics", service.metrics.to_string()),
         ];
         put("service", &service.name, fields);
@@ -235,6 +251,8 @@ pub fn outline(configuration: &Configuration) -> Outline {
         put("analysis", &analysis.name, analysis_fields(analysis));
     }
     put("guards", "guards", vec![("rules", if estate.rules == Default::default() { String::new() } else { format!("{:?}", estate.rules) })]);
+    let files = estate.geo.databases.iter().map(|file| file.display());
+    put("geo", "geo", vec![("databases", list(files)), ("check_every", duration_text(estate.geo.check_every))]);
     put("health", "guard", vec![("window", duration_text(estate.guard.window)), ("blind_share", estate.guard.blind_share.to_string())]);
     let fading = &estate.fading;
     put("clients", "clients", vec![("stragglers", fading.stragglers.to_string()), ("stragglers_for", duration_text(fading.stragglers_for))]);
@@ -253,6 +271,8 @@ pub fn outline(configuration: &Configuration) -> Outline {
         ("reveal", list(reveals)),
         ("explain", list(&answers.explain)),
         ("cookies.required", answers.cookies.required.to_string()),
+        ("ecs.trusted", answers.subnets.trusted.as_ref().map_or_else(|| "everybody".to_string(), list)),
+        ("ecs.prefixes", format!("{} and {} bits", answers.subnets.ipv4_prefix, answers.subnets.ipv6_prefix)),
         ("rate_limit", limit.map_or_else(|| "off".to_string(), |limit| format!("{limit:?}"))),
     ];
     put("dns", "answers", fields);
@@ -319,7 +339,8 @@ fn all_down(estate: &Estate, what: AllDown) -> String {
 
 fn form_text(form: &PolicyForm) -> String {
     let min_up = if form.min_up == 1 { String::new() } else { format!(", min_up {}", form.min_up) };
-    format!("{}{min_up}", policy_text(form))
+    let rules = if let Choice::Geo(_) | Choice::Nearest(_) = form.choice { format!(" {}", digest(form)) } else { String::new() };
+    format!("{}{min_up}{rules}", policy_text(form))
 }
 
 fn list(items: impl IntoIterator<Item = impl Display>) -> String {

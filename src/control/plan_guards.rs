@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::ClassId;
 use crate::health::State;
 use crate::model::{Estate, Family, GuardKind, Node, Now, PoolId, RegionId, ServiceId, Timestamp};
-use crate::policy::{self, Facts, Memory};
+use crate::policy::{self, Decision, Facts, Memory};
 
 use super::change::{Actor, Move, Refusal, RefusalKind, Taker};
 use super::commits::Waiting;
@@ -200,22 +201,52 @@ impl Core {
         let before = policy::effective(&view.decision.families[family.index()], view.policy);
         let after = policy::effective(&decision.families[family.index()], tree);
         let sight = Sight { before: &self.facts(), after: facts, service: *service };
-        let regions = self.region_changes(&sight, (view.policy, &before), (tree, &after));
         let name = &view.service.name;
         let (recent, rate_free_at) = self.recent_changes(name, now);
-        let proposal = Proposal {
-            service: name,
-            act: deed.act,
-            automatic: false,
-            reason: &waiting.reason,
-            regions: &regions,
-            now: now.wall,
-            recent,
-            rate_free_at,
-            gate_is_on: &|gate| self.gate_is_on(gate),
-            partly: deed.partly,
+        let check = |regions: &[RegionChange]| {
+            let proposal = Proposal {
+                service: name,
+                act: deed.act,
+                automatic: false,
+                reason: &waiting.reason,
+                regions,
+                now: now.wall,
+                recent,
+                rate_free_at,
+                gate_is_on: &|gate| self.gate_is_on(gate),
+                partly: deed.partly,
+            };
+            guards::check(&estate.rules, &proposal)
         };
-        Weighed { before, after, findings: guards::check(&estate.rules, &proposal), services: vec![*service] }
+        let mut findings: Vec<GuardFinding> = Vec::new();
+        // What is harmless for most clients may take away all that others have.
+        for class in self.kinds_of_clients(view.decision, &decision) {
+            let clients = &self.configuration.clients;
+            let (old, new) = (policy::tailor(view.policy, clients, class, estate), policy::tailor(tree, clients, class, estate));
+            let shares = |decision: &Decision, tree: &Node| policy::effective(&decision.of_class(class).0[family.index()], tree);
+            let (before, after) = (shares(view.decision, &old), shares(&decision, &new));
+            let found = check(&self.region_changes(&sight, (&old, &before), (&new, &after)));
+            // Of each guard the first kind of clients is told for whom it does not hold.
+            let broken: Vec<GuardKind> = findings.iter().filter(|known| !known.ok).map(|known| known.guard).collect();
+            let breaks: Vec<GuardKind> = found.iter().filter(|finding| !finding.ok && !broken.contains(&finding.guard)).map(|finding| finding.guard).collect();
+            let is_first = findings.is_empty();
+            findings.retain(|known| !breaks.contains(&known.guard));
+            findings.extend(found.into_iter().filter(|finding| is_first || breaks.contains(&finding.guard)).map(|finding| match clients.name(class) {
+                Some(who) if !finding.ok => GuardFinding { message: format!("{} (for clients of whom {who} holds)", finding.message), ..finding },
+                _ => finding,
+            }));
+        }
+        Weighed { before, after, findings, services: vec![*service] }
+    }
+
+    /// One class for each pair of answers that clients have before and after.
+    fn kinds_of_clients(&self, before: &Decision, after: &Decision) -> Vec<ClassId> {
+        let mut seen = HashSet::new();
+        let kind = |class: &ClassId| seen.insert((before.number_of(*class), after.number_of(*class)));
+        match (&before.by_client, &after.by_client) {
+            (None, None) => vec![ClassId::UNKNOWN],
+            _ => self.configuration.clients.classes().filter(kind).collect(),
+        }
     }
 
     /// A service's regions before and after, by what policies ask for, what is answered, and who could answer.

@@ -87,6 +87,13 @@ impl Core {
                 fault(pointer, "unknown-child", error.to_string(), "name pools and policies of the file; see `windrose get pools`")
             }));
         }
+        if let Ok(tree) = &tree
+            && !self.configuration.clients.answers(&crate::client::Questions::of_tree(tree, &self.configuration.estate))
+        {
+            // Whom a question is about is looked up in a table that is made with the configuration.
+            let message = "no policy of the file asks this about clients".to_string();
+            faults.push(fault(format!("/policy/{word}"), "unasked", message, "write it in the file as [policy.NAME], and name that here"));
+        }
         if let Ok(tree) = &tree {
             tree.pools(&mut |pool| {
                 let pool = self.configuration.estate.pool(pool);
@@ -105,8 +112,9 @@ impl Core {
     pub(super) fn failover_form(&self, service: ServiceId, to: Option<&str>) -> Result<PolicyForm, Refusal> {
         let view = self.service(service);
         let (form, name) = (view.form, &view.service.name);
-        if let Choice::Multivalue(_) = form.choice {
-            let detail = format!("`{name}` is a multivalue, which has no order to switch; set another policy with PUT /api/v1/services/{name}/traffic");
+        if matches!(form.choice, Choice::Multivalue(_) | Choice::Geo(_) | Choice::Nearest(_)) {
+            let word = form.choice.word();
+            let detail = format!("`{name}` is a {word}, which has no order to switch; set another policy with PUT /api/v1/services/{name}/traffic");
             return Err(Refusal::new(RefusalKind::PolicyMismatch, detail));
         }
         let estate = &self.configuration.estate;
@@ -210,6 +218,8 @@ pub(super) fn policy_text(form: &PolicyForm) -> String {
     match &form.choice {
         Choice::Failover(children) => format!("failover {}", children.join(" > ")),
         Choice::Multivalue(children) => format!("multivalue {}", children.join(", ")),
+        Choice::Nearest(nearest) => format!("nearest {}", nearest.among.join(", ")),
+        Choice::Geo(_) => format!("geo {}", form.choice.children().into_iter().cloned().collect::<Vec<_>>().join(", ")),
         Choice::Weighted(children) => format!("weighted {}", children.iter().map(|(name, share)| format!("{name} {share} %")).collect::<Vec<_>>().join(", ")),
     }
 }
@@ -236,6 +246,6 @@ fn shares_of(form: &PolicyForm) -> Option<Vec<(&str, f64)>> {
     match &form.choice {
         Choice::Weighted(children) => Some(children.iter().map(|(name, share)| (name.as_str(), share.percent())).collect()),
         Choice::Failover(children) => Some(children.iter().enumerate().map(|(at, name)| (name.as_str(), if at == 0 { 100.0 } else { 0.0 })).collect()),
-        Choice::Multivalue(_) => None,
+        Choice::Multivalue(_) | Choice::Geo(_) | Choice::Nearest(_) => None,
     }
 }

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::client::{ClassId, DatabaseInfo};
 use crate::health::HealthTable;
 use crate::model::{Estate, Family, Node, Now, PolicyForm, PoolId, Service, ServiceId, Timestamp};
 use crate::policy::{self, Decision, Facts, Memory, Step};
@@ -106,6 +108,11 @@ impl Core {
         self.facts()
     }
 
+    /// What is known of clients, from where.
+    pub fn databases(&self) -> &[DatabaseInfo] {
+        &self.configuration.databases
+    }
+
     /// Which counter cell belongs to which service, pools and rung.
     pub fn cells(&self) -> &CellMap {
         &self.cells
@@ -177,6 +184,20 @@ impl Core {
         self.named(policy::effective(&view.decision.families[family.index()], view.policy))
     }
 
+    /// The same for clients who get something else: the first class of each such answer.
+    pub fn effective_by_client(&self, id: ServiceId, family: Family) -> Vec<(ClassId, Vec<(Arc<str>, f64)>)> {
+        let view = self.service(id);
+        let mut seen = HashSet::from([view.decision.number_of(ClassId::UNKNOWN)]);
+        let classes = self.configuration.clients.classes().filter(|_| view.decision.by_client.is_some());
+        let others = classes.filter(|class| seen.insert(view.decision.number_of(*class)));
+        others.map(|class| (class, self.named(policy::effective(&view.decision.of_class(class).0[family.index()], view.policy)))).collect()
+    }
+
+    /// The conditions that hold for a class, in words.
+    pub fn name_of(&self, class: ClassId) -> Option<String> {
+        self.configuration.clients.name(class)
+    }
+
     /// The family that shares are shown for: IPv4 unless no pool has an IPv4 endpoint.
     pub fn shown_family(&self, id: ServiceId) -> Family {
         self.main_family(id)
@@ -186,11 +207,16 @@ impl Core {
         shares.into_iter().map(|(pool, share)| (self.configuration.estate.pool(pool).name.clone(), share)).collect()
     }
 
-    /// Decides again and tells each step. A frozen service answers by an older decision; the last step says so.
-    pub fn explain(&self, id: ServiceId, now: Now) -> (Decision, Vec<Step>) {
+    /// The class of a client, and the length of the shortest prefix around it that is of this class.
+    pub fn class_of(&self, client: IpAddr) -> (ClassId, u8) {
+        self.configuration.clients.find(client)
+    }
+
+    /// Decides again and tells each step, for the clients of a class. A frozen service answers by an older decision; the last step says so.
+    pub fn explain(&self, id: ServiceId, class: ClassId, now: Now) -> (Decision, Vec<Step>) {
         let view = self.service(id);
         let mut steps = Vec::new();
-        let decision = policy::explain(view.service, view.policy, &self.facts(), view.memory, now, &mut |step| steps.push(step()));
+        let decision = policy::explain_for(view.service, view.policy, &self.facts(), view.memory, now, class, &mut |step| steps.push(step()));
         if let Some(id) = view.frozen {
             steps.push(Step { topic: "frozen", text: format!("override o-{id} freezes this service: it answers as decided before, whatever health says") });
             return (view.decision.clone(), steps);

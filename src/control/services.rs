@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{AllDown, Estate, Failback, Interner, Node, PolicyForm, Service, Share};
+use crate::model::{AllDown, Estate, Failback, Interner, Node, PolicyForm, Service, Share, Sticky};
 use crate::policy::{Decision, Memory};
 use crate::snapshot::{Alike, CellMap, ServiceSlot, Why};
 
@@ -42,13 +42,15 @@ pub(super) struct Rules {
     pub failback: Failback,
     pub trickle: Share,
     pub when_all_down: AllDown,
+    pub sticky: Option<Sticky>,
 }
 
 impl Rules {
     /// All but form and tree, whose identity tells enough: equal ones are shared already.
     fn key(&self) -> impl Hash + Eq + use<> {
-        let Self { source, form, tree, ttl, ttl_min, max_answers, failback, trickle, when_all_down } = self;
-        (*source == Source::File, Arc::as_ptr(form) as usize, Arc::as_ptr(tree) as usize, *ttl, *ttl_min, *max_answers, *failback, *trickle, *when_all_down)
+        let Self { source, form, tree, ttl, ttl_min, max_answers, failback, trickle, when_all_down, sticky } = self;
+        let shared = (Arc::as_ptr(form) as usize, Arc::as_ptr(tree) as usize);
+        (*source == Source::File, shared, *ttl, *ttl_min, *max_answers, *failback, *trickle, *when_all_down, *sticky)
     }
 }
 
@@ -114,7 +116,7 @@ impl Shares {
     }
 
     fn rules(&mut self, service: &Service, source: Source, form: Arc<PolicyForm>, tree: Arc<Node>) -> Arc<Rules> {
-        let Service { name: _, names: _, form: _, policy: _, ttl, ttl_min, max_answers, failback, trickle, when_all_down, metrics: _ } = service;
+        let Service { name: _, names: _, form: _, policy: _, ttl, ttl_min, max_answers, failback, trickle, when_all_down, sticky, metrics: _ } = service;
         self.rules.share(Rules {
             source,
             form,
@@ -125,6 +127,7 @@ impl Shares {
             failback: *failback,
             trickle: *trickle,
             when_all_down: *when_all_down,
+            sticky: *sticky,
         })
     }
 
@@ -141,7 +144,7 @@ impl Shares {
 }
 
 fn regions(estate: &Estate, decision: &Decision) -> String {
-    let leaves = decision.families.iter().flat_map(|family| &family.leaves);
+    let leaves = decision.of_anybody().flatten().flat_map(|family| &family.leaves);
     let mut names: Vec<&str> = leaves.flat_map(|leaf| &leaf.pools).map(|pool| &*estate.region(estate.pool(*pool).region).name).collect();
     names.sort_unstable();
     names.dedup();

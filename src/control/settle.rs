@@ -243,8 +243,7 @@ impl Core {
         let (decision, waits) = self.unless_failback_waits(service, &rules, &held, decision, now);
         let memory = self.shares.memory(decision.memory.clone());
         let decided = self.shares.decided(&estate, &rules, decision, &mut self.cells);
-        let answers = |decided: &Decided| (decided.decision.ttl, decided.decision.notes);
-        let same = |before: &Decided| before.decision.families == decided.decision.families && answers(before) == answers(&decided);
+        let same = |before: &Decided| before.decision.answers_like(&decided.decision);
         let changes = !before.as_deref().is_some_and(same);
         let from = before.filter(|before| self.serving == Serving::Told && before.regions != decided.regions);
         let moved = from.map(|from| {
@@ -277,7 +276,7 @@ impl Core {
         let explains = !self.configuration.answers.explain.is_empty();
         let next = match &self.snapshot {
             Some(snapshot) if !self.rebuild => {
-                if changes.is_empty() && !self.serials.publish && self.whys.is_empty() {
+                if changes.is_empty() && !self.serials.publish && self.whys.is_empty() && !self.reclassified {
                     return;
                 }
                 let whys = self.whys.iter().filter_map(|id| Some((*id, self.services.get(id.index())?.why.clone()?)));
@@ -296,7 +295,8 @@ impl Core {
                 next
             }
         };
-        let next = next.with_serials(self.serials.table());
+        let next = next.with_serials(self.serials.table()).with_clients(self.configuration.clients.clone());
+        self.reclassified = false;
         self.serials.publish = false;
         self.whys.clear();
         self.rebuild = false;

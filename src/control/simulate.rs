@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::client::Clients;
 use crate::health::{Guard, HealthTable, State};
 use crate::model::{EndpointId, Estate, Family, Node, Now, PoolId, RegionId, Service, ServiceId, duration_text};
 use crate::policy::{self, Facts, Memory, OverrideKind, OverrideTarget, Reach, Rung};
@@ -43,6 +44,7 @@ pub struct Picture {
     pub(super) outdated: BTreeMap<PoolId, Arc<str>>,
     /// The same, once something has fallen.
     pub(super) fallen: Vec<policy::Override>,
+    pub(super) clients: Arc<Clients>,
     pub(super) groups: Vec<Group>,
     /// It is of another configuration.
     pub(super) changed: bool,
@@ -199,6 +201,7 @@ impl Core {
             });
         }
         let (health, guard, overrides) = (self.health.clone(), self.guard.clone(), self.overrides.resolved.clone());
+        let clients = self.configuration.clients.clone();
         Picture {
             now,
             estate: estate.clone(),
@@ -207,6 +210,7 @@ impl Core {
             fallen: overrides.clone(),
             overrides,
             outdated: self.freshness.outdated.clone(),
+            clients,
             groups,
             changed: false,
             gone: Vec::new(),
@@ -224,7 +228,15 @@ impl Core {
         let (old, estate) = (&self.configuration.estate, &next.estate);
         let (health, guard, overrides) = self.carried_to(estate, now);
         let outdated = self.outdated_in(estate, now);
-        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved, outdated: &outdated, planned: &policy::NO_PLANS };
+        let facts = Facts {
+            estate,
+            health: &health,
+            guard: &guard,
+            overrides: &overrides.resolved,
+            outdated: &outdated,
+            clients: &next.clients,
+            planned: &policy::NO_PLANS,
+        };
         let mut was: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
         let before = |id: ServiceId| {
             let (view, family) = (self.service(id), self.main_family(id));
@@ -254,7 +266,19 @@ impl Core {
         gone.sort_unstable();
         let gone = gone.into_iter().map(|id| (old.service(id).name.clone(), before(id))).collect();
         let overrides = overrides.resolved;
-        Picture { now, estate: estate.clone(), health, guard, fallen: overrides.clone(), overrides, outdated, groups, changed: true, gone }
+        Picture {
+            now,
+            estate: estate.clone(),
+            health,
+            guard,
+            fallen: overrides.clone(),
+            overrides,
+            outdated,
+            clients: next.clients.clone(),
+            groups,
+            changed: true,
+            gone,
+        }
     }
 }
 
@@ -370,8 +394,15 @@ impl Picture {
             services: None,
         }));
         self.fallen = overrides;
-        let facts =
-            Facts { estate: &estate, health: &self.health, guard: &self.guard, overrides: &self.fallen, outdated: &self.outdated, planned: &policy::NO_PLANS };
+        let facts = Facts {
+            estate: &estate,
+            health: &self.health,
+            guard: &self.guard,
+            overrides: &self.fallen,
+            outdated: &self.outdated,
+            clients: &self.clients,
+            planned: &policy::NO_PLANS,
+        };
         for group in &mut self.groups {
             let Some(service) = group.services.first().map(|id| estate.service(*id)).filter(|_| group.frozen.is_none()) else { continue };
             let mut uses = false;

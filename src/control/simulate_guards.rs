@@ -52,6 +52,7 @@ impl Picture {
             guard: &self.guard,
             overrides: &self.fallen,
             outdated: &self.outdated,
+            clients: &self.clients,
             planned: &crate::policy::NO_PLANS,
         };
         let (act, kinds) = if self.changed { (Act::Split, &OF_A_FILE[..]) } else { (Act::ForceDown, &OF_A_FALL[..]) };

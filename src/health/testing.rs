@@ -13,8 +13,12 @@
 //! sentinel router: 192.0.2.1
 //! health window=30s blind_share=50
 //! outcomes factor=0.5 busy=ignore report=load min=0.1 max=8       (makes the monitor an HTTP one; before the first pool)
+//! region prod: 52.52,13.405 bias=-100
+//! network office: 192.0.2.0/24,2001:db8::/48 at=52.52,13.405
+//! policy world: geo network:office|network:lab!=prod *=dr        (`!`: strictly)
+//! policy close: nearest prod dr ties=share unknown=share
 //! policy europe: failover prod dr min_up=2
-//! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8
+//! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8 sticky
 //! ```
 //!
 //! `name=address`, `@tier`, `*weight`. `failback` is a duration, `manual`, `one_way:1m`, or `staged:AFTER:5,20,100:HOLD`; `all_down` one of the words, or `pool:NAME`. Named policies may stand in any order.
@@ -22,9 +26,10 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AllDown, AnyMonitor, Busy, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Factor, Failback,
-    HttpCheck, HttpOutcomes, JudgementId, Mark, Member, Monitor, MonitorId, Need, PolicyForm, Pool, PoolId, Region, RegionId, ReportKind, ReportPlace,
-    ReportRule, Requirement, Scheme, Sentinel, Service, Share, Stages, Steps, TargetId, TcpCheck, Thresholds, Watch, Weight, parse_duration,
+    AllDown, AnyMonitor, Busy, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Even, Factor, Failback,
+    GeoRule, HttpCheck, HttpOutcomes, JudgementId, Mark, Member, Monitor, MonitorId, Nearest, Need, Network, Place, PolicyForm, Pool, PoolId, Region, RegionId,
+    ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Site, Stages, Steps, Sticky, TargetId, TcpCheck, Thresholds, Watch,
+    Weight, parse_duration,
 };
 use crate::wire::Name;
 
@@ -44,13 +49,19 @@ pub(crate) fn estate(text: &str) -> Estate {
 
 /// A policy as in the statements: `weighted prod=80 dr=20`, `failover prod dr`, `multivalue a b min_up=2`; `weighted a b` means equal shares.
 pub(crate) fn form(text: &str) -> PolicyForm {
+    if let Some(rules) = text.strip_prefix("geo ") {
+        return PolicyForm::new(Choice::Geo(rules.split_whitespace().map(rule).collect()));
+    }
     let mut words = text.split_whitespace();
     let kind = words.next().unwrap_or_default();
     let mut min_up = 1;
+    let (mut ties, mut unknown) = (Even::First, Even::First);
     let mut children = Vec::new();
     for word in words {
         match word.split_once('=') {
             Some(("min_up", number)) => min_up = number.parse().expect("min_up"),
+            Some(("ties", word)) => ties = Even::from_word(word).expect("ties"),
+            Some(("unknown", word)) => unknown = Even::from_word(word).expect("unknown"),
             Some((child, share)) => children.push((child.to_string(), Some(share.parse::<f64>().expect("a share in per cent")))),
             None => children.push((word.to_string(), None)),
         }
@@ -59,6 +70,7 @@ pub(crate) fn form(text: &str) -> PolicyForm {
     let choice = match kind {
         "failover" => Choice::Failover(names()),
         "multivalue" => Choice::Multivalue(names()),
+        "nearest" => Choice::Nearest(Nearest { among: names(), ties, unknown }),
         "weighted" => {
             let equal = Share(1_000_000 / children.len() as u32);
             let share = |share: &Option<f64>| share.map_or(equal, |percent| Share::from_percent(percent).expect("0 to 100"));
@@ -67,6 +79,20 @@ pub(crate) fn form(text: &str) -> PolicyForm {
         _ => panic!("not a policy: {text}"),
     };
     PolicyForm { choice, min_up }
+}
+
+/// `network:office|network:lab!=prod`, `*=dr`.
+fn rule(text: &str) -> GeoRule<String> {
+    let (when, then) = text.rsplit_once('=').expect("conditions=child");
+    let strict = when.ends_with('!');
+    let when = when.trim_end_matches('!').split('|').filter(|condition| *condition != "*");
+    GeoRule { when: when.map(|condition| condition.parse().expect("a condition")).collect(), then: then.to_string(), strict }
+}
+
+/// `52.52,13.405`
+fn place(text: &str) -> Place {
+    let (latitude, longitude) = text.split_once(',').expect("latitude,longitude");
+    Place::from_degrees(latitude.parse().expect("degrees"), longitude.parse().expect("degrees")).expect("a place")
 }
 
 #[derive(Default)]
@@ -87,6 +113,18 @@ impl Builder {
             ("managed", rest) => drop(self.estate.managed.insert(rest.into(), format!("windrose.toml:{}:1", 10 + self.estate.managed.len()).into())),
             ("sentinel", rest) => self.sentinel(rest),
             ("health", rest) => self.guard(rest),
+            ("network", rest) => {
+                let (name, rest) = rest.split_once(": ").expect("name: prefixes");
+                let (prefixes, at) = rest.split_once(" at=").map_or((rest, None), |(prefixes, at)| (prefixes, Some(place(at))));
+                let prefixes = prefixes.split(',').map(|prefix| prefix.parse().expect("a prefix")).collect();
+                self.estate.networks.push(Network { name: name.into(), prefixes, place: at });
+            }
+            ("region", rest) => {
+                let (name, rest) = rest.split_once(": ").expect("name: place");
+                let (at, bias) = rest.split_once(" bias=").unwrap_or((rest, "0"));
+                let region = self.region(name);
+                self.estate.sites.insert(region, Site { place: place(at), bias_km: bias.parse().expect("km") });
+            }
             ("policy", rest) => {
                 let (name, policy) = rest.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
                 self.estate.policies.push((name.into(), form(policy)));
@@ -293,6 +331,7 @@ impl Builder {
         let mut trickle = crate::model::Share::ZERO;
         let (mut failback, mut ttl, mut ttl_min, mut max_answers, mut when_all_down) =
             (Failback::After(std::time::Duration::from_secs(60)), 30, 5, 8, AllDown::LastGood);
+        let mut sticky = None;
         let mut policy = Vec::new();
         for word in rest.split_whitespace() {
             match word.split_once('=') {
@@ -305,6 +344,7 @@ impl Builder {
                 Some(("ttl", number)) => ttl = number.parse().expect("ttl"),
                 Some(("ttl_min", number)) => ttl_min = number.parse().expect("ttl_min"),
                 Some(("max_answers", number)) => max_answers = number.parse().expect("max_answers"),
+                None if word == "sticky" => sticky = Some(Sticky::default()),
                 Some(("trickle", percent)) => trickle = percent.parse().ok().and_then(crate::model::Share::from_percent).expect("per cent"),
                 Some(("all_down", word)) => when_all_down = self.all_down(word),
                 _ => policy.push(word),
@@ -324,6 +364,7 @@ impl Builder {
             failback,
             trickle,
             when_all_down,
+            sticky,
             metrics: false,
         });
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::client::DatabaseInfo;
 use crate::model::Timestamp;
 
 use super::buckets::Buckets;
@@ -34,6 +35,8 @@ pub struct Calls {
     webhooks: BTreeMap<(String, &'static str), u64>,
     /// By receiver: messages that wait.
     webhook_queues: BTreeMap<String, usize>,
+    /// GeoIP databases as they stand.
+    databases: Vec<DatabaseInfo>,
 }
 
 #[derive(Debug)]
@@ -61,6 +64,7 @@ impl Calls {
             webhooks: BTreeMap::new(),
             webhook_queues: BTreeMap::new(),
             request_durations: BTreeMap::new(),
+            databases: Vec::new(),
             reloads: Reloads { passed: 0, failed: 0, last_passed: true, last_pass: started },
         }
     }
@@ -82,6 +86,11 @@ impl Calls {
         } else {
             self.reloads.failed += 1;
         }
+    }
+
+    /// These databases count.
+    pub fn databases(&mut self, infos: &[DatabaseInfo]) {
+        self.databases = infos.to_vec();
     }
 
     /// This receiver exists: its counters stand at 0.
@@ -134,6 +143,13 @@ impl Calls {
         let mut reloads = Series::new(catalog::CONFIG_RELOADS);
         reloads.push(&["pass"], self.reloads.passed as f64);
         reloads.push(&["fail"], self.reloads.failed as f64);
+        let (mut built, mut sound) = (Series::new(catalog::GEOIP_BUILT), Series::new(catalog::GEOIP_SOUND));
+        for DatabaseInfo { file, kind: _, built: made, networks: _, problem } in &self.databases {
+            // Files of one name in two folders are told apart by their paths alone.
+            made.iter().for_each(|made| built.push(&[file], made.0 as f64 / 1e3));
+            sound.push(&[file], flag(problem.is_none()));
+        }
+        out.extend([built, sound]);
         let mut webhooks = Series::new(catalog::WEBHOOK_DELIVERIES);
         for ((receiver, result), count) in &self.webhooks {
             webhooks.push(&[receiver, result], *count as f64);

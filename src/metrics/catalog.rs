@@ -119,6 +119,8 @@ catalog! {
     OVERRIDE_EXPIRY: Gauge "windrose_override_expiry_timestamp_seconds" ["kind" "target"] "Unix time at which an override ends; absent for one without an end.";
 
     CONFIG_INFO: Gauge "windrose_config_info" ["hash"] "Hash of every file of the configuration in force; the value is always 1.";
+    GEOIP_BUILT: Gauge "windrose_geoip_database_build_timestamp_seconds" ["database"] "Unix time at which the GeoIP database in use was made.";
+    GEOIP_SOUND: Gauge "windrose_geoip_database_sound" ["database"] "Whether the GeoIP file that lies there could be read; if not, the one before counts on.";
     CONFIG_SUCCESS_TIME: Gauge "windrose_config_last_reload_success_timestamp_seconds" [] "Unix time of the last successful configuration load.";
     CONFIG_SUCCESSFUL: Gauge "windrose_config_last_reload_successful" [] "Whether the last configuration load succeeded.";
     CONFIG_RELOADS: Counter "windrose_config_reloads_total" ["outcome"] "Configuration loads.";

@@ -38,6 +38,7 @@ use std::time::Duration;
 use prometheus::TextEncoder;
 
 use crate::answer::{Counters, cell_total};
+use crate::client::DatabaseInfo;
 use crate::control::{Core, Notice};
 use crate::health::ProbeReport;
 use crate::model::{Estate, Now, TargetId, Timestamp};
@@ -171,6 +172,11 @@ impl Metrics {
     /// A configuration load ended.
     pub fn reloaded(&self, pass: bool, at: Timestamp) {
         lock(&self.calls).reloaded(pass, at);
+    }
+
+    /// These GeoIP databases count, each as it stands.
+    pub fn databases(&self, infos: &[DatabaseInfo]) {
+        lock(&self.calls).databases(infos);
     }
 
     /// A webhook's receiver exists: its counters stand at 0.

@@ -117,7 +117,7 @@ fn state_word(view: &EndpointView<'_>) -> &'static str {
 }
 
 fn in_answers(core: &Core) -> HashSet<EndpointId> {
-    let leaves = core.decisions().flat_map(|decision| decision.families.iter().flat_map(|family| &family.leaves));
+    let leaves = core.decisions().flat_map(|decision| decision.of_anybody().flatten().flat_map(|family| &family.leaves));
     leaves.flat_map(|leaf| leaf.endpoints.iter().copied()).collect()
 }
 
@@ -210,13 +210,15 @@ fn standing(core: &Core, service: ServiceId) -> Standing {
     let pools = pools_of(core, service);
     let mut standing = Standing { available: false, fallback: false };
     for family in Family::ALL {
-        let Some(decided) = decision.families.get(family.index()) else { continue };
         if pools.iter().all(|pool| estate.pool_family(*pool, family).next().is_none()) {
             continue;
         }
-        let by_policy = decided.verdict == Verdict::Answer && decided.leaves.iter().any(|leaf| leaf.rung < Rung::AllDown);
-        standing.available |= by_policy && decided.leaves.iter().any(|leaf| !leaf.endpoints.is_empty());
-        standing.fallback |= !by_policy;
+        // Available is what some clients get an answer of; who gets none is told by `fallback`.
+        for decided in decision.of_anybody().filter_map(|families| families.get(family.index())) {
+            let by_policy = decided.verdict == Verdict::Answer && decided.leaves.iter().any(|leaf| leaf.rung < Rung::AllDown);
+            standing.available |= by_policy && decided.leaves.iter().any(|leaf| !leaf.endpoints.is_empty());
+            standing.fallback |= !by_policy;
+        }
     }
     standing
 }
@@ -265,6 +267,6 @@ fn overrides(core: &Core, out: &mut Vec<Series>) {
 pub fn answering(core: &Core, service: ServiceId) -> (BTreeSet<Arc<str>>, BTreeSet<Arc<str>>) {
     let estate = core.estate();
     let region = |pool: &PoolId| estate.region(estate.pool(*pool).region).name.clone();
-    let leaves = core.service(service).decision.families.iter().flat_map(|family| &family.leaves);
+    let leaves = core.service(service).decision.of_anybody().flatten().flat_map(|family| &family.leaves);
     (leaves.flat_map(|leaf| &leaf.pools).map(region).collect(), pools_of(core, service).iter().map(region).collect())
 }

@@ -42,6 +42,8 @@ fn configuration(text: &str) -> Configuration {
         estate: Arc::new(estate(text)),
         zones: vec![Arc::new(Zone { apex, sets })],
         answers: Arc::default(),
+        clients: Arc::default(),
+        databases: Default::default(),
         needs_restart: Vec::new(),
         hash: "0123456789abcdef".into(),
     }

@@ -21,6 +21,8 @@ pub struct AnswerSettings {
     pub cookies: CookieSettings,
     /// `None`: nobody is limited.
     pub rate_limit: Option<RateLimit>,
+    /// Whose EDNS Client Subnet counts.
+    pub subnets: SubnetSettings,
 }
 
 /// `[dns.cookies]`
@@ -39,6 +41,23 @@ pub struct CookieSecret(pub [u8; 16]);
 impl std::fmt::Debug for CookieSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("CookieSecret(…)")
+    }
+}
+
+/// `[dns.ecs]`: EDNS Client Subnet (RFC 7871).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubnetSettings {
+    /// Resolvers whose word counts; `None`: everybody's.
+    pub trusted: Option<Vec<IpNet>>,
+    /// At most so many bits of an IPv4 client are looked at (RFC 7871, section 11.1).
+    pub ipv4_prefix: u8,
+    /// The same of an IPv6 client.
+    pub ipv6_prefix: u8,
+}
+
+impl Default for SubnetSettings {
+    fn default() -> Self {
+        Self { trusted: None, ipv4_prefix: 24, ipv6_prefix: 56 }
     }
 }
 

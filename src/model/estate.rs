@@ -9,9 +9,9 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Fading, Failback, Family, GuardRules, Host, Judgement, JudgementId,
-    Monitor, MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, Share, ShiftRules,
-    TargetId, Thresholds,
+    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, Condition, EndpointId, Factor, Fading, Failback, Family, GeoRule, GeoRules, GuardRules,
+    Host, Judgement, JudgementId, Monitor, MonitorId, Names, Nearest, Network, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules,
+    Secondary, Sentinel, ServiceId, Share, ShiftRules, Site, Sticky, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -57,6 +57,12 @@ pub struct Estate {
     pub probing: Arc<ProbeRules>,
     /// What changes of traffic must keep.
     pub rules: ChangeRules,
+    /// `[network.NAME]`
+    pub networks: Vec<Network>,
+    /// `[geo]`
+    pub geo: GeoRules,
+    /// Where regions are; only those that say so.
+    pub sites: BTreeMap<RegionId, Site>,
     /// How shifts go.
     pub shifts: ShiftRules,
     /// `[clients]`: how an old answer fades.
@@ -170,6 +176,8 @@ pub struct Service {
     pub trickle: Share,
     /// What to answer when no rung above yields a pool.
     pub when_all_down: AllDown,
+    /// Clients keep to their region; `None`: answers take turns.
+    pub sticky: Option<Sticky>,
     /// Has metrics of its own even beyond `metrics.services_max`.
     pub metrics: bool,
 }
@@ -349,6 +357,30 @@ impl Estate {
         self.resolver().resolve(form)
     }
 
+    /// The region of everything below a child of `nearest`, which must be one, and have a place.
+    pub fn region_of(&self, child: &Node) -> Result<RegionId, ResolveError> {
+        let mut regions = BTreeSet::new();
+        let mut name = None;
+        child.pools(&mut |pool| {
+            regions.insert(self.pool(pool).region);
+            name.get_or_insert_with(|| self.pool(pool).name.to_string());
+        });
+        let name = match child {
+            Node::Policy { name: Some(name), .. } => name.to_string(),
+            _ => name.unwrap_or_default(),
+        };
+        let mut regions = regions.into_iter();
+        match (regions.next(), regions.next()) {
+            (Some(region), None) if self.sites.contains_key(&region) => Ok(region),
+            (Some(region), None) => Err(ResolveError::NoPlace { name, why: format!("region `{}` has no `location`", self.region(region).name) }),
+            (Some(a), Some(b)) => {
+                let why = format!("it has pools in `{}` and `{}`; below nearest a child is in one region", self.region(a).name, self.region(b).name);
+                Err(ResolveError::NoPlace { name, why })
+            }
+            (None, _) => Err(ResolveError::NoPlace { name, why: "it has no pools".to_string() }),
+        }
+    }
+
     /// For many forms: names are indexed once.
     pub fn resolver(&self) -> Resolver<'_> {
         let policies = self.policies.iter().map(|(name, form)| (&**name, Named::Policy(name, form)));
@@ -390,13 +422,36 @@ impl Resolver<'_> {
         errors: &mut Vec<ResolveError>,
     ) -> Node {
         let below = below_multivalue || matches!(form.choice, Choice::Multivalue(_));
+        self.check_clients(form, errors);
         let mut child = |child: &String| Arc::new(self.resolve_name(child, below, path, errors));
         let choice = match &form.choice {
+            Choice::Geo(rules) => {
+                let rule = |rule: &GeoRule<String>| GeoRule { when: rule.when.clone(), then: child(&rule.then), strict: rule.strict };
+                Choice::Geo(rules.iter().map(rule).collect())
+            }
+            Choice::Nearest(Nearest { among, ties, unknown }) => {
+                let among: Vec<Arc<Node>> = among.iter().map(&mut child).collect();
+                errors.extend(among.iter().filter_map(|node| self.estate.region_of(node).err()));
+                Choice::Nearest(Nearest { among, ties: *ties, unknown: *unknown })
+            }
             Choice::Failover(children) => Choice::Failover(children.iter().map(&mut child).collect()),
             Choice::Multivalue(children) => Choice::Multivalue(children.iter().map(&mut child).collect()),
             Choice::Weighted(children) => Choice::Weighted(children.iter().map(|(name, share)| (child(name), *share)).collect()),
         };
         Node::Policy { name: name.cloned(), choice, min_up: form.min_up }
+    }
+
+    /// Networks that conditions name.
+    fn check_clients(&self, form: &PolicyForm, errors: &mut Vec<ResolveError>) {
+        let Choice::Geo(rules) = &form.choice else { return };
+        let networks = || self.estate.networks.iter().map(|network| &*network.name);
+        for condition in rules.iter().flat_map(|rule| &rule.when) {
+            if let Condition::Network(name) = condition
+                && !networks().any(|known| *known == **name)
+            {
+                errors.push(ResolveError::UnknownNetwork { name: name.to_string(), did_you_mean: did_you_mean(name, networks()) });
+            }
+        }
     }
 
     fn resolve_name(&self, name: &str, below_multivalue: bool, path: &mut Vec<Arc<str>>, errors: &mut Vec<ResolveError>) -> Node {

@@ -9,7 +9,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::PoolId;
+use super::{Condition, Even, GeoRule, Nearest, PoolId};
 
 /// A share in parts per million: 80 % is 800,000. People write per cent with up to four decimals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +72,10 @@ pub enum Choice<C> {
     Weighted(Vec<(C, Share)>),
     /// The serving sets of all up children together.
     Multivalue(Vec<C>),
+    /// By rules about the client: the first that matches and is up; the last one matches everybody.
+    Geo(Vec<GeoRule<C>>),
+    /// The nearest to the client of those that are up.
+    Nearest(Nearest<C>),
 }
 
 impl<C> Choice<C> {
@@ -81,6 +85,8 @@ impl<C> Choice<C> {
             Choice::Failover(_) => "failover",
             Choice::Weighted(_) => "weighted",
             Choice::Multivalue(_) => "multivalue",
+            Choice::Geo(_) => "geo",
+            Choice::Nearest(_) => "nearest",
         }
     }
 
@@ -89,7 +95,14 @@ impl<C> Choice<C> {
         match self {
             Choice::Failover(children) | Choice::Multivalue(children) => children.iter().collect(),
             Choice::Weighted(children) => children.iter().map(|(child, _)| child).collect(),
+            Choice::Geo(rules) => rules.iter().map(|rule| &rule.then).collect(),
+            Choice::Nearest(nearest) => nearest.among.iter().collect(),
         }
+    }
+
+    /// What it chooses depends on who asks.
+    pub fn asks_about_clients(&self) -> bool {
+        matches!(self, Choice::Geo(_) | Choice::Nearest(_))
     }
 }
 
@@ -107,7 +120,8 @@ impl PolicyForm {
             faults.push(format!("`{}` needs at least one pool or policy", self.choice.word()));
         }
         for (at, child) in children.iter().enumerate() {
-            if children.iter().take(at).any(|earlier| earlier == child) {
+            // Rules may lead to the same place.
+            if !matches!(self.choice, Choice::Geo(_)) && children.iter().take(at).any(|earlier| earlier == child) {
                 faults.push(format!("`{child}` stands twice"));
             }
         }
@@ -123,11 +137,41 @@ impl PolicyForm {
                 faults.push(format!("shares are per cent and must sum to 100, not {}", sum as f64 / 10_000.0));
             }
         }
+        if let Choice::Geo(rules) = &self.choice {
+            faults.extend(geo_faults(rules));
+        }
+        if self.choice.asks_about_clients() && self.min_up != 1 {
+            faults.push(format!("min_up does not go with `{}`: it is up when one child of the client's is", self.choice.word()));
+            return faults;
+        }
         if self.min_up == 0 || self.min_up as usize > children.len().max(1) {
             faults.push(format!("min_up must be from 1 to {}, the number of children", children.len().max(1)));
         }
         faults
     }
+}
+
+/// A catch-all, and it stands last; nothing stands behind a rule that already took all its clients.
+fn geo_faults(rules: &[GeoRule<String>]) -> Vec<String> {
+    let mut faults = Vec::new();
+    match rules.iter().position(|rule| rule.when.is_empty()) {
+        None if rules.is_empty() => {}
+        None => faults.push("`geo` needs a last rule without `when`, for everybody else".to_string()),
+        Some(at) if at + 1 < rules.len() => {
+            faults.push(format!("no client reaches the rules behind number {}, which has no `when` and takes everybody", at + 1));
+        }
+        Some(at) if rules.get(at).is_some_and(|rule| rule.strict) => {
+            faults.push("the rule without `when` is the last one: `strict` means nothing there".to_string())
+        }
+        Some(_) => {}
+    }
+    for (at, rule) in rules.iter().enumerate() {
+        let taken = |condition: &Condition| rules.iter().take(at).any(|earlier| earlier.strict && earlier.when.contains(condition));
+        if !rule.when.is_empty() && rule.when.iter().all(taken) {
+            faults.push(format!("no client reaches rule number {}: strict rules before it take all of them", at + 1));
+        }
+    }
+    faults
 }
 
 /// `{"weighted": {"prod": 80, "dr": 20}}`, `{"failover": ["prod", "dr"], "min_up": 1}`. Equal shares that a list stood for come out as shares.
@@ -144,12 +188,50 @@ impl Serialize for PolicyForm {
             Choice::Failover(children) => map.serialize_entry("failover", children)?,
             Choice::Weighted(children) => map.serialize_entry("weighted", &Shares(children))?,
             Choice::Multivalue(children) => map.serialize_entry("multivalue", children)?,
+            Choice::Geo(rules) => map.serialize_entry("geo", &rules.iter().map(RuleForm::from).collect::<Vec<_>>())?,
+            Choice::Nearest(Nearest { among, ties, unknown }) => {
+                map.serialize_entry("nearest", among)?;
+                for (key, even) in [("ties", ties), ("unknown", unknown)] {
+                    if *even != Even::default() {
+                        map.serialize_entry(key, even.word())?;
+                    }
+                }
+            }
         }
         if self.min_up != 1 {
             map.serialize_entry("min_up", &self.min_up)?;
         }
         map.end()
     }
+}
+
+/// `{ when = ["continent:EU"], then = "europe", strict = true }`
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleForm {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    when: Vec<String>,
+    then: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    strict: bool,
+}
+
+impl From<&GeoRule<String>> for RuleForm {
+    fn from(rule: &GeoRule<String>) -> Self {
+        let GeoRule { when, then, strict } = rule;
+        Self { when: when.iter().map(ToString::to_string).collect(), then: then.clone(), strict: *strict }
+    }
+}
+
+impl RuleForm {
+    fn rule(self) -> Result<GeoRule<String>, String> {
+        let Self { when, then, strict } = self;
+        Ok(GeoRule { when: when.iter().map(|text| text.parse()).collect::<Result<_, String>>()?, then, strict })
+    }
+}
+
+fn even<E: serde::de::Error>(word: &str) -> Result<Even, E> {
+    Even::from_word(word).ok_or_else(|| E::unknown_variant(word, &["first", "share"]))
 }
 
 impl<'de> Deserialize<'de> for PolicyForm {
@@ -169,6 +251,7 @@ impl<'de> Deserialize<'de> for PolicyForm {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PolicyForm, A::Error> {
                 let (mut choice, mut min_up) = (None, 1);
+                let (mut ties, mut unknown) = (None, None);
                 while let Some(key) = map.next_key::<String>()? {
                     let found = match key.as_str() {
                         "failover" => Choice::Failover(map.next_value()?),
@@ -178,16 +261,36 @@ impl<'de> Deserialize<'de> for PolicyForm {
                             min_up = map.next_value()?;
                             continue;
                         }
-                        "geo" | "nearest" | "latency" => {
-                            return Err(A::Error::custom(format!("`{key}` is not supported yet; use failover, weighted or multivalue")));
+                        "geo" => {
+                            let rules: Vec<RuleForm> = map.next_value()?;
+                            Choice::Geo(rules.into_iter().map(RuleForm::rule).collect::<Result<_, _>>().map_err(A::Error::custom)?)
                         }
-                        other => return Err(A::Error::unknown_field(other, &["failover", "weighted", "multivalue", "min_up"])),
+                        "nearest" => Choice::Nearest(Nearest { among: map.next_value()?, ties: Even::default(), unknown: Even::default() }),
+                        "ties" => {
+                            ties = Some(even(&map.next_value::<String>()?)?);
+                            continue;
+                        }
+                        "unknown" => {
+                            unknown = Some(even(&map.next_value::<String>()?)?);
+                            continue;
+                        }
+                        "latency" => {
+                            return Err(A::Error::custom("`latency` is not supported yet; use nearest, geo, failover, weighted or multivalue"));
+                        }
+                        other => {
+                            return Err(A::Error::unknown_field(other, &["failover", "weighted", "multivalue", "geo", "nearest", "ties", "unknown", "min_up"]));
+                        }
                     };
                     if choice.replace(found).is_some() {
-                        return Err(A::Error::custom("a policy has one of failover, weighted, multivalue, not two"));
+                        return Err(A::Error::custom("a policy has one of failover, weighted, multivalue, geo, nearest, not two"));
                     }
                 }
-                let choice = choice.ok_or_else(|| A::Error::custom("a policy needs one of failover, weighted, multivalue"))?;
+                let mut choice = choice.ok_or_else(|| A::Error::custom("a policy needs one of failover, weighted, multivalue, geo, nearest"))?;
+                match &mut choice {
+                    Choice::Nearest(nearest) => (nearest.ties, nearest.unknown) = (ties.unwrap_or_default(), unknown.unwrap_or_default()),
+                    _ if ties.is_some() || unknown.is_some() => return Err(A::Error::custom("`ties` and `unknown` go with nearest alone")),
+                    _ => {}
+                }
                 Ok(PolicyForm { choice, min_up })
             }
         }
@@ -253,6 +356,14 @@ impl Node {
             Node::Policy { choice, .. } => choice.children().into_iter().for_each(|child| child.pools(visit)),
         }
     }
+
+    /// Some choice in it depends on who asks.
+    pub fn asks_about_clients(&self) -> bool {
+        match self {
+            Node::Pool(_) => false,
+            Node::Policy { choice, .. } => choice.asks_about_clients() || choice.children().into_iter().any(|child| child.asks_about_clients()),
+        }
+    }
 }
 
 /// Why a form can't become a tree.
@@ -273,6 +384,22 @@ pub enum ResolveError {
         name: String,
         /// `a → b → a`.
         path: String,
+    },
+    /// A condition names a network that does not exist.
+    #[error("no network is called `{name}`{}", .did_you_mean.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    UnknownNetwork {
+        /// What was written.
+        name: String,
+        /// The nearest name that exists.
+        did_you_mean: Option<String>,
+    },
+    /// `nearest` can't tell how far a child is.
+    #[error("`{name}` can't be near or far: {why}")]
+    NoPlace {
+        /// The child.
+        name: String,
+        /// What is missing.
+        why: String,
     },
     /// `weighted` below `multivalue` (SEMANTICS, 6).
     #[error("`{name}` is weighted, and weighted can't stand below multivalue")]

@@ -3,23 +3,75 @@
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-use crate::model::{EndpointId, PoolId};
+use crate::client::ClassId;
+use crate::model::{EndpointId, PoolId, Sticky};
 
-use super::{Memory, Note};
+use super::{Memory, Note, Turn};
 
 /// What a service answers until something changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Decision {
+    /// By [`Family::index`](crate::model::Family::index); if the policy asks about clients: for those of whom nothing is known.
+    pub families: [FamilyDecision; 2],
+    /// Seconds, of `families`.
+    pub ttl: u32,
+    /// What clients may be told with odd answers, in the same order.
+    pub notes: [Option<Note>; 2],
+    /// Clients keep to their leaf, as [`Keeper`](super::Keeper) says; else leaves are chosen in turn.
+    pub sticky: Option<Sticky>,
+    /// What else depends on the client; `None`: nothing does.
+    pub by_client: Option<Box<ByClient>>,
+    /// What to remember.
+    pub memory: Memory,
+    /// `mono` at which to decide again even if nothing happens (the end of a hold).
+    pub wake_at: Option<Duration>,
+}
+
+/// What of a decision depends on who asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ByClient {
+    /// By [`ClassId`]: 0 is the decision's own answer, others stand in `variants`, counted from 1.
+    pub of_class: Box<[u16]>,
+    /// Other answers.
+    pub variants: Vec<Variant>,
+}
+
+/// What some clients get.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Variant {
     /// By [`Family::index`](crate::model::Family::index).
     pub families: [FamilyDecision; 2],
     /// Seconds.
     pub ttl: u32,
     /// What clients may be told with odd answers, in the same order.
     pub notes: [Option<Note>; 2],
-    /// What to remember.
-    pub memory: Memory,
-    /// `mono` at which to decide again even if nothing happens (the end of a hold).
-    pub wake_at: Option<Duration>,
+}
+
+impl Decision {
+    /// What the clients of a class get, by [`Family::index`](crate::model::Family::index), and its TTL in seconds.
+    pub fn of_class(&self, class: ClassId) -> (&[FamilyDecision; 2], u32) {
+        let variant = self.by_client.as_ref().and_then(|by| {
+            let number = by.of_class.get(class.0 as usize)?;
+            by.variants.get(usize::from(*number).checked_sub(1)?)
+        });
+        variant.map_or((&self.families, self.ttl), |variant| (&variant.families, variant.ttl))
+    }
+
+    /// What anybody gets, each once: of those of whom nothing is known first.
+    pub fn of_anybody(&self) -> impl Iterator<Item = &[FamilyDecision; 2]> {
+        let variants = self.by_client.iter().flat_map(|by| &by.variants).map(|variant| &variant.families);
+        std::iter::once(&self.families).chain(variants)
+    }
+
+    /// Which of these the clients of a class get.
+    pub fn number_of(&self, class: ClassId) -> u16 {
+        self.by_client.as_ref().and_then(|by| by.of_class.get(class.0 as usize)).copied().unwrap_or(0)
+    }
+
+    /// Everybody gets the same from both.
+    pub fn answers_like(&self, other: &Self) -> bool {
+        (&self.families, self.ttl, self.notes, self.sticky, &self.by_client) == (&other.families, other.ttl, other.notes, other.sticky, &other.by_client)
+    }
 }
 
 /// A decision for one address family.
@@ -56,6 +108,8 @@ pub struct Leaf {
     pub endpoints: Vec<EndpointId>,
     /// Their weights in millionths, in the same order; `None`: as in the file.
     pub weights: Option<Box<[u64]>>,
+    /// The weighted choices that lead to it, one list for each way; of sticky services alone.
+    pub ways: Vec<Vec<Turn>>,
 }
 
 /// Shares are numbers, never NaN.
@@ -63,8 +117,8 @@ impl Eq for Leaf {}
 
 impl Hash for Leaf {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let Self { pools, share, rung, endpoints, weights } = self;
-        (pools, share.to_bits(), rung, endpoints, weights).hash(hasher);
+        let Self { pools, share, rung, endpoints, weights, ways } = self;
+        (pools, share.to_bits(), rung, endpoints, weights, ways).hash(hasher);
     }
 }
 

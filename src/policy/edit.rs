@@ -32,12 +32,17 @@ pub enum EditError {
     Faults(Vec<String>),
 }
 
+/// Neither shares nor an order that operators could change: what answers follows from the client, or is everybody.
+fn has_no_order(form: &PolicyForm) -> bool {
+    matches!(form.choice, Choice::Multivalue(_) | Choice::Geo(_) | Choice::Nearest(_))
+}
+
 /// New shares for every child of the root. A failover root becomes weighted.
 ///
 /// Shares sum to 100 and are not all 0; every child is named once, in any order (the children keep theirs).
 pub fn split(form: &PolicyForm, shares: &[(String, Share)]) -> Result<PolicyForm, EditError> {
     let children = names(form);
-    if let Choice::Multivalue(_) = form.choice {
+    if has_no_order(form) {
         let example = PolicyForm::new(Choice::Weighted(shares.to_vec()));
         return Err(EditError::Root { verb: "split", root: form.choice.word(), example: json(&example) });
     }
@@ -60,7 +65,7 @@ pub fn split(form: &PolicyForm, shares: &[(String, Share)]) -> Result<PolicyForm
 /// `to` first: put at the head of a failover (the others keep their order), or given 100 % of a weighted (the others 0).
 pub fn failover(form: &PolicyForm, to: &str) -> Result<PolicyForm, EditError> {
     let children = names(form);
-    if let Choice::Multivalue(_) = form.choice {
+    if has_no_order(form) {
         let others = children.iter().filter(|child| *child != to).cloned();
         let example = PolicyForm::new(Choice::Failover(std::iter::once(to.to_string()).chain(others).collect()));
         return Err(EditError::Root { verb: "failover", root: form.choice.word(), example: json(&example) });
@@ -73,7 +78,7 @@ pub fn failover(form: &PolicyForm, to: &str) -> Result<PolicyForm, EditError> {
         Choice::Weighted(shares) => {
             Choice::Weighted(shares.iter().map(|(child, _)| (child.clone(), if child == to { Share::FULL } else { Share::ZERO })).collect())
         }
-        Choice::Failover(_) | Choice::Multivalue(_) => {
+        Choice::Failover(_) | Choice::Multivalue(_) | Choice::Geo(_) | Choice::Nearest(_) => {
             let others = children.iter().filter(|child| *child != to).cloned();
             Choice::Failover(std::iter::once(to.to_string()).chain(others).collect())
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::Clients;
 use crate::health::{Guard, HealthTable};
 use crate::model::{EndpointId, Estate, Family, PoolId, RegionId, ServiceId};
 
@@ -18,6 +19,8 @@ pub struct Facts<'a> {
     pub guard: &'a Guard,
     /// Overrides in force whose target exists. Few; ordered by id.
     pub overrides: &'a [Override],
+    /// What is known of clients, for policies that ask.
+    pub clients: &'a Clients,
     /// What is going to be changed; empty: nothing ([`NO_PLANS`](super::NO_PLANS)).
     pub planned: &'a super::Plans,
     /// Pools whose region's data is older than they allow (`hold_if_older_than`), each with a sentence that says how old.
@@ -96,6 +99,8 @@ pub struct Memory {
     pub used: Vec<Hold>,
     /// The last decision was from rung `all_down`, by [`Family::index`]: `last` is then history, and what it names is not answering now.
     pub all_down: [bool; 2],
+    /// Pools of the last decisions for clients for whom nothing is up, while other clients still get answers by choice; by [`Family::index`]. For `last_good` alone.
+    pub fallen: [Vec<PoolId>; 2],
 }
 
 impl Memory {

@@ -22,7 +22,7 @@
 use std::time::Duration;
 
 use crate::health::State;
-use crate::model::{Failback, Family, Now, PoolId, Service};
+use crate::model::{Failback, Family, Now, PoolId, Service, Share};
 
 use super::pool::{Judged, Pools};
 use super::{Hold, Memory, Stage};
@@ -35,11 +35,13 @@ pub(super) struct Pace<'a> {
     pub(super) service: &'a str,
     /// Whatever the clock says: no hold ends and no step is taken.
     pub(super) stands: bool,
+    /// What of the answers goes to who stands by.
+    pub(super) trickle: Share,
 }
 
 impl<'a> Pace<'a> {
     pub(super) fn of(service: &'a Service) -> Self {
-        Self { failback: service.failback, service: &service.name, stands: false }
+        Self { failback: service.failback, service: &service.name, stands: false, trickle: service.trickle }
     }
 }
 

@@ -21,22 +21,31 @@
 //!
 //! `all_down` never refuses for a subtree's `min_up`: one permitted pool is better than none.
 
-use crate::model::{AllDown, Node, PoolId, Service};
+use crate::model::{AllDown, Node, PoolId, Service, Share};
 
 use super::effective::Effective;
 use super::hold::Holds;
 use super::pool::{Among, Judged, Pools, serving, weights};
+use super::sticky::{self, Turn};
 use super::tree::{Admission, Pick};
+use super::view::node_name;
 use super::{FamilyDecision, Leaf, Rung, Verdict};
+
+/// Gives each node a number that follows from its name.
+type Key<'a> = Box<dyn Fn(&Node) -> u64 + 'a>;
 
 /// One service in one family, ready to be decided.
 pub(super) struct Ladder<'a> {
     pub(super) service: &'a Service,
     pub(super) policy: &'a Node,
+    /// What goes to who stands by.
+    pub(super) trickle: Share,
     pub(super) effective: &'a Effective<'a>,
     pub(super) pools: &'a Pools,
     /// Pools of the last decision from a rung above `all_down`.
     pub(super) last: &'a [PoolId],
+    /// The same, of clients for whom nothing is up while others get answers ([`super::Memory::fallen`]).
+    pub(super) fallen: &'a [PoolId],
 }
 
 /// Where the ladder ended: the decision, and the lowest rung that it needed.
@@ -51,7 +60,8 @@ impl Ladder<'_> {
         let mut picks = self.by_policy(holds);
         if picks.is_empty() && !holds.held.is_empty() {
             let factor = self.factor();
-            let with_held = Admission { admits: &|pool| self.is_usable(pool), min_up: true, factor: factor.as_deref(), trickle: 0.0 };
+            let key = self.key();
+            let with_held = Admission { admits: &|pool| self.is_usable(pool), min_up: true, factor: factor.as_deref(), key: key.as_deref(), trickle: 0.0 };
             picks = with_held.evaluate(self.policy);
             if !picks.is_empty() {
                 let mut needed = Vec::new();
@@ -79,7 +89,7 @@ impl Ladder<'_> {
 
     /// Rungs `policy` and `standby`: those who are not held, and in a part of the answers those who return step by step.
     fn by_policy(&self, holds: &Holds<'_>) -> Vec<Pick> {
-        let trickle = self.service.trickle.percent() / 100.0;
+        let trickle = self.trickle.percent() / 100.0;
         let without = self.evaluate_with(&|pool| self.is_usable(pool) && !holds.contains(pool), trickle);
         if without.is_empty() || holds.stages.is_empty() {
             return without;
@@ -87,7 +97,9 @@ impl Ladder<'_> {
         let mut picks = Vec::new();
         for (part, let_in) in holds.parts() {
             let admits = |pool| self.is_usable(pool) && (!holds.contains(pool) || let_in.contains(&pool));
-            picks.extend(self.evaluate_with(&admits, trickle).into_iter().map(|pick| Pick { share: pick.share * part, ..pick }));
+            let turn = self.service.sticky.map(|_| Turn { key: self.key_of_part(&let_in), weight: part });
+            let in_part = |pick: Pick| Pick { share: pick.share * part, way: turn.into_iter().chain(pick.way).collect(), ..pick };
+            picks.extend(self.evaluate_with(&admits, trickle).into_iter().map(in_part));
         }
         picks
     }
@@ -109,13 +121,25 @@ impl Ladder<'_> {
     }
 
     fn evaluate_with(&self, admits: &dyn Fn(PoolId) -> bool, trickle: f64) -> Vec<Pick> {
-        Admission { admits, min_up: true, factor: self.factor().as_deref(), trickle }.evaluate(self.policy)
+        Admission { admits, min_up: true, factor: self.factor().as_deref(), key: self.key().as_deref(), trickle }.evaluate(self.policy)
     }
 
     /// What pools count of their shares; `None`: nothing is degraded anywhere.
     fn factor(&self) -> Option<Box<dyn Fn(PoolId) -> f64 + '_>> {
         let any = self.pools.judged.iter().any(|judged| judged.factor < 1.0);
         any.then(|| -> Box<dyn Fn(PoolId) -> f64 + '_> { Box::new(|pool| self.judged(pool).map_or(1.0, |judged| judged.factor)) })
+    }
+
+    /// What tells children apart, for clients to keep to; `None`: they keep to none.
+    fn key(&self) -> Option<Key<'_>> {
+        let estate = self.effective.facts.estate;
+        self.service.sticky.map(|_| -> Key<'_> { Box::new(|node| sticky::name_key(&node_name(estate, node))) })
+    }
+
+    /// Who was let in once stays: the parts of the next step are these, with other weights.
+    fn key_of_part(&self, let_in: &[PoolId]) -> u64 {
+        let estate = self.effective.facts.estate;
+        let_in.iter().fold(1, |key, pool| sticky::within(key, sticky::name_key(&estate.pool(*pool).name)))
     }
 
     fn judged(&self, pool: PoolId) -> Option<&Judged> {
@@ -127,7 +151,7 @@ impl Ladder<'_> {
     }
 
     fn leaf(&self, pick: Pick, holds: &Holds<'_>) -> Leaf {
-        let Pick { pools, share, standby } = pick;
+        let Pick { pools, share, standby, way } = pick;
         let drained = |pool: PoolId| self.judged(pool).is_some_and(Judged::is_up_but_drained);
         let own = |pool: &PoolId| match () {
             () if drained(*pool) => Rung::Drained,
@@ -139,36 +163,38 @@ impl Ladder<'_> {
         let among = |pool| self.judged(pool).map_or(Among::Undrained, Judged::among);
         let endpoints: Vec<_> = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, among(*pool))).collect();
         let weights = weights(self.effective, &endpoints);
-        Leaf { pools, share, rung, endpoints, weights }
+        Leaf { pools, share, rung, endpoints, weights, ways: ways(way) }
     }
 
     /// `when_all_down` (SEMANTICS, 10).
     fn all_down(&self) -> FamilyDecision {
         let undrained = self.pools.judged.iter().any(|judged| judged.permitted && !judged.drained);
         let permitted = |pool: PoolId| self.judged(pool).is_some_and(|judged| judged.permitted && !(undrained && judged.drained));
-        let evaluate = |admits: &dyn Fn(PoolId) -> bool| Admission { admits, min_up: false, factor: None, trickle: 0.0 }.evaluate(self.policy);
+        let key = self.key();
+        let evaluate =
+            |admits: &dyn Fn(PoolId) -> bool| Admission { admits, min_up: false, factor: None, key: key.as_deref(), trickle: 0.0 }.evaluate(self.policy);
         let serve_all = || evaluate(&permitted);
         let picks = match self.service.when_all_down {
             AllDown::NoData => return FamilyDecision { verdict: Verdict::NoData, leaves: Vec::new() },
             AllDown::ServFail => return self.servfail("no pool is up, and when_all_down is servfail"),
             AllDown::ServeAll => serve_all(),
             AllDown::First => preferred(serve_all()),
-            AllDown::LastGood => {
-                Some(evaluate(&|pool| permitted(pool) && self.last.contains(&pool))).filter(|picks| !picks.is_empty()).unwrap_or_else(serve_all)
-            }
+            AllDown::LastGood => Some(evaluate(&|pool| permitted(pool) && (self.last.contains(&pool) || self.fallen.contains(&pool))))
+                .filter(|picks| !picks.is_empty())
+                .unwrap_or_else(serve_all),
             AllDown::Pool(last_resort) => {
                 let permitted = Judged::new(self.effective, last_resort, self.pools.family).permitted && self.effective.outdated(last_resort).is_none();
-                permitted.then(|| Pick { pools: vec![last_resort], share: 1.0, standby: false }).into_iter().collect()
+                permitted.then(|| Pick { pools: vec![last_resort], share: 1.0, standby: false, way: Vec::new() }).into_iter().collect()
             }
         };
         if picks.is_empty() {
             let held_back = self.pools.judged.iter().any(|judged| judged.outdated);
             return self.servfail(if held_back { "the data of every pool that may answer is too old" } else { "every pool that may answer is forced down" });
         }
-        let leaf = |Pick { pools, share, .. }: Pick| {
+        let leaf = |Pick { pools, share, way, .. }: Pick| {
             let endpoints: Vec<_> = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, Among::Permitted)).collect();
             let weights = weights(self.effective, &endpoints);
-            Leaf { pools, share, rung: Rung::AllDown, endpoints, weights }
+            Leaf { pools, share, rung: Rung::AllDown, endpoints, weights, ways: ways(way) }
         };
         FamilyDecision { verdict: Verdict::Answer, leaves: merged(picks.into_iter().map(leaf)) }
     }
@@ -188,7 +214,11 @@ fn preferred(picks: Vec<Pick>) -> Vec<Pick> {
             best = Some(pick);
         }
     }
-    best.map(|pick| Pick { share: 1.0, ..pick }).into_iter().collect()
+    best.map(|pick| Pick { share: 1.0, way: Vec::new(), ..pick }).into_iter().collect()
+}
+
+fn ways(way: Vec<Turn>) -> Vec<Vec<Turn>> {
+    if way.is_empty() { Vec::new() } else { vec![way] }
 }
 
 /// Leaves with the same pools and rung become one, at the place of the first.
@@ -196,7 +226,10 @@ fn merged(leaves: impl Iterator<Item = Leaf>) -> Vec<Leaf> {
     let mut merged: Vec<Leaf> = Vec::new();
     for leaf in leaves {
         match merged.iter_mut().find(|other| other.pools == leaf.pools && other.rung == leaf.rung) {
-            Some(same) => same.share += leaf.share,
+            Some(same) => {
+                same.share += leaf.share;
+                same.ways.extend(leaf.ways);
+            }
             None => merged.push(leaf),
         }
     }

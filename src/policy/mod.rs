@@ -7,6 +7,7 @@
 //!  health ─▶ effective (overrides) ─▶ pool (up? who serves?) ─▶ hold (who waits?) ─▶ ladder ─▶ Decision + next Memory
 //!                                                                                     │ each rung
 //!                                                                                     └─ tree (failover, weighted, multivalue)
+//!  client classes ─▶ tailor (geo, nearest ─▶ failover): one such run for each tree that comes out
 //! ```
 //!
 //! Beside it: [`shares`](desired) (asked for, answered), [`view`](pool_view) (one pool or endpoint for people), [`edit`] (forms that `split` and `failover` make).
@@ -22,9 +23,12 @@ mod note;
 mod order;
 mod pool;
 mod region;
+mod remember;
 mod requires;
 mod shares;
 mod soon;
+mod sticky;
+mod tailor;
 mod tell;
 mod tree;
 mod view;
@@ -34,7 +38,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use decision::{Decision, FamilyDecision, Leaf, Rung, Verdict};
+pub use decision::{ByClient, Decision, FamilyDecision, Leaf, Rung, Variant, Verdict};
 pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach, Stage};
 pub use forecast::Forecast;
 pub use hold::{hold_ends, hold_moves};
@@ -44,15 +48,19 @@ pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};
 pub use shares::{child_shares, desired, desired_with, effective};
 pub use soon::{NO_PLANS, Planned, Plans};
+pub use sticky::{Keeper, Turn, key as sticky_key};
+pub use tailor::{tailor, too_many_variants};
 pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
 
-use crate::model::{AllDown, Family, Node, Now, PoolId, Service};
+use crate::client::ClassId;
+use crate::model::{AllDown, Failback, Family, Node, Now, PoolId, Service, Share};
 
 use effective::Effective;
 use hold::{Holds, Pace};
 use ladder::{Climbed, Ladder};
 use pool::Pools;
+use tailor::Variants;
 use tell::{Tell, Teller};
 
 /// Decides what `service` answers, by `policy` (the operators' tree, or the file's).
@@ -64,15 +72,60 @@ pub fn decide(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memo
 
 /// [`decide`], but no hold ends by its time and no step is taken: something else says that it is not yet time.
 pub fn decide_holding(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now) -> Decision {
-    explain_with(service, Pace { stands: true, ..Pace::of(service) }, policy, facts, memory, now, &mut |_| ())
+    explain_with(service, Pace { stands: true, ..Pace::of(service) }, policy, facts, memory, now, ClassId::UNKNOWN, &mut |_| ())
 }
 
 /// [`decide`], telling each step. The steps' texts are made only when `tell` calls the closure that it is handed.
 pub fn explain(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
-    explain_with(service, Pace::of(service), policy, facts, memory, now, tell)
+    explain_for(service, policy, facts, memory, now, ClassId::UNKNOWN, tell)
 }
 
-fn explain_with(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
+/// [`explain`] for the clients of a class. The decision is the same, whole one.
+pub fn explain_for(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, class: ClassId, tell: &mut Tell<'_>) -> Decision {
+    explain_with(service, Pace::of(service), policy, facts, memory, now, class, tell)
+}
+
+#[allow(clippy::too_many_arguments, reason = "what is decided, from what, and who listens")]
+fn explain_with(
+    service: &Service,
+    pace: Pace<'_>,
+    policy: &Node,
+    facts: &Facts<'_>,
+    memory: &Memory,
+    now: Now,
+    class: ClassId,
+    tell: &mut Tell<'_>,
+) -> Decision {
+    if !policy.asks_about_clients() {
+        return explain_tree(service, pace, policy, facts, memory, now, tell);
+    }
+    tailor::tell(policy, facts.clients, class, facts.estate, tell);
+    let Variants { trees, of_class } = Variants::of(policy, facts.clients, facts.estate);
+    // An order that one kind of clients has made is none for the others.
+    let pace = match pace.failback {
+        Failback::OneWay(after) => Pace { failback: Failback::After(after), ..pace },
+        _ => pace,
+    };
+    // Who stands by for one kind of clients is nobody's standby.
+    let pace = Pace { trickle: Share::ZERO, ..pace };
+    let told = of_class.get(class.0 as usize).copied().unwrap_or(0);
+    let mut decisions = Vec::with_capacity(trees.len());
+    for (number, tree) in trees.iter().enumerate() {
+        let quiet: &mut Tell<'_> = &mut |_| ();
+        let tell = if number == usize::from(told) { &mut *tell } else { quiet };
+        decisions.push(explain_tree(service, pace, tree, facts, memory, now, tell));
+    }
+    let answers_in = |tree: &Node, family| answers_in(service, facts, &pool::pools_of(tree), family);
+    let next = remember::together(memory, &decisions, &trees, &pool::pools_of(policy), &answers_in);
+    let wake_at = decisions.iter().filter_map(|decision| decision.wake_at).min();
+    let mut decisions = decisions.into_iter();
+    let first = decisions.next().unwrap_or_default();
+    let variants = decisions.map(|Decision { families, ttl, notes, .. }| Variant { families, ttl, notes }).collect();
+    Decision { memory: next, wake_at, by_client: Some(Box::new(ByClient { of_class: of_class.into(), variants })), ..first }
+}
+
+/// For a tree that asks nothing about clients.
+fn explain_tree(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
     if facts.outdated.is_empty() {
         return decide_once(service, pace, policy, facts, memory, now, tell);
     }
@@ -99,7 +152,8 @@ fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'
 
     let answered: Vec<PoolId> = memory.last.iter().flatten().copied().collect();
 
-    let mut decision = Decision { memory: Memory { last: memory.last.clone(), first: memory.first.clone(), ..Memory::default() }, ..Decision::default() };
+    let memory_of_before = Memory { last: memory.last.clone(), first: memory.first.clone(), ..Memory::default() };
+    let mut decision = Decision { memory: memory_of_before, sticky: service.sticky, ..Decision::default() };
     let mut lowest = Rung::Policy;
     let remembered = decision.memory.last.iter_mut().zip(&mut decision.memory.first).zip(&mut decision.memory.all_down);
     for (family, (decided, ((last, first), all_down))) in Family::ALL.into_iter().zip(decision.families.iter_mut().zip(remembered)) {
@@ -113,7 +167,8 @@ fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'
         let before = holds.held.clone();
         let written = policy;
         let policy = &*ordered(facts.estate, pace.failback, written, first.as_deref());
-        let ladder = Ladder { service, policy, effective: &effective, pools: &pools, last };
+        let fallen = memory.fallen.get(family.index()).map(|fallen| &fallen[..]).unwrap_or_default();
+        let ladder = Ladder { service, policy, trickle: pace.trickle, effective: &effective, pools: &pools, last, fallen };
         let Climbed { decision: climbed, rung } = ladder.climb(&mut holds);
 
         let mut teller = Teller { tell, effective: &effective, service, pools: &pools, both_families: both };

@@ -273,6 +273,8 @@ fn tree_text(estate: &Estate, node: &Node) -> String {
     };
     let children: Vec<String> = match choice {
         Choice::Failover(children) | Choice::Multivalue(children) => children.iter().map(|node| child(node)).collect(),
+        Choice::Nearest(nearest) => nearest.among.iter().map(|node| child(node)).collect(),
+        Choice::Geo(rules) => rules.iter().map(|rule| format!("{} → {}", super::tailor::rule_text(rule), child(&rule.then))).collect(),
         Choice::Weighted(children) => children.iter().map(|(node, share)| format!("{} {share} %", child(node))).collect(),
     };
     let separator = if matches!(choice, Choice::Failover(_)) { ", then " } else { ", " };

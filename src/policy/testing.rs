@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::client::Clients;
 use crate::health::testing::estate;
 use crate::health::{Guard, HealthTable, Outcome, ProbeReport, Reason, Reported, State};
 use crate::model::{EndpointId, Estate, Family, JudgementId, Now, ServiceId, TargetId, Timestamp};
@@ -22,6 +23,8 @@ pub(crate) struct World {
     pub(crate) outdated: BTreeMap<crate::model::PoolId, std::sync::Arc<str>>,
     pub(crate) memories: Vec<Memory>,
     pub(crate) now: Now,
+    /// Everybody is unknown, unless a test says otherwise.
+    pub(crate) clients: Clients,
 }
 
 /// A probe's report with this outcome.
@@ -43,7 +46,7 @@ impl World {
         let health = HealthTable::new(&estate, now);
         let memories = vec![Memory::default(); estate.services.len()];
         let guard = Guard::new(&estate, &health);
-        Self { estate, health, guard, overrides: Vec::new(), outdated: BTreeMap::new(), memories, now }
+        Self { estate, health, guard, overrides: Vec::new(), outdated: BTreeMap::new(), memories, now, clients: Clients::default() }
     }
 
     /// After a first round in which everything passed, and with every service decided once.
@@ -215,6 +218,7 @@ impl World {
             guard: &self.guard,
             overrides: &self.overrides,
             outdated: &self.outdated,
+            clients: &self.clients,
             planned: &crate::policy::NO_PLANS,
         }
     }
@@ -254,7 +258,7 @@ impl World {
         self.estate.service_named(name).unwrap_or_else(|| panic!("no service {name}"))
     }
 
-    fn text(&self, decision: &FamilyDecision) -> String {
+    pub(crate) fn text(&self, decision: &FamilyDecision) -> String {
         match decision.verdict {
             Verdict::NoData => "nodata".into(),
             Verdict::ServFail(_) => "servfail".into(),

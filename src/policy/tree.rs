@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::model::{Choice, Node, PoolId, Share};
 
+use super::sticky::{self, Turn};
+
 /// Which pools count as up, and whether subtrees insist on their `min_up`.
 #[derive(Clone, Copy)]
 pub(super) struct Admission<'a> {
@@ -14,6 +16,8 @@ pub(super) struct Admission<'a> {
     pub(super) min_up: bool,
     /// What each pool counts of its share, more than 0 and at most 1; `None`: all of it.
     pub(super) factor: Option<&'a dyn Fn(PoolId) -> f64>,
+    /// What tells children apart, by name; `None`: nobody keeps to a child, so ways are not noted.
+    pub(super) key: Option<&'a dyn Fn(&Node) -> u64>,
     /// What of each failover goes to the next child that is up, and of each weighted node to those with share 0; less than 1.
     pub(super) trickle: f64,
 }
@@ -26,6 +30,22 @@ pub(super) struct Pick {
     pub(super) share: f64,
     /// Reached through a share-0 child.
     pub(super) standby: bool,
+    /// The weighted choices that led there, if ways are noted.
+    pub(super) way: Vec<Turn>,
+}
+
+/// Groups of children that clients keep to: those with a share, and those who stand by.
+const MAIN: u64 = 1;
+const ASIDE: u64 = 2;
+
+/// How a node was reached.
+#[derive(Clone)]
+struct Way {
+    share: f64,
+    standby: bool,
+    /// Of the innermost node with a name.
+    within: u64,
+    turns: Vec<Turn>,
 }
 
 impl Admission<'_> {
@@ -33,7 +53,7 @@ impl Admission<'_> {
     pub(super) fn evaluate(&self, tree: &Node) -> Vec<Pick> {
         let mut picks = Vec::new();
         if self.is_up(tree) {
-            self.flatten(tree, 1.0, false, &mut picks);
+            self.flatten(tree, Way { share: 1.0, standby: false, within: 0, turns: Vec::new() }, &mut picks);
         }
         picks
     }
@@ -50,25 +70,34 @@ impl Admission<'_> {
     }
 
     /// Below a node that is up.
-    fn flatten(&self, node: &Node, share: f64, standby: bool, picks: &mut Vec<Pick>) {
+    fn flatten(&self, node: &Node, mut way: Way, picks: &mut Vec<Pick>) {
+        if let (Some(key), Node::Policy { name, .. }) = (self.key, node) {
+            way.within = if name.is_some() { key(node) } else { sticky::within(way.within, 0) };
+        }
+        let pick = |pools, Way { share, standby, within: _, turns: way }| Pick { pools, share, standby, way };
         match node {
-            Node::Pool(pool) => picks.push(Pick { pools: vec![*pool], share, standby }),
+            Node::Pool(pool) => picks.push(pick(vec![*pool], way)),
             Node::Policy { choice: Choice::Multivalue(_), .. } => {
                 let mut pools = Vec::new();
                 self.gather(node, &mut pools);
                 if !pools.is_empty() {
-                    picks.push(Pick { pools, share, standby });
+                    picks.push(pick(pools, way));
                 }
             }
             Node::Policy { choice: Choice::Failover(children), .. } => {
                 let mut up = children.iter().filter(|child| self.is_up(child));
                 match (up.next(), up.next().filter(|_| 0.0 < self.trickle)) {
                     (Some(child), Some(next)) => {
-                        self.flatten(child, share * (1.0 - self.trickle), standby, picks);
-                        self.flatten(next, share * self.trickle, standby, picks);
+                        self.flatten(child, self.turned(&way, child, 1.0 - self.trickle), picks);
+                        self.flatten(next, self.turned(&way, next, self.trickle), picks);
                     }
-                    (Some(child), None) => self.flatten(child, share, standby, picks),
+                    (Some(child), None) => self.flatten(child, way, picks),
                     (None, _) => {}
+                }
+            }
+            Node::Policy { choice: choice @ (Choice::Geo(_) | Choice::Nearest(_)), .. } => {
+                if let Some(child) = self.of_anybody(choice) {
+                    self.flatten(child, way, picks);
                 }
             }
             Node::Policy { choice: Choice::Weighted(children), .. } => {
@@ -80,14 +109,37 @@ impl Admission<'_> {
                     false => children.iter().filter(|(child, share)| *share == Share::ZERO && self.is_up(child)).map(|(child, _)| &**child).collect(),
                 };
                 let trickle = if stand_by.is_empty() { 0.0 } else { self.trickle };
+                // Who keeps to a child keeps to it or to who stands by first, so that a loss among the ones moves nobody to the others.
+                let main = if stand_by.is_empty() { way.clone() } else { self.parted(&way, MAIN, 1.0 - trickle) };
+                let alone = chosen.len() == 1;
                 for (child, weight) in chosen {
-                    self.flatten(child, share * (1.0 - trickle) * weight / total, standby || by_standby, picks);
+                    let part = weight / total;
+                    let mut next = if alone { main.clone() } else { self.turned(&main, child, part) };
+                    next.standby |= by_standby;
+                    self.flatten(child, next, picks);
                 }
+                let aside = self.parted(&way, ASIDE, trickle);
                 for child in &stand_by {
-                    self.flatten(child, share * trickle / stand_by.len() as f64, standby, picks);
+                    let next = if stand_by.len() == 1 { aside.clone() } else { self.turned(&aside, child, 1.0 / stand_by.len() as f64) };
+                    self.flatten(child, next, picks);
                 }
             }
         }
+    }
+
+    /// The way on to one of several children, which get such parts.
+    fn turned(&self, way: &Way, child: &Node, part: f64) -> Way {
+        let mut next = self.parted(way, 0, part);
+        if let (Some(key), Some(turn)) = (self.key, next.turns.last_mut()) {
+            turn.key = sticky::within(way.within, key(child));
+        }
+        next
+    }
+
+    /// The way on into one of several groups of children.
+    fn parted(&self, way: &Way, group: u64, part: f64) -> Way {
+        let turn = self.key.map(|_| Turn { key: sticky::within(way.within, group), weight: part });
+        Way { share: way.share * part, turns: way.turns.iter().copied().chain(turn).collect(), ..way.clone() }
     }
 
     /// Weights times what their children count. Where all count alike nothing changes, not even by a rounding.
@@ -113,6 +165,9 @@ impl Admission<'_> {
             Node::Policy { choice: Choice::Failover(children), .. } => {
                 children.iter().find(|child| self.is_up(child)).map_or(1.0, |child| self.factor_of(child, factor))
             }
+            Node::Policy { choice: choice @ (Choice::Geo(_) | Choice::Nearest(_)), .. } => {
+                self.of_anybody(choice).map_or(1.0, |child| self.factor_of(child, factor))
+            }
             Node::Policy { choice: Choice::Weighted(children), .. } => {
                 mean(self.chosen(children).0.into_iter().map(|(child, weight)| (weight, self.factor_of(child, factor))).collect())
             }
@@ -121,6 +176,15 @@ impl Admission<'_> {
                 self.gather(node, &mut pools);
                 mean(pools.into_iter().map(|pool| (1.0, factor(pool))).collect())
             }
+        }
+    }
+
+    /// Who answers if nothing is known of the client. Decisions are made from trees that [`tailor`](super::tailor) made for a client; this is for
+    /// looks at a tree as such.
+    fn of_anybody<'n>(&self, choice: &'n Choice<Arc<Node>>) -> Option<&'n Arc<Node>> {
+        match choice {
+            Choice::Geo(rules) => rules.iter().rev().map(|rule| &rule.then).find(|child| self.is_up(child)),
+            _ => choice.children().into_iter().find(|child| self.is_up(child)),
         }
     }
 
@@ -145,7 +209,12 @@ impl Admission<'_> {
             Node::Policy { choice: Choice::Multivalue(children), .. } => {
                 children.iter().filter(|child| self.is_up(child)).for_each(|child| self.gather(child, pools))
             }
-            // Refused in files and traffic (SEMANTICS, 6).
+            Node::Policy { choice: choice @ (Choice::Geo(_) | Choice::Nearest(_)), .. } => {
+                if let Some(child) = self.of_anybody(choice) {
+                    self.gather(child, pools);
+                }
+            }
+            // Refused in files and traffic (SEMANTICS, 6); what `nearest` makes of equally near ones.
             Node::Policy { choice: Choice::Weighted(children), .. } => self.chosen(children).0.into_iter().for_each(|(child, _)| self.gather(child, pools)),
         }
     }
@@ -164,6 +233,7 @@ impl Admission<'_> {
         match choice {
             Choice::Failover(children) => children.iter().filter(|child| self.is_up(child)).take(1).for_each(|child| self.support(child, pools)),
             Choice::Multivalue(children) => children.iter().filter(|child| self.is_up(child)).for_each(|child| self.support(child, pools)),
+            Choice::Geo(_) | Choice::Nearest(_) => self.of_anybody(choice).into_iter().for_each(|child| self.support(child, pools)),
             Choice::Weighted(children) => self.chosen(children).0.into_iter().for_each(|(child, _)| self.support(child, pools)),
         }
     }

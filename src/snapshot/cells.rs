@@ -11,7 +11,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 use crate::model::{Estate, Interner, PoolId, ServiceId};
-use crate::policy::{Decision, Rung, Verdict};
+use crate::policy::{FamilyDecision, Rung, Verdict};
 use crate::wire::{Name, fold, hash_octets};
 
 use super::compiled::Body;
@@ -32,6 +32,10 @@ impl ZoneSlot {
 /// A service as cells know it: survives reloads by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceSlot(u32);
+
+/// Where the sequences of one variant of a service stand, for clients that get that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TurnId(pub u32);
 
 /// Pools and rung of a leaf: what tells the cells of one service apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +65,9 @@ pub struct CellMap {
     leaves_by_name: HashTable<u32>,
     zones: Vec<Name>,
     bodies: Interner<Body>,
+    /// First place and number of places of services whose answers depend on the client.
+    turns: HashMap<ServiceSlot, (TurnId, u32)>,
+    turns_end: u32,
 }
 
 #[derive(Debug)]
@@ -133,8 +140,8 @@ impl CellMap {
     }
 
     /// What cells a decision needs, whichever service's it is.
-    pub(super) fn leaves(&mut self, estate: &Estate, decision: &Decision) -> Box<[LeafKey]> {
-        let answering = decision.families.iter().filter(|decided| decided.verdict == Verdict::Answer);
+    pub(super) fn leaves(&mut self, estate: &Estate, families: &[FamilyDecision; 2]) -> Box<[LeafKey]> {
+        let answering = families.iter().filter(|decided| decided.verdict == Verdict::Answer);
         answering.flat_map(|decided| &decided.leaves).map(|leaf| self.leaf(estate, &leaf.pools, leaf.rung)).collect()
     }
 
@@ -200,6 +207,19 @@ impl CellMap {
     /// The apex of a slot's zone; `None` for [`ZoneSlot::OUTSIDE`].
     pub fn zone_name(&self, slot: ZoneSlot) -> Option<&Name> {
         self.zones.get((slot.0 as usize).checked_sub(1)?)
+    }
+
+    /// So many places for a service's variants, one after the other; the same again, unless there are too few.
+    pub(super) fn turns(&mut self, service: ServiceSlot, count: u32) -> TurnId {
+        if let Some((first, room)) = self.turns.get(&service).copied()
+            && count <= room
+        {
+            return first;
+        }
+        let first = TurnId(self.turns_end);
+        self.turns.insert(service, (first, count));
+        self.turns_end += count;
+        first
     }
 
     /// The body equal to `body` that is in use already, or `body` itself.
@@ -273,6 +293,7 @@ mod tests {
             failback: Failback::Manual,
             trickle: crate::model::Share::ZERO,
             when_all_down: AllDown::NoData,
+            sticky: None,
             metrics: false,
         };
         Estate { pools: pools.iter().map(pool).collect(), services: services.iter().map(service).collect(), ..Estate::default() }

@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{Estate, Family, ServiceId};
-use crate::policy::{Decision, FamilyDecision, Leaf, Note, Verdict};
+use crate::client::ClassId;
+use crate::model::{Estate, Family, ServiceId, Sticky};
+use crate::policy::{ByClient, Decision, FamilyDecision, Keeper, Leaf, Note, Verdict};
 use crate::wire::rtype;
 
-use super::cells::{Cells, LeafKey, ServiceSlot};
+use super::cells::{Cells, LeafKey, ServiceSlot, TurnId};
 use super::{CellId, CellMap, Intervals};
 
 /// Octets of explaining text in an Extended DNS Error (RFC 8914).
@@ -18,15 +19,44 @@ const ANSWERS_MAX: usize = 1000;
 /// A service's decision in wire form; equal decisions share their body.
 #[derive(Clone, Debug)]
 pub struct Compiled {
+    own: Chosen,
+    /// `None`: everybody gets the same, as nearly always.
+    by_client: Option<Arc<ByClass>>,
+}
+
+/// What some clients get.
+#[derive(Clone, Debug)]
+pub struct Chosen {
     body: Arc<Body>,
     cells: Cells,
+    /// Where its sequences stand; `None`: the service's.
+    turn: Option<TurnId>,
 }
+
+/// What each class of clients gets.
+#[derive(Debug)]
+struct ByClass {
+    /// 0: the service's own, others count from 1.
+    of_class: Arc<[u16]>,
+    variants: Box<[Chosen]>,
+}
+
+/// What is alike of one variant.
+#[derive(Debug)]
+struct AlikePart {
+    body: Arc<Body>,
+    leaves: Box<[LeafKey]>,
+}
+
+/// By class, and the other variants.
+type AlikeByClass = (Arc<[u16]>, Box<[AlikePart]>);
 
 /// What all services that are decided alike have in common of [`Compiled`].
 #[derive(Debug)]
 pub struct Alike {
-    body: Arc<Body>,
-    leaves: Box<[LeafKey]>,
+    own: AlikePart,
+    /// `None`: nothing depends on the client.
+    by_client: Option<AlikeByClass>,
 }
 
 /// What of a decision depends on nothing but addresses, shares and TTL.
@@ -34,6 +64,8 @@ pub struct Alike {
 pub struct Body {
     /// Seconds, of answers and at most of NODATA (SEMANTICS, 22).
     pub ttl: u32,
+    /// How much of a client's address says to which leaf it keeps.
+    pub sticky: Option<Sticky>,
     /// By [`Family::index`].
     pub families: [FamilyBody; 2],
     /// What clients are told with the answers (RFC 8914), in the same order.
@@ -51,6 +83,8 @@ pub enum FamilyBody {
     Answer {
         /// Which.
         split: Intervals,
+        /// Which one a client keeps to; `None`: `split` alone says.
+        keeper: Option<Keeper>,
         /// In the order of the decision; never empty.
         leaves: Box<[LeafBody]>,
     },
@@ -87,9 +121,55 @@ pub struct Sampled {
 }
 
 impl Compiled {
-    /// The part that may be shared.
+    /// The part that may be shared; if something depends on the client: of those of whom nothing is known.
     pub fn body(&self) -> &Arc<Body> {
+        &self.own.body
+    }
+
+    /// What clients get of whom nothing is known, or whoever asks if it is the same for everybody.
+    pub fn own(&self) -> &Chosen {
+        &self.own
+    }
+
+    /// Not everybody gets the same.
+    pub fn asks_about_clients(&self) -> bool {
+        self.by_client.is_some()
+    }
+
+    /// What the clients of a class get.
+    pub fn of_class(&self, class: ClassId) -> &Chosen {
+        let found = self.by_client.as_ref().and_then(|by| {
+            let number = usize::from(*by.of_class.get(class.0 as usize)?);
+            by.variants.get(number.checked_sub(1)?)
+        });
+        found.unwrap_or(&self.own)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Chosen> {
+        let others = self.by_client.as_ref().map(|by| &by.variants[..]).unwrap_or_default();
+        std::iter::once(&self.own).chain(others)
+    }
+
+    /// Every cell of this decision is below this.
+    pub fn cells_end(&self) -> u32 {
+        self.all().map(|chosen| chosen.cells.end()).max().unwrap_or(0)
+    }
+
+    /// Every place of a sequence is below this.
+    pub fn turns_end(&self) -> u32 {
+        self.all().filter_map(|chosen| chosen.turn).map(|turn| turn.0 + 1).max().unwrap_or(0)
+    }
+}
+
+impl Chosen {
+    /// Records, intervals, TTL.
+    pub fn body(&self) -> &Body {
         &self.body
+    }
+
+    /// Where its sequences stand; `None`: the service's.
+    pub fn turn(&self) -> Option<TurnId> {
+        self.turn
     }
 
     /// The counter cell of a leaf.
@@ -99,11 +179,6 @@ impl Compiled {
             _ => 0,
         };
         self.cells.get(before + leaf)
-    }
-
-    /// Every cell of this decision is below this.
-    pub fn cells_end(&self) -> u32 {
-        self.cells.end()
     }
 }
 
@@ -159,15 +234,28 @@ impl Alike {
     /// Compiles a decision for all services with this `max_answers` that come to it.
     pub fn compile(estate: &Estate, max_answers: u16, decision: &Decision, cells: &mut CellMap) -> Self {
         let max_answers = usize::from(max_answers).clamp(1, ANSWERS_MAX);
-        let [v4, v6] = &decision.families;
-        let family_body = |decided: &FamilyDecision, family| compile_family(estate, decided, family, decision.ttl, max_answers);
-        let body = Body { ttl: decision.ttl, families: [family_body(v4, Family::V4), family_body(v6, Family::V6)], notes: decision.notes };
-        Self { body: cells.share(body), leaves: cells.leaves(estate, decision) }
+        let mut part = |families: &[FamilyDecision; 2], ttl: u32, notes: [Option<Note>; 2]| {
+            let [v4, v6] = families;
+            let family_body = |decided: &FamilyDecision, family| compile_family(estate, decided, family, ttl, max_answers);
+            let body = Body { ttl, sticky: decision.sticky, families: [family_body(v4, Family::V4), family_body(v6, Family::V6)], notes };
+            AlikePart { body: cells.share(body), leaves: cells.leaves(estate, families) }
+        };
+        let own = part(&decision.families, decision.ttl, decision.notes);
+        let variants =
+            |by: &ByClient| (Arc::from(&by.of_class[..]), by.variants.iter().map(|variant| part(&variant.families, variant.ttl, variant.notes)).collect());
+        Self { own, by_client: decision.by_client.as_deref().map(variants) }
     }
 
     /// For one of them.
     pub fn of(&self, service: ServiceSlot, cells: &mut CellMap) -> Compiled {
-        Compiled { body: self.body.clone(), cells: cells.cells(service, &self.leaves) }
+        let chosen = |part: &AlikePart, turn, cells: &mut CellMap| Chosen { body: part.body.clone(), cells: cells.cells(service, &part.leaves), turn };
+        let by_client = self.by_client.as_ref().map(|(of_class, variants)| {
+            // Each has sequences of its own: in a part of one, shares would not be exact (SEMANTICS, 8).
+            let first = cells.turns(service, variants.len() as u32);
+            let variants = variants.iter().zip(first.0..).map(|(part, turn)| chosen(part, Some(TurnId(turn)), cells)).collect();
+            Arc::new(ByClass { of_class: of_class.clone(), variants })
+        });
+        Compiled { own: chosen(&self.own, None, cells), by_client }
     }
 }
 
@@ -181,6 +269,7 @@ fn compile_family(estate: &Estate, decided: &FamilyDecision, family: Family, ttl
         Verdict::Answer if decided.leaves.is_empty() => FamilyBody::NoData,
         Verdict::Answer => FamilyBody::Answer {
             split: Intervals::new(decided.leaves.iter().map(|leaf| leaf.share)),
+            keeper: Keeper::of(&decided.leaves),
             leaves: decided.leaves.iter().map(|leaf| compile_leaf(estate, leaf, family, ttl, max_answers)).collect(),
         },
     }

@@ -132,7 +132,7 @@ pub fn present(compiled: &Compiled) -> impl Iterator<Item = (u16, u32, &[u8])> {
     types.into_iter().flat_map(|(family, rtype)| {
         let [v4, v6] = &compiled.body().families;
         let leaf = match if family == Family::V4 { v4 } else { v6 } {
-            FamilyBody::Answer { split, leaves } => leaves.get(split.widest()),
+            FamilyBody::Answer { split, leaves, .. } => leaves.get(split.widest()),
             FamilyBody::NoData | FamilyBody::ServFail(_) => None,
         };
         let size = record_octets(rtype as u8);

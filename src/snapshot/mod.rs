@@ -26,11 +26,12 @@ mod sets;
 
 use std::sync::Arc;
 
+use crate::client::Clients;
 use crate::model::{AnswerSettings, Estate, ServiceId};
 use crate::zone::Zone;
 
-pub use cells::{CellId, CellMap, ServiceSlot, ZoneSlot};
-pub use compiled::{Alike, Body, Compiled, FamilyBody, LeafBody, Sampled, compile};
+pub use cells::{CellId, CellMap, ServiceSlot, TurnId, ZoneSlot};
+pub use compiled::{Alike, Body, Chosen, Compiled, FamilyBody, LeafBody, Sampled, compile};
 pub use content::Content;
 pub use explained::{Explained, Why};
 pub use index::{Found, NameIndex, Slot, StaticName, What, ZoneEntry};
@@ -50,6 +51,8 @@ pub struct Snapshot {
     chunks: Vec<Arc<[Compiled]>>,
     services: usize,
     cells: u32,
+    turns: u32,
+    clients: Arc<Clients>,
     /// `None`: nothing can be transferred.
     content: Option<Arc<Content>>,
     /// By zone number; the SOA of others has the file's serial.
@@ -64,9 +67,22 @@ impl Snapshot {
         let names = Arc::new(NameIndex::build(zones, estate, cells));
         let services = decisions.len();
         let highest = decisions.iter().map(|compiled| compiled.cells_end()).max().unwrap_or(0);
+        let turns = decisions.iter().map(Compiled::turns_end).max().unwrap_or(0);
         let mut decisions = decisions.into_iter();
         let chunks = std::iter::from_fn(|| Some(decisions.by_ref().take(CHUNK).collect::<Arc<[Compiled]>>()).filter(|chunk| !chunk.is_empty())).collect();
-        Self { generation, names, settings: Arc::default(), chunks, services, cells: highest, content: None, serials: Arc::default(), explained: None }
+        Self {
+            generation,
+            names,
+            settings: Arc::default(),
+            chunks,
+            services,
+            cells: highest,
+            turns,
+            clients: Arc::default(),
+            content: None,
+            serials: Arc::default(),
+            explained: None,
+        }
     }
 
     /// This snapshot with settings for responses; without, there are no cookies, nobody is limited, nothing is revealed.
@@ -84,6 +100,7 @@ impl Snapshot {
             while let Some((service, compiled)) = changes.next_if(|(service, _)| service.index() / CHUNK == number) {
                 if let Some(place) = decisions.get_mut(service.index() % CHUNK) {
                     next.cells = next.cells.max(compiled.cells_end());
+                    next.turns = next.turns.max(compiled.turns_end());
                     *place = compiled;
                 }
             }
@@ -92,6 +109,21 @@ impl Snapshot {
             }
         }
         next
+    }
+
+    /// This snapshot with what its decisions mean by classes of clients; without, nothing is known of anybody.
+    pub fn with_clients(self, clients: Arc<Clients>) -> Self {
+        Self { clients, ..self }
+    }
+
+    /// Which class a client belongs to.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// Every place of a sequence in use is below this.
+    pub fn turns_end(&self) -> u32 {
+        self.turns
     }
 
     /// This snapshot with what it was compiled from, so that zones can be transferred.

@@ -21,6 +21,15 @@ impl Client {
     pub fn with_timeout(server: SocketAddr, timeout: Duration) -> Self {
         let from = if server.ip().is_loopback() { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
         let socket = UdpSocket::bind((from, 0)).expect("a socket");
+        Self::with_socket(socket, server, timeout)
+    }
+
+    /// From one of this host's addresses.
+    pub fn from_address(address: IpAddr, server: SocketAddr, timeout: Duration) -> Self {
+        Self::with_socket(UdpSocket::bind((address, 0)).expect("a socket"), server, timeout)
+    }
+
+    fn with_socket(socket: UdpSocket, server: SocketAddr, timeout: Duration) -> Self {
         socket.connect(server).expect("a way");
         socket.set_read_timeout(Some(timeout)).expect("set");
         Self { socket, next_id: 1 }

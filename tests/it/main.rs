@@ -57,6 +57,7 @@ mod serving;
 mod shifts;
 mod simulate;
 mod standby;
+mod steering;
 mod tags;
 mod tcp;
 mod terminal;

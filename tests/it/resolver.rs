@@ -30,10 +30,15 @@ impl Resolver {
 
     /// Resolves `api.example.com` at `authority`.
     pub fn start(authority: SocketAddr) -> Self {
+        Self::start_with(authority, "")
+    }
+
+    /// The same with more lines in `server:`.
+    pub fn start_with(authority: SocketAddr, lines: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("windrose-unbound-").tempdir().expect("a folder");
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let text = format!(
-            "server:\n interface: {}@{}\n do-not-query-localhost: no\n username: \"\"\n chroot: \"\"\n directory: \"{}\"\n pidfile: \"\"\n use-syslog: no\n\
+            "server:\n interface: {}@{}\n do-not-query-localhost: no\n username: \"\"\n chroot: \"\"\n directory: \"{}\"\n pidfile: \"\"\n use-syslog: no\n {lines}\n\
              remote-control:\n control-enable: no\n\
              stub-zone:\n name: \"api.example.com\"\n stub-addr: {}@{}\n",
             address.ip(),

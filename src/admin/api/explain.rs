@@ -13,6 +13,9 @@ pub struct ExplainQuery {
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^([Aa]|[Aa]{4})$"))]
     pub type_: Option<String>,
+    /// Whose answer: an address. Without, a client of whom nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     /// A moment; always refused: no history of decisions is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
@@ -41,7 +44,7 @@ pub struct Explain {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainStep {
-    /// What was looked at: `zone`, `service`, `revision`, `pool`, `hold`, `policy`, `rung`, `endpoint`, `ttl`.
+    /// What was looked at: `zone`, `service`, `revision`, `client`, `pool`, `hold`, `policy`, `rung`, `endpoint`, `ttl`, `sticky`.
     pub topic: String,
     /// What came of it, one sentence.
     pub text: String,

@@ -26,7 +26,7 @@
 //! | `GET /guards` | | [`List`]`<`[`ServiceGuards`]`>` |
 //! | `GET /gates` · `PUT /gates/{gate}` | [`GatePut`] | [`List`]`<`[`Gate`]`>` · [`ChangeReply`] |
 //! | `GET /confirmations` · `POST /confirmations/{id}` | | [`List`]`<`[`Confirmation`]`>` · [`ChangeReply`] |
-//! | `GET /explain?name=&type=` | [`ExplainQuery`] | [`Explain`] |
+//! | `GET /explain?name=&type=&client=` | [`ExplainQuery`] | [`Explain`] |
 //! | `POST /simulate` | [`SimulatePost`] | [`Simulation`] |
 //! | `POST /replay` | [`ReplayPost`] | [`Replay`] |
 //! | `GET /config?kind=&name=` | | [`Config`] |
@@ -69,7 +69,7 @@ pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainSt
 pub use feeds::{AuditHead, AuditPage, Delivery, EventQuery, WebhookTest};
 pub use guards::{Confirmation, EffectiveGuard, Gate, GatePut, GuardFinding, ServiceGuards, Taker};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
-pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};
+pub use overview::{Blind, Concern, GeoDatabase, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhase, ProbePost, ProbesQuery, Resolved, TlsSeen};
 pub use problem::{Fault, Problem, ProblemKind};
 pub use push::{Freshness, FreshnessPost, FreshnessReply, PushPost, PushReply, Told};
@@ -77,8 +77,8 @@ pub use replay::{Replay, ReplayGap, ReplayPost, Replayed, ReplayedFailover, Repl
 pub use schedule::Schedule;
 pub(super) use schema::{CloudEvent, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX};
 pub use service::{
-    AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, PoolDegraded, Returning, RevisionEntry, Service, ServicePool, ThreeShares, Traffic,
-    TrafficPut, Undo, UndoHint, UndoTo,
+    AppliedAt, Cause, ChangeReply, Changed, ClientTraffic, Failback, Failover, Move, PoolDegraded, Returning, RevisionEntry, Service, ServicePool, ThreeShares,
+    Traffic, TrafficPut, Undo, UndoHint, UndoTo,
 };
 pub use shift::{Shift, ShiftAnalysis, ShiftHalt, ShiftOrder, ShiftPost, ShiftStep, ShiftStepPost, SloPost};
 pub use simulate::{Forecast, LoadAt, MovedBy, OldShare, SimulatePost, SimulatedRegion, SimulatedService, Simulation, Strain};

@@ -34,6 +34,9 @@ pub struct Overview {
     /// This node can't judge health: decisions are frozen; `null`: it can.
     #[serde(default)]
     pub blind: Option<Blind>,
+    /// GeoIP databases, in the order of `[geo]`.
+    #[serde(default)]
+    pub databases: Vec<GeoDatabase>,
     /// What says whether this node sees the network, in file order.
     #[serde(default)]
     pub sentinels: Vec<Sentinel>,
@@ -60,6 +63,21 @@ pub struct StoreStatus {
     pub why: Option<String>,
 }
 
+/// A GeoIP database that says where clients are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GeoDatabase {
+    /// As configured.
+    pub file: String,
+    /// `GeoLite2-Country`; empty: none was ever read.
+    pub kind: String,
+    /// When what counts was made.
+    pub built: Option<Time>,
+    /// Networks that it knows.
+    pub networks: u64,
+    /// What is wrong with the file that lies there; what was read before counts on.
+    pub problem: Option<String>,
+}
+
 /// A node that can't judge health.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Blind {
@@ -73,7 +91,7 @@ pub struct Blind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Concern {
     /// Stable word: `pool-down`, `service-down`, `traffic-unusable`, `store-down`, `node-blind`, `region-guarded`, `drain-without-end`, `needs-restart`, `waiting-failback`,
-    /// `frozen`, `confirmation-waits`, `data-too-old`, `region-overloaded`.
+    /// `frozen`, `confirmation-waits`, `data-too-old`, `region-overloaded`, `geo-database`.
     pub code: String,
     /// `critical`, `warning`, `info`.
     pub severity: String,

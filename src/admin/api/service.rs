@@ -139,6 +139,9 @@ pub struct Traffic {
     pub shares: ThreeShares,
     /// The worst step of the ladder that answers now: `policy`, `standby`, `held`, `drained`, `all_down`; `null`: nothing is answered.
     pub rung: Option<String>,
+    /// What some clients get instead, where answers depend on the client; at most twenty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_client: Vec<ClientTraffic>,
     /// Why effective differs from desired: one sentence per pool; empty when they agree.
     pub reason_effective: Vec<String>,
     /// TTL of its answers now.
@@ -150,6 +153,17 @@ pub struct Traffic {
     /// The shift under way: `s-7`.
     #[serde(default)]
     pub shift: Option<String>,
+}
+
+/// What the clients of one kind get.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ClientTraffic {
+    /// Conditions that hold for the first kind of them: `network:office`.
+    pub clients: String,
+    /// As answered now.
+    pub effective: Shares,
+    /// The worst step of the ladder that answers; `null`: nothing is answered.
+    pub rung: Option<String>,
 }
 
 /// What is asked for, what health leaves of it, what was given out.

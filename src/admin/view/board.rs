@@ -35,7 +35,7 @@ impl Board {
             for hold in view.memory.held.iter().filter(|hold| is_back(core, hold.pool, hold.family)) {
                 board.held.entry(hold.pool).or_default().insert(name.clone());
             }
-            for endpoint in view.decision.families.iter().flat_map(|family| &family.leaves).flat_map(|leaf| &leaf.endpoints) {
+            for endpoint in view.decision.of_anybody().flatten().flat_map(|family| &family.leaves).flat_map(|leaf| &leaf.endpoints) {
                 board.serving.entry(*endpoint).or_default().insert(name.clone());
             }
         }

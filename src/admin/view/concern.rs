@@ -114,6 +114,13 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
         let text = format!("c-{id}: {} wants to break the glass ({reason}), and a second admin must confirm it", actor.0);
         say("confirmation-waits", "warning", format!("confirmation/c-{id}"), text, Some(format!("windrose confirm c-{id} --dry-run")));
     }
+    for database in core.databases() {
+        if let Some(why) = &database.problem {
+            let before = database.built.map_or("nothing is known of it".to_string(), |built| format!("the one made {} counts on", built.whole_seconds()));
+            let text = format!("GeoIP database {} {why}; {before}", database.file);
+            say("geo-database", "warning", "geo".into(), text, Some("windrose reload".to_string()));
+        }
+    }
     for key in overview.needs_restart {
         say("needs-restart", "info", "config".into(), format!("{key} changed in the file and waits for a restart"), None);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::admin::api;
+use crate::client::DatabaseInfo;
 use crate::control::{Core, Override, OverrideWord};
 use crate::health::{MemberHealth, Outcome, State};
 use crate::model::{self, EndpointId, Estate, Family, Now, PoolId, RegionId, Sentinel, ServiceId, TargetId, Timestamp, Watch};
@@ -57,6 +58,18 @@ fn guarded(core: &Core, region: RegionId) -> Option<api::Guarded> {
 pub(in crate::admin) fn blind(core: &Core) -> Option<api::Blind> {
     let (blind, why) = core.guard().blind().zip(core.blind_because())?;
     Some(api::Blind { since: blind.since.into(), why })
+}
+
+/// What is known of clients, from where.
+pub(in crate::admin) fn databases(core: &Core) -> Vec<api::GeoDatabase> {
+    let database = |DatabaseInfo { file, kind, built, networks, problem }: &DatabaseInfo| api::GeoDatabase {
+        file: file.to_string(),
+        kind: kind.clone(),
+        built: built.map(api::Time),
+        networks: *networks,
+        problem: problem.clone(),
+    };
+    core.databases().iter().map(database).collect()
 }
 
 /// All sentinels.

@@ -2,12 +2,14 @@
 //!
 //! The place of a name is looked for outside the core, on shared immutable tables: with a million names that takes a while.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::admin::api;
+use crate::client::ClassId;
 use crate::control::{Core, Source};
 use crate::model::{Estate, Family, Node, Now, ServiceId};
-use crate::policy::Verdict;
+use crate::policy::{Keeper, Verdict, sticky_key};
 use crate::wire::Name;
 use crate::zone::{RecordSet, Zone};
 
@@ -121,7 +123,7 @@ fn has_family(estate: &Estate, policy: &Node, family: Family) -> bool {
 }
 
 /// The decision of the service that was found, told.
-pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family: Family, now: Now) -> api::Explain {
+pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family: Family, client: Option<IpAddr>, now: Now) -> api::Explain {
     let Place { mut steps, service, verdict } = place;
     let estate = core.estate();
     let mut explain = api::Explain {
@@ -134,6 +136,14 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
         verdict: verdict.to_string(),
     };
     if let Some(id) = service {
+        let (class, scope) = client.map_or((ClassId::UNKNOWN, 0), |client| core.class_of(client));
+        if core.service(id).policy.asks_about_clients() {
+            let text = match client {
+                Some(client) => format!("{client}: all of {}/{scope} gets the same answer", first_of(client, scope)),
+                None => "a client of whom nothing is known; name one with --client".to_string(),
+            };
+            steps.push(api::ExplainStep { topic: "client".to_string(), text });
+        }
         let (view, overview) = (core.service(id), core.overview());
         let whose = match view.source {
             Source::File => "the file's policy".to_string(),
@@ -141,14 +151,27 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
         };
         let text = format!("{whose}; configuration {}, answers of generation {}", overview.config_hash, overview.generation);
         steps.push(api::ExplainStep { topic: "revision".to_string(), text });
-        let (decision, told) = core.explain(id, now);
+        let (decision, told) = core.explain(id, class, now);
+        let (families, ttl) = decision.of_class(class);
         steps.extend(told.into_iter().map(|step| api::ExplainStep { topic: step.topic.to_string(), text: step.text }));
-        if !has_family(estate, core.service(id).policy, family) && decision.families[family.index()].leaves.is_empty() {
+        if !has_family(estate, core.service(id).policy, family) && families[family.index()].leaves.is_empty() {
             let word = if family == Family::V4 { "IPv4" } else { "IPv6" };
             let text = format!("no pool of this service has an {word} address, so {} is NODATA; above is the other family", explain.type_);
             steps.push(api::ExplainStep { topic: "family".to_string(), text });
         }
-        let decided = &decision.families[family.index()];
+        let decided = &families[family.index()];
+        if let (Some(sticky), Some(keeper)) = (decision.sticky, Keeper::of(&decided.leaves)) {
+            let text = match client {
+                Some(client) => {
+                    let (key, length) = sticky_key(sticky, client);
+                    let pools = decided.leaves.get(keeper.choose(key)).map(|leaf| leaf.pools.as_slice()).unwrap_or_default();
+                    let names: Vec<&str> = pools.iter().map(|pool| &*estate.pool(*pool).name).collect();
+                    format!("all of {}/{length} keeps to {}", first_of(client, length), names.join(" + "))
+                }
+                None => format!("clients of one /{} (IPv4) or /{} (IPv6) keep together; name one with --client", sticky.ipv4_prefix, sticky.ipv6_prefix),
+            };
+            steps.push(api::ExplainStep { topic: "sticky".to_string(), text });
+        }
         let leaf = |leaf: &crate::policy::Leaf| api::ExplainLeaf {
             pools: leaf.pools.iter().map(|pool| estate.pool(*pool).name.to_string()).collect(),
             share: (leaf.share * 1e6).round() / 1e4,
@@ -161,7 +184,7 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
         };
         explain.service = Some(estate.service(id).name.to_string());
         explain.distribution = decided.leaves.iter().map(leaf).collect();
-        explain.ttl = Some(decision.ttl);
+        explain.ttl = Some(ttl);
         explain.verdict = match &decided.verdict {
             Verdict::Answer if decided.leaves.iter().all(|leaf| leaf.endpoints.is_empty()) => "nodata",
             Verdict::Answer => "answer",
@@ -171,6 +194,11 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
         .to_string();
     }
     api::Explain { steps, ..explain }
+}
+
+/// The first address of a prefix.
+fn first_of(address: IpAddr, scope: u8) -> IpAddr {
+    ipnet::IpNet::new(address, scope).map_or(address, |prefix| prefix.network())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::admin::api;
+use crate::client::ClassId;
 use crate::control::{Core, History, Revision, ServiceView, Source};
 use crate::health::State;
 use crate::metrics::Metrics;
@@ -17,6 +18,8 @@ use super::estate::{REQUIRES, cause, known_time, override_id};
 const ANSWERED_WINDOW: Duration = Duration::from_secs(300);
 /// Shares closer than this are the same.
 const SAME: f64 = 0.000_1;
+/// Kinds of clients that are shown of one service.
+const CLIENTS_SHOWN: usize = 20;
 
 /// A service as it stands.
 pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, now: Now) -> api::Service {
@@ -83,12 +86,26 @@ fn traffic_of(core: &Core, view: &ServiceView<'_>, metrics: &Metrics, pools: &[a
             window: ANSWERED_WINDOW.into(),
         },
         rung: rung.map(|rung| rung.word().to_string()),
+        by_client: by_client(core, view, family),
         reason_effective: reasons,
         ttl_seconds: view.decision.ttl,
         changed: view.traffic.map(|record| api::Changed { at: record.at.into(), by: record.actor.clone(), reason: record.reason.clone() }),
         unusable: view.unusable.map(str::to_string),
         shift: core.active_shift(&view.service.name).map(|id| format!("s-{id}")),
     }
+}
+
+/// What clients get who get something else than those of whom nothing is known.
+fn by_client(core: &Core, view: &ServiceView<'_>, family: Family) -> Vec<api::ClientTraffic> {
+    let traffic = |(class, shares): (ClassId, Vec<(std::sync::Arc<str>, f64)>)| {
+        let leaves = &view.decision.of_class(class).0[family.index()].leaves;
+        api::ClientTraffic {
+            clients: core.name_of(class).unwrap_or_else(|| "clients whose place is known".to_string()),
+            effective: api::Shares::from_ratios(shares),
+            rung: leaves.iter().map(|leaf| leaf.rung).max().map(|rung| rung.word().to_string()),
+        }
+    };
+    core.effective_by_client(view.id, family).into_iter().take(CLIENTS_SHOWN).map(traffic).collect()
 }
 
 /// One sentence: why a pool answers less than it was asked to.

@@ -54,6 +54,6 @@ pub(in crate::admin) fn planned_shift(id: u64, record: &ShiftRecord) -> api::Shi
 fn shares(form: &PolicyForm) -> api::Shares {
     match &form.choice {
         Choice::Weighted(children) => api::Shares(children.iter().map(|(name, share)| (name.clone(), share.percent())).collect()),
-        Choice::Failover(_) | Choice::Multivalue(_) => api::Shares::default(),
+        Choice::Failover(_) | Choice::Multivalue(_) | Choice::Geo(_) | Choice::Nearest(_) => api::Shares::default(),
     }
 }

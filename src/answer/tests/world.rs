@@ -73,6 +73,7 @@ impl World {
             failback: Failback::Manual,
             trickle: crate::model::Share::ZERO,
             when_all_down: AllDown::NoData,
+            sticky: None,
             metrics: false,
         };
         self.estate.services.push(service);
@@ -105,7 +106,7 @@ impl World {
                 let of_family = endpoints.iter().copied().filter(|id| Family::of(self.estate.endpoint(*id).address) == family).collect();
                 let decided = &mut families[family.index()];
                 decided.verdict = Verdict::Answer;
-                decided.leaves.push(Leaf { pools: vec![pool], share: *share, rung: Rung::Policy, endpoints: of_family, weights: None });
+                decided.leaves.push(Leaf { pools: vec![pool], share: *share, rung: Rung::Policy, endpoints: of_family, weights: None, ways: Vec::new() });
             }
         }
         for decided in &mut families {
@@ -229,7 +230,7 @@ pub(super) fn ask(name: &str, qtype: u16, edns: Option<(u16, &[u8])>) -> Vec<u8>
     packet
 }
 
-fn zone(apex: &str, records: &str) -> Zone {
+pub(super) fn zone(apex: &str, records: &str) -> Zone {
     let mut sets: Vec<RecordSet> = Vec::new();
     for line in records.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();

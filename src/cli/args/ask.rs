@@ -74,6 +74,9 @@ pub struct ExplainArgs {
     /// A or AAAA
     #[arg(long = "type", value_name = "TYPE", default_value = "A", ignore_case = true, value_parser = ["A", "AAAA"])]
     pub type_: String,
+    /// Whose answer: an address; without, a client of whom nothing is known
+    #[arg(long, value_name = "IP")]
+    pub client: Option<std::net::IpAddr>,
 }
 
 /// `windrose query`

@@ -130,6 +130,9 @@ impl Form {
                 Ok(Self::new(format!("Fail over {name}"), Subject::Failover(name, revision), vec![first]))
             }
             Choice::Multivalue(_) => Err(format!("{name} answers with all of its pools at once (multivalue): there is nothing to split. Drain one with d.")),
+            choice @ (Choice::Geo(_) | Choice::Nearest(_)) => {
+                Err(format!("{name} answers by who asks ({}): there is nothing to split. Drain one with d.", choice.word()))
+            }
         }
     }
 

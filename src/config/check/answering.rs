@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::config::file::{Cookies, Dns, Node, RateLimit as Table};
+use crate::config::file::{Cookies, Dns, Ecs, Node, RateLimit as Table};
 use crate::config::problem::Sink;
 use crate::config::read::{Key, OneOrMany};
-use crate::model::{AnswerSettings, CookieSecret, CookieSettings, RateLimit, did_you_mean};
+use crate::model::{AnswerSettings, CookieSecret, CookieSettings, RateLimit, SubnetSettings, did_you_mean};
 
 use super::number;
 use super::settings::host_name;
@@ -50,6 +50,7 @@ pub(super) fn check(node: &Key<Node>, dns: &Key<Dns>, folder: &Path, files: &mut
         explain: networks(&dns.explain, "dns.explain", sink).unwrap_or_default(),
         cookies: check_cookies(&dns.cookies, folder, files, sink),
         rate_limit: check_rate_limit(&dns.rate_limit, sink),
+        subnets: check_ecs(&dns.ecs, sink),
     }
 }
 
@@ -131,6 +132,15 @@ fn networks(list: &Key<OneOrMany<String>>, path: &str, sink: &mut Sink<'_>) -> O
         }
     }
     Some(networks)
+}
+
+fn check_ecs(table: &Key<Ecs>, sink: &mut Sink<'_>) -> SubnetSettings {
+    let default = SubnetSettings::default();
+    let Some(Ecs { trusted, ipv4_prefix, ipv6_prefix }) = table.get().map(|table| &table.value) else { return default };
+    let ipv4_prefix = number(ipv4_prefix, 0..=32, default.ipv4_prefix.into(), "dns.ecs.ipv4_prefix", sink);
+    let ipv6_prefix = number(ipv6_prefix, 0..=128, default.ipv6_prefix.into(), "dns.ecs.ipv6_prefix", sink);
+    let trusted = networks(trusted, "dns.ecs.trusted", sink);
+    SubnetSettings { trusted, ipv4_prefix: u8::try_from(ipv4_prefix).unwrap_or(0), ipv6_prefix: u8::try_from(ipv6_prefix).unwrap_or(0) }
 }
 
 fn network_of(text: &str) -> Option<IpNet> {

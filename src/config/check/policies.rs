@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::config::problem::Sink;
 use crate::config::read::{Entry, Named, Policy};
-use crate::model::{Choice, Estate, Family, Node, PolicyForm, PoolId, ResolveError, Resolver};
+use crate::model::{Choice, Condition, Estate, Family, Node, PolicyForm, PoolId, ResolveError, Resolver};
 
 use super::check_name;
 use super::pools::Pools;
@@ -118,6 +118,14 @@ impl Policies {
             return vec![Fault { child: None, message, help: "group them in named policies".to_string() }];
         }
         let mut faults: Vec<Fault> = form.faults().into_iter().map(|message| Fault { child: None, help: help_for(&message).to_string(), message }).collect();
+        if let Choice::Geo(rules) = &form.choice {
+            let asked = rules.iter().flat_map(|rule| &rule.when).find(|condition| !matches!(condition, Condition::Network(_)));
+            faults.extend(asked.filter(|_| estate.geo.databases.is_empty()).map(|condition| Fault {
+                child: None,
+                message: format!("nobody knows of whom `{condition}` holds: there is no GeoIP database"),
+                help: "add [geo] with databases = [\"GeoLite2-City.mmdb\"], or ask for networks: when = [\"network:NAME\"]".to_string(),
+            }));
+        }
         let mut used = self.used.borrow_mut();
         for (at, child) in children.iter().enumerate() {
             match self.kinds.get(child.as_str()) {
@@ -231,7 +239,7 @@ impl Policies {
         let resolver = estate.resolver();
         for (at, (name, form)) in estate.policies.iter().enumerate() {
             let Some((span, children)) = places.get(at) else { continue };
-            if !self.unsound.contains(&at) && self.can_resolve(form) && matches!(form.choice, Choice::Multivalue(_)) {
+            if !self.unsound.contains(&at) && self.can_resolve(form) && tells_itself(form) {
                 tell(&tree_faults(&resolver, form), &format!("policy.{name}"), span, children, sink);
             }
         }
@@ -258,18 +266,30 @@ fn help_for(fault: &str) -> &'static str {
     }
 }
 
+/// What its tree shows is told at the policy itself, not at those who use it.
+fn tells_itself(form: &PolicyForm) -> bool {
+    matches!(form.choice, Choice::Multivalue(_)) || form.choice.asks_about_clients()
+}
+
 fn tree_faults(resolver: &Resolver<'_>, form: &PolicyForm) -> Vec<Fault> {
     let Err(errors) = resolver.resolve(form) else { return Vec::new() };
     let mut faults: Vec<Fault> = Vec::new();
     for error in errors {
         let child = match &error {
-            ResolveError::WeightedBelowMultivalue { name } | ResolveError::Unknown { name, .. } | ResolveError::Cycle { name, .. } => {
-                form.choice.children().iter().position(|child| *child == name)
-            }
+            ResolveError::WeightedBelowMultivalue { name }
+            | ResolveError::Unknown { name, .. }
+            | ResolveError::Cycle { name, .. }
+            | ResolveError::NoPlace { name, .. } => form.choice.children().iter().position(|child| *child == name),
+            ResolveError::UnknownNetwork { .. } => None,
+        };
+        let help = match &error {
+            ResolveError::NoPlace { .. } => "give the region coordinates: [region.NAME] with location = [52.52, 13.405]".to_string(),
+            ResolveError::UnknownNetwork { name, .. } => format!("add [network.{name}] with prefixes = [\"192.0.2.0/24\"]"),
+            _ => "below multivalue stand pools, failover and multivalue: all that are up answer together".to_string(),
         };
         let message = error.to_string();
         if !faults.iter().any(|fault| fault.message == message) {
-            faults.push(Fault { child, message, help: "below multivalue stand pools, failover and multivalue: all that are up answer together".to_string() });
+            faults.push(Fault { child, message, help });
         }
     }
     faults
@@ -340,8 +360,8 @@ impl<'e> Forms<'e> {
         if faults.is_empty() && self.policies.can_resolve(form) {
             match self.resolver.resolve(form) {
                 Ok(tree) => node = tree,
-                // A multivalue among the named policies has told this itself.
-                Err(_) if !matches!(form.choice, Choice::Multivalue(_)) => {}
+                // A named policy below has told this itself.
+                Err(_) if !tells_itself(form) => {}
                 Err(_) => faults = tree_faults(&self.resolver, form),
             }
         }

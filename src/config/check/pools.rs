@@ -11,14 +11,18 @@ use crate::config::read::{At, Entry, Key, Named, OneOrMany, Reach};
 use crate::config::target_key::{definition, target_key};
 use crate::model::{
     AnyMonitor, Check, Combined, CombinedId, CompositeId, Endpoint, EndpointId, Estate, Family, Host, JudgementId, MonitorId, Pool, PoolId, Region, RegionId,
-    TargetId, Thresholds, Watch,
+    Site, TargetId, Thresholds, Watch,
 };
 
 use super::monitors::{Monitors, OwnThresholds, factor_of};
+use super::networks;
 use super::policies::Policies;
 use super::requires;
 use super::resolver::HostNames;
 use super::{check_name, number};
+
+/// Half the way around the earth.
+const BIAS_KM_MAX: i64 = 20_000;
 
 /// Where pools stand, by name and by id.
 #[derive(Debug, Default)]
@@ -45,9 +49,16 @@ pub(super) fn check(regions: Named<RegionTable>, pools: Named<Table>, monitors: 
         requires: Vec::new(),
     };
     // What else a region says is about changes: see `guards`.
-    for Entry { name, span, value: RegionTable { capacity: _, guards: _ } } in regions.0 {
+    for Entry { name, span, value: RegionTable { capacity: _, guards: _, location, bias_km } } in regions.0 {
         check_name(&name, &span, "region", sink);
-        maker.region(&name);
+        let region = maker.region(&name);
+        let bias = number(&bias_km, -BIAS_KM_MAX..=BIAS_KM_MAX, 0, format_args!("region.{name}.bias_km"), sink);
+        if let (Some(found), true) = (bias_km.get(), location.is_absent()) {
+            sink.problem(&found.span, format_args!("region.{name}.bias_km"), "a bias without a place", "add location = [latitude, longitude]");
+        }
+        if let Some(place) = networks::place(&location, &format!("region.{name}.location"), sink) {
+            maker.estate.sites.insert(region, Site { place, bias_km: i32::try_from(bias).unwrap_or(0) });
+        }
         maker.declared.insert(name);
     }
     for entry in pools.0 {

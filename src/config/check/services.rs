@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use crate::config::file::Service as Table;
+use crate::config::file::{Service as Table, Sticky as StickyWord, StickyPrefixes};
 use crate::config::problem::{Problem, Sink};
 use crate::config::read::{At, Entry, Key, Named, Number, OneOrMany, WhenAllDown};
-use crate::model::{AllDown, Estate, Failback, Names, PoolId, Service, Share, duration_text};
+use crate::model::{AllDown, Estate, Failback, Names, PoolId, Service, Share, Sticky, duration_text};
 use crate::wire::Name;
 
 use super::policies::{Forms, Policies, Resolved};
@@ -84,6 +84,7 @@ pub(super) fn check(tables: Named<Table>, cx: Context<'_>, estate: &mut Estate, 
             failback: draft.failback,
             trickle: draft.trickle,
             when_all_down: draft.when_all_down,
+            sticky: draft.sticky,
             metrics: draft.metrics,
         })
     });
@@ -108,13 +109,14 @@ struct Draft {
     failback: Failback,
     trickle: Share,
     when_all_down: AllDown,
+    sticky: Option<Sticky>,
     metrics: bool,
 }
 
 fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, forms: &mut Forms<'_>, files: &mut Vec<PathBuf>, sink: &mut Sink<'_>) -> Draft {
     let Entry { name: id, span, value: table } = entry;
     // Guards are about changes: see `guards`.
-    let Table { name, names_file, policy, traffic_from, ttl, ttl_min, max_answers, failback, trickle, when_all_down, metrics, guards: _ } = table;
+    let Table { name, names_file, policy, traffic_from, ttl, ttl_min, max_answers, failback, trickle, when_all_down, sticky, metrics, guards: _ } = table;
     check_name(&id, &span, "service", sink);
     let path = format!("service.{id}");
     let names = names_of(name, names_file, &path, &span, cx.folder, files, sink);
@@ -161,6 +163,7 @@ fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, fo
             AllDown::Pool,
         ),
     };
+    let sticky = sticky_of(sticky, &format!("{path}.sticky"), sink);
     let failback = super::failback::check(failback, root, &path, sink);
     let trickle = trickle_of(&trickle, root, failback, &path, sink);
     Draft {
@@ -176,8 +179,23 @@ fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, fo
         failback,
         trickle,
         when_all_down,
+        sticky,
         metrics: metrics.or(false),
     }
+}
+
+/// Who keeps together: all clients of one prefix.
+fn sticky_of(sticky: Key<StickyWord>, path: &str, sink: &mut Sink<'_>) -> Option<Sticky> {
+    let default = Sticky::default();
+    let StickyPrefixes { ipv4_prefix, ipv6_prefix } = match sticky.take()? {
+        StickyWord::Yes(yes) => return yes.then_some(default),
+        StickyWord::Prefixes(prefixes) => prefixes,
+    };
+    let mut length = |key: &Key<i64>, most: i64, default: u8, name: &str| {
+        u8::try_from(number(key, 1..=most, default.into(), format_args!("{path}.{name}"), sink)).unwrap_or(default)
+    };
+    let ipv4_prefix = length(&ipv4_prefix, 32, default.ipv4_prefix, "ipv4_prefix");
+    Some(Sticky { ipv4_prefix, ipv6_prefix: length(&ipv6_prefix, 64, default.ipv6_prefix, "ipv6_prefix") })
 }
 
 /// What of the answers goes to who stands by. More than a half would make it the first.

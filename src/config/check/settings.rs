@@ -83,7 +83,7 @@ pub(super) fn host_name() -> String {
 
 fn check_dns(dns: Dns, sink: &mut Sink<'_>) -> DnsSettings {
     // The others shape responses: see `answering`.
-    let Dns { listen, workers, reveal: _, explain: _, cookies: _, rate_limit: _ } = dns;
+    let Dns { listen, workers, reveal: _, explain: _, cookies: _, rate_limit: _, ecs: _ } = dns;
     let workers = number(&workers, 0..=1024, 0, "dns.workers", sink);
     let mut addresses = Vec::new();
     for (index, listen) in listen.get().map(|listen| &listen.value.0[..]).unwrap_or_default().iter().enumerate() {

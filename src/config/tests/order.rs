@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::client::{Clients, Origins, Questions};
 use crate::health::{Guard, HealthTable, Outcome, ProbeReport, Reason};
 use crate::model::{EndpointId, Estate, Now, PoolId, TargetId, Timestamp};
 use crate::policy::{Decision, Facts, Memory, Override, OverrideKind, OverrideTarget, Reach, explain};
@@ -82,6 +83,7 @@ fn lived(text: &str, rounds: u64) -> Vec<Vec<String>> {
     let mut health = HealthTable::new(estate, at(0));
     let guard = Guard::new(estate, &health);
     let mut memories = vec![Memory::default(); estate.services.len()];
+    let clients = Clients::build(estate, &Questions::of(estate), &Origins::default());
     let mut all = Vec::new();
     for round in 0..rounds {
         let now = at(20 * round);
@@ -105,6 +107,7 @@ fn lived(text: &str, rounds: u64) -> Vec<Vec<String>> {
             guard: &guard,
             overrides: &overrides[..round as usize % 3],
             outdated: &outdated,
+            clients: &clients,
             planned: &crate::policy::NO_PLANS,
         };
         for (service, name) in &names {

@@ -15,7 +15,7 @@ use crate::model::{Estate, Timestamp};
 use crate::policy::RegionState;
 
 /// Kinds of events, all of them: what stands behind `windrose.` in `type`, and the label values of `windrose_events_total`.
-pub const EVENT_KINDS: [&str; 49] = [
+pub const EVENT_KINDS: [&str; 51] = [
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
@@ -60,6 +60,8 @@ pub const EVENT_KINDS: [&str; 49] = [
     "schedule.missed",
     "config.reloaded",
     "config.failed",
+    "database.replaced",
+    "database.failed",
     "certificate.expiring",
     "node.blind",
     "node.sees",
@@ -304,6 +306,8 @@ impl Context {
             }
             Notice::Reloaded { text } => Draft::new("config.reloaded", "info", "config", text.clone()),
             Notice::ReloadFailed { text } => Draft::new("config.failed", "warning", "config", text.clone()),
+            Notice::Database { sound: true, text } => Draft::new("database.replaced", "info", "geo", text.clone()),
+            Notice::Database { sound: false, text } => Draft::new("database.failed", "warning", "geo", text.clone()),
             Notice::Guarded { region, begins, text } => {
                 let (kind, severity) = if *begins { ("region.guarded", "critical") } else { ("region.unguarded", "info") };
                 Draft::new(kind, severity, format!("region/{region}"), text.clone()).of_region(region)

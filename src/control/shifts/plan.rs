@@ -93,8 +93,9 @@ impl Core {
                 let choice = Choice::Weighted(children.iter().enumerate().map(|(at, child)| (child.clone(), share(at))).collect());
                 PolicyForm { choice, min_up: view.form.min_up }
             }
-            Choice::Multivalue(_) => {
-                let detail = format!("`{name}` is a multivalue, which has no shares to shift; set another policy with PUT /api/v1/services/{name}/traffic");
+            Choice::Multivalue(_) | Choice::Geo(_) | Choice::Nearest(_) => {
+                let word = view.form.choice.word();
+                let detail = format!("`{name}` is a {word}, which has no shares to shift; set another policy with PUT /api/v1/services/{name}/traffic");
                 return Err(Refusal::new(RefusalKind::PolicyMismatch, detail));
             }
         };
@@ -250,7 +251,7 @@ impl Core {
                 let service = service.ok_or_else(gone)?;
                 let named = |form: &PolicyForm| match &form.choice {
                     Choice::Weighted(shares) => shares.clone(),
-                    Choice::Failover(_) | Choice::Multivalue(_) => Vec::new(),
+                    Choice::Failover(_) | Choice::Multivalue(_) | Choice::Geo(_) | Choice::Nearest(_) => Vec::new(),
                 };
                 let (from, to) = self.both_ends(service, &named(&old.to))?;
                 let Waiting { actor: Actor(actor), reason, .. } = waiting;

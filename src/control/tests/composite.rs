@@ -35,7 +35,7 @@ fn a_composite_goes_through_a_restart_and_an_upgrade_by_its_members() {
 fn the_failover_is_told_with_the_member_that_failed_and_explained_by_it() {
     let mut world = World::new(PORTAL);
     close(&mut world, 1);
-    let (_, steps) = world.core.explain(world.service("orders"), world.now);
+    let (_, steps) = world.core.explain(world.service("orders"), crate::client::ClassId::UNKNOWN, world.now);
     let prod = steps.iter().find(|step| step.text.starts_with("pool prod")).expect("a step for prod");
     assert!(
         prod.text.starts_with("pool prod is down: 0 of 1 endpoints up (10.0.0.1: database: timeout: no answer within 3s while connecting, down since "),
@@ -83,7 +83,7 @@ fn a_service_is_decided_again_when_a_pool_changes_that_only_is_required() {
     assert_eq!(world.answers("orders"), "prod 100");
     close(&mut world, 1);
     assert_eq!(world.answers("orders"), "dr 100");
-    let (_, steps) = world.core.explain(world.service("orders"), world.now);
+    let (_, steps) = world.core.explain(world.service("orders"), crate::client::ClassId::UNKNOWN, world.now);
     let prod = steps.iter().find(|step| step.text.starts_with("pool prod")).expect("a step for prod");
     assert!(prod.text.starts_with("pool prod is down: it requires db, of which 1 of 2 needed is up; 1 of 1 endpoints up"), "{}", prod.text);
 }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::world::World;
 use crate::answer::{Asked, Counters, Cx, Handled, Limiter, Transport, answer};
+use crate::client::ClassId;
 use crate::health::State;
 use crate::model::{Family, TargetId};
 use crate::policy::Verdict;
@@ -77,7 +78,7 @@ proptest! {
         world.later(60);
         let estate = world.core.estate().clone();
         let id = world.service("orders");
-        let (decision, steps) = world.core.explain(id, world.now);
+        let (decision, steps) = world.core.explain(id, ClassId::UNKNOWN, world.now);
         prop_assert!(steps.iter().any(|step| step.topic == "rung") && steps.iter().any(|step| step.topic == "ttl"), "{steps:?}");
         for (at, endpoint) in estate.endpoints.iter().enumerate() {
             let down = world.core.health().endpoint(&estate, crate::model::EndpointId::at(at)) == State::Down;

@@ -91,7 +91,7 @@ fn s26_explain_says_who_keeps_a_pool_that_is_down() {
     let mut world = World::new(TWO);
     world.turn("prod", State::Down);
     world.turn("dr", State::Down);
-    let (_, steps) = world.core.explain(world.service("orders"), world.now);
+    let (_, steps) = world.core.explain(world.service("orders"), crate::client::ClassId::UNKNOWN, world.now);
     let dr = steps.iter().find(|step| step.text.starts_with("pool dr")).expect("a step for dr");
     assert!(dr.text.starts_with("pool dr is up: 2 of 2 endpoints up (10.1.0.1: timeout: no answer within 3s while connecting, down since "), "{}", dr.text);
     assert!(dr.text.contains(", held as up by the blast guard until 20"), "{}", dr.text);
@@ -115,7 +115,7 @@ fn s27_a_mass_failure_freezes_decisions_until_sight_returns() {
     assert_eq!(world.answers("orders"), "prod 80, dr 20", "however long");
     let leaves = &world.core.service(world.service("orders")).decision.families[0].leaves;
     assert_eq!(leaves.iter().map(|leaf| leaf.endpoints.len()).sum::<usize>(), 8, "what was taken away before it was known is back");
-    let (decision, steps) = world.core.explain(world.service("orders"), world.now);
+    let (decision, steps) = world.core.explain(world.service("orders"), crate::client::ClassId::UNKNOWN, world.now);
     assert_eq!(&decision, world.core.service(world.service("orders")).decision);
     assert!(steps.last().is_some_and(|step| step.topic == "blind" && step.text.contains("it answers as decided before")), "{steps:?}");
 

@@ -88,6 +88,8 @@ pub(super) fn configuration(text: &str) -> Configuration {
         estate: Arc::new(estate),
         zones: vec![Arc::new(Zone { apex, sets })],
         answers: Arc::default(),
+        clients: Arc::default(),
+        databases: Default::default(),
         needs_restart: Vec::new(),
         hash: "0123456789abcdef".into(),
     }

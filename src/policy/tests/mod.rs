@@ -1,5 +1,6 @@
 //! The truth tables: each row of SEMANTICS 1 to 11 that this room keeps, named as the sentence it proves.
 
+mod clients;
 mod degraded;
 mod failback;
 mod fresh;
@@ -8,6 +9,7 @@ mod notes;
 mod pools;
 pub(crate) mod properties;
 mod returning;
+mod sticky;
 mod trees;
 mod trickle;
 mod truth;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windrose::answer::{Asked, Counters, Cx, Handled, Limiter, Transport, Work, answer, answer_slow};
+use windrose::client::{Clients, Origins, Questions};
 use windrose::config::{Loaded, load_text};
 use windrose::control::{Configuration, Core, Effect, Effects, Event, Revision, Start};
 use windrose::health::{Outcome, ProbeReport, Reason};
@@ -46,8 +47,10 @@ impl Started {
         answers.nsid.get_or_insert_with(|| "ns1".into());
         answers.id.get_or_insert_with(|| "ns1".into());
         let zones = zones.into_iter().map(Arc::new).collect();
+        let clients = Arc::new(Clients::build(&estate, &Questions::of(&estate), &Origins::default()));
+        let (estate, answers) = (Arc::new(estate), Arc::new(answers));
         let configuration =
-            Configuration { estate: Arc::new(estate), zones, answers: Arc::new(answers), needs_restart: Vec::new(), hash: "0123456789abcdef".into() };
+            Configuration { estate, zones, answers, clients, databases: Default::default(), needs_restart: Vec::new(), hash: "0123456789abcdef".into() };
         let stale_after = Duration::from_secs(600);
         let start = Start { configuration, stored: Vec::new(), revision: Revision(0), stale_after, without_store: true };
         let mut now = BEGIN;

@@ -1,0 +1,155 @@
+//! GeoIP databases while the daemon runs: the last sound content of each file, and a look at the files now and then.
+//!
+//! A file that is replaced is read aside, made into classes of clients, and handed to the core in one piece; no query waits for it. One that is broken
+//! changes nothing but what is told of it: what was read before counts on.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::admin::door::Door;
+use crate::client::{Clients, DatabaseInfo, Origins, Questions};
+use crate::config::{Database, Mmdb, Stamp};
+use crate::control::{Event, Notice};
+use crate::metrics::Metrics;
+use crate::model::Estate;
+use crate::policy::too_many_variants;
+
+/// How often it is asked whether there are databases by now.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What is known of the files.
+#[derive(Default)]
+pub(super) struct Databases {
+    kept: Mutex<HashMap<PathBuf, Kept>>,
+    /// Whoever reads files to have them counted (a reload, or a look) has it alone.
+    pub(super) turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, Default)]
+struct Kept {
+    /// Of the file that was read last, sound or not.
+    stamp: Option<Stamp>,
+    sound: Option<Arc<Mmdb>>,
+    problem: Option<String>,
+}
+
+/// Classes of clients, and what they were made from.
+pub(super) struct Made {
+    pub(super) clients: Clients,
+    pub(super) infos: Vec<DatabaseInfo>,
+}
+
+impl Databases {
+    /// What counts of these files: each as it was read, or as it was before if it is broken. Takes a second for a million networks.
+    pub(super) fn make(&self, estate: &Estate, read: &[Database]) -> Result<Made, String> {
+        let kept = self.with(read);
+        let questions = Questions::of(estate);
+        let (mut origins, mut infos) = (Origins::default(), Vec::new());
+        for path in &estate.geo.databases {
+            let Kept { stamp: _, sound, problem } = kept.get(path).cloned().unwrap_or_default();
+            let mut info = DatabaseInfo { file: path.to_string_lossy().into(), kind: String::new(), built: None, networks: 0, problem };
+            if let Some(sound) = sound {
+                (info.kind, info.built, info.networks) = (sound.kind.clone(), Some(sound.built), sound.networks as u64);
+                // It was looked at from end to end before it was kept.
+                sound.origins(&questions, &mut origins).map_err(|why| format!("`{}` {why}", path.display()))?;
+            }
+            infos.push(info);
+        }
+        let clients = Clients::build(estate, &questions, &origins);
+        if let Some(why) = clients.too_many() {
+            return Err(why);
+        }
+        let mut seen = std::collections::HashSet::new();
+        for service in estate.services.iter().filter(|service| seen.insert(Arc::as_ptr(&service.policy))) {
+            if let Some(why) = too_many_variants(&service.policy, &clients, estate) {
+                return Err(format!("the policy of `{}` {why}", service.name));
+            }
+        }
+        Ok(Made { clients, infos })
+    }
+
+    /// These count from now on.
+    pub(super) fn keep(&self, read: &[Database]) {
+        let next = self.with(read);
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+
+    fn with(&self, read: &[Database]) -> HashMap<PathBuf, Kept> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for Database { path, stamp, read } in read {
+            let place = kept.entry(path.clone()).or_default();
+            place.stamp = *stamp;
+            match read {
+                Ok(sound) => (place.sound, place.problem) = (Some(sound.clone()), None),
+                Err(why) => place.problem = Some(why.clone()),
+            }
+        }
+        kept
+    }
+
+    /// The files that are no longer what was read.
+    fn replaced(&self, files: &[PathBuf]) -> Vec<PathBuf> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |path: &PathBuf| kept.get(path).map(|kept| kept.stamp);
+        files.iter().filter(|path| known(path) != Some(Stamp::of(path))).cloned().collect()
+    }
+}
+
+/// Looks at the files now and then, until the daemon stops.
+pub(super) async fn watch(databases: Arc<Databases>, door: Door, metrics: Arc<Metrics>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        let Ok(geo) = door.look(|core, _| core.estate().geo.clone()).await else { return };
+        let pause = if geo.databases.is_empty() { IDLE } else { geo.check_every };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => look(&databases, &door, &metrics).await,
+            _ = stopping.changed() => return,
+        }
+    }
+}
+
+/// One look: reads what was replaced, and has it counted.
+async fn look(databases: &Arc<Databases>, door: &Door, metrics: &Metrics) {
+    let _turn = databases.turn.lock().await;
+    let Ok(estate) = door.look(|core, _| core.estate().clone()).await else { return };
+    let (known, of) = (databases.clone(), estate.clone());
+    let made = tokio::task::spawn_blocking(move || {
+        let replaced = known.replaced(&of.geo.databases);
+        if replaced.is_empty() {
+            return None;
+        }
+        let read: Vec<Database> = replaced.iter().map(|path| Database::read(path)).collect();
+        let made = known.make(&of, &read);
+        Some((read, made))
+    });
+    match made.await {
+        Ok(None) => {}
+        Ok(Some((read, Ok(Made { clients, infos })))) => {
+            databases.keep(&read);
+            metrics.databases(&infos);
+            read.iter().for_each(|database| door.mention(Event::Noticed(notice(database))));
+            door.mention(Event::Databases { estate, clients: Arc::new(clients), databases: infos.into() });
+        }
+        // It is told at each look: the file counts as not yet read.
+        Ok(Some((_, Err(why)))) => door.mention(Event::Noticed(Notice::Database { sound: false, text: format!("GeoIP databases can't be used: {why}") })),
+        Err(_) => {
+            door.mention(Event::Noticed(Notice::Database { sound: false, text: "reading a GeoIP database ended in a panic, which is a bug".to_string() }))
+        }
+    }
+}
+
+/// What came of reading a file.
+fn notice(database: &Database) -> Notice {
+    let Database { path, stamp: _, read } = database;
+    let file = Path::new(path).display();
+    match read {
+        Ok(sound) => {
+            let text = format!("GeoIP database {file} was replaced: {}, made {}, {} networks", sound.kind, sound.built.whole_seconds(), sound.networks);
+            Notice::Database { sound: true, text }
+        }
+        Err(why) => Notice::Database { sound: false, text: format!("GeoIP database {file} {why}; what was read before counts on") },
+    }
+}

@@ -1,0 +1,414 @@
+//! Client classes: all clients that no policy tells apart are one class.
+//!
+//! Policies ask two kinds of questions about a client: does a condition hold ([`Condition`]), and in which order are these regions near.
+//! A class is one list of answers to all questions that any policy of the estate asks. [`Clients`] gives an address its class and the scope
+//! in which the answer holds; it is built when configuration or databases change, and never touched by health.
+//!
+//! Never here: which pool answers. That is a table per service and class, made by `policy` and compiled by `snapshot`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::model::{Choice, Condition, Estate, Network, Node, Place, RegionId, Timestamp};
+
+use super::spans::{Prefix, Spans, sweep};
+
+/// A number for a class, of one [`Clients`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClassId(pub u32);
+
+impl ClassId {
+    /// Of clients of whom nothing is known. Always there.
+    pub const UNKNOWN: ClassId = ClassId(0);
+}
+
+/// What a database knows of the clients of a prefix.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// `EU`
+    pub continent: Option<[u8; 2]>,
+    /// `DE`
+    pub country: Option<[u8; 2]>,
+    /// `US-CA`
+    pub subdivision: Option<Arc<str>>,
+    /// Autonomous system number.
+    pub asn: Option<u32>,
+    /// Coordinates.
+    pub place: Option<Place>,
+}
+
+/// Kinds of what databases say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// `continent:`
+    pub continent: bool,
+    /// `country:`
+    pub country: bool,
+    /// `subdivision:`
+    pub subdivision: bool,
+    /// `asn:`
+    pub asn: bool,
+    /// Where clients are, for `nearest`.
+    pub place: bool,
+}
+
+impl Attributes {
+    /// What either has.
+    pub fn or(self, other: Self) -> Self {
+        let (a, b) = (self, other);
+        Self {
+            continent: a.continent || b.continent,
+            country: a.country || b.country,
+            subdivision: a.subdivision || b.subdivision,
+            asn: a.asn || b.asn,
+            place: a.place || b.place,
+        }
+    }
+
+    /// What conditions ask here and nobody says there, in the words of conditions. (`nearest` has networks' places, too.)
+    pub fn lacking(self, said: Self) -> Vec<&'static str> {
+        let words = [
+            ("continent", self.continent, said.continent),
+            ("country", self.country, said.country),
+            ("subdivision", self.subdivision, said.subdivision),
+            ("asn", self.asn, said.asn),
+        ];
+        words.into_iter().filter(|(_, asked, said)| *asked && !said).map(|(word, ..)| word).collect()
+    }
+}
+
+/// A database, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseInfo {
+    /// The file as configured.
+    pub file: Arc<str>,
+    /// `GeoLite2-Country`; empty: none was ever read.
+    pub kind: String,
+    /// When what counts was made.
+    pub built: Option<Timestamp>,
+    /// How many networks it knows.
+    pub networks: u64,
+    /// What is wrong with the file that lies there; what was read before counts on.
+    pub problem: Option<String>,
+}
+
+/// Prefixes of a database, each with the position of its origin.
+#[derive(Clone, Debug, Default)]
+pub struct Origins {
+    /// What is known, each once.
+    pub origins: Vec<Origin>,
+    /// Whose; of nested ones the innermost that knows something says it.
+    pub prefixes: Vec<(IpNet, u32)>,
+}
+
+/// Everything that policies ask about clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Questions {
+    conditions: BTreeSet<Condition>,
+    /// Regions among which some `nearest` chooses, ascending.
+    nearest: BTreeSet<Vec<RegionId>>,
+}
+
+impl Questions {
+    /// Of all policies of an estate, named ones and services' own.
+    pub fn of(estate: &Estate) -> Self {
+        let mut questions = Self::default();
+        let resolver = estate.resolver();
+        for (_, form) in &estate.policies {
+            if let Ok(tree) = resolver.resolve(form) {
+                questions.add(&tree, estate);
+            }
+        }
+        // Services that are alike share their tree.
+        let mut seen = std::collections::HashSet::new();
+        for service in estate.services.iter().filter(|service| seen.insert(Arc::as_ptr(&service.policy))) {
+            questions.add(&service.policy, estate);
+        }
+        questions
+    }
+
+    /// Those of a tree.
+    pub fn of_tree(tree: &Node, estate: &Estate) -> Self {
+        let mut questions = Self::default();
+        questions.add(tree, estate);
+        questions
+    }
+
+    fn add(&mut self, node: &Node, estate: &Estate) {
+        let Node::Policy { choice, .. } = node else { return };
+        match choice {
+            Choice::Geo(rules) => self.conditions.extend(rules.iter().flat_map(|rule| rule.when.iter().cloned())),
+            Choice::Nearest(nearest) => {
+                self.nearest.insert(regions_of(&nearest.among, estate));
+            }
+            Choice::Failover(_) | Choice::Weighted(_) | Choice::Multivalue(_) => {}
+        }
+        choice.children().into_iter().for_each(|child| self.add(child, estate));
+    }
+
+    /// What databases are asked.
+    pub fn attributes(&self) -> Attributes {
+        let mut asked = Attributes { place: !self.nearest.is_empty(), ..Attributes::default() };
+        for condition in &self.conditions {
+            match condition {
+                Condition::Continent(_) => asked.continent = true,
+                Condition::Country(_) => asked.country = true,
+                Condition::Subdivision(_) => asked.subdivision = true,
+                Condition::Asn(_) => asked.asn = true,
+                Condition::Network(_) => {}
+            }
+        }
+        asked
+    }
+
+    /// What of an origin makes a difference: what nobody asks by name is all one, but known, so that it hides what a wider prefix says.
+    pub fn narrow(&self, origin: Origin) -> Origin {
+        const OTHER: [u8; 2] = *b"--";
+        let Origin { continent, country, subdivision, asn, place } = origin;
+        let (asked, asks) = (self.attributes(), |condition: Condition| self.conditions.contains(&condition));
+        let code = |code: Option<[u8; 2]>, asked: bool, condition: fn([u8; 2]) -> Condition| {
+            code.filter(|_| asked).map(|code| if asks(condition(code)) { code } else { OTHER })
+        };
+        Origin {
+            continent: code(continent, asked.continent, Condition::Continent),
+            country: code(country, asked.country, Condition::Country),
+            subdivision: subdivision.filter(|_| asked.subdivision).map(|part| if asks(Condition::Subdivision(part.clone())) { part } else { "".into() }),
+            asn: asn.filter(|_| asked.asn).map(|asn| if asks(Condition::Asn(asn)) { asn } else { 0 }),
+            place: place.filter(|_| asked.place),
+        }
+    }
+
+    /// Nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        self.conditions.is_empty() && self.nearest.is_empty()
+    }
+}
+
+/// Each once, ascending: what a [`Class`] knows an order of.
+fn regions_of(among: &[Arc<Node>], estate: &Estate) -> Vec<RegionId> {
+    let regions: BTreeSet<RegionId> = among.iter().filter_map(|child| estate.region_of(child).ok()).collect();
+    regions.into_iter().collect()
+}
+
+/// What is known of the clients of one class: the answers to all questions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Class {
+    /// By position in `Clients::conditions`.
+    holds: Box<[bool]>,
+    /// By position in `Clients::nearest`: for each region its rank, 0 the nearest, equal ones equally far. `None`: nobody knows where the client is.
+    ranks: Box<[Option<Box<[u16]>>]>,
+}
+
+/// Which class a client belongs to.
+#[derive(Debug)]
+pub struct Clients {
+    conditions: Vec<Condition>,
+    nearest: Vec<Vec<RegionId>>,
+    classes: Vec<Class>,
+    v4: Spans<u32>,
+    v6: Spans<u128>,
+    /// There were more classes than fit; some clients are of the wrong one.
+    too_many: bool,
+}
+
+/// Everybody is [`ClassId::UNKNOWN`].
+impl Default for Clients {
+    fn default() -> Self {
+        Self::build(&Estate::default(), &Questions::default(), &Origins::default())
+    }
+}
+
+/// Bits before the IPv4 address in an IPv6 address that is one (RFC 4291, section 2.5.5.2).
+const MAPPED_BITS: u8 = 96;
+
+/// Classes of one estate: each costs two octets in every decision that asks about clients.
+const CLASSES_MAX: usize = 65_536;
+
+/// What [`Prefix::what`] counts from for networks; below it stand origins.
+const NETWORKS_FROM: u32 = 1 << 31;
+
+impl Clients {
+    /// Cuts the address space into classes. Takes a second for a million prefixes.
+    pub fn build(estate: &Estate, questions: &Questions, origins: &Origins) -> Self {
+        let mut builder = Builder {
+            estate,
+            conditions: questions.conditions.iter().cloned().collect(),
+            nearest: questions.nearest.iter().cloned().collect(),
+            origins: &origins.origins,
+            classes: Vec::new(),
+            by_class: HashMap::new(),
+            by_open: HashMap::new(),
+            too_many: false,
+        };
+        builder.class_of(&[]);
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        let mut add = |prefix: &IpNet, what: u32| match prefix {
+            IpNet::V4(prefix) => v4.push(Prefix { first: u32::from(prefix.network()).into(), last: u32::from(prefix.broadcast()).into(), what }),
+            IpNet::V6(prefix) => v6.push(Prefix { first: prefix.network().into(), last: prefix.broadcast().into(), what }),
+        };
+        if !questions.is_empty() {
+            origins.prefixes.iter().for_each(|(prefix, origin)| add(prefix, *origin));
+            for (number, network) in (NETWORKS_FROM..).zip(&estate.networks) {
+                network.prefixes.iter().for_each(|prefix| add(prefix, number));
+            }
+        }
+        let v4 = Spans::new(&sweep(v4, u32::MAX.into(), &mut |open| builder.class_of(open)));
+        let v6 = Spans::new(&sweep(v6, u128::MAX, &mut |open| builder.class_of(open)));
+        let Builder { conditions, nearest, classes, too_many, .. } = builder;
+        Self { conditions, nearest, classes, v4, v6, too_many }
+    }
+
+    /// The class of a client, and the scope: all addresses that share so many leading bits with `address` are of this class.
+    /// An IPv4 address written as an IPv6 one is the IPv4 address.
+    pub fn find(&self, address: IpAddr) -> (ClassId, u8) {
+        let (class, scope) = match address {
+            IpAddr::V4(address) => self.v4.find(address.into()),
+            IpAddr::V6(address) => match address.to_ipv4_mapped() {
+                Some(address) => {
+                    let (class, scope) = self.v4.find(address.into());
+                    (class, scope + MAPPED_BITS)
+                }
+                None => self.v6.find(address.into()),
+            },
+        };
+        (ClassId(class), scope)
+    }
+
+    /// All classes, [`ClassId::UNKNOWN`] first.
+    pub fn classes(&self) -> impl Iterator<Item = ClassId> + use<> {
+        (0..self.classes.len() as u32).map(ClassId)
+    }
+
+    /// Policies tell more kinds of clients apart than there is room for: this is of no use.
+    pub fn too_many(&self) -> Option<String> {
+        let text = || format!("policies tell more than {CLASSES_MAX} kinds of clients apart: let `nearest` choose among fewer regions, or name fewer networks");
+        self.too_many.then(text)
+    }
+
+    /// How many spans of addresses there are in both families.
+    pub fn spans(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    /// Whether a condition holds for the clients of a class. One that no policy asked when this was built holds for nobody.
+    pub fn holds(&self, class: ClassId, condition: &Condition) -> bool {
+        let at = self.conditions.binary_search(condition).ok();
+        at.zip(self.class(class)).and_then(|(at, class)| class.holds.get(at).copied()).unwrap_or(false)
+    }
+
+    /// Conditions that hold for the clients of a class.
+    pub fn holding(&self, class: ClassId) -> impl Iterator<Item = &Condition> {
+        let holds = self.class(class).map(|class| &class.holds[..]).unwrap_or_default();
+        self.conditions.iter().zip(holds).filter(|(_, holds)| **holds).map(|(condition, _)| condition)
+    }
+
+    /// The conditions that hold for a class, in words; `None`: none does.
+    pub fn name(&self, class: ClassId) -> Option<String> {
+        let mut holding = self.holding(class).map(ToString::to_string);
+        let first = holding.next()?;
+        Some(holding.fold(first, |all, next| format!("{all}, {next}")))
+    }
+
+    /// How near the regions of these children are to the clients of a class: the rank of each child, 0 the nearest, equal ones equally far.
+    /// `None`: nobody knows where the clients are.
+    pub fn ranks(&self, class: ClassId, among: &[Arc<Node>], estate: &Estate) -> Option<Vec<u16>> {
+        let regions = regions_of(among, estate);
+        let at = self.nearest.binary_search(&regions).ok()?;
+        let ranks = self.class(class)?.ranks.get(at)?.as_ref()?;
+        let rank = |child: &Arc<Node>| ranks.get(regions.binary_search(&estate.region_of(child).ok()?).ok()?).copied();
+        among.iter().map(rank).collect()
+    }
+
+    /// Classes that these questions don't tell apart: the first of each such group, [`ClassId::UNKNOWN`] first, and by class which group it belongs to.
+    pub fn groups(&self, questions: &Questions) -> (Vec<ClassId>, Vec<u32>) {
+        let conditions: Vec<usize> = questions.conditions.iter().filter_map(|asked| self.conditions.binary_search(asked).ok()).collect();
+        let nearest: Vec<usize> = questions.nearest.iter().filter_map(|asked| self.nearest.binary_search(asked).ok()).collect();
+        let answers = |class: &'_ Class| -> (Vec<bool>, Vec<Option<Box<[u16]>>>) {
+            let holds = conditions.iter().map(|at| class.holds.get(*at).copied().unwrap_or(false)).collect();
+            (holds, nearest.iter().map(|at| class.ranks.get(*at).cloned().flatten()).collect())
+        };
+        let (mut known, mut first) = (HashMap::new(), Vec::new());
+        let group = |(class, id): (&Class, ClassId)| {
+            *known.entry(answers(class)).or_insert_with(|| {
+                first.push(id);
+                first.len() as u32 - 1
+            })
+        };
+        let of_class = self.classes.iter().zip(self.classes()).map(group).collect();
+        (first, of_class)
+    }
+
+    /// Whether all that a tree asks was asked when this was built.
+    pub fn answers(&self, questions: &Questions) -> bool {
+        questions.conditions.iter().all(|asked| self.conditions.binary_search(asked).is_ok())
+            && questions.nearest.iter().all(|asked| self.nearest.binary_search(asked).is_ok())
+    }
+
+    fn class(&self, class: ClassId) -> Option<&Class> {
+        self.classes.get(class.0 as usize)
+    }
+}
+
+struct Builder<'a> {
+    estate: &'a Estate,
+    conditions: Vec<Condition>,
+    nearest: Vec<Vec<RegionId>>,
+    origins: &'a [Origin],
+    classes: Vec<Class>,
+    by_class: HashMap<Class, u32>,
+    /// By what surrounds a span: nearly all prefixes of a database say the same as others.
+    by_open: HashMap<Box<[u32]>, u32>,
+    too_many: bool,
+}
+
+impl Builder<'_> {
+    /// The class of clients in these prefixes, the widest first.
+    fn class_of(&mut self, open: &[u32]) -> u32 {
+        if let Some(known) = self.by_open.get(open) {
+            return *known;
+        }
+        let class = self.describe(open);
+        let next = self.classes.len() as u32;
+        if self.classes.len() == CLASSES_MAX && !self.by_class.contains_key(&class) {
+            self.too_many = true;
+            return 0;
+        }
+        let number = *self.by_class.entry(class).or_insert_with_key(|class| {
+            self.classes.push(class.clone());
+            next
+        });
+        self.by_open.insert(open.into(), number);
+        number
+    }
+
+    fn describe(&self, open: &[u32]) -> Class {
+        let innermost = || open.iter().rev();
+        let origins = || innermost().filter(|what| **what < NETWORKS_FROM).filter_map(|what| self.origins.get(*what as usize));
+        let networks = || innermost().filter_map(|what| self.estate.networks.get(what.checked_sub(NETWORKS_FROM)? as usize));
+        let (continent, country, asn) =
+            (origins().find_map(|origin| origin.continent), origins().find_map(|origin| origin.country), origins().find_map(|origin| origin.asn));
+        let subdivision = origins().find_map(|origin| origin.subdivision.as_ref());
+        let holds = |condition: &Condition| match condition {
+            Condition::Continent(asked) => continent == Some(*asked),
+            Condition::Country(asked) => country == Some(*asked),
+            Condition::Subdivision(asked) => subdivision == Some(asked),
+            Condition::Asn(asked) => asn == Some(*asked),
+            Condition::Network(asked) => networks().any(|network: &Network| network.name == *asked),
+        };
+        let place = origins().find_map(|origin| origin.place).or_else(|| networks().find_map(|network| network.place));
+        let ranks = |regions: &Vec<RegionId>| place.map(|place| ranks(self.estate, regions, place));
+        Class { holds: self.conditions.iter().map(holds).collect(), ranks: self.nearest.iter().map(ranks).collect() }
+    }
+}
+
+/// The rank of each region by distance and bias.
+fn ranks(estate: &Estate, regions: &[RegionId], place: Place) -> Box<[u16]> {
+    let far = |region: &RegionId| estate.sites.get(region).map_or(i64::MAX, |site| i64::from(site.place.distance_km(place)) + i64::from(site.bias_km));
+    let distances: Vec<i64> = regions.iter().map(far).collect();
+    let nearer: BTreeSet<i64> = distances.iter().copied().collect();
+    let order: Vec<i64> = nearer.into_iter().collect();
+    distances.iter().map(|distance| order.partition_point(|nearer| nearer < distance) as u16).collect()
+}
