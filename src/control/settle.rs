@@ -153,6 +153,9 @@ impl Core {
                 self.put_off.touch(service, cause);
                 continue;
             }
+            if self.stands(cause) {
+                self.put_off.touch(service, Cause::Health { failing_since: None });
+            }
             let Some(state) = self.services.get(service.index()) else { continue };
             let group = Group { rules: &*state.rules, memory: &*state.memory, decided: state.decided.as_ref().map(Arc::as_ptr), cause };
             let alone;
@@ -194,13 +197,20 @@ impl Core {
         changes
     }
 
+    /// Decided anew because of the file, or by a process that takes over, while this node is blind: no hold ends by its time, for nobody saw that
+    /// the pool stayed up (SEMANTICS, 27).
+    fn stands(&self, cause: Cause) -> bool {
+        cause == Cause::Config && self.guard.blind().is_some()
+    }
+
     /// Decides for one service, and for all in its group.
     fn decide(&mut self, service: ServiceId, cause: Cause, now: Now) -> Option<Outcome> {
         let estate = self.configuration.estate.clone();
         let state = self.services.get(service.index())?;
         let (rules, before) = (state.rules.clone(), state.decided.clone());
         let held = state.memory.clone();
-        let decision = policy::decide(estate.service(service), &rules.tree, &self.facts(), &held, now);
+        let decide = if self.stands(cause) { policy::decide_holding } else { policy::decide };
+        let decision = decide(estate.service(service), &rules.tree, &self.facts(), &held, now);
         let (decision, waits) = self.unless_failback_waits(service, &rules, &held, decision, now);
         let memory = self.shares.memory(decision.memory.clone());
         let decided = self.shares.decided(&estate, &rules, decision, &mut self.cells);
