@@ -98,6 +98,8 @@
 //! - Looking into the future is deciding on a copy: `simulate` takes a picture while the core is lent and works out the cascade away from it, with the same [`policy::decide`].
 //! - The API's document and the terminal's pictures are made from what the program itself goes by (routes and their types; a pure state), and kept as text: a change is read before it counts.
 //! - Guards of changes read one key (`Key::LastChange`) that every guarded commit expects and raises, because an override that another node begins is a key nobody here can name.
+//! - What must be done once is claimed in the very commit that does it, and its reply is kept before it is sent (`control/replies.rs`).
+//! - A reload is weighed by the guards of the file that runs (`control/reload_guards.rs`): a file can't take away what forbids it.
 //! - Decisions made before DNS answers (the first round of probes) leave no memory: what never answered can't be "taken away", so it is not held.
 
 pub mod wire;

@@ -8,14 +8,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tracing::info;
 
-use crate::control::{self, Actor, Applied, Change, OverrideRecord, OverrideTargetName, OverrideWord, RefusalKind, Revision, Scope, TokenRecord};
+use crate::control::{self, Actor, Applied, Change, OverrideRecord, OverrideTargetName, OverrideWord, RefusalKind, ReloadBy, Revision, Scope, TokenRecord};
 use crate::model::GuardKind;
 use crate::policy::Forecast;
 
 use super::api::{self, BASE, ChangeReply, Fault, ProblemKind, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX, WriteQuery};
 use super::auth::{self, Caller, Secret};
 use super::body::{Body, Query};
-use super::door::Wish;
+use super::door::{ORIGIN, Wish};
 use super::etag::{self, IfMatch};
 use super::problem::Refused;
 use super::read::{service_named, traffic_now};
@@ -138,20 +138,30 @@ pub(super) async fn end_override(
     on_override(app, caller, Some(number), Change::EndOverride { id: number }, Why::default(), expect, query).await
 }
 
-pub(super) async fn reload(State(app): State<App>, Query(query): Query<WriteQuery>) -> Result<Json<api::ReloadReply>, Refused> {
+pub(super) async fn reload(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<WriteQuery>,
+) -> Result<Json<api::ReloadReply>, Refused> {
     sound(&query)?;
     if query.dry_run {
         let plan = super::config::dry_run(&app).await?;
         return Ok(Json(api::ReloadReply { plan: Some(plan), ..api::ReloadReply::default() }));
     }
+    let WriteQuery { reason, break_glass, dry_run: _, end_shift: _ } = query;
+    let words: Vec<&str> = break_glass.iter().flat_map(|list| list.split(',')).collect();
+    let origin = ORIGIN.try_with(Clone::clone).unwrap_or_default();
+    let by = ReloadBy { actor: caller.actor.0, origin, reason: reason.unwrap_or_default(), break_glass: glass(&words)? };
     // A task of its own: a client that goes away does not leave half a reload.
-    let outcome = tokio::spawn((app.parts.reload)()).await.map_err(|_| Refused::new(ProblemKind::Internal, "the reload failed by a bug; look at the log"))?;
+    let outcome = tokio::spawn((app.parts.reload)(by)).await.map_err(|_| Refused::new(ProblemKind::Internal, "the reload failed by a bug; look at the log"))?;
     match outcome {
         ReloadOutcome::Taken(messages) => Ok(Json(api::ReloadReply { messages, ..api::ReloadReply::default() })),
         ReloadOutcome::Problems(problems) => Err(invalid_config(&problems, "nothing was changed, the old one serves on")),
         ReloadOutcome::Refused(refusal) => {
-            let kind = if refusal.kind == RefusalKind::InvalidRequest { ProblemKind::InvalidConfig } else { refusal.kind.into() };
-            let mut refused = Refused::new(kind, refusal.detail);
+            if refusal.kind != RefusalKind::InvalidRequest {
+                return Err(refusal.into());
+            }
+            let mut refused = Refused::new(ProblemKind::InvalidConfig, refusal.detail);
             refused.problem.errors = refusal.faults.into_iter().map(Fault::from).collect();
             Err(refused)
         }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::{Extension, Router};
 use hyper::body::{Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -29,12 +29,16 @@ use super::places::{Busy, Place, Places};
 use super::tls::Certificates;
 use super::unix;
 
-/// Connections of one listener at a time.
-const CONNECTIONS_MAX: usize = 256;
+/// Connections of one listener at a time, where descriptors allow: ten thousand that idle keep nobody out.
+const CONNECTIONS_MAX: usize = 12_288;
+/// Of the descriptors of this process, one in so many may be one listener's.
+const DESCRIPTORS_PART: u64 = 5;
+/// Connections that there may be however few descriptors there are.
+const CONNECTIONS_MIN: usize = 64;
 /// A connection sends its whole head, or its next request, within this.
 const HEAD_MAX: Duration = Duration::from_secs(10);
-/// Size of a request's head.
-const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Size of a request's head. With all places taken by heads that never end, this is what memory is bounded by.
+const HEAD_BYTES_MAX: usize = 16 << 10;
 /// A reply that its reader does not take: so long.
 const WRITE_MAX: Duration = Duration::from_secs(30);
 /// A TLS handshake.
@@ -116,7 +120,7 @@ pub(super) fn run(listener: Listener, routes: Router) -> Running {
 }
 
 async fn accept_all(listener: Listener, routes: Router, mut stopping: watch::Receiver<()>) {
-    let places = Places::new(CONNECTIONS_MAX);
+    let places = Places::new(connections_max());
     let mut connections = JoinSet::new();
     loop {
         // Ended ones are taken away, so that the set stays as small as what runs.
@@ -146,9 +150,20 @@ async fn accept_all(listener: Listener, routes: Router, mut stopping: watch::Rec
     let _ = tokio::time::timeout(STOP_MAX, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-async fn connection(accepted: Accepted, routes: Router, place: Place, stopping: watch::Receiver<()>) {
+/// Connections of one listener: probes, DNS and the store need descriptors, too.
+fn connections_max() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let part = limit.and_then(|limit| usize::try_from(limit / DESCRIPTORS_PART).ok()).unwrap_or(CONNECTIONS_MAX);
+    part.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX)
+}
+
+async fn connection(accepted: Accepted, routes: Router, place: Place, mut stopping: watch::Receiver<()>) {
     match accepted {
-        Accepted::Tcp(stream, address, None) => serve(stream, Peer::Tcp { address, certificate: None }, routes, place, stopping).await,
+        Accepted::Tcp(stream, address, None) => {
+            if says_something(stream.readable(), &place, &mut stopping).await {
+                Box::pin(serve(stream, Peer::Tcp { address, certificate: None }, routes, place, stopping)).await;
+            }
+        }
         Accepted::Tcp(stream, address, Some(tls)) => {
             let terms = tls.terms();
             let shaken = tokio::select! {
@@ -159,25 +174,37 @@ async fn connection(accepted: Accepted, routes: Router, place: Place, stopping: 
                 Ok(Ok(stream)) => {
                     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                     let certificate = certificate.and_then(|certificate| Presented::read(certificate, terms.number));
-                    serve(stream, Peer::Tcp { address, certificate }, routes, place, stopping).await;
+                    Box::pin(serve(stream, Peer::Tcp { address, certificate }, routes, place, stopping)).await;
                 }
                 Ok(Err(error)) => debug!("a TLS handshake failed: {error}"),
                 Err(_) => debug!("a TLS handshake took more than {HANDSHAKE_MAX:?}"),
             }
         }
+        Accepted::Unix(stream) if !says_something(stream.readable(), &place, &mut stopping).await => (),
         Accepted::Unix(stream) => match unix::peer(&stream).await {
-            Some(peer) => serve(stream, peer, routes, place, stopping).await,
+            Some(peer) => Box::pin(serve(stream, peer, routes, place, stopping)).await,
             None => warn!("the system does not say who is at the other end of the admin socket; not served"),
         },
     }
 }
 
+/// Waits for the first octet: until then a connection costs no more than its socket. `false`: it is not to be served.
+async fn says_something(readable: impl Future<Output = std::io::Result<()>>, place: &Place, stopping: &mut watch::Receiver<()>) -> bool {
+    tokio::select! {
+        readable = tokio::time::timeout(HEAD_MAX, readable) => matches!(readable, Ok(Ok(()))),
+        () = place.needed() => false,
+        _ = stopping.changed() => false,
+    }
+}
+
 /// HTTP/1.1 until the client leaves, a deadline passes, the place is needed, or the daemon stops.
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer, routes: Router, place: Place, mut stopping: watch::Receiver<()>) {
-    let routes = TowerToHyperService::new(routes.layer(Extension(peer)));
+    // With each request, not as a layer: that would copy every route for each connection.
+    let routes = TowerToHyperService::new(routes);
     let place = Arc::new(place);
     let works = place.clone();
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer.clone());
         let busy = works.work();
         let reply = routes.call(request);
         // Until the last piece: a stream is work, too.

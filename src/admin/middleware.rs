@@ -33,6 +33,9 @@ pub(super) const UPGRADE_MAX: Duration = Duration::from_secs(120);
 /// The same for a probe run to be looked at, which has a deadline of its own.
 pub(super) const PROBE_MAX: Duration = Duration::from_secs(35);
 
+/// The same for a replay, which plays two configurations at most, with a deadline each.
+pub(super) const REPLAY_MAX: Duration = Duration::from_secs(100);
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Outermost: gives the request an id, counts it, writes the problem's body.
@@ -79,7 +82,7 @@ fn is_audited(method: &Method, call: &Call) -> bool {
         // Who guesses tokens is slowed down after a while, and guesses on.
         401 | 429 => true,
         403 | 409 => !looks,
-        101 | 200..300 => ["/config/reload", "/upgrade", "/handover"].iter().any(|end| call.what.ends_with(end)),
+        101 | 200..300 => ["/upgrade", "/handover"].iter().any(|end| call.what.ends_with(end)),
         _ => false,
     }
 }
@@ -107,6 +110,7 @@ pub(super) async fn deadline(request: Request, next: Next) -> Response {
     let most = match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
         Some(route) if route.ends_with("/upgrade") => UPGRADE_MAX,
         Some(route) if route.ends_with("/probe") => PROBE_MAX,
+        Some(route) if route.ends_with("/replay") => REPLAY_MAX,
         _ => REQUEST_MAX,
     };
     tokio::time::timeout(most, next.run(request)).await.unwrap_or_else(|_| {

@@ -22,7 +22,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use crate::control::Refusal;
+use crate::control::{Refusal, ReloadBy};
 use crate::metrics::Metrics;
 use crate::model::{AdminSettings, MetricsSettings, Timestamp};
 
@@ -54,6 +54,7 @@ mod places;
 mod problem;
 mod push;
 mod read;
+mod replay;
 mod router;
 mod shift;
 mod simulate;
@@ -64,6 +65,7 @@ mod view;
 
 pub use feeds::{AuditReader, Feeds, Tested, WebhookDesk};
 pub use listen::BindError;
+pub use replay::OutcomeReader;
 pub use tls::{Certificates, Renewal};
 
 use connections::{Listener, run};
@@ -94,12 +96,14 @@ pub struct Parts {
     pub upgrades: Option<upgrade::Upgrades>,
     /// Events, audit, webhooks.
     pub feeds: Feeds,
+    /// `POST /replay`
+    pub outcomes: OutcomeReader,
     /// `GET /readyz`: nothing, or why not, one sentence each.
     pub ready: Arc<dyn Fn() -> Result<(), Vec<String>> + Send + Sync>,
 }
 
 /// Reads the file again and hands it to the core.
-pub type Reloader = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ReloadOutcome> + Send>> + Send + Sync>;
+pub type Reloader = Arc<dyn Fn(ReloadBy) -> Pin<Box<dyn Future<Output = ReloadOutcome> + Send>> + Send + Sync>;
 
 /// How a reload ended.
 #[derive(Clone, Debug)]
@@ -128,6 +132,8 @@ struct App {
     attempts: Arc<attempts::Attempts>,
     /// Requests with an `Idempotency-Key`.
     under_way: Arc<once::UnderWay>,
+    /// Replays that may still begin: one at a time.
+    replays: Arc<tokio::sync::Semaphore>,
 }
 
 /// Duplicates of the listeners: what another process needs to take them over, with the connections that wait in them.
@@ -208,7 +214,8 @@ impl Bound {
         let (stop, stopping) = watch::channel(false);
         let streams = Arc::new(tokio::sync::Semaphore::new(feeds::STREAMS_MAX));
         let (attempts, under_way) = (Arc::default(), Arc::default());
-        let app = App { parts: Arc::new(parts), hosts, streams, stopping, certificates: tls.clone(), attempts, under_way };
+        let replays = Arc::new(tokio::sync::Semaphore::new(1));
+        let app = App { parts: Arc::new(parts), hosts, streams, stopping, certificates: tls.clone(), attempts, under_way, replays };
         let mut watch = tokio::task::JoinSet::new();
         if let Some(certificates) = tls.clone() {
             watch.spawn(certificates.watch());

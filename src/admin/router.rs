@@ -18,7 +18,7 @@ use super::describe::{Condition, Reply, Words, gives, says};
 use super::feeds::AuditQuery;
 use super::pages::PageQuery;
 use super::problem::Refused;
-use super::{App, change, config, doctor, feeds, glass, looks, manual, middleware, once, push, read, shift, simulate, upgrade};
+use super::{App, change, config, doctor, feeds, glass, looks, manual, middleware, once, push, read, replay, shift, simulate, upgrade};
 
 use Condition::{Optional, Required};
 use Touches::{Node, Nothing, Service, Services};
@@ -102,6 +102,7 @@ const GUARDED: &[ProblemKind] = &[ProblemKind::GuardRefused];
 const PROBES: &[ProblemKind] = &[ProblemKind::NotFound, ProblemKind::NothingToProbe];
 const PUSHES: &[ProblemKind] = &[ProblemKind::NothingToProbe];
 const FILES: &[ProblemKind] = &[ProblemKind::InvalidConfig];
+const RELOADS: &[ProblemKind] = &[ProblemKind::InvalidConfig, ProblemKind::GuardRefused, ProblemKind::ConfirmationNeeded];
 const UPGRADES: &[ProblemKind] = &[ProblemKind::UpgradeFailed, ProblemKind::InvalidConfig];
 const EVENTS: Reply = Reply::Other("text/event-stream");
 
@@ -181,7 +182,9 @@ pub(super) const ROUTES: &[Route] = &[
     route!(GET, "/explain", Read, Nothing, read::explain,
         says::<api::Explain>("explain", "Why a name is answered as it is").query::<api::ExplainQuery>()),
     route!(POST, "/simulate", Read, Nothing, simulate::simulate,
-        says::<api::Simulation>("simulate", "What would happen if something fell").body::<api::SimulatePost>()),
+        says::<api::Simulation>("simulate", "What would happen if something fell").body::<api::SimulatePost>().refuses(FILES)),
+    route!(POST, "/replay", Read, Nothing, replay::replay,
+        says::<api::Replay>("replay", "What recorded probes would have come to").body::<api::ReplayPost>().refuses(FILES)),
     route!(GET, "/events", Read, Nothing, feeds::events,
         says::<List<CloudEvent>>("listEvents", "What has happened, oldest first").query::<api::EventQuery>()),
     route!(GET, "/events/stream", Read, Nothing, feeds::stream,
@@ -207,7 +210,7 @@ pub(super) const ROUTES: &[Route] = &[
     route!(POST, "/config/plan", Admin, Nothing, config::plan,
         says::<api::ConfigPlan>("planConfig", "What a reload would do").body::<api::ConfigPlanPost>().refuses(FILES)),
     route!(POST, "/config/reload", Admin, Node, change::reload,
-        says::<api::ReloadReply>("reload", "Takes the file again").writes().refuses(FILES)),
+        says::<api::ReloadReply>("reload", "Takes the file again").writes().refuses(RELOADS)),
     route!(POST, "/upgrade", Admin, Node, upgrade::begin,
         says::<api::UpgradeReply>("upgrade", "Starts the program on disk, which takes over").refuses(UPGRADES)),
     route!(POST, "/handover", Admin, Node, upgrade::hand_over,

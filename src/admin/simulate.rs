@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Extension, State};
 
-use crate::control::{Core, Load, OverrideTargetName, Picture, Scope};
+use crate::control::{Configuration, Core, Load, OverrideTargetName, Picture, Scope};
 use crate::metrics::Metrics;
 use crate::model::{Fading, Now};
 use crate::policy::Forecast;
@@ -45,18 +45,7 @@ pub(super) async fn simulate(
     if DOWN_MAX < down.len() {
         return Err(refused("/down", format!("more than {DOWN_MAX} names"), "name regions or pools, or use a pattern such as region/eu-*"));
     }
-    let next = if text.is_some() || path.is_some() {
-        if caller.scope < Scope::Admin {
-            return Err(Refused::scope(&caller.actor.0, caller.scope, Scope::Admin));
-        }
-        let outcome = (app.parts.files.read)(config::origin(&caller, path, text)?).await;
-        Some(outcome.map_err(|problems| match problems {
-            PlanOutcome::Problems(problems) => change::invalid_config(&problems, "nothing was changed"),
-            _ => Refused::new(ProblemKind::StoreUnavailable, "this server is stopping"),
-        })?)
-    } else {
-        None
-    };
+    let next = other(&app, &caller, text, path).await?;
     let metrics = app.parts.metrics.clone();
     let seen = app
         .look(move |core, now| {
@@ -70,6 +59,22 @@ pub(super) async fn simulate(
         .await?;
     let bug = |_| Refused::new(ProblemKind::Internal, "the simulation failed; this is a bug");
     tokio::task::spawn_blocking(move || reckon(seen, &down, at)).await.map_err(bug)?.map(Json)
+}
+
+/// Another configuration, if one is given. It may name any file of the server, so it needs `admin`.
+pub(super) async fn other(app: &App, caller: &Caller, text: Option<String>, path: Option<String>) -> Result<Option<Configuration>, Refused> {
+    if text.is_none() && path.is_none() {
+        return Ok(None);
+    }
+    if caller.scope < Scope::Admin {
+        return Err(Refused::scope(&caller.actor.0, caller.scope, Scope::Admin));
+    }
+    let outcome = (app.parts.files.read)(config::origin(caller, path, text)?).await;
+    let configuration = outcome.map_err(|problems| match problems {
+        PlanOutcome::Problems(problems) => change::invalid_config(&problems, "nothing was changed"),
+        _ => Refused::new(ProblemKind::StoreUnavailable, "this server is stopping"),
+    })?;
+    Ok(Some(configuration))
 }
 
 fn reckon(seen: Seen, down: &[String], at: LoadAt) -> Result<api::Simulation, Refused> {

@@ -147,6 +147,7 @@ fn own_settings(admin: &AdminSettings, socket: &std::path::Path) -> crate::model
         admin: admin.clone(),
         metrics: MetricsSettings { listen: None, services_max: 1000, endpoints_max: 1000 },
         store: crate::model::StoreSettings { path: socket.to_path_buf() },
+        outcomes: crate::model::OutcomeSettings::default(),
         audit: crate::model::AuditSettings::default(),
     }
 }
@@ -206,7 +207,7 @@ impl Server {
             dns: Arc::new(vec!["127.0.0.1:53".parse().unwrap()].into()),
             metrics: metrics(),
             doctor: doctor::Doctor { examine: Arc::new(|_| Box::pin(async { None })), monitor: Arc::new(|_| Err(vec!["no monitor".into()])) },
-            reload: Arc::new(move || {
+            reload: Arc::new(move |_| {
                 let outcome = next.lock().unwrap().pop().unwrap_or(ReloadOutcome::Taken(vec!["taken".into()]));
                 Box::pin(async move {
                     assert!(!matches!(&outcome, ReloadOutcome::Taken(said) if said.iter().any(|said| said == PANIC)), "{PANIC}");
@@ -220,6 +221,7 @@ impl Server {
             },
             upgrades: None,
             feeds: Feeds::default(),
+            outcomes: Arc::new(|_| Ok(crate::health::Recording::default())),
             ready: Arc::new(move || match is_ready.load(Ordering::Relaxed) {
                 READY => Ok(()),
                 NOT_YET => Err(vec!["not yet".into()]),

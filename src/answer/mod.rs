@@ -19,6 +19,7 @@ mod chaos;
 mod cookies;
 mod counters;
 mod cx;
+mod explain;
 mod grown;
 mod limit;
 mod opt;
@@ -210,7 +211,7 @@ fn decide<'s: 'q, 'q>(
         Settled::Refused => return outcome.ends(Rcode::Refused),
         Settled::Malformed => return outcome.ends(Rcode::FormErr),
         Settled::Soa => question.qtype = rtype::SOA,
-        Settled::Not => (),
+        Settled::Not | Settled::Explain => (),
     }
 
     // Class and type.
@@ -223,13 +224,25 @@ fn decide<'s: 'q, 'q>(
         return outcome.ends(rcode);
     }
 
+    if settled == Settled::Explain {
+        return explain::explain(snapshot, bound_of(asked, outcome, query), &mut cx.name, packet, outcome);
+    }
+    if settled == Settled::Not && explain::is_asked(snapshot, &question, &cx.name, asked.client) {
+        outcome.slow = Some(Slow::Explain);
+        return;
+    }
+
     // Data.
     if question.qclass == rtype::CLASS_CH {
         return chaos::chaos(snapshot.settings(), &question, &cx.name, packet, outcome);
     }
+    resolve(snapshot, &question, bound_of(asked, outcome, query), &mut cx.name, &mut cx.picks, packet, outcome);
+}
+
+/// Octets that what is made up here may have: as many as one likes for a client that has proven its address.
+fn bound_of(asked: &Asked, outcome: &Outcome<'_>, query: &[u8]) -> usize {
     let proven = asked.transport == Transport::Tcp || outcome.cookie == Some(CookieOutcome::Valid);
-    let bound = if proven { usize::MAX } else { AMPLIFICATION_MAX * query.len() };
-    resolve(snapshot, &question, bound, &mut cx.name, &mut cx.picks, packet, outcome);
+    if proven { usize::MAX } else { AMPLIFICATION_MAX * query.len() }
 }
 
 /// RFC 7873, section 5.4: a query without a question may ask for a cookie. There is nothing else that it could ask for.

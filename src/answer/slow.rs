@@ -1,4 +1,4 @@
-//! Queries that need more than a look at the snapshot: signed ones (RFC 8945), and transfers (RFC 5936, RFC 1995).
+//! Queries that need more than a look at the snapshot: signed ones (RFC 8945), transfers (RFC 5936, RFC 1995), and why a name is answered as it is.
 //!
 //! | asked                               | who                         | gets                                                         |
 //! |-------------------------------------|-----------------------------|--------------------------------------------------------------|
@@ -35,6 +35,8 @@ pub enum Slow {
     Signed,
     /// It asks for a zone that has secondaries.
     Transfer,
+    /// It asks why a name is answered as it is, and may.
+    Explain,
 }
 
 /// What was settled about a signature or a transfer before a query is answered again.
@@ -50,6 +52,8 @@ pub(super) enum Settled {
     Malformed,
     /// Our SOA record is the answer.
     Soa,
+    /// It may be told why.
+    Explain,
 }
 
 /// What became of a slow query.
@@ -149,6 +153,7 @@ pub fn answer_slow(snapshot: &Arc<Snapshot>, query: &[u8], asked: Asked, now: u6
 /// A query without TSIG record, whose signature, if it had one, was right.
 fn unsigned(snapshot: &Arc<Snapshot>, query: &[u8], asked: Asked, signer: Option<&mut Signer>, cx: &mut Cx, out: &mut [u8]) -> (Work, Option<Told>) {
     match answer_as(snapshot, query, asked, Settled::Not, cx, out) {
+        Handled::Slow(Slow::Explain) => return (work_of(answer_as(snapshot, query, asked, Settled::Explain, cx, out)), None),
         Handled::Slow(_) => (),
         handled => return (work_of(handled), None),
     }
@@ -167,7 +172,7 @@ fn unsigned(snapshot: &Arc<Snapshot>, query: &[u8], asked: Asked, signer: Option
         Settled::NotAuth | Settled::Refused => "refused",
         Settled::Malformed => "malformed",
         Settled::Soa => "current",
-        Settled::Not => {
+        Settled::Not | Settled::Explain => {
             let opt = edns(query).is_some();
             // The query is counted here; its response is many, counted by whoever sends them.
             let counted = Outcome {

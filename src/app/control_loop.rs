@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::model::{Estate, Gauge, Webhook};
 use crate::probe::{Probed, Prober};
 use crate::snapshot::Snapshot;
+use crate::store::outcomes::Recorder;
 use crate::store::{Store, StoreError};
 
 use super::clock::Clock;
@@ -52,6 +53,8 @@ pub(super) struct Hands {
     /// `None`: `--without-store`.
     pub store: Option<Store>,
     pub metrics: Arc<Metrics>,
+    /// Keeps what probes found, for replays.
+    pub outcomes: Recorder,
     /// What secondaries should know.
     pub secondaries: notify::Board,
     /// Who wants to hear of events, as configured now.
@@ -152,7 +155,7 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
             Some(done) = finished.recv(), if !resting => hands.finished(done, &mut core, &mut effects),
             Some(knock) = queues.knocks.recv() => take(knock, works, &mut core, &hands, &mut tickets, &mut effects),
             // What comes to rest learns nothing any more: the last words of its prober are dropped.
-            Some(probed) = queues.outcomes.recv() => if works { outcome(probed, &mut core, &hands, &mut effects) },
+            Some(probed) = queues.outcomes.recv() => if works { outcome(probed, &mut core, &mut hands, &mut effects) },
             Some(measured) = measured.recv() => if works { core.handle(hands.clock.now(), Event::Measured(measured), &mut effects) },
             () = until(tick) => core.handle(hands.clock.now(), Event::Tick, &mut effects),
             () = until(hands.give_back_at) => hands.give_back(),
@@ -169,7 +172,7 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
             } else if let Ok(knock) = queues.knocks.try_recv() {
                 take(knock, works, &mut core, &hands, &mut tickets, &mut effects);
             } else if let Ok(probed) = queues.outcomes.try_recv() {
-                outcome(probed, &mut core, &hands, &mut effects);
+                outcome(probed, &mut core, &mut hands, &mut effects);
             } else {
                 break;
             }
@@ -211,6 +214,7 @@ async fn obey(order: Order, mode: Mode, core: &mut Core, hands: &Hands, effects:
 
 /// Everything that can be written is: lets go of the store, and says what the next one needs.
 async fn rest(core: &Core, hands: &Hands, rested: oneshot::Sender<Rested>) {
+    hands.outcomes.flush();
     if let Some(store) = hands.store.clone() {
         let _a_panic_has_closed_it_too = tokio::task::spawn_blocking(move || store.close()).await;
     }
@@ -239,13 +243,14 @@ fn take(knock: Knock, works: bool, core: &mut Core, hands: &Hands, tickets: &mut
     }
 }
 
-fn outcome(probed: Probed, core: &mut Core, hands: &Hands, effects: &mut Effects) {
+fn outcome(probed: Probed, core: &mut Core, hands: &mut Hands, effects: &mut Effects) {
     let Probed { plan, target, report } = probed;
     let known = plan == core.plan() && target.index() < core.estate().targets.len();
     if !known {
         return core.handle(hands.clock.now(), Event::Probed { plan, target, report }, effects);
     }
     hands.metrics.probed(target, &report);
+    hands.outcomes.outcome(target, &report);
     let verdicts = |core: &Core| core.estate().judgements_of(target).map(|id| core.health().judgement(id).state).collect::<Vec<_>>();
     let before = verdicts(core);
     core.handle(hands.clock.now(), Event::Probed { plan, target, report }, effects);
@@ -304,11 +309,15 @@ impl Hands {
             }
             Effect::Probe { plan, estate, hurry } => {
                 self.metrics.configured(&estate);
+                self.outcomes.targets(&estate);
                 self.webhooks.send_replace(estate.webhooks.clone());
                 self.prober.plan(plan, estate, hurry);
                 self.give_back_soon();
             }
-            Effect::Heard { target, report } => self.metrics.probed(target, &report),
+            Effect::Heard { target, report } => {
+                self.metrics.probed(target, &report);
+                self.outcomes.outcome(target, &report);
+            }
             Effect::Commit { commit, expect, ops, learned } => {
                 let Some(store) = self.store.clone() else { return };
                 let (finished, metrics, large) = (finished.clone(), self.metrics.clone(), LARGE_COMMIT <= ops.len());
@@ -343,8 +352,11 @@ impl Hands {
                     }
                 }
             }
-            // Nobody listens: fine, it is in the core's ring.
-            Effect::Happened(happening) => drop(self.happenings.send(happening)),
+            Effect::Happened(happening) => {
+                self.metrics.happened(&happening.kind);
+                // Nobody listens: fine, it is in the core's ring.
+                let _ = self.happenings.send(happening);
+            }
             Effect::Secondaries(announced) => drop(self.secondaries.send_replace(announced.into())),
             Effect::WakeAt(at) => *wake = at.map(|mono| self.clock.instant(mono)),
         }

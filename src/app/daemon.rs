@@ -28,6 +28,7 @@ use crate::model::{Estate, Settings};
 use crate::probe::{Probed, Prober};
 use crate::snapshot::{CellMap, Snapshot};
 use crate::store::Store;
+use crate::store::outcomes::{self, Recorder, Recordings};
 
 use super::clock::Clock;
 use super::control_loop::{self, Hands, Queues};
@@ -133,6 +134,9 @@ impl Daemon {
         let published = Arc::new(ArcSwap::from_pointee(nothing()));
         let (secondaries, announced) = dns::notify::board();
         let audit_store = store.clone();
+        // Without a store there is no folder that one could trust.
+        let (recorder, recordings) =
+            if store.is_some() { outcomes::record(&settings.store.path, settings.outcomes) } else { (Recorder::off(), Recordings::none()) };
         let hands = Hands {
             clock,
             happenings: happenings.clone(),
@@ -142,6 +146,7 @@ impl Daemon {
             prober,
             store,
             metrics: metrics.clone(),
+            outcomes: recorder,
             secondaries,
             moves_left: 0,
             give_back_at: None,
@@ -158,7 +163,8 @@ impl Daemon {
         let upgrades = program.map(|program| upgrades(program, settings.admin.socket.clone(), &giver));
         let desk = super::telling::start(&settings.node.name, &door, &happenings, &metrics, clock, queued, wanted);
         let feeds = Feeds { happenings, audit: audit_reader(audit_store), webhooks: Some(desk) };
-        let parts = Parts { upgrades, feeds, ..parts(&settings, &door, &metrics, (&reloader, files), (&serving, &dns_known), clock, doctor) };
+        let outcomes: admin::OutcomeReader = Arc::new(move |since| recordings.read(since));
+        let parts = Parts { upgrades, feeds, outcomes, ..parts(&settings, &door, &metrics, (&reloader, files), (&serving, &dns_known), clock, doctor) };
         let api = admin::bind(&settings.admin, &settings.metrics, left.admin).await.map_err(|error| error.to_string())?;
         if let Some(certificates) = api.certificates() {
             let _ = tls.set(certificates);
@@ -324,6 +330,7 @@ fn parts(
         doctor,
         upgrades: None,
         feeds: Feeds::default(),
+        outcomes: Arc::new(|_| Ok(Default::default())),
         ready: Arc::new(ready),
     }
 }

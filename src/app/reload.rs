@@ -8,7 +8,7 @@ use tracing::{error, warn};
 use crate::admin::door::Door;
 use crate::admin::{Certificates, ReloadOutcome, Reloader, Renewal};
 use crate::config;
-use crate::control::{Configuration, Event, Notice};
+use crate::control::{Configuration, Event, Notice, Refusal, ReloadBy};
 use crate::metrics::Metrics;
 use crate::model::{AdminSettings, Settings};
 
@@ -18,22 +18,22 @@ use super::clock::Clock;
 pub(super) fn reloader(path: PathBuf, settings: Settings, door: Door, metrics: Arc<Metrics>, clock: Clock, tls: Arc<OnceLock<Certificates>>) -> Reloader {
     let turn = Arc::new(tokio::sync::Mutex::new(()));
     let settings = Arc::new(settings);
-    Arc::new(move || {
+    Arc::new(move |by| {
         let (path, settings, door, metrics, turn, tls) = (path.clone(), settings.clone(), door.clone(), metrics.clone(), turn.clone(), tls.clone());
         Box::pin(async move {
             let _turn = turn.lock().await;
-            let outcome = reload(path, &settings, &door, tls.get()).await;
+            let outcome = reload(path, &settings, &door, tls.get(), by).await;
             metrics.reloaded(matches!(outcome, ReloadOutcome::Taken(_)), clock.now().wall);
             match &outcome {
                 // The first says what was taken and is told by the core; the others are what to look at.
                 ReloadOutcome::Taken(messages) => messages.iter().skip(1).for_each(|message| warn!("{message}")),
                 ReloadOutcome::Problems(problems) => error!("reload refused, the old configuration serves on:\n{}", problems.join("\n")),
-                ReloadOutcome::Refused(refusal) => error!("reload refused: {}", refusal.detail),
+                ReloadOutcome::Refused(refusal) => error!("reload refused: {}", told(refusal)),
             }
             let why = match &outcome {
                 ReloadOutcome::Taken(_) => None,
                 ReloadOutcome::Problems(problems) => Some(format!("{} in the file, the first: {}", problems.len(), problems.first().map_or("", |first| first))),
-                ReloadOutcome::Refused(refusal) => Some(refusal.detail.clone()),
+                ReloadOutcome::Refused(refusal) => Some(told(refusal)),
             };
             if let Some(why) = why {
                 let text = format!("a new configuration was refused, the old one serves on: {why}");
@@ -44,7 +44,7 @@ pub(super) fn reloader(path: PathBuf, settings: Settings, door: Door, metrics: A
     })
 }
 
-async fn reload(path: PathBuf, settings: &Settings, door: &Door, tls: Option<&Certificates>) -> ReloadOutcome {
+async fn reload(path: PathBuf, settings: &Settings, door: &Door, tls: Option<&Certificates>, by: ReloadBy) -> ReloadOutcome {
     let loaded = match tokio::task::spawn_blocking(move || config::load(&path)).await {
         Ok(Ok(loaded)) => loaded,
         Ok(Err(problems)) => return ReloadOutcome::Problems(problems.0.iter().map(ToString::to_string).collect()),
@@ -67,7 +67,7 @@ async fn reload(path: PathBuf, settings: &Settings, door: &Door, tls: Option<&Ce
         _ => None,
     };
     let configuration = configuration(loaded, needs_restart);
-    match door.ask(|ticket| Event::Reload { ticket, configuration }).await {
+    match door.ask(|ticket| Event::Reload { ticket, configuration, by }).await {
         Ok(applied) => {
             let mut messages = applied.messages;
             if renewal.is_some_and(Renewal::apply) {
@@ -77,6 +77,12 @@ async fn reload(path: PathBuf, settings: &Settings, door: &Door, tls: Option<&Ce
         }
         Err(refusal) => ReloadOutcome::Refused(refusal),
     }
+}
+
+/// A refusal for log and event, which have no list: with every guard, and what to do about it.
+fn told(refusal: &Refusal) -> String {
+    let guards = refusal.guards.iter().map(|finding| format!("; {}: {} → {}", finding.guard.word(), finding.message, finding.way_on));
+    std::iter::once(refusal.detail.clone()).chain(guards).collect()
 }
 
 /// What the core needs of a loaded file.
@@ -92,7 +98,7 @@ pub(super) fn configuration(loaded: config::Loaded, needs_restart: Vec<String>) 
 
 /// Tables whose keys take no part in a reload and differ (SEMANTICS, 16).
 pub(super) fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
-    let Settings { node, dns, admin, metrics, store, audit } = old;
+    let Settings { node, dns, admin, metrics, store, outcomes, audit } = old;
     // TLS files and subjects are taken by a reload; whether there is TLS at all is not.
     let without_files = |settings: &AdminSettings| AdminSettings { tls: None, ..settings.clone() };
     let admin_differs = without_files(admin) != without_files(&new.admin) || admin.tls.is_some() != new.admin.tls.is_some();
@@ -102,6 +108,7 @@ pub(super) fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
         ("[admin]", admin_differs),
         ("[metrics]", *metrics != new.metrics),
         ("[store]", *store != new.store),
+        ("[outcomes]", *outcomes != new.outcomes),
         ("[audit]", *audit != new.audit),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(table, _)| table.to_string()).collect()

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use crate::cli::ServeArgs;
 use crate::config;
+use crate::control::ReloadBy;
 
 use super::daemon::{Daemon, Start, list};
 use super::upgrade::{self, Program};
@@ -75,7 +76,7 @@ async fn until_stopped(mut daemon: Daemon) -> ExitCode {
         tokio::select! {
             _ = hangup.recv() => {
                 // The outcome is logged by the reload itself; the old configuration serves on if it fails.
-                let _ = (daemon.reloader)().await;
+                let _ = (daemon.reloader)(ReloadBy::signal()).await;
             }
             Some(farewell) = daemon.farewells.recv() => {
                 info!("leaving");

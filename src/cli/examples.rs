@@ -31,8 +31,12 @@ Examples:
   windrose demo --config > my.toml";
 
 pub(super) const RELOAD: &str = "\
-Example:
-  windrose check --config /etc/windrose/windrose.toml && windrose reload";
+What the new file does to traffic must keep the guards that are in force (docs/guards.md); else nothing is changed, exit code 5.
+
+Examples:
+  windrose check --config /etc/windrose/windrose.toml && windrose reload
+  windrose plan                                                    what it would do
+  windrose reload --break-glass max_step --reason \"CHG-1234\"";
 
 pub(super) const PLAN: &str = "\
 Over the server's own socket the server reads FILE itself; elsewhere the text is sent, and files that it names are the server's. Needs the scope admin.
@@ -96,6 +100,14 @@ pub(super) const HISTORY: &str = "\
 Examples:
   windrose history orders
   windrose undo orders --to 42       back to what revision 42 had set";
+
+pub(super) const REPLAY: &str = "\
+Outcomes are recorded while probes run ([outcomes] in the file). Nothing is changed. With --with it needs the scope admin; the file is read as by plan.
+
+Examples:
+  windrose replay
+  windrose replay --since 6h --with calmer.toml
+  windrose replay --since 7d -o json";
 
 pub(super) const EXPLAIN: &str = "\
 Examples:

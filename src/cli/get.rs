@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::admin::api::{Endpoint, Override, Pool, Probe, Region, ReloadReply, Service, UpgradeReply, Zone};
 
-use super::args::{Listed, Write};
+use super::args::{Listed, ReloadArgs, Write};
 use super::change::policy_text;
 use super::client::{Client, Got};
 use super::exit::Failure;
@@ -173,8 +173,10 @@ pub fn probe_text(probe: &Probe) -> String {
 }
 
 /// `windrose reload`
-pub async fn reload(client: &Client, paint: Paint) -> Result<Report, Failure> {
-    let got: Got<ReloadReply> = client.write(Method::POST, &["config", "reload"], None::<&()>, &Write::default(), None).await?;
+pub async fn reload(client: &Client, args: &ReloadArgs, paint: Paint) -> Result<Report, Failure> {
+    let ReloadArgs { dry_run: _, reason, break_glass } = args;
+    let write = Write { reason: reason.clone(), break_glass: break_glass.clone(), ..Write::default() };
+    let got: Got<ReloadReply> = client.write(Method::POST, &["config", "reload"], None::<&()>, &write, None).await?;
     let mut done = format!("{} the configuration is in force\n", paint.tone(Tone::Good, "✔"));
     for message in &got.value.messages {
         let _ = writeln!(done, "  {message}");

@@ -30,6 +30,7 @@ mod probe;
 mod push;
 mod query;
 mod reach;
+mod replay;
 mod report;
 mod shift;
 mod simulate;
@@ -120,7 +121,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::Serve(_) | Command::Demo(_) => Err(Failure::local(Exit::Failed, "serve and demo are not run here")),
         Command::Check(args) => check(args.file.as_deref().unwrap_or(&args.config)),
         Command::Reload(args) if args.dry_run => plan::dry_run(&client()?, paint).await,
-        Command::Reload(_) => get::reload(&client()?, paint).await,
+        Command::Reload(args) => get::reload(&client()?, args, paint).await,
         Command::Plan(args) => plan::plan(&client()?, args, paint).await,
         Command::Diff => plan::diff(&client()?, paint).await,
         Command::Upgrade => get::upgrade(&client()?, paint).await,
@@ -135,6 +136,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
         Command::History(args) => traffic::history(&client()?, &args.service, paint).await,
         Command::Explain(args) => explain::run(&client()?, args, paint).await,
         Command::Simulate(args) => simulate::run(&client()?, args, paint).await,
+        Command::Replay(args) => replay::run(&client()?, args, paint).await,
         Command::Events(args) => events::run(&client()?, args, global, paint).await,
         Command::Wait(args) => wait::run(&client()?, args).await,
         Command::Query(args) => query::run(client(), args, global.timeout, paint).await,
@@ -190,7 +192,7 @@ fn is_writing(command: &Command) -> bool {
         Command::Gate(_) | Command::Confirm(_) => true,
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Top(_) | Command::Get(_) => false,
-        Command::Plan(_) | Command::Diff | Command::Simulate(_) | Command::Wait(_) | Command::Completion(_) | Command::Man(_) => false,
+        Command::Plan(_) | Command::Diff | Command::Simulate(_) | Command::Replay(_) | Command::Wait(_) | Command::Completion(_) | Command::Man(_) => false,
         Command::Describe(_) | Command::History(_) | Command::Explain(_) | Command::Query(_) | Command::Whoami | Command::Probe(_) | Command::Probes(_) => {
             false
         }

@@ -66,6 +66,9 @@ fn text(found: &Simulation, paint: Paint) -> String {
     for guard in &found.guards {
         let _ = writeln!(out, "  guard {guard}");
     }
+    for guard in &found.change_guards {
+        let _ = writeln!(out, "  {} guard {}: {}", paint.tone(Tone::Warn, "⚠"), guard.name, guard.message);
+    }
     for message in &found.messages {
         let _ = writeln!(out, "  {} {message}", paint.tone(Tone::Warn, "⚠"));
     }
@@ -100,7 +103,9 @@ mod tests {
                             {"region": "far", "before_per_second": null, "after_per_second": 402,
                              "strain": {"region": "far", "service": "orders", "load": 100, "capacity": 100, "exceeded": false}, "fallen": false}],
                 "cascade": [{"region": "dr", "service": "orders", "load": 100, "capacity": 60, "exceeded": true}],
-                "guards": ["blast: if dr falls within 1m"], "messages": ["a is not probed"], "forecast": null}"#,
+                "guards": ["blast: if dr falls within 1m"],
+                "change_guards": [{"name": "min_serving_regions", "ok": false, "value": 1, "limit": 2, "message": "orders: without prod 1 region could answer, at least 2 must"}],
+                "messages": ["a is not probed"], "forecast": null}"#,
         )
         .unwrap()
     }
@@ -117,6 +122,7 @@ mod tests {
              far         –     402  100% of 100% (orders)\n\
              \u{20} ✖ cascade 1: dr falls, orders asks 100% of its peak there and it carries 60%\n\
              \u{20} guard blast: if dr falls within 1m\n\
+             \u{20} ⚠ guard min_serving_regions: orders: without prod 1 region could answer, at least 2 must\n\
              \u{20} ⚠ a is not probed\n\
              a simulation: nothing was changed\n"
         );

@@ -53,6 +53,7 @@ table! {
         admin: Admin,
         metrics: Metrics,
         store: Store,
+        outcomes: Outcomes,
         audit: Audit,
         webhook: Named<WebhookTable>,
         health: Health,
@@ -89,6 +90,7 @@ table! {
         listen: OneOrMany<SocketAddr>,
         workers: i64,
         reveal: OneOrMany<String>,
+        explain: OneOrMany<String>,
         cookies: Cookies,
         rate_limit: RateLimit,
     } later NONE
@@ -147,6 +149,14 @@ table! {
     Store {
         path: String,
     } later ["etcd"]
+}
+
+table! {
+    /// `[outcomes]`
+    Outcomes {
+        keep: Duration,
+        mib_max: i64,
+    } later NONE
 }
 
 table! {

@@ -218,12 +218,18 @@ pub struct Refusal {
     pub guards: Vec<GuardFinding>,
     /// The N of `c-N`, if it waits for a second person.
     pub confirmation: Option<u64>,
+    /// Of something that does not exist: the nearest that does.
+    pub did_you_mean: Option<Box<Nearest>>,
 }
+
+/// The nearest name that exists. In a box: a [`Refusal`] is returned everywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nearest(pub String);
 
 impl Refusal {
     /// A refusal with one sentence and no faults.
     pub fn new(kind: RefusalKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), faults: Vec::new(), revision: None, guards: Vec::new(), confirmation: None }
+        Self { kind, detail: detail.into(), faults: Vec::new(), revision: None, guards: Vec::new(), confirmation: None, did_you_mean: None }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::model::Now;
 use super::change::{Actor, Refusal, RefusalKind};
 use super::commits::Waiting;
 use super::core::Core;
-use super::event::{ConfirmationStand, Notice, Ticket};
+use super::event::{ConfirmationStand, Notice, Reply, Ticket};
 use super::record::Revision;
 
 /// A second person has this long.
@@ -29,6 +29,8 @@ const PENDING_MAX: usize = 64;
 pub(super) struct Confirmations {
     pending: BTreeMap<u64, Pending>,
     last: u64,
+    /// Refusals that name a number: sent when the event that tells of it is durable, so that no crash gives the number twice.
+    pub(super) answers: Vec<(Ticket, Reply)>,
 }
 
 #[derive(Debug)]
@@ -79,7 +81,7 @@ pub(super) fn made(id: u64, waiting: &Waiting) -> Notice {
 impl Core {
     /// Keeps a change for a second person; the refusal names what they type.
     pub(super) fn keep_for_confirmation(&mut self, waiting: Waiting, refusal: Refusal, now: Now) -> Refusal {
-        let Confirmations { pending, last } = &mut self.confirmations;
+        let Confirmations { pending, last, answers: _ } = &mut self.confirmations;
         pending.retain(|_, known| now.mono < known.ends);
         if PENDING_MAX <= pending.len() {
             pending.pop_first();

@@ -58,6 +58,8 @@ pub struct Core {
     /// By service name, for those whose changes are counted: when (`mono`) each change of late is an hour old.
     pub(super) recent: BTreeMap<Arc<str>, VecDeque<Duration>>,
     pub(super) confirmations: Confirmations,
+    /// A reload that a second person must want, too.
+    pub(super) reload_asked: Option<super::reload_guards::ReloadAsked>,
     pub(super) shifts: super::shifts::Shifts,
     pub(super) tokens_used: super::tokens::Used,
     /// To requests with an `Idempotency-Key`.
@@ -85,6 +87,8 @@ pub struct Core {
     /// What outside systems have told.
     pub(super) pushes: Pushes,
     pub(super) told_wake: Option<Duration>,
+    /// Services that are decided for other reasons than published: for `_explain` queries.
+    pub(super) whys: Vec<ServiceId>,
     /// Services whose regions the last publish has changed: to be told.
     pub(super) moved: Vec<Moved>,
     /// Failbacks that guards have put off, to be told.
@@ -173,6 +177,7 @@ impl Core {
             last_change: None,
             recent: BTreeMap::new(),
             confirmations: Confirmations::default(),
+            reload_asked: None,
             shifts: super::shifts::Shifts::default(),
             tokens_used: super::tokens::Used::default(),
             kept_replies: super::replies::Replies::default(),
@@ -190,6 +195,7 @@ impl Core {
             put_off: Dirty::default(),
             wakes: Wakes::default(),
             pushes: Pushes::new(&configuration.estate, now),
+            whys: Vec::new(),
             moved: Vec::new(),
             waiting_told: Vec::new(),
             told_wake: None,
@@ -254,7 +260,7 @@ impl Core {
                 let waiting = super::commits::Waiting { ticket, origin, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
                 self.wish(waiting, now, effects);
             }
-            Event::Reload { ticket, configuration } => self.reload(ticket, configuration, now, effects),
+            Event::Reload { ticket, configuration, by } => self.reload(ticket, configuration, &by, now, effects),
             Event::Committed { commit, revision } => self.committed(commit, revision, now, effects),
             Event::CommitFailed { commit, why, conflict } => self.commit_failed(commit, why, conflict, now, effects),
             Event::Called(call) => self.called(call, now),
@@ -389,7 +395,7 @@ impl Core {
             let memory = self.spare_memories.remove(&service.name).map(|memory| super::memory::recall(&estate, &memory)).unwrap_or_default();
             let memory = self.shares.memory(memory);
             let slot = self.cells.service(&service.name);
-            self.services.push(ServiceState { rules, decided: None, memory, unusable, wake_at: None, waits: None, slot });
+            self.services.push(ServiceState { rules, decided: None, memory, unusable, wake_at: None, waits: None, why: None, slot });
             self.index_users(id);
             self.touch(id, Cause::Config);
         }

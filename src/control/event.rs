@@ -77,6 +77,8 @@ pub enum Event {
         ticket: Ticket,
         /// What exists now.
         configuration: Configuration,
+        /// Who wants it, and which guards need not hold.
+        by: super::reload_guards::ReloadBy,
     },
     /// A request with an `Idempotency-Key` is done: keep what is about to be sent.
     Replied {

@@ -57,11 +57,13 @@ pub enum Act {
     Shift,
     /// A shift is aborted: always wins
     Abort,
+    /// Another file
+    Reload,
 }
 
 impl Act {
     /// All of them.
-    pub const ALL: [Act; 14] = [
+    pub const ALL: [Act; 15] = [
         Act::Split,
         Act::Failover,
         Act::Failback,
@@ -76,6 +78,7 @@ impl Act {
         Act::Extend,
         Act::Shift,
         Act::Abort,
+        Act::Reload,
     ];
 
     /// The word for people.
@@ -95,12 +98,13 @@ impl Act {
             Act::Extend => "extend",
             Act::Shift => "shift",
             Act::Abort => "abort",
+            Act::Reload => "reload",
         }
     }
 
     fn kind(self) -> ChangeKind {
         match self {
-            Act::Split | Act::Shift | Act::Abort => ChangeKind::Split,
+            Act::Split | Act::Shift | Act::Abort | Act::Reload => ChangeKind::Split,
             Act::Failover => ChangeKind::Failover,
             Act::Failback => ChangeKind::Failback,
             Act::Undo => ChangeKind::Undo,
@@ -117,7 +121,7 @@ impl Act {
 
     /// It asks for the same shares as before.
     fn overrides(self) -> bool {
-        !matches!(self, Act::Split | Act::Failover | Act::Failback | Act::Undo | Act::Shift | Act::Abort)
+        !matches!(self, Act::Split | Act::Failover | Act::Failback | Act::Undo | Act::Shift | Act::Abort | Act::Reload)
     }
 
     /// Does this guard look at it?
@@ -129,8 +133,10 @@ impl Act {
         match guard {
             GuardKind::MinServingRegions | GuardKind::Capacity => true,
             GuardKind::HealthyTargets => self != Act::ForceUp,
-            GuardKind::MaxStep | GuardKind::RequireReason => !automatic,
-            GuardKind::Rate => !automatic && self != Act::Extend,
+            GuardKind::MaxStep => !automatic,
+            // A file says why in its own history.
+            GuardKind::RequireReason => !automatic && self != Act::Reload,
+            GuardKind::Rate => !automatic && !matches!(self, Act::Extend | Act::Reload),
             GuardKind::Gate | GuardKind::Freeze => !self.keeps(),
         }
     }
@@ -169,7 +175,7 @@ impl RegionChange {
     }
 
     /// The change is about it.
-    fn is_touched(&self) -> bool {
+    pub(super) fn is_touched(&self) -> bool {
         SAME < self.step() || SAME < (self.desired_after - self.desired_before).abs() || self.could != self.can
     }
 }

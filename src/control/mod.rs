@@ -30,12 +30,15 @@ mod quality;
 mod read;
 mod record;
 mod reload;
+mod reload_guards;
+mod replay;
 mod replies;
 mod serials;
 mod services;
 mod settle;
 mod shifts;
 mod simulate;
+mod simulate_guards;
 mod targets;
 mod tokens;
 mod wakes;
@@ -48,7 +51,7 @@ pub use core::{Core, Start};
 pub use event::{Configuration, ConfirmationStand, Effect, Effects, Event, Notice, Reply, Ticket};
 pub use gates::GateView;
 pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
-pub use journal::{Anchor, AuditDraft, Broken, Call, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
+pub use journal::{Anchor, AuditDraft, Broken, Call, EVENT_KINDS, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
 pub use outline::{Became, Fields, ObjectChange, ObjectName, Outline, compared, differences, outline, outline_of_settings};
 pub use preview::{Drift, PreviewMove, ReloadPreview};
@@ -59,6 +62,8 @@ pub use record::{
     Expect, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
     Source, Stored, TokenRecord, TrafficRecord,
 };
+pub use reload_guards::ReloadBy;
+pub use replay::{Failover, Flip, OUTCOMES_MAX, Outage, Replayed, Replaying, ServiceTime, Unreplayed, replay};
 pub use replies::{Claim, FinishedReply, KeptReply, Made};
 pub use serials::Announced;
 pub use shifts::{AnalysisView, Found, Halt, Measured, Order, Phase, ShiftRecord, ShiftView, Wanted};

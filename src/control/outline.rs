@@ -106,7 +106,7 @@ pub fn compared(mut before: Outline, after: Outline) -> Vec<ObjectChange> {
 
 /// What takes no part in a reload.
 pub fn outline_of_settings(settings: &Settings) -> Outline {
-    let Settings { node, dns, admin, metrics, store, audit } = settings;
+    let Settings { node, dns, admin, metrics, store, outcomes, audit } = settings;
     let mut outline = Outline::new();
     let mut put = |name: &str, fields: Vec<(&'static str, String)>| drop(outline.insert(("settings", name.to_string()), fields.into_iter().collect()));
     put("node", vec![("name", node.name.clone()), ("stale_after", duration_text(node.stale_after))]);
@@ -116,6 +116,7 @@ pub fn outline_of_settings(settings: &Settings) -> Outline {
     let listen = metrics.listen.map_or_else(|| "off".to_string(), |listen| listen.to_string());
     put("metrics", vec![("listen", listen), ("services_max", metrics.services_max.to_string()), ("endpoints_max", metrics.endpoints_max.to_string())]);
     put("store", vec![("path", store.path.display().to_string())]);
+    put("outcomes", vec![("keep", duration_text(outcomes.keep)), ("mib_max", (outcomes.octets_max >> 20).to_string())]);
     put("audit", vec![("keep", duration_text(audit.keep)), ("entries_max", audit.entries_max.to_string())]);
     outline
 }
@@ -249,6 +250,7 @@ pub fn outline(configuration: &Configuration) -> Outline {
     let limit = answers.rate_limit.as_ref();
     let fields = vec![
         ("reveal", list(reveals)),
+        ("explain", list(&answers.explain)),
         ("cookies.required", answers.cookies.required.to_string()),
         ("rate_limit", limit.map_or_else(|| "off".to_string(), |limit| format!("{limit:?}"))),
     ];

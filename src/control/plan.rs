@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::{Family, Node, Now, ServiceId, did_you_mean};
 use crate::policy::Memory;
 
-use super::change::{Applied, Change, Refusal, RefusalKind};
+use super::change::{Applied, Change, Nearest, Refusal, RefusalKind};
 use super::commits::{InFlight, WAITING_MAX, Waiting};
 use super::confirm;
 use super::core::{Core, StoreState};
@@ -74,7 +74,10 @@ impl Core {
                 let keeps = refusal.kind == RefusalKind::ConfirmationNeeded && !refusal.guards.is_empty();
                 let refusal = if keeps { self.keep_for_confirmation(asked.clone(), refusal, now) } else { refusal };
                 effects.extend(refusal.confirmation.map(|id| Effect::Tell(confirm::asked(id, &asked))));
-                effects.push(Effect::Reply { ticket, reply: Err(refusal) });
+                match refusal.confirmation {
+                    Some(_) => self.confirmations.answers.push((ticket, Err(refusal))),
+                    None => effects.push(Effect::Reply { ticket, reply: Err(refusal) }),
+                }
             }
             Ok((Plan { ops, applied, .. }, _)) if ops.is_empty() => {
                 if let Change::ShiftMove { id, .. } = asked.change {
@@ -234,8 +237,9 @@ impl Core {
 }
 
 pub(super) fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Refusal {
-    let hint = did_you_mean(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    Refusal::new(RefusalKind::NotFound, format!("there is no {kind} `{name}`{hint}"))
+    let near = did_you_mean(name, known);
+    let hint = near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Refusal { did_you_mean: near.map(Nearest).map(Box::new), ..Refusal::new(RefusalKind::NotFound, format!("there is no {kind} `{name}`{hint}")) }
 }
 
 pub(super) fn because(reason: &str) -> String {

@@ -39,6 +39,21 @@ pub(super) fn whole(_: f64) -> Option<String> {
     None
 }
 
+/// Guards that need not hold, and whether that is said as it must be.
+pub(super) struct Glass<'a> {
+    pub break_glass: &'a [GuardKind],
+    pub reason: &'a str,
+    /// A second person has said so, too.
+    pub confirmed: bool,
+    pub dry_run: bool,
+}
+
+impl<'a> Glass<'a> {
+    fn of(waiting: &'a Waiting) -> Self {
+        Self { break_glass: &waiting.break_glass, reason: &waiting.reason, confirmed: waiting.confirmed, dry_run: waiting.dry_run }
+    }
+}
+
 /// What a change does to a service, and to all that are in its place.
 struct Weighed {
     before: Vec<(PoolId, f64)>,
@@ -82,7 +97,7 @@ impl Core {
             .collect();
         let names = |one: &Weighed| one.services.iter().map(|id| estate.service(*id).name.clone()).collect();
         let found = weighed.into_iter().map(|one| (one.findings.clone(), names(&one))).collect();
-        let findings = self.weighed(guards::merge(found), waiting)?;
+        let findings = self.weighed(guards::merge(found), &Glass::of(waiting))?;
         let overridden: Vec<GuardKind> = findings.iter().filter(|finding| finding.overridden).map(|finding| finding.guard).collect();
         if !overridden.is_empty() {
             let Actor(actor) = &waiting.actor;
@@ -114,12 +129,12 @@ impl Core {
     }
 
     /// Broken glass applied; a refusal if anything is left in the way.
-    fn weighed(&self, mut findings: Vec<GuardFinding>, waiting: &Waiting) -> Result<Vec<GuardFinding>, Refusal> {
+    pub(super) fn weighed(&self, mut findings: Vec<GuardFinding>, glass: &Glass<'_>) -> Result<Vec<GuardFinding>, Refusal> {
         for finding in findings.iter_mut().filter(|finding| !finding.ok) {
-            finding.overridden = waiting.break_glass.contains(&finding.guard);
+            finding.overridden = glass.break_glass.contains(&finding.guard);
         }
-        if !waiting.break_glass.is_empty()
-            && waiting.reason.trim().is_empty()
+        if !glass.break_glass.is_empty()
+            && glass.reason.trim().is_empty()
             && findings.iter().all(|finding| finding.ok || finding.guard != GuardKind::RequireReason)
         {
             findings.push(GuardFinding {
@@ -142,7 +157,7 @@ impl Core {
             return Err(Refusal { guards: blocking, ..Refusal::new(RefusalKind::GuardRefused, detail) });
         }
         let broken = findings.iter().any(|finding| finding.overridden);
-        if broken && self.configuration.estate.rules.break_glass_confirm && !waiting.confirmed && !waiting.dry_run {
+        if broken && self.configuration.estate.rules.break_glass_confirm && !glass.confirmed && !glass.dry_run {
             let guards = findings.into_iter().filter(|finding| finding.overridden).collect();
             return Err(Refusal { guards, ..Refusal::new(RefusalKind::ConfirmationNeeded, "breaking the glass needs a second person") });
         }
@@ -333,11 +348,11 @@ pub(super) struct Sight<'a> {
 }
 
 /// Desired shares list every pool of a tree.
-fn in_tree(desired: &[(PoolId, f64)], pool: PoolId) -> bool {
+pub(super) fn in_tree(desired: &[(PoolId, f64)], pool: PoolId) -> bool {
     desired.iter().any(|(of, _)| *of == pool)
 }
 
-fn words(guards: &[GuardKind]) -> Vec<String> {
+pub(super) fn words(guards: &[GuardKind]) -> Vec<String> {
     let mut words: Vec<String> = guards.iter().map(|guard| guard.word().to_string()).collect();
     words.dedup();
     words

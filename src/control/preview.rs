@@ -73,7 +73,9 @@ impl Core {
     pub fn preview(&self, next: &Configuration, now: Now) -> ReloadPreview {
         let mut messages = self.messages_of(next);
         messages.extend(self.unproven(&next.estate));
-        ReloadPreview { refusals: self.unusable_after(next), messages, moves: self.moves_of(next, now) }
+        let mut refusals = self.unusable_after(next);
+        refusals.extend(self.reload_faults(next, now));
+        ReloadPreview { refusals, messages, moves: self.moves_of(next, now) }
     }
 
     /// Services whose traffic operators have set to something else than `next` says, in its order.

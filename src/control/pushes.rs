@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::health::{Outcome, ProbeReport, Reason, State};
 use crate::model::{Check, EndpointId, Estate, Now, PushCheck, Silence, TargetId, Timestamp, did_you_mean, duration_text, harmless};
 
-use super::change::{Actor, Applied, Fault, Refusal, RefusalKind};
+use super::change::{Actor, Applied, Fault, Nearest, Refusal, RefusalKind};
 use super::core::Core;
 use super::event::{Effect, Effects, Ticket};
 
@@ -221,8 +221,9 @@ impl Core {
     fn understood(&self, push: &Push) -> Result<(TargetId, Duration), Refusal> {
         let estate = self.estate();
         let nothing = |what: &str, name: &str, near: Option<String>| {
-            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            Refusal::new(RefusalKind::NotFound, format!("there is no {what} `{}`{near}", harmless(name, 100)))
+            let hint = near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let detail = format!("there is no {what} `{}`{hint}", harmless(name, 100));
+            Refusal { did_you_mean: near.map(Nearest).map(Box::new), ..Refusal::new(RefusalKind::NotFound, detail) }
         };
         let pools = || estate.pools.iter().map(|pool| &*pool.name);
         let pool = estate.pool_named(&push.pool).ok_or_else(|| nothing("pool", &push.pool, did_you_mean(&push.pool, pools())))?;

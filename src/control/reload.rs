@@ -9,9 +9,11 @@ use crate::model::{JudgementId, Now};
 use super::change::{Applied, Fault, Refusal, RefusalKind};
 use super::core::{Core, Hurry, Serving};
 use super::event::{Configuration, Effect, Effects, Notice, Ticket};
+use super::guards::GuardFinding;
+use super::reload_guards::{ReloadBy, sentences};
 
 impl Core {
-    pub(super) fn reload(&mut self, ticket: Ticket, next: Configuration, now: Now, effects: &mut Effects) {
+    pub(super) fn reload(&mut self, ticket: Ticket, next: Configuration, by: &ReloadBy, now: Now, effects: &mut Effects) {
         let faults = self.unusable_after(&next);
         if !faults.is_empty() {
             let refusal = Refusal {
@@ -24,7 +26,20 @@ impl Core {
             effects.push(Effect::Reply { ticket, reply: Err(refusal) });
             return;
         }
+        let overridden = match self.reload_through_guards(&next, by, now) {
+            Ok(overridden) => overridden,
+            Err(refusal) => {
+                if refusal.kind == RefusalKind::GuardRefused {
+                    let text = format!("guards refused a reload: {}", sentences(&refusal.guards));
+                    effects.push(Effect::Tell(Notice::GuardRefused { guards: words_once(&refusal.guards), text, actor: by.actor.clone() }));
+                }
+                effects.push(Effect::Reply { ticket, reply: Err(refusal) });
+                return;
+            }
+        };
         let mut messages = self.messages_of(&next);
+        self.audit_reload(by, &next.hash, &overridden);
+        effects.extend(overridden.into_iter().map(Effect::Tell));
         let old = std::mem::replace(&mut self.configuration, next);
         self.configured_at = now.wall;
         effects.extend(self.confirmations.forget_all(now).into_iter().map(Effect::Tell));
@@ -155,6 +170,12 @@ impl Core {
         }
         messages
     }
+}
+
+fn words_once(findings: &[GuardFinding]) -> Vec<String> {
+    let mut words: Vec<String> = findings.iter().map(|finding| finding.guard.word().to_string()).collect();
+    words.dedup();
+    words
 }
 
 /// `1 zone`, `2 zones`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::model::{AllDown, Estate, Failback, Interner, Node, PolicyForm, Service};
 use crate::policy::{Decision, Memory};
-use crate::snapshot::{Alike, CellMap, ServiceSlot};
+use crate::snapshot::{Alike, CellMap, ServiceSlot, Why};
 
 use super::record::Source;
 
@@ -23,6 +23,8 @@ pub(super) struct ServiceState {
     pub wake_at: Option<Duration>,
     /// Why guards put off the end of a hold whose time has come.
     pub waits: Option<Arc<str>>,
+    /// Why it is answered as it is; `None`: nobody may ask.
+    pub why: Option<Arc<Why>>,
     /// For its counters.
     pub slot: ServiceSlot,
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use hashbrown::{HashMap, hash_map::Entry};
 
 use crate::model::{Now, ServiceId};
-use crate::policy::{self, Memory};
-use crate::snapshot::{Compiled, Snapshot};
+use crate::policy::{self, Memory, Step};
+use crate::snapshot::{Compiled, Explained, Snapshot, Why};
 
 use super::commits::{InFlight, Learned};
 use super::core::{Cause, Core, Hurry, Serving, StoreState};
 use super::event::{Effect, Effects, Notice};
-use super::record::{Key, LearnedMemory, LearnedVerdict, Op, Record};
+use super::record::{Key, LearnedMemory, LearnedVerdict, Op, Record, Source};
 use super::services::{Decided, Rules};
 
 /// Services that were moved alike by one publish.
@@ -35,6 +35,11 @@ struct Group {
     cause: Cause,
 }
 
+/// As `_explain` queries get it.
+fn told(step: &Step) -> Box<str> {
+    format!("{}: {}", step.topic, step.text).into()
+}
+
 /// What deciding gave.
 struct Outcome {
     decided: Arc<Decided>,
@@ -45,6 +50,8 @@ struct Outcome {
     changes: bool,
     /// Its place in `moved`, if its regions change.
     moved: Option<usize>,
+    /// The steps of the decision, if somebody may ask for them.
+    steps: Option<Arc<[Box<str>]>>,
 }
 
 impl Core {
@@ -184,6 +191,17 @@ impl Core {
             state.decided = Some(outcome.decided.clone());
             let begins = outcome.waits.as_ref().filter(|waits| state.waits.as_ref() != Some(waits)).cloned();
             state.waits = outcome.waits.clone();
+            if let Some(steps) = &outcome.steps {
+                let name = &estate.service(service).name;
+                let whose: Arc<str> = match (state.rules.source, self.traffic.get(name)) {
+                    (Source::Operator, Some((_, revision))) => format!("the operators' policy, revision {}", revision.0).into(),
+                    _ => "the file's policy".into(),
+                };
+                if state.why.as_ref().is_none_or(|known| (&known.steps, &known.whose) != (steps, &whose)) {
+                    state.why = Some(Arc::new(Why { service: name.clone(), whose, at: now.wall, steps: steps.clone() }));
+                    self.whys.push(service);
+                }
+            }
             if let Some(text) = begins {
                 self.waiting_told.push((service, text));
             }
@@ -209,8 +227,16 @@ impl Core {
         let state = self.services.get(service.index())?;
         let (rules, before) = (state.rules.clone(), state.decided.clone());
         let held = state.memory.clone();
-        let decide = if self.stands(cause) { policy::decide_holding } else { policy::decide };
-        let decision = decide(estate.service(service), &rules.tree, &self.facts(), &held, now);
+        let explains = !self.configuration.answers.explain.is_empty();
+        let mut steps: Vec<Box<str>> = Vec::new();
+        let mut decision = match explains {
+            true => policy::explain(estate.service(service), &rules.tree, &self.facts(), &held, now, &mut |step| steps.push(told(&step()))),
+            false => policy::decide(estate.service(service), &rules.tree, &self.facts(), &held, now),
+        };
+        if self.stands(cause) {
+            decision = policy::decide_holding(estate.service(service), &rules.tree, &self.facts(), &held, now);
+            steps.push("blind: this node is blind, so no hold ends by its time".into());
+        }
         let (decision, waits) = self.unless_failback_waits(service, &rules, &held, decision, now);
         let memory = self.shares.memory(decision.memory.clone());
         let decided = self.shares.decided(&estate, &rules, decision, &mut self.cells);
@@ -226,7 +252,9 @@ impl Core {
             };
             self.moved_alike(Moved { from, to: decided.clone(), trigger, took, services: Vec::new() })
         });
-        Some(Outcome { decided, memory, waits, changes, moved })
+        steps.extend(waits.iter().map(|why| format!("guards: its time is over, and guards put that off: {why}").into()));
+        let steps = explains.then(|| steps.into());
+        Some(Outcome { decided, memory, waits, changes, moved, steps })
     }
 
     /// The place in `moved` of those who move like this.
@@ -242,19 +270,23 @@ impl Core {
     fn publish(&mut self, changes: Vec<(ServiceId, Compiled)>, now: Now, effects: &mut Effects) {
         self.transferable_changed(&changes);
         self.raise_serials(now);
+        let explains = !self.configuration.answers.explain.is_empty();
         let next = match &self.snapshot {
             Some(snapshot) if !self.rebuild => {
-                if changes.is_empty() && !self.serials.publish {
+                if changes.is_empty() && !self.serials.publish && self.whys.is_empty() {
                     return;
                 }
-                snapshot.with(self.generation + 1, changes)
+                let whys = self.whys.iter().filter_map(|id| Some((*id, self.services.get(id.index())?.why.clone()?)));
+                let explained = snapshot.explained().map(|explained| explained.clone().with(whys));
+                snapshot.with(self.generation + 1, changes).with_explained(explained)
             }
             _ => {
                 // Whatever makes the index stale makes every service dirty.
                 debug_assert_eq!(changes.len(), self.services.len());
                 let decisions = changes.into_iter().map(|(_, compiled)| compiled).collect();
                 let next = Snapshot::build(self.generation + 1, &self.configuration.zones, &self.configuration.estate, decisions, &mut self.cells)
-                    .with_settings(self.configuration.answers.clone());
+                    .with_settings(self.configuration.answers.clone())
+                    .with_explained(explains.then(|| Explained::new(self.services.iter().map(|state| state.why.clone()))));
                 let next = self.renew_serials(next);
                 self.raise_serials(now);
                 next
@@ -262,6 +294,7 @@ impl Core {
         };
         let next = next.with_serials(self.serials.table());
         self.serials.publish = false;
+        self.whys.clear();
         self.rebuild = false;
         self.generation += 1;
         let next = Arc::new(next);

@@ -13,15 +13,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::health::{Guard, HealthTable, State};
-use crate::model::{EndpointId, Estate, Family, Node, Now, PoolId, RegionId, Service, ServiceId, Watch, duration_text};
+use crate::model::{EndpointId, Estate, Family, Node, Now, PoolId, RegionId, Service, ServiceId, duration_text};
 use crate::policy::{self, Facts, Memory, OverrideKind, OverrideTarget, Reach, Rung};
 
 use super::core::Core;
 use super::event::Configuration;
+use super::guards::GuardFinding;
 use super::preview::family_of;
 use super::record::OverrideTargetName;
 use super::reload::counted;
 use super::services::{Decided, Rules};
+use super::simulate_guards::{able, asked};
 use super::targets::targets_of;
 
 /// Shares (0 to 1) and loads (per cent) closer than this are the same.
@@ -32,30 +34,38 @@ const NAMED_MAX: usize = 5;
 /// Everything that a simulation needs, taken from the core in one look.
 #[derive(Debug)]
 pub struct Picture {
-    now: Now,
-    estate: Arc<Estate>,
-    health: HealthTable,
-    guard: Guard,
-    overrides: Vec<policy::Override>,
-    groups: Vec<Group>,
+    pub(super) now: Now,
+    pub(super) estate: Arc<Estate>,
+    pub(super) health: HealthTable,
+    pub(super) guard: Guard,
+    pub(super) overrides: Vec<policy::Override>,
+    /// The same, once something has fallen.
+    pub(super) fallen: Vec<policy::Override>,
+    pub(super) groups: Vec<Group>,
+    /// It is of another configuration.
+    pub(super) changed: bool,
     /// Services that the configuration in question no longer has, with where they answer now.
     gone: Vec<(Arc<str>, Vec<Part>)>,
 }
 
 /// Services that are decided alike.
 #[derive(Debug)]
-struct Group {
-    services: Vec<ServiceId>,
-    tree: Arc<Node>,
+pub(super) struct Group {
+    pub services: Vec<ServiceId>,
+    pub tree: Arc<Node>,
     family: Family,
     memory: Memory,
     /// Its override: it keeps its decision.
-    frozen: Option<u64>,
+    pub frozen: Option<u64>,
     /// As answered now.
-    before: Vec<Part>,
+    pub before: Vec<Part>,
     /// As answered in the end.
-    after: Vec<Part>,
+    pub after: Vec<Part>,
     rung: Option<Rung>,
+    /// What its policy asked for, by region, per cent.
+    pub asked: Vec<(Arc<str>, f64)>,
+    /// Regions that could answer.
+    pub could: Vec<Arc<str>>,
 }
 
 /// A pool's part of a service's answers, 0 to 1.
@@ -91,6 +101,8 @@ pub struct Simulation {
     pub cascade: Vec<Overload>,
     /// What this node's own guards would do about it, one sentence each.
     pub guards: Vec<String>,
+    /// Guards of changes that would not hold: an operator who wanted this would be refused.
+    pub change_guards: Vec<GuardFinding>,
     /// What else is worth reading.
     pub messages: Vec<String>,
 }
@@ -152,7 +164,7 @@ impl Overload {
 impl Core {
     /// What runs, as a picture.
     pub fn picture(&self, now: Now) -> Picture {
-        let estate = &self.configuration.estate;
+        let (estate, facts) = (&self.configuration.estate, self.facts());
         let limited: HashSet<ServiceId> = self.overrides.resolved.iter().filter_map(|limited| limited.services.clone()).flatten().collect();
         let mut known: HashMap<(*const Rules, *const Memory, Option<*const Decided>), usize> = HashMap::new();
         let mut groups: Vec<Group> = Vec::new();
@@ -180,10 +192,12 @@ impl Core {
                 before: parts.clone(),
                 after: parts,
                 rung: decision.leaves.iter().map(|leaf| leaf.rung).max(),
+                asked: asked(estate, &state.rules.tree),
+                could: able(&facts, id, &state.rules.tree),
             });
         }
         let (health, guard, overrides) = (self.health.clone(), self.guard.clone(), self.overrides.resolved.clone());
-        Picture { now, estate: estate.clone(), health, guard, overrides, groups, gone: Vec::new() }
+        Picture { now, estate: estate.clone(), health, guard, fallen: overrides.clone(), overrides, groups, changed: false, gone: Vec::new() }
     }
 
     /// Tests give the estate what its text can't say.
@@ -216,6 +230,8 @@ impl Core {
                 before: known.map(before).unwrap_or_default(),
                 after: Vec::new(),
                 rung: None,
+                asked: known.map(|id| asked(old, self.service(id).policy)).unwrap_or_default(),
+                could: known.map(|id| able(&self.facts(), id, self.service(id).policy)).unwrap_or_default(),
             };
             group.decide(service, &facts, now);
             groups.push(group);
@@ -223,7 +239,8 @@ impl Core {
         let mut gone: Vec<ServiceId> = was.into_values().collect();
         gone.sort_unstable();
         let gone = gone.into_iter().map(|id| (old.service(id).name.clone(), before(id))).collect();
-        Picture { now, estate: estate.clone(), health, guard, overrides: overrides.resolved, groups, gone }
+        let overrides = overrides.resolved;
+        Picture { now, estate: estate.clone(), health, guard, fallen: overrides.clone(), overrides, groups, changed: true, gone }
     }
 }
 
@@ -236,7 +253,7 @@ impl Group {
         self.memory = decision.memory;
     }
 
-    fn share(parts: &[Part], region: &str) -> f64 {
+    pub(super) fn share(parts: &[Part], region: &str) -> f64 {
         parts.iter().filter(|part| *part.region == *region).map(|part| part.share).sum()
     }
 }
@@ -311,6 +328,7 @@ impl Picture {
         }
         simulation.services = self.moved(&loads, load);
         simulation.regions = self.regions(&loads, load, &falls);
+        simulation.change_guards = self.change_guards();
         simulation
     }
 
@@ -337,7 +355,8 @@ impl Picture {
             reach: Reach::Name,
             services: None,
         }));
-        let facts = Facts { estate: &estate, health: &self.health, guard: &self.guard, overrides: &overrides };
+        self.fallen = overrides;
+        let facts = Facts { estate: &estate, health: &self.health, guard: &self.guard, overrides: &self.fallen };
         for group in &mut self.groups {
             let Some(service) = group.services.first().map(|id| estate.service(*id)).filter(|_| group.frozen.is_none()) else { continue };
             let mut uses = false;
@@ -436,68 +455,7 @@ impl Picture {
         rows
     }
 
-    /// What this node's guards against its own mistakes would do.
-    fn guards(&self, falls: &[OverrideTarget], fallen: &BTreeSet<EndpointId>) -> Vec<String> {
-        let (estate, rules) = (&self.estate, self.estate.guard);
-        let mut guards = Vec::new();
-        let mut regions: BTreeMap<RegionId, (usize, usize)> = BTreeMap::new();
-        for (at, endpoint) in estate.endpoints.iter().enumerate().filter(|(_, endpoint)| !matches!(endpoint.watch, Watch::Always | Watch::Nothing)) {
-            let (down, all) = regions.entry(estate.pool(endpoint.pool).region).or_default();
-            *all += 1;
-            *down += usize::from(fallen.contains(&EndpointId::at(at)));
-        }
-        let whole: Vec<&str> = regions.iter().filter(|(_, (down, all))| down == all).map(|(id, _)| &*estate.region(*id).name).collect();
-        let share = |(down, all): &(usize, usize)| *down * 100 >= *all * usize::from(rules.blind_share);
-        let endpoints: usize = regions.values().map(|(_, all)| all).sum();
-        let blind = 0 < rules.blind_share && 2 <= regions.len() && 5 <= endpoints && !rules.window.is_zero() && regions.values().all(share);
-        if blind && !falls.is_empty() {
-            guards.push(format!(
-                "blind: if this happens within {}, at least {} % of endpoints turn in every region; this node takes itself for blind and keeps its answers",
-                duration_text(rules.window),
-                rules.blind_share
-            ));
-        } else if 1 < whole.len() && !rules.window.is_zero() {
-            guards.push(format!(
-                "blast: of {} the first leaves the answers at once, another within {} is held as up for {} at most",
-                few(&whole),
-                duration_text(rules.window),
-                duration_text(rules.window * 2)
-            ));
-        }
-        guards
-    }
-
-    /// Where what would happen differs from what is shown.
-    fn caveats(&self, falls: &[OverrideTarget], fallen: &BTreeSet<EndpointId>) -> Vec<String> {
-        let estate = &*self.estate;
-        let mut messages = Vec::new();
-        let unseen: Vec<String> = fallen.iter().filter(|id| estate.endpoint(**id).watch == Watch::Always).map(|id| estate.endpoint_label(*id)).collect();
-        if !unseen.is_empty() {
-            let names: Vec<&str> = unseen.iter().map(String::as_str).collect();
-            messages
-                .push(format!("{} not probed (always = \"up\"): this node would not notice, and would go on answering; here it counts as down", is(&names)));
-        }
-        let forced = self.overrides.iter().filter(|one| one.kind == OverrideKind::ForceUp && falls.iter().any(|fall| is_within(estate, one.target, *fall)));
-        let forced: BTreeSet<&str> = forced.map(|one| &*one.id).collect();
-        if !forced.is_empty() {
-            let names: Vec<&str> = forced.into_iter().collect();
-            messages.push(format!("force_up by {} would keep in the answers what is down, as long as it stands; here it counts as down", few(&names)));
-        }
-        let touched = estate.pools_moved_by(fallen.iter().copied());
-        let uses = |group: &&Group| {
-            let mut uses = false;
-            group.tree.pools(&mut |pool| uses |= touched.contains(&pool));
-            uses
-        };
-        let frozen: Vec<String> = self.groups.iter().filter(|group| group.frozen.is_some()).filter(uses).map(|group| self.name_of(group)).collect();
-        if !frozen.is_empty() {
-            let names: Vec<&str> = frozen.iter().map(String::as_str).collect();
-            messages.push(format!("{} frozen: answers stay as they are, whatever falls", is(&names)));
-        }
-        messages
-    }
-
-    fn name_of(&self, group: &Group) -> String {
+    pub(super) fn name_of(&self, group: &Group) -> String {
         group.services.first().map(|id| self.estate.service(*id).name.to_string()).unwrap_or_default()
     }
 }
@@ -560,7 +518,7 @@ fn whole_regions(estate: &Estate, falls: &[OverrideTarget], fallen: &BTreeSet<En
 }
 
 /// Is all of `one` down when `fall` is?
-fn is_within(estate: &Estate, one: OverrideTarget, fall: OverrideTarget) -> bool {
+pub(super) fn is_within(estate: &Estate, one: OverrideTarget, fall: OverrideTarget) -> bool {
     let pool_of = |endpoint: EndpointId| estate.endpoint(endpoint).pool;
     match (one, fall) {
         _ if one == fall => true,
@@ -572,11 +530,11 @@ fn is_within(estate: &Estate, one: OverrideTarget, fall: OverrideTarget) -> bool
 }
 
 /// `a is`, `a, b are`.
-fn is(names: &[&str]) -> String {
+pub(super) fn is(names: &[&str]) -> String {
     format!("{} {}", few(names), if names.len() == 1 { "is" } else { "are" })
 }
 
-fn few(names: &[&str]) -> String {
+pub(super) fn few(names: &[&str]) -> String {
     let shown = names.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED_MAX) {
         0 => shown,

@@ -11,7 +11,7 @@ use crate::model::{Now, Timestamp};
 use super::change::{Fault, Refusal, RefusalKind};
 use super::commits::ALIVE_EVERY;
 use super::core::Core;
-use super::plan::Plan;
+use super::plan::{Plan, unknown};
 use super::record::{Key, Op, Record, TokenRecord};
 
 /// A use is noted again after this.
@@ -82,7 +82,7 @@ impl Core {
 
     pub(super) fn revoke_token(&self, id: &str, now: Now) -> Result<Plan, Refusal> {
         let found = self.tokens.iter().find(|(key, record)| &***key == id || record.name == id).map(|(key, _)| key.clone());
-        let key = found.ok_or_else(|| Refusal::new(RefusalKind::NotFound, format!("there is no token `{id}`; see `windrose token list`")))?;
+        let key = found.ok_or_else(|| unknown("token", id, self.tokens.values().map(|record| record.name.as_str())))?;
         Ok(self.plan_of(vec![Op::Delete(Key::Token(key.clone())), Op::Delete(Key::TokenUsed(key))], now))
     }
 }

@@ -14,6 +14,7 @@ mod history;
 mod outcome;
 mod pools;
 mod quality;
+mod recorded;
 mod table;
 mod verdict;
 
@@ -28,5 +29,6 @@ pub use history::{History, HistorySize, Moment, Past, Said};
 pub use outcome::{Outcome, Phase, ProbeReport, Reason, Reported, Resolved};
 pub use pools::{PoolObserved, pool_state, requirement_state, requirements_state};
 pub use quality::{BusySince, Certificate, CertificateState, Quality};
+pub use recorded::{Outcomes, Recording, Run, Tried};
 pub use table::{ByKey, EndpointHealth, HealthTable, JudgementHealth, Observed, TargetHealth, Transition, Turn};
 pub use verdict::State;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::control::{ConfirmationStand, Notice};
+use crate::control::{EVENT_KINDS, Notice};
 use crate::health::State;
 use crate::model::{EndpointId, Estate, GuardKind, Watch};
 
@@ -17,39 +17,6 @@ use super::series::Series;
 use super::tracked::{OTHERS, Tracked};
 
 const FAILOVER_SECONDS: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0];
-
-/// Kinds of event. Closed list: label values.
-const EVENTS: [&str; 29] = [
-    "endpoint.up",
-    "endpoint.down",
-    "endpoint.unknown",
-    "endpoint.degraded",
-    "endpoint.sound",
-    "certificate.expiring",
-    "service.failover",
-    "traffic.changed",
-    "traffic.unusable",
-    "override.changed",
-    "guard.refused",
-    "guard.overridden",
-    "gate.changed",
-    "failback.waiting",
-    "shift.started",
-    "shift.step",
-    "shift.paused",
-    "shift.resumed",
-    "shift.degraded",
-    "shift.completed",
-    "shift.aborted",
-    "config.reloaded",
-    "config.failed",
-    "region.guarded",
-    "region.unguarded",
-    "node.blind",
-    "node.sees",
-    "store.recovered",
-    "store.lost",
-];
 
 /// A failover may be remembered from configurations past: rows beyond this many are not made, only counted under [`OTHERS`].
 const FAILOVERS_MAX: usize = 20_000;
@@ -73,7 +40,7 @@ pub struct Changes {
 
 impl Default for Changes {
     fn default() -> Self {
-        let events = EVENTS.iter().map(|kind| (*kind, 0)).collect();
+        let events = EVENT_KINDS.iter().map(|kind| (*kind, 0)).collect();
         let (refusals, shifts) = ([0; GuardKind::ALL.len()], [("completed", 0), ("aborted", 0)]);
         Self { events, verdicts: BTreeMap::new(), failovers: BTreeMap::new(), durations: BTreeMap::new(), refusals, shifts }
     }
@@ -137,20 +104,15 @@ impl Changes {
         }
     }
 
-    /// The core told something.
+    /// The core told something: what is counted of it, beside that it is an event.
     pub fn notice(&mut self, tracked: &Tracked, notice: &Notice) {
-        let kind = match notice {
+        match notice {
             Notice::Endpoint { endpoint: _, labels, state, message: _ } => {
                 let [_, region, _] = labels;
                 let (own, others) = ((labels.clone(), *state), (among_others(region.clone()), *state));
                 let key = if self.verdicts.contains_key(&own) { own } else { others };
                 if let Some(count) = self.verdicts.get_mut(&key) {
                     *count += 1;
-                }
-                match state {
-                    State::Up => "endpoint.up",
-                    State::Down => "endpoint.down",
-                    State::Unknown => "endpoint.unknown",
                 }
             }
             Notice::Failover { services, from, to, trigger, took } => {
@@ -160,59 +122,26 @@ impl Changes {
                 if others > 0 {
                     self.failed_over(&Arc::from(OTHERS), others, from, to, trigger, *took);
                 }
-                *self.events.entry("service.failover").or_default() += services.len() as u64;
-                return;
             }
-            Notice::Degraded { begins: true, .. } => "endpoint.degraded",
-            Notice::Degraded { begins: false, .. } => "endpoint.sound",
-            Notice::Certificate { .. } => "certificate.expiring",
-            Notice::Traffic { .. } => "traffic.changed",
-            Notice::TrafficUnusable { .. } => "traffic.unusable",
-            Notice::Override { .. } => "override.changed",
             Notice::GuardRefused { guards, .. } => {
                 for (kind, count) in GuardKind::ALL.iter().zip(&mut self.refusals) {
                     *count += u64::from(guards.iter().any(|guard| guard == kind.word()));
                 }
-                "guard.refused"
             }
-            Notice::GuardOverridden { .. } => "guard.overridden",
-            Notice::Confirmation { stand, .. } => match stand {
-                ConfirmationStand::Asked => "confirmation.asked",
-                ConfirmationStand::Made => "confirmation.made",
-                ConfirmationStand::Lost => "confirmation.lost",
-            },
-            Notice::Gate { .. } => "gate.changed",
-            Notice::FailbackWaits { .. } => "failback.waiting",
             Notice::Shift { happened, .. } => {
                 if let Some((_, count)) = self.shifts.iter_mut().find(|(outcome, _)| outcome == happened) {
                     *count += 1;
                 }
-                match *happened {
-                    "started" => "shift.started",
-                    "paused" => "shift.paused",
-                    "resumed" => "shift.resumed",
-                    "degraded" => "shift.degraded",
-                    "completed" => "shift.completed",
-                    "aborted" => "shift.aborted",
-                    _ => "shift.step",
-                }
             }
-            Notice::Reloaded { .. } => "config.reloaded",
-            // Counted where the load is.
-            Notice::ReloadFailed { .. } => return,
-            Notice::Guarded { begins: true, .. } => "region.guarded",
-            Notice::Guarded { begins: false, .. } => "region.unguarded",
-            Notice::Blind { begins: true, .. } => "node.blind",
-            Notice::Blind { begins: false, .. } => "node.sees",
-            Notice::Store { up: true, .. } => "store.recovered",
-            Notice::Store { up: false, .. } => "store.lost",
-        };
-        self.event(kind);
+            _ => (),
+        }
     }
 
     /// Counts an event of one of the known kinds.
-    pub fn event(&mut self, kind: &'static str) {
-        *self.events.entry(kind).or_default() += 1;
+    pub fn event(&mut self, kind: &str) {
+        if let Some(count) = self.events.get_mut(kind) {
+            *count += 1;
+        }
     }
 
     fn failed_over(&mut self, service: &Arc<str>, count: u64, from: &str, to: &str, trigger: &'static str, took: Option<Duration>) {

@@ -158,6 +158,11 @@ impl Metrics {
         lock(&self.changes).notice(&tracked, notice);
     }
 
+    /// An event was made, of this kind.
+    pub fn happened(&self, kind: &str) {
+        lock(&self.changes).event(kind);
+    }
+
     /// A store operation ended: `put` for what operators change, `learn` for verdicts and memories.
     pub fn store_operation(&self, op: &str, pass: bool, took: Duration) {
         lock(&self.calls).store_operation(op, pass, took);
@@ -166,9 +171,6 @@ impl Metrics {
     /// A configuration load ended.
     pub fn reloaded(&self, pass: bool, at: Timestamp) {
         lock(&self.calls).reloaded(pass, at);
-        if !pass {
-            lock(&self.changes).event("config.failed");
-        }
     }
 
     /// A webhook's receiver exists: its counters stand at 0.

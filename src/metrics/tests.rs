@@ -89,13 +89,14 @@ impl World {
                     Effect::Publish(snapshot) => self.snapshot = snapshot,
                     Effect::Probe { estate, .. } => self.metrics.configured(&estate),
                     Effect::Tell(notice) => self.metrics.notice(&notice),
+                    Effect::Happened(happening) => self.metrics.happened(&happening.kind),
                     Effect::Heard { target, report } => self.metrics.probed(target, &report),
                     Effect::Commit { commit, learned, .. } => {
                         self.revision.0 += u64::from(!learned);
                         self.metrics.store_operation(if learned { "learn" } else { "put" }, true, Duration::from_millis(2));
                         self.core.handle(self.now, Event::Committed { commit, revision: self.revision }, &mut effects);
                     }
-                    Effect::Serve | Effect::Happened(_) | Effect::Measure { .. } | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::WakeAt(_) => (),
+                    Effect::Serve | Effect::Measure { .. } | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::WakeAt(_) => (),
                 }
             }
             self.core.settle(self.now, &mut effects);
@@ -164,7 +165,7 @@ impl World {
     }
 
     fn reload(&mut self, text: &str) {
-        self.event(Event::Reload { ticket: Ticket(2), configuration: configuration(text) });
+        self.event(Event::Reload { ticket: Ticket(2), configuration: configuration(text), by: Default::default() });
     }
 
     /// Asks for `name A` so many times.
@@ -306,7 +307,7 @@ fn a_lost_region_is_seen_in_every_series_that_speaks_of_it() {
     after.is("windrose_failovers_total{service=\"orders\",from=\"dr+prod\",to=\"dr\",trigger=\"health\"}", 1.0);
     after.is("windrose_failover_duration_seconds_count{service=\"orders\"}", 1.0);
     after.is("windrose_probe_failures_total{monitor=\"gateway\",pool=\"prod\",endpoint=\"a\",region=\"prod\",reason=\"timeout\"}", 2.0);
-    after.is("windrose_events_total{type=\"service.failover\"}", 1.0);
+    after.is("windrose_events_total{type=\"failover.started\"}", 1.0);
 
     world.turn("prod", State::Up);
     let returned = world.render();

@@ -15,6 +15,8 @@ pub struct AnswerSettings {
     pub version: Option<Arc<str>>,
     /// Text of `config.windrose CH TXT`: the configuration's hash; `None`: REFUSED.
     pub config: Option<Arc<str>>,
+    /// Who may ask `_explain.NAME TXT`; empty: nobody.
+    pub explain: Vec<IpNet>,
     /// Server cookies (RFC 9018).
     pub cookies: CookieSettings,
     /// `None`: nobody is limited.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::scope::Scope;
 
-/// `[node] [dns] [admin] [metrics] [store] [audit]`.
+/// `[node] [dns] [admin] [metrics] [store] [outcomes] [audit]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// `[node]`
@@ -20,8 +20,25 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     /// `[store]`
     pub store: StoreSettings,
+    /// `[outcomes]`
+    pub outcomes: OutcomeSettings,
     /// `[audit]`
     pub audit: AuditSettings,
+}
+
+/// `[outcomes]`: the log of probe outcomes, for replays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutcomeSettings {
+    /// Older ones are deleted; 0: none are recorded. Default 7 d.
+    pub keep: Duration,
+    /// So many octets at most; the oldest are deleted. Default 64 MiB.
+    pub octets_max: u64,
+}
+
+impl Default for OutcomeSettings {
+    fn default() -> Self {
+        Self { keep: Duration::from_secs(7 * 86_400), octets_max: 64 << 20 }
+    }
 }
 
 /// `[audit]`

@@ -18,6 +18,7 @@
 mod cells;
 mod compiled;
 pub mod content;
+mod explained;
 mod index;
 mod index_build;
 mod intervals;
@@ -31,6 +32,7 @@ use crate::zone::Zone;
 pub use cells::{CellId, CellMap, ServiceSlot, ZoneSlot};
 pub use compiled::{Alike, Body, Compiled, FamilyBody, LeafBody, Sampled, compile};
 pub use content::Content;
+pub use explained::{Explained, Why};
 pub use index::{Found, NameIndex, Slot, StaticName, What, ZoneEntry};
 pub use intervals::Intervals;
 pub use sets::{Extras, RecordSetBody, Sets};
@@ -52,6 +54,8 @@ pub struct Snapshot {
     content: Option<Arc<Content>>,
     /// By zone number; the SOA of others has the file's serial.
     serials: Arc<[Option<u32>]>,
+    /// `None`: nobody may ask.
+    explained: Option<Explained>,
 }
 
 impl Snapshot {
@@ -62,7 +66,7 @@ impl Snapshot {
         let highest = decisions.iter().map(|compiled| compiled.cells_end()).max().unwrap_or(0);
         let mut decisions = decisions.into_iter();
         let chunks = std::iter::from_fn(|| Some(decisions.by_ref().take(CHUNK).collect::<Arc<[Compiled]>>()).filter(|chunk| !chunk.is_empty())).collect();
-        Self { generation, names, settings: Arc::default(), chunks, services, cells: highest, content: None, serials: Arc::default() }
+        Self { generation, names, settings: Arc::default(), chunks, services, cells: highest, content: None, serials: Arc::default(), explained: None }
     }
 
     /// This snapshot with settings for responses; without, there are no cookies, nobody is limited, nothing is revealed.
@@ -98,6 +102,16 @@ impl Snapshot {
     /// This snapshot with other serials, by zone number; `None`: the file's.
     pub fn with_serials(self, serials: Arc<[Option<u32>]>) -> Self {
         Self { serials, ..self }
+    }
+
+    /// This snapshot with why services are answered as they are; `None`: nobody may ask.
+    pub fn with_explained(self, explained: Option<Explained>) -> Self {
+        Self { explained, ..self }
+    }
+
+    /// Why services are answered as they are.
+    pub fn explained(&self) -> Option<&Explained> {
+        self.explained.as_ref()
     }
 
     /// What it was compiled from.

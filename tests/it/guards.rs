@@ -181,10 +181,7 @@ fn a_second_admin_confirms_within_sight_of_the_same_revision() {
     // What waits is not kept over a restart: everybody hears of it, and the old number stands for nothing new.
     let change = ["split", "orders", "prod=80", "dr=20", "--break-glass", "max_step", "--reason", "CHG-8"];
     assert!(by(&node, &anna, &change).err.contains("windrose confirm c-2"));
-    wait_for("the event to be kept", PATIENCE, || {
-        node.json(&["events", "--type", "confirmation.*"])["items"].as_array().filter(|items| items.len() == 3).map(drop)
-    });
-    node.stop();
+    node.kill();
     node.launch();
     let lost = |id: &str| {
         wait_for(id, PATIENCE, || {
@@ -276,4 +273,35 @@ fn the_examples_of_the_page_are_right() {
         assert_eq!(said.code, 0, "{example}\n{}{}", said.out, said.err);
     }
     assert!(0 < found, "the page has an example");
+}
+
+#[test]
+fn a_reload_that_breaks_guards_is_refused_by_signal_api_and_cli() {
+    let guards = "[guards]\nmax_step = 30\n";
+    let node = with(guards);
+    // The file also takes the guard away: the one that runs has the say.
+    node.configure(&SERVICES.replace("prod = 80, dr = 20", "prod = 20, dr = 80"));
+    let response = ask(&node, "POST", "/api/v1/config/reload", "");
+    assert_eq!(refused(&response), ["max_step", "capacity"]);
+    let plan = node.cli(&["plan"]);
+    assert!(plan.code == 5 && plan.out.contains("/guards/max_step") && plan.out.contains("/guards/capacity"), "{plan:?}");
+    let said = node.cli(&["reload"]);
+    assert!(said.code == 5 && said.err.contains("✖ max_step") && said.err.contains("--break-glass max_step") && said.err.contains("windrose plan"), "{said:?}");
+    let failed = || node.json(&["events", "--type", "config.failed"])["items"].as_array().map(Vec::len).expect("a list");
+    let before = failed();
+    node.hang_up();
+    wait_for("the event", PATIENCE, || (before < failed()).then_some(()));
+    let events = node.json(&["events", "--type", "config.failed"]);
+    let last = events["items"].as_array().and_then(|all| all.last()).expect("an event").to_string();
+    assert!(last.contains("max_step") && last.contains("capacity") && last.contains("--break-glass"), "{last}");
+    assert_eq!(ask(&node, "GET", TRAFFIC, "").json()["policy"]["weighted"]["prod"], 80, "nothing was changed");
+
+    let half = node.cli(&["reload", "--break-glass", "max_step,capacity"]);
+    assert!(half.code == 5 && half.err.contains("require_reason"), "{half:?}");
+    node.ok(&["reload", "--break-glass", "max_step,capacity", "--reason", "CHG-7"]);
+    assert_eq!(ask(&node, "GET", TRAFFIC, "").json()["policy"]["weighted"]["prod"], 20);
+    let told = node.json(&["events", "--type", "guard.overridden"]).to_string();
+    assert!(told.contains("CHG-7"), "{told}");
+    let audit = node.json(&["audit", "list"]).to_string();
+    assert!(audit.contains("server.reload") && audit.contains("\"break_glass\":[\"max_step\",\"capacity\"]"), "{audit}");
 }

@@ -26,6 +26,7 @@
 //! | `GET /confirmations` · `POST /confirmations/{id}` | | [`List`]`<`[`Confirmation`]`>` · [`ChangeReply`] |
 //! | `GET /explain?name=&type=` | [`ExplainQuery`] | [`Explain`] |
 //! | `POST /simulate` | [`SimulatePost`] | [`Simulation`] |
+//! | `POST /replay` | [`ReplayPost`] | [`Replay`] |
 //! | `GET /config?kind=&name=` | | [`Config`] |
 //! | `GET /config/diff` · `POST /config/plan` | none · [`ConfigPlanPost`] | [`ConfigDiff`] · [`ConfigPlan`] |
 //! | `POST /config/reload` | | [`ReloadReply`] |
@@ -51,6 +52,7 @@ mod overview;
 mod probe;
 mod problem;
 mod push;
+mod replay;
 mod schema;
 mod service;
 mod shift;
@@ -68,6 +70,7 @@ pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeRe
 pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhase, ProbePost, ProbesQuery, Resolved, TlsSeen};
 pub use problem::{Fault, Problem, ProblemKind};
 pub use push::{PushPost, PushReply, Told};
+pub use replay::{Replay, ReplayGap, ReplayPost, Replayed, ReplayedFailover, ReplayedFlip, ReplayedOutage, ReplayedRegion, ReplayedService};
 pub(super) use schema::{CloudEvent, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX};
 pub use service::{
     AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, PoolDegraded, Returning, RevisionEntry, Service, ServicePool, ThreeShares, Traffic,

@@ -250,10 +250,11 @@ impl Problem {
 
 impl From<control::Refusal> for Problem {
     fn from(refusal: control::Refusal) -> Self {
-        let control::Refusal { kind, detail, faults, revision, guards, confirmation } = refusal;
+        let control::Refusal { kind, detail, faults, revision, guards, confirmation, did_you_mean } = refusal;
         let errors = guards.into_iter().map(Fault::from).chain(faults.into_iter().map(Fault::from)).collect();
         let (revision, confirmation) = (revision.map(|revision| revision.0), confirmation.map(|id| format!("c-{id}")));
-        Self { errors, revision, confirmation, ..Self::new(kind.into(), detail) }
+        let did_you_mean = did_you_mean.map(|near| near.0);
+        Self { errors, revision, confirmation, did_you_mean, ..Self::new(kind.into(), detail) }
     }
 }
 

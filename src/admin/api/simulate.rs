@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Shares, Span, Time};
+use super::{GuardFinding, Shares, Span, Time};
 
 /// `POST /simulate`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +51,8 @@ pub struct Simulation {
     pub cascade: Vec<Strain>,
     /// What the node's own guards would do, one sentence each.
     pub guards: Vec<String>,
+    /// Guards of changes that would not hold: whoever did this by hand would be refused, and health is not asked.
+    pub change_guards: Vec<GuardFinding>,
     /// What else is worth reading.
     pub messages: Vec<String>,
     /// How the old answers fade; `null`: none moves.

@@ -8,6 +8,7 @@ mod estate;
 mod explain;
 mod guards;
 mod preflight;
+mod replay;
 mod service;
 mod shift;
 mod simulate;
@@ -18,6 +19,7 @@ pub(super) use estate::{blind, endpoint, override_, pool, record, region, sentin
 pub(super) use explain::{answer_of, place};
 pub(super) use guards::{gate, guards};
 pub(super) use preflight::preflight;
+pub(super) use replay::replayed;
 pub(super) use service::{revision, service, traffic};
 pub(super) use shift::{planned_shift, shift};
 pub(super) use simulate::{forecast, simulation};

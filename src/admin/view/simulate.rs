@@ -12,7 +12,7 @@ const MOVED: [f64; 4] = [50.0, 90.0, 98.0, 99.9];
 
 /// Everything, with lists cut.
 pub(in crate::admin) fn simulation(found: Simulation, at: api::LoadAt, forecast: Option<api::Forecast>) -> api::Simulation {
-    let Simulation { down, services, regions, cascade, guards, messages } = found;
+    let Simulation { down, services, regions, cascade, guards, change_guards, messages } = found;
     api::Simulation {
         at,
         down: down.into_iter().take(SHOWN_MAX).collect(),
@@ -21,6 +21,7 @@ pub(in crate::admin) fn simulation(found: Simulation, at: api::LoadAt, forecast:
         regions: regions.into_iter().map(region).collect(),
         cascade: cascade.iter().map(strain).collect(),
         guards,
+        change_guards: change_guards.into_iter().map(Into::into).collect(),
         messages,
         forecast,
     }

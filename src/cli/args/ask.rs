@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
+
+use crate::model::parse_duration;
 
 /// `windrose probe`
 #[derive(Clone, Debug, Args)]
@@ -50,6 +53,17 @@ pub struct SimulateArgs {
     /// Another configuration, on today's health
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// `windrose replay`
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArgs {
+    /// How far back
+    #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = parse_duration)]
+    pub since: Duration,
+    /// Another configuration beside today's
+    #[arg(long = "with", value_name = "FILE")]
+    pub with: Option<PathBuf>,
 }
 
 /// `windrose explain`

@@ -22,7 +22,7 @@ mod traffic;
 mod wait;
 
 pub use access::{AuditArgs, AuditCommand, PushArgs, PushOutcome, TokenArgs, TokenCommand, WebhookArgs, WebhookCommand};
-pub use ask::{ExplainArgs, ProbeArgs, ProbesArgs, QueryArgs, SimulateArgs};
+pub use ask::{ExplainArgs, ProbeArgs, ProbesArgs, QueryArgs, ReplayArgs, SimulateArgs};
 pub use boards::{DashboardsArgs, DashboardsCommand, RulesArgs, RulesCommand};
 pub use guards::{ConfirmArgs, GateArgs, Switch};
 pub use look::{DescribeArgs, Described, EventsArgs, GetArgs, Listed, ServiceArgs, StatusArgs, TopArgs};
@@ -145,6 +145,9 @@ pub enum Command {
     /// What if something fell, or another configuration ran; exit code 3 if that would overload a region or leave nobody
     #[command(after_help = ex::SIMULATE, display_order = 2)]
     Simulate(SimulateArgs),
+    /// What recorded probes would have come to, with today's configuration and another
+    #[command(after_help = ex::REPLAY, display_order = 2)]
+    Replay(ReplayArgs),
     /// What happened, listed or live
     #[command(after_help = ex::EVENTS, display_order = 2)]
     Events(EventsArgs),

@@ -26,6 +26,12 @@ pub struct ReloadArgs {
     /// Say what would change, change nothing (as `windrose plan`)
     #[arg(long)]
     pub dry_run: bool,
+    /// Why; stands in the audit
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, env = "WINDROSE_REASON", hide_env = true)]
+    pub reason: String,
+    /// Guards that need not hold, such as max_step,freeze: needs the scope admin and a reason, and is told to everybody
+    #[arg(long, value_name = "GUARD", value_delimiter = ',')]
+    pub break_glass: Vec<String>,
 }
 
 /// `windrose plan`

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use crate::config::file::{Cookies, Dns, Node, RateLimit as Table};
 use crate::config::problem::Sink;
-use crate::config::read::Key;
+use crate::config::read::{Key, OneOrMany};
 use crate::model::{AnswerSettings, CookieSecret, CookieSettings, RateLimit, did_you_mean};
 
 use super::number;
@@ -47,6 +47,7 @@ pub(super) fn check(node: &Key<Node>, dns: &Key<Dns>, folder: &Path, files: &mut
         version: reveals("version").then(|| concat!("windrose ", env!("CARGO_PKG_VERSION")).into()),
         // The hash is known when every file is read.
         config: reveals("config").then(|| Arc::from("")),
+        explain: networks(&dns.explain, "dns.explain", sink).unwrap_or_default(),
         cookies: check_cookies(&dns.cookies, folder, files, sink),
         rate_limit: check_rate_limit(&dns.rate_limit, sink),
     }
@@ -102,25 +103,7 @@ fn check_rate_limit(table: &Key<Table>, sink: &mut Sink<'_>) -> Option<RateLimit
     let slip = number(slip, 0..=10, default.slip.into(), "dns.rate_limit.slip", sink);
     let ipv4_prefix = number(ipv4_prefix, 8..=32, default.ipv4_prefix.into(), "dns.rate_limit.ipv4_prefix", sink);
     let ipv6_prefix = number(ipv6_prefix, 16..=64, default.ipv6_prefix.into(), "dns.rate_limit.ipv6_prefix", sink);
-    let exempt = match exempt.get() {
-        None => default.exempt,
-        Some(exempt) => {
-            let mut networks = Vec::new();
-            for (index, network) in exempt.value.0.iter().enumerate() {
-                let Some(text) = network.get() else { continue };
-                match network_of(&text.value) {
-                    Some(network) => networks.push(network),
-                    None => sink.problem(
-                        &text.span,
-                        format_args!("dns.rate_limit.exempt[{index}]"),
-                        format!("`{}` is not a network", text.value),
-                        "an address or a prefix: \"192.0.2.0/24\", \"2001:db8::/32\", \"::1\"",
-                    ),
-                }
-            }
-            networks
-        }
-    };
+    let exempt = networks(exempt, "dns.rate_limit.exempt", sink).unwrap_or(default.exempt);
     let small = |value: i64| u8::try_from(value).unwrap_or(u8::MAX);
     let limit = RateLimit {
         per_second: u32::try_from(per_second).unwrap_or(0),
@@ -130,6 +113,24 @@ fn check_rate_limit(table: &Key<Table>, sink: &mut Sink<'_>) -> Option<RateLimit
         exempt,
     };
     (limit.per_second > 0).then_some(limit)
+}
+
+/// A list of networks; `None`: there is no such key.
+fn networks(list: &Key<OneOrMany<String>>, path: &str, sink: &mut Sink<'_>) -> Option<Vec<IpNet>> {
+    let mut networks = Vec::new();
+    for (index, network) in list.get()?.value.0.iter().enumerate() {
+        let Some(text) = network.get() else { continue };
+        match network_of(&text.value) {
+            Some(network) => networks.push(network),
+            None => sink.problem(
+                &text.span,
+                format_args!("{path}[{index}]"),
+                format!("`{}` is not a network", text.value),
+                "an address or a prefix: \"192.0.2.0/24\", \"2001:db8::/32\", \"::1\"",
+            ),
+        }
+    }
+    Some(networks)
 }
 
 fn network_of(text: &str) -> Option<IpNet> {

@@ -1,4 +1,4 @@
-//! `[node] [dns] [admin] [metrics] [store]`: how this node runs.
+//! `[node] [dns] [admin] [metrics] [store] [outcomes]`: how this node runs.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::file::{Admin, Audit, Dns, Metrics, Node, Store, Tls};
+use crate::config::file::{Admin, Audit, Dns, Metrics, Node, Outcomes, Store, Tls};
 use crate::config::problem::Sink;
 use crate::config::read::{At, Entry, Key, Named, SubjectGrant};
-use crate::model::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, Settings, StoreSettings, Subject, TlsFiles};
+use crate::model::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, OutcomeSettings, Settings, StoreSettings, Subject, TlsFiles};
 
 use super::number;
 
@@ -22,11 +22,12 @@ pub(super) struct Tables {
     pub admin: Key<Admin>,
     pub metrics: Key<Metrics>,
     pub store: Key<Store>,
+    pub outcomes: Key<Outcomes>,
     pub audit: Key<Audit>,
 }
 
 pub(super) fn check(tables: Tables, folder: &Path, sink: &mut Sink<'_>) -> Settings {
-    let Tables { node, dns, admin, metrics, store, audit } = tables;
+    let Tables { node, dns, admin, metrics, store, outcomes, audit } = tables;
     let Metrics { listen, services_max, endpoints_max } = metrics.or_default();
     let Store { path } = store.or_default();
     let services_max = number(&services_max, 0..=1_000_000, 1000, "metrics.services_max", sink);
@@ -41,8 +42,20 @@ pub(super) fn check(tables: Tables, folder: &Path, sink: &mut Sink<'_>) -> Setti
             endpoints_max: usize::try_from(endpoints_max).unwrap_or(1000),
         },
         store: StoreSettings { path: folder.join(path.or("/var/lib/windrose".to_string())) },
+        outcomes: check_outcomes(outcomes.or_default(), sink),
         audit: super::telling::audit(audit, sink),
     }
+}
+
+fn check_outcomes(outcomes: Outcomes, sink: &mut Sink<'_>) -> OutcomeSettings {
+    let Outcomes { keep, mib_max } = outcomes;
+    let default = OutcomeSettings::default();
+    let sensible = |keep: Duration| keep.is_zero() || (Duration::from_secs(3_600)..=Duration::from_secs(400 * 86_400)).contains(&keep);
+    if let Some(wrong) = keep.get().filter(|keep| !sensible(keep.value)) {
+        sink.problem(&wrong.span, "outcomes.keep", "not between an hour and 400 days", "\"7d\" by default; \"0s\" records nothing");
+    }
+    let mib = number(&mib_max, 1..=4_096, (default.octets_max >> 20) as i64, "outcomes.mib_max", sink);
+    OutcomeSettings { keep: keep.or(default.keep), octets_max: u64::try_from(mib).unwrap_or(64) << 20 }
 }
 
 fn check_node(node: Node, sink: &mut Sink<'_>) -> NodeSettings {
@@ -70,7 +83,7 @@ pub(super) fn host_name() -> String {
 
 fn check_dns(dns: Dns, sink: &mut Sink<'_>) -> DnsSettings {
     // The others shape responses: see `answering`.
-    let Dns { listen, workers, reveal: _, cookies: _, rate_limit: _ } = dns;
+    let Dns { listen, workers, reveal: _, explain: _, cookies: _, rate_limit: _ } = dns;
     let workers = number(&workers, 0..=1024, 0, "dns.workers", sink);
     let mut addresses = Vec::new();
     for (index, listen) in listen.get().map(|listen| &listen.value.0[..]).unwrap_or_default().iter().enumerate() {

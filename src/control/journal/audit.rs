@@ -11,7 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::control::change::{Applied, Change};
 use crate::control::commits::Waiting;
 use crate::control::core::Core;
+use crate::control::event::Notice;
 use crate::control::record::{GateRecord, Key, Op, OverrideRecord, Record, TokenRecord, TrafficRecord};
+use crate::control::reload_guards::ReloadBy;
 use crate::control::shifts::{Move as ShiftMove, Order, ShiftRecord};
 use crate::health::State;
 use crate::model::{AuditSettings, Now, Timestamp};
@@ -257,6 +259,25 @@ impl Core {
             self.journal.denials.denied(call, now)
         };
         self.commits.learned.journal.audit.extend(draft);
+    }
+
+    /// A configuration is about to be taken: no commit of the store's, so it goes with the next batch.
+    pub(in crate::control) fn audit_reload(&mut self, by: &ReloadBy, hash: &str, overridden: &[Notice]) {
+        if self.store == crate::control::core::StoreState::Absent {
+            return;
+        }
+        let ReloadBy { actor, origin: Origin { peer, request, claim: _ }, reason, break_glass: _ } = by;
+        let (mut actor, mut broken) = (actor, None);
+        for notice in overridden {
+            if let Notice::GuardOverridden { guards, actor: both, .. } = notice {
+                (actor, broken) = (both, Some(guards));
+            }
+        }
+        let draft = AuditDraft::new(json!({
+            "actor": actor, "peer": peer, "request": request, "verb": "server.reload", "outcome": "done", "subject": "config", "reason": reason,
+            "break_glass": broken, "before": &*self.configuration.hash, "after": hash,
+        }));
+        self.commits.learned.journal.audit.push(draft);
     }
 
     /// What stands at a key now, and what it is called. `None`: the audit does not show keys of this kind.

@@ -27,7 +27,7 @@ use super::record::{Key, Op, Record};
 
 pub use audit::{AuditDraft, Call, Origin};
 pub use chain::{Anchor, Broken, Head, Proved, verify};
-pub use told::Happening;
+pub use told::{EVENT_KINDS, Happening};
 
 use audit::Audit;
 use denied::Denials;
@@ -192,6 +192,8 @@ impl Core {
                 }
             }
         }
+        // They go with the batch that makes these events durable.
+        self.commits.learned.answers.append(&mut self.confirmations.answers);
     }
 
     /// Events of a change, in the commit that makes it: a kill in between doesn't lose them.

@@ -14,6 +14,52 @@ use crate::health::State;
 use crate::model::{Estate, Timestamp};
 use crate::policy::RegionState;
 
+/// Kinds of events, all of them: what stands behind `windrose.` in `type`, and the label values of `windrose_events_total`.
+pub const EVENT_KINDS: [&str; 42] = [
+    "endpoint.up",
+    "endpoint.down",
+    "endpoint.unknown",
+    "endpoint.degraded",
+    "endpoint.sound",
+    "region.up",
+    "region.down",
+    "region.degraded",
+    "region.guarded",
+    "region.unguarded",
+    "service.up",
+    "service.down",
+    "failover.started",
+    "failover.ended",
+    "failback.done",
+    "failback.waiting",
+    "traffic.changed",
+    "traffic.unusable",
+    "override.created",
+    "override.extended",
+    "override.ended",
+    "override.expired",
+    "guard.refused",
+    "guard.overridden",
+    ASKED,
+    MADE,
+    LOST,
+    "gate.changed",
+    "shift.started",
+    "shift.step",
+    "shift.paused",
+    "shift.resumed",
+    "shift.degraded",
+    "shift.completed",
+    "shift.aborted",
+    "config.reloaded",
+    "config.failed",
+    "certificate.expiring",
+    "node.blind",
+    "node.sees",
+    "store.lost",
+    "store.recovered",
+];
+
 /// Services that one move tells by name; the others are counted in one event.
 const MOVES_TOLD: usize = 200;
 
@@ -80,6 +126,7 @@ impl Draft {
 impl Happening {
     pub(super) fn new(draft: Draft, sequence: u64, source: &str, at: Timestamp) -> Self {
         let Draft { kind, severity, subject, service, region, summary, more } = draft;
+        debug_assert!(EVENT_KINDS.contains(&&*kind), "{kind} is not among the kinds of events");
         let mut data = json!({ "severity": severity, "summary": summary });
         if let Value::Object(fields) = &mut data {
             fields.extend(service.as_ref().map(|service| ("service".to_string(), json!(service))));

@@ -14,6 +14,7 @@ mod preview;
 mod probes;
 mod pushes;
 mod reload;
+mod replay;
 mod replies;
 mod seeds;
 mod serials;

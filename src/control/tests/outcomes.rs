@@ -83,7 +83,7 @@ fn a_certificate_that_ends_is_told_of_once_and_named_by_its_endpoint() {
         check.tls.expires_within = Some(Duration::from_secs(14 * 86_400));
     }
     configuration.estate = estate.into();
-    world.event(Event::Reload { ticket: crate::control::Ticket(900), configuration });
+    world.event(Event::Reload { ticket: crate::control::Ticket(900), configuration, by: Default::default() });
     world.notices.clear();
     let end = world.now.wall.plus(Duration::from_secs(10 * 86_400));
     let far = world.now.wall.plus(Duration::from_secs(90 * 86_400));

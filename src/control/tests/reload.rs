@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::world::{World, failover, traffic};
-use crate::control::{RefusalKind, Source};
+use crate::control::{Notice, RefusalKind, Source};
 use crate::health::State;
-use crate::model::TargetId;
+use crate::model::{GuardKind, TargetId};
 
 const TWO: &str = "pool prod: 10.0.0.1; pool dr: 10.1.0.1; service orders: failover prod dr failback=60s";
 const THREE: &str = "pool new: 10.2.0.1; pool dr: 10.1.0.1; pool prod: 10.0.0.1; service more: failover new dr; service orders: failover prod dr failback=60s";
@@ -73,4 +73,80 @@ fn traffic_of_a_removed_service_is_kept() {
     world.reload(TWO).expect("taken");
     world.reload(THREE).expect("taken");
     assert_eq!(world.answers("more"), "dr 100");
+}
+
+/// Guards in force, by the file that runs.
+fn rule(world: &mut World, change: impl FnOnce(&mut crate::model::ChangeRules)) {
+    let mut estate = (**world.core.estate()).clone();
+    change(&mut estate.rules);
+    world.core.configuration.estate = std::sync::Arc::new(estate);
+}
+
+fn weighted(prod: u32, dr: u32) -> String {
+    format!("pool prod: 10.0.0.1; pool dr: 10.1.0.1; service search: weighted prod={prod} dr={dr}")
+}
+
+#[test]
+fn a_reload_keeps_the_guards_in_force_or_names_all_that_it_breaks_and_changes_nothing() {
+    let mut world = World::new(&weighted(80, 20));
+    rule(&mut world, |rules| {
+        rules.global.max_step = Some(50);
+        rules.capacity = [(std::sync::Arc::from("dr"), crate::model::Capacity { all: Some(60), ..Default::default() })].into();
+    });
+    let before = world.answers("search");
+    let refusal = world.reload(&weighted(0, 100)).expect_err("guards stand in the way");
+    let guards: Vec<&str> = refusal.guards.iter().map(|finding| finding.guard.word()).collect();
+    assert_eq!((refusal.kind, guards.as_slice(), world.answers("search")), (RefusalKind::GuardRefused, ["max_step", "capacity"].as_slice(), before));
+    assert!(refusal.detail.contains("windrose plan") && refusal.guards.iter().all(|finding| finding.way_on.contains("--break-glass")), "{refusal:?}");
+    let preview = world.core.preview(&super::world::configuration(&weighted(0, 100)), world.now);
+    assert_eq!(preview.refusals.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["max_step", "capacity"]);
+
+    world.break_glass = vec![GuardKind::MaxStep];
+    assert_eq!(world.reload(&weighted(0, 100)).expect_err("capacity is left").guards.len(), 1);
+    world.notices.clear();
+    world.break_glass = vec![GuardKind::MaxStep, GuardKind::Capacity];
+    world.reload(&weighted(0, 100)).expect("taken");
+    assert_eq!(world.answers("search"), "dr 100");
+    assert!(world.notices.iter().any(|notice| matches!(notice, Notice::GuardOverridden { guards, .. } if guards == &["max_step", "capacity"])));
+}
+
+#[test]
+fn a_reload_may_not_take_the_last_region_away_nor_lead_to_what_is_down() {
+    let mut world = World::new("pool prod: 10.0.0.1; pool dr: 10.1.0.1; service orders: failover prod dr; service search: weighted prod=100 dr=0");
+    world.turn("dr", State::Down);
+    let refusal = world.reload("pool prod: 10.0.0.1; pool dr: 10.1.0.1; service orders: failover dr; service search: weighted prod=50 dr=50");
+    let guards: Vec<&str> = refusal.expect_err("refused").guards.iter().map(|finding| finding.guard.word()).collect();
+    assert!(guards.contains(&"min_serving_regions") && guards.contains(&"healthy_targets"), "{guards:?}");
+    // What is new has no verdict: nobody can probe what is not in the file yet.
+    world.reload("pool prod: 10.9.0.1; pool new: 10.8.0.1; service orders: failover new prod; service more: failover prod").expect("taken");
+}
+
+#[test]
+fn what_moves_nothing_is_not_weighed() {
+    let mut world = World::new(TWO);
+    rule(&mut world, |rules| {
+        let always = crate::model::FreezeTime::Once(crate::model::Timestamp(0), crate::model::Timestamp(4_000_000_000_000));
+        rules.freezes = vec![crate::model::FreezeWindow { time: always, services: Vec::new(), allow: Vec::new(), about: "".into() }];
+        rules.global.require_reason = Some(true);
+    });
+    world.reload(THREE).expect("a new pool and service, in another order");
+}
+
+#[test]
+fn a_second_person_wants_the_same_reload_where_the_file_says_so() {
+    let mut world = World::new(&weighted(80, 20));
+    rule(&mut world, |rules| {
+        rules.global.max_step = Some(50);
+        rules.break_glass_confirm = true;
+    });
+    let ask = |world: &mut World, actor: &'static str| {
+        (world.actor, world.reason, world.break_glass) = (actor, "CHG-1", vec![GuardKind::MaxStep]);
+        world.reload(&weighted(0, 100)).map_err(|refusal| refusal.kind)
+    };
+    assert_eq!(ask(&mut world, "token:anna").err(), Some(RefusalKind::ConfirmationNeeded));
+    assert_eq!(ask(&mut world, "token:anna").err(), Some(RefusalKind::ConfirmationNeeded), "the same person is no second one");
+    world.later(601);
+    assert_eq!(ask(&mut world, "token:bert").err(), Some(RefusalKind::ConfirmationNeeded), "too late");
+    assert!(ask(&mut world, "token:anna").is_ok());
+    assert_eq!(world.answers("search"), "dr 100");
 }

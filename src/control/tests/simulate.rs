@@ -123,6 +123,35 @@ fn everything_at_once_makes_the_node_blind_rather_than_empty() {
     assert!(simulation.guards.iter().any(|guard| guard.starts_with("blast: of eu, us")), "{:?}", simulation.guards);
 }
 
+fn broken(simulation: &Simulation) -> Vec<String> {
+    simulation.change_guards.iter().map(|one| format!("{}: {}", one.guard.word(), one.message)).collect()
+}
+
+#[test]
+fn guards_that_a_person_would_meet_are_told_and_hold_nothing_up() {
+    let mut world = World::new("pool eu: 10.0.0.1; pool us: 10.1.0.1; service orders: failover eu us; service search: weighted eu=50 us=50");
+    let mut estate: Estate = (**world.core.estate()).clone();
+    estate.rules.global.min_serving_regions = Some(2);
+    estate.rules.global.max_step = Some(40);
+    estate.rules.capacity = [(Arc::from("us"), Capacity { all: Some(70), ..Capacity::default() })].into();
+    world.core.set_estate(estate.clone());
+    // At half the load us would bear it; guards count shares.
+    let half = |_: &str| Load { rate: None, of_peak: 0.5 };
+    let simulation = world.core.picture(world.now).simulate(&[OverrideTargetName::Region("eu".into())], &half);
+    assert_eq!(moved(&simulation), ["orders: eu 100 → us 100", "search: eu 50, us 50 → us 100"], "health asks nobody");
+    let told = broken(&simulation);
+    assert!(told.iter().any(|one| one.starts_with("min_serving_regions: ") && one.contains("without eu 1 region could answer, at least 2 must")), "{told:?}");
+    assert!(told.iter().any(|one| one.starts_with("capacity: ") && one.contains("us")), "{told:?}");
+    assert!(!told.iter().any(|one| one.starts_with("max_step")), "an outage makes no steps: {told:?}");
+    assert!(broken(&simulate(&world, &[])).is_empty(), "nothing happens, nothing is broken");
+    // Another file asks for other shares: that is a step.
+    let mut next = configuration("pool eu: 10.0.0.1; pool us: 10.1.0.1; service orders: failover eu us; service search: weighted eu=5 us=95");
+    next.estate = Arc::new(Estate { rules: estate.rules.clone(), ..(*next.estate).clone() });
+    let told = broken(&world.core.picture_after(&next, world.now).simulate(&[], &half));
+    assert!(told.iter().any(|one| one.starts_with("max_step: ") && one.contains("45")), "{told:?}");
+    assert!(told.iter().any(|one| one.starts_with("capacity: ")) && !told.iter().any(|one| one.starts_with("min_serving")), "{told:?}");
+}
+
 #[test]
 fn another_configuration_is_decided_on_todays_health_and_can_fall_too() {
     let mut world = World::new(THREE);

@@ -304,7 +304,13 @@ impl World {
     pub(super) fn reload(&mut self, text: &str) -> Result<Applied, Refusal> {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        self.event(Event::Reload { ticket, configuration: configuration(text) });
+        let by = crate::control::ReloadBy {
+            actor: self.actor.to_string(),
+            reason: self.reason.to_string(),
+            break_glass: std::mem::take(&mut self.break_glass),
+            ..Default::default()
+        };
+        self.event(Event::Reload { ticket, configuration: configuration(text), by });
         let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
         self.replies.remove(at).1
     }
