@@ -1,9 +1,10 @@
-//! What outside systems tell of endpoints: form is checked here, the rest is the core's answer.
+//! What outside systems tell of endpoints and of data: form is checked here, the rest is the core's answer.
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 
-use crate::control::{Event, Push};
+use crate::control::{DataPush, DataTime, Event, Push};
+use crate::model::PoolId;
 
 use super::App;
 use super::api::{self, ProblemKind};
@@ -37,4 +38,32 @@ pub(super) async fn push(
         Some(api::PushReply { endpoint, monitor: told.monitor, state, holds_until: told.until.map(api::Time) })
     });
     found.await?.map(Json).ok_or_else(|| Refused::new(ProblemKind::NotFound, "a reload has just taken this endpoint away"))
+}
+
+pub(super) async fn freshness(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(region): Path<String>,
+    Body(body): Body<api::FreshnessPost>,
+) -> Result<Json<api::FreshnessReply>, Refused> {
+    let of = match body {
+        api::FreshnessPost { at: Some(_), age: Some(_) } => {
+            let hint = "send one of them, or none: then the data is of this moment".to_string();
+            let fault =
+                api::Fault { pointer: "/age".into(), code: "conflict".into(), message: "`at` and `age` say the same".into(), hint, ..api::Fault::default() };
+            return Err(Refused::invalid(vec![fault]));
+        }
+        api::FreshnessPost { at: Some(at), age: None } => DataTime::At(at.0),
+        api::FreshnessPost { at: None, age } => DataTime::Ago(age.map(|age| age.0).unwrap_or_default()),
+    };
+    let push = DataPush { actor: caller.actor, region: region.clone(), of };
+    app.parts.door.ask(|ticket| Event::Synchronised { ticket, push }).await?;
+    let found = app.look(move |core, now| {
+        let estate = core.estate();
+        let data = super::view::freshness(core, &region, now)?;
+        let here = (0..estate.pools.len()).map(PoolId::at).filter(|pool| *estate.region(estate.pool(*pool).region).name == *region);
+        let outdated = here.filter_map(|pool| Some(format!("{}: {}", estate.pool(pool).name, core.pool_freshness(pool)?.outdated?))).collect();
+        Some(api::FreshnessReply { region: region.clone(), data, outdated })
+    });
+    found.await?.map(Json).ok_or_else(|| Refused::new(ProblemKind::NotFound, "a reload has just taken this region away"))
 }

@@ -135,20 +135,20 @@ pub(super) async fn revision(State(app): State<App>, Path((name, number)): Path<
 }
 
 pub(super) async fn regions(State(app): State<App>, page: Page) -> Found<List<api::Region>> {
-    app.look(move |core, _| {
+    app.look(move |core, now| {
         let board = Board::of(core);
         let all = core.estate().regions.iter().enumerate().map(|(at, region)| (named(&region.name), RegionId::at(at)));
-        Json(page.of(core, all, |id| view::region(core, &board, id)))
+        Json(page.of(core, all, |id| view::region(core, &board, id, now)))
     })
     .await
 }
 
 pub(super) async fn region(State(app): State<App>, Path(name): Path<String>) -> Found<api::Region> {
-    app.look(move |core, _| {
+    app.look(move |core, now| {
         let estate = core.estate();
         let missing = || Refused::not_found("region", &name, estate.regions.iter().map(|region| &*region.name));
         let id = estate.region_named(&name).ok_or_else(missing)?;
-        Ok(Json(view::region(core, &Board::of(core), id)))
+        Ok(Json(view::region(core, &Board::of(core), id, now)))
     })
     .await?
 }

@@ -60,6 +60,7 @@ fn estate() -> Estate {
             requires: Vec::new(),
             required_by: Vec::new(),
             degraded_factor: None,
+            hold_if_older_than: None,
         });
         let address = format!("192.0.2.{}", at + 1);
         estate.endpoints.push(Endpoint {
@@ -84,6 +85,7 @@ fn estate() -> Estate {
             ttl_min: 5,
             max_answers: 8,
             failback: Failback::After(Duration::from_secs(60)),
+            trickle: crate::model::Share::ZERO,
             when_all_down: AllDown::LastGood,
             metrics: false,
         });

@@ -106,7 +106,7 @@ impl Counters {
 
     /// Counts a response; 0 octets: it has no size.
     pub(super) fn count(&self, outcome: &Outcome<'_>, asked: &Asked, octets: usize) {
-        let Outcome { rcode, authoritative: _, truncated, zone, cell, extra_text: _, qtype, subnet, cookie, subject: _, slow: _ } = *outcome;
+        let Outcome { rcode, authoritative: _, truncated, zone, cell, extra_text: _, extra_code: _, qtype, subnet, cookie, subject: _, slow: _ } = *outcome;
         let (transport, family) = (asked.transport, Family::of(asked.client));
         if let Some(zone) = self.zones.block(zone.0 as usize * ZONE_BLOCK, ZONE_BLOCK) {
             let one = |at: usize| zone.get(at).into_iter().for_each(|counter| add(counter, 1));

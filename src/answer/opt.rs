@@ -6,13 +6,13 @@
 //! | subnet      | as it came, SCOPE 0 (RFC 7871)                                          |
 //! | cookie      | the client's with ours (RFC 7873)                                       |
 //! | keepalive   | over TCP, if asked for: how long an idle connection stays (RFC 7828)    |
-//! | error       | why SERVFAIL (RFC 8914), if there is room                               |
+//! | error       | why SERVFAIL, or what is odd (RFC 8914), if there is room               |
 //! | padding     | never: transports are not encrypted (RFC 7830, section 3)               |
 
 use std::time::Duration;
 
 use crate::client::Subnet;
-use crate::wire::{Packet, Section, ede, option, rtype};
+use crate::wire::{Packet, Section, option, rtype};
 
 use super::UDP_OCTETS_MAX;
 use super::cookies::Cookie;
@@ -118,7 +118,7 @@ impl<'a> OptReply<'a> {
         }
         if let Some(text) = extra_text {
             put_option_head(packet, option::EXTENDED_ERROR, 2 + text.len());
-            packet.put(&ede::OTHER.to_be_bytes());
+            packet.put(&outcome.extra_code.to_be_bytes());
             packet.put(text);
         }
     }

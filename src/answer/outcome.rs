@@ -18,6 +18,8 @@ pub(super) struct Outcome<'s> {
     pub(super) cell: Option<CellId>,
     /// Text of an Extended DNS Error.
     pub(super) extra_text: Option<&'s [u8]>,
+    /// Its info code.
+    pub(super) extra_code: u16,
     /// `None`: no question was read.
     pub(super) qtype: Option<u16>,
     pub(super) subnet: Option<SubnetOutcome>,

@@ -12,7 +12,7 @@
 
 use crate::model::{Family, ServiceId};
 use crate::snapshot::{FamilyBody, Found, LeafBody, NameIndex, RecordSetBody, Sampled, Slot, Snapshot, StaticName, What, ZoneEntry};
-use crate::wire::{HEADER_OCTETS, Lowered, Packet, Question, Rcode, Section, rtype};
+use crate::wire::{HEADER_OCTETS, Lowered, Packet, Question, Rcode, Section, ede, rtype};
 
 use super::outcome::Outcome;
 use super::picks::Picks;
@@ -291,6 +291,10 @@ impl<'s> Resolver<'s, '_, '_> {
         let body = compiled.body();
         let [v4, v6] = &body.families;
         let decided = if family == Family::V4 { v4 } else { v6 };
+        if let Some(note) = body.notes.get(family.index()).copied().flatten() {
+            self.outcome.extra_text = Some(note.text().as_bytes());
+            self.outcome.extra_code = if note.is_stale() { ede::STALE_ANSWER } else { ede::OTHER };
+        }
         match decided {
             FamilyBody::NoData => self.put_soa(zone, zone.negative_ttl.min(body.ttl)),
             FamilyBody::ServFail(why) => self.fail(why),
@@ -344,7 +348,7 @@ impl<'s> Resolver<'s, '_, '_> {
         self.packet.clear_records();
         self.outcome.rcode = Rcode::ServFail;
         self.outcome.authoritative = false;
-        self.outcome.extra_text = Some(why);
+        (self.outcome.extra_text, self.outcome.extra_code) = (Some(why), ede::OTHER);
     }
 
     fn put_extra(&mut self, id: u32) -> bool {

@@ -76,6 +76,7 @@ fn service(service: &Service, paint: Paint) -> String {
             .map(|first| format!("{first}, since it answers (one_way); windrose failback {} goes back to the order as written", service.name))
             .unwrap_or_default(),
     );
+    facts.some("trickle", &if service.trickle == 0.0 { String::new() } else { format!("{} % to who stands by", service.trickle) });
     facts.line("when all down", service.when_all_down.as_str()).line("max answers", service.max_answers.to_string());
     facts.some("frozen by", service.frozen.as_deref().unwrap_or_default()).some("rung", traffic.rung.as_deref().unwrap_or("nothing is answered"));
     let mut out = facts.0.render(paint);
@@ -134,8 +135,18 @@ fn region(region: &Region, paint: Paint) -> String {
     if let Some(guarded) = &region.guarded {
         facts.line("guarded", format!("{} (until {})", guarded.why, clock(guarded.until, Default::default())));
     }
+    if let Some(data) = &region.data {
+        facts.line("data", format!("of {}, told by {} at {}", clock(data.at, Default::default()), data.by, clock(data.told_at, Default::default())));
+    }
     facts.line("pools", region.pools.join(" ")).some("services", &region.services.join(" ")).some("overrides", &region.overrides.join(" "));
     facts.0.render(paint)
+}
+
+fn approved(pool: &Pool) -> String {
+    match (&pool.outdated, &pool.approved_by) {
+        (Some(why), Some(id)) => format!(": {why}, approved by {id}"),
+        _ => String::new(),
+    }
 }
 
 fn pool(pool: &Pool, endpoints: &[&Endpoint], paint: Paint) -> String {
@@ -150,6 +161,8 @@ fn pool(pool: &Pool, endpoints: &[&Endpoint], paint: Paint) -> String {
     if pool.factor < 1.0 {
         facts.line("degraded", format!("counts {} of its share in weighted policies", pool.factor));
     }
+    facts.some("not used", pool.outdated.as_deref().filter(|_| pool.approved_by.is_none()).unwrap_or_default());
+    facts.some("data", &pool.hold_if_older_than.map(|limit| format!("at most {limit} old{}", approved(pool))).unwrap_or_default());
     facts.some("min_active", &pool.min_active.map(|number| number.to_string()).unwrap_or_default());
     facts.some("services", &pool.services.join(" ")).some("waits for", &pool.held_by.join(" ")).some("overrides", &pool.overrides.join(" "));
     let mut out = facts.0.render(paint);

@@ -259,6 +259,16 @@ Examples:
   windrose shift promote search
   windrose shift abort search";
 
+pub(super) const SCHEDULE: &str = "\
+A change with --at is looked at now, kept, and made at its moment; guards are asked again then. One that is refused or missed is told to everybody,
+and stays listed until somebody cancels it.
+
+Examples:
+  windrose split search prod=50 dr=50 --at 22:00 --reason CHG-1234
+  windrose drain region prod --for 2h --at +30m --reason \"kernel upgrade\"
+  windrose schedule list
+  windrose schedule cancel t-9";
+
 pub(super) const GATE: &str = "\
 Examples:
   windrose gate on release --reason CHG-1234
@@ -275,6 +285,25 @@ pub(super) const PUSH: &str = "\
 Examples:
   windrose push prod/gw-1 pass --ttl 90s
   windrose push prod/gw-1 fail -m \"replication lags by 4 minutes\"";
+
+pub(super) const FRESHNESS: &str = "\
+A pool with hold_if_older_than is not used while the data of its region is older, or nobody has told how old it is.
+
+Examples:
+  windrose freshness dr
+  windrose freshness dr --at 2026-11-21T12:00:03Z
+  windrose freshness dr --age 5m";
+
+pub(super) const APPROVE: &str = "\
+It needs a reason and ends after 4h, unless told otherwise.
+
+Examples:
+  windrose approve pool dr --for 2h --reason \"prod is lost, 3 hours of orders with it, INC-1234\"
+  windrose approve region dr --service orders --reason \"read only\" --dry-run";
+
+pub(super) const UNAPPROVE: &str = "\
+Examples:
+  windrose unapprove pool dr";
 
 pub(super) const TOKEN: &str = "\
 Examples:

@@ -32,6 +32,7 @@ mod query;
 mod reach;
 mod replay;
 mod report;
+mod schedule;
 mod shift;
 mod simulate;
 mod status;
@@ -145,11 +146,15 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
 
         Command::Split(args) => traffic::split(&client()?, args, paint).await,
         Command::Shift(args) => shift::run(&client()?, args, paint).await,
+        Command::Schedule(args) => schedule::run(&client()?, args, paint).await,
         Command::Failover(args) => traffic::failover(&client()?, args, paint).await,
         Command::Failback(args) => traffic::failback(&client()?, args, paint).await,
         Command::Undo(args) => traffic::undo(&client()?, args, paint).await,
 
         Command::Push(args) => push::run(&client()?, args).await,
+        Command::Freshness(args) => push::freshness(&client()?, args).await,
+        Command::Approve(args) => overrides::begin(&client()?, crate::admin::api::Kind::Approve, args, paint).await,
+        Command::Unapprove(args) => overrides::end(&client()?, overrides::Ended::Approval, args, paint).await,
         Command::Drain(args) => overrides::begin(&client()?, crate::admin::api::Kind::Drain, args, paint).await,
         Command::ForceUp(args) => overrides::begin(&client()?, crate::admin::api::Kind::ForceUp, args, paint).await,
         Command::ForceDown(args) => overrides::begin(&client()?, crate::admin::api::Kind::ForceDown, args, paint).await,
@@ -184,12 +189,13 @@ fn draws(global: &Global, env: Env<'_>) -> bool {
 fn is_writing(command: &Command) -> bool {
     match command {
         Command::Shift(args) => !matches!(args.verb, Some(args::ShiftVerb::Status { .. })),
+        Command::Schedule(args) => matches!(args.verb, args::ScheduleVerb::Cancel { .. }),
         Command::Split(_) | Command::Failover(_) | Command::Failback(_) | Command::Undo(_) => true,
         Command::Drain(_) | Command::ForceUp(_) | Command::ForceDown(_) | Command::Freeze(_) => true,
         Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Push(_) | Command::Reload(_) | Command::Upgrade => {
             true
         }
-        Command::Gate(_) | Command::Confirm(_) => true,
+        Command::Gate(_) | Command::Confirm(_) | Command::Approve(_) | Command::Unapprove(_) | Command::Freshness(_) => true,
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Top(_) | Command::Get(_) => false,
         Command::Plan(_) | Command::Diff | Command::Simulate(_) | Command::Replay(_) | Command::Wait(_) | Command::Completion(_) | Command::Man(_) => false,
@@ -315,6 +321,8 @@ mod grammar {
             "shift promote s --full",
             "shift abort s",
             "shift retry s",
+            "schedule cancel t-9",
+            "split s a=100 --at 22:00",
         ];
         for line in lines {
             let cli = parsed(&format!("windrose {line} --reason x --dry-run --if-revision 7 --break-glass max_step,freeze"))

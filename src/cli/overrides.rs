@@ -21,6 +21,8 @@ pub enum Ended {
     Force,
     /// `unfreeze`
     Freeze,
+    /// `unapprove`
+    Approval,
 }
 
 impl Ended {
@@ -29,6 +31,7 @@ impl Ended {
             Self::Drain => kind == Kind::Drain,
             Self::Force => matches!(kind, Kind::ForceUp | Kind::ForceDown),
             Self::Freeze => kind == Kind::Freeze,
+            Self::Approval => kind == Kind::Approve,
         }
     }
 
@@ -38,6 +41,7 @@ impl Ended {
             Self::Drain => ("drain", "undrain"),
             Self::Force => ("force-up or force-down", "unforce"),
             Self::Freeze => ("freeze", "unfreeze"),
+            Self::Approval => ("approval", "unapprove"),
         }
     }
 }
@@ -161,5 +165,6 @@ fn past(kind: Kind) -> &'static str {
         Kind::ForceUp => "forced up",
         Kind::ForceDown => "forced down",
         Kind::Freeze => "frozen",
+        Kind::Approve => "approved, however old its data is,",
     }
 }

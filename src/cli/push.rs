@@ -1,10 +1,10 @@
-//! `windrose push`: an outside system tells how an endpoint is.
+//! `windrose push` and `windrose freshness`: an outside system tells how an endpoint is, and how fresh a region's data is.
 
 use reqwest::Method;
 
-use crate::admin::api::{PushPost, PushReply, Span, State, Told};
+use crate::admin::api::{FreshnessPost, FreshnessReply, PushPost, PushReply, Span, State, Time, Told};
 
-use super::args::{PushArgs, PushOutcome, Write};
+use super::args::{FreshnessArgs, PushArgs, PushOutcome, Write};
 use super::client::{Client, Got};
 use super::exit::{Exit, Failure};
 use super::report::Report;
@@ -23,6 +23,17 @@ pub async fn run(client: &Client, args: &PushArgs) -> Result<Report, Failure> {
     let body = PushPost { monitor: monitor.clone(), outcome: told, message: message.clone(), ttl: ttl.map(Span) };
     let got: Got<PushReply> = client.write(Method::POST, &["endpoints", pool, name, "push"], Some(&body), &Write::default(), None).await?;
     Ok(Report::done(format!("{}\n", sentence(told, &got.value)), got.raw))
+}
+
+/// `windrose freshness`
+pub async fn freshness(client: &Client, args: &FreshnessArgs) -> Result<Report, Failure> {
+    let FreshnessArgs { region, at, age } = args;
+    let body = FreshnessPost { at: at.map(Time), age: age.map(Span) };
+    let got: Got<FreshnessReply> = client.write(Method::PUT, &["regions", region, "freshness"], Some(&body), &Write::default(), None).await?;
+    let FreshnessReply { region, data, outdated } = &got.value;
+    let mut text = format!("the data of region {region} is of {}\n", clock(data.at, data.told_at));
+    outdated.iter().for_each(|pool| text.push_str(&format!("  not used all the same: pool {pool}\n")));
+    Ok(Report::done(text, got.raw))
 }
 
 fn sentence(told: Told, reply: &PushReply) -> String {

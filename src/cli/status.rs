@@ -134,6 +134,7 @@ pub fn pool_notes(pool: &ServicePool, service: &Service, overview: &Overview) ->
         State::Unknown => notes.push("no verdict yet".to_string()),
         State::Up => (),
     }
+    notes.extend(pool.outdated.as_ref().map(|why| format!("kept off: {why}")));
     // Only what is up has returned; of a pool that is down, that it is down matters more.
     if pool.held && pool.state == State::Up {
         let until = match (&pool.waits, pool.held_until) {
@@ -166,6 +167,7 @@ fn override_note(known: &Override, at: Time) -> String {
         crate::admin::api::Kind::ForceUp => "forced up",
         crate::admin::api::Kind::ForceDown => "forced down",
         crate::admin::api::Kind::Freeze => "frozen",
+        crate::admin::api::Kind::Approve => "approved",
     };
     let until = known.ends.map(|ends| format!(" until {}", clock(ends, at))).unwrap_or_default();
     let why = if known.reason.is_empty() { String::new() } else { format!(": {}", known.reason) };

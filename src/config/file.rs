@@ -246,6 +246,7 @@ table! {
         expiry_down: bool,
         degraded: DegradedTable,
         report: ReportTable,
+        data_at: DataAtTable,
         busy: String,
         busy_max: Duration,
         redirects: i64,
@@ -309,6 +310,14 @@ table! {
         kind: String,
         min: Number,
         max: Number,
+    } later NONE
+}
+
+table! {
+    /// `data_at = { json = "$.replication.synced_at" }`
+    DataAtTable {
+        header: String,
+        json: String,
     } later NONE
 }
 
@@ -377,6 +386,7 @@ table! {
         up_after: i64,
         tags: OneOrMany<String>,
         degraded_factor: Number,
+        hold_if_older_than: Duration,
         endpoints: Vec<Key<Endpoint>>,
     } later NONE
 }
@@ -407,6 +417,7 @@ table! {
         ttl_min: Duration,
         max_answers: i64,
         failback: Failback,
+        trickle: Number,
         when_all_down: WhenAllDown,
         metrics: bool,
         guards: Guards,

@@ -21,6 +21,7 @@ use super::commits::Commits;
 use super::confirm::Confirmations;
 use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
+use super::freshness::Freshness;
 use super::overrides::Overrides;
 use super::pushes::Pushes;
 use super::record::{GateRecord, History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
@@ -61,6 +62,9 @@ pub struct Core {
     /// A reload that a second person must want, too.
     pub(super) reload_asked: Option<super::reload_guards::ReloadAsked>,
     pub(super) shifts: super::shifts::Shifts,
+    pub(super) schedules: super::schedules::Schedules,
+    /// What is going to change by itself, and streaks that may.
+    pub(super) ahead: super::ahead::Ahead,
     pub(super) tokens_used: super::tokens::Used,
     /// To requests with an `Idempotency-Key`.
     pub(super) kept_replies: super::replies::Replies,
@@ -86,6 +90,8 @@ pub struct Core {
     pub(super) wakes: Wakes,
     /// What outside systems have told.
     pub(super) pushes: Pushes,
+    /// How fresh data is.
+    pub(super) freshness: Freshness,
     pub(super) told_wake: Option<Duration>,
     /// Services that are decided for other reasons than published: for `_explain` queries.
     pub(super) whys: Vec<ServiceId>,
@@ -179,6 +185,8 @@ impl Core {
             confirmations: Confirmations::default(),
             reload_asked: None,
             shifts: super::shifts::Shifts::default(),
+            schedules: super::schedules::Schedules::default(),
+            ahead: super::ahead::Ahead::default(),
             tokens_used: super::tokens::Used::default(),
             kept_replies: super::replies::Replies::default(),
             spare_memories: BTreeMap::new(),
@@ -195,6 +203,7 @@ impl Core {
             put_off: Dirty::default(),
             wakes: Wakes::default(),
             pushes: Pushes::new(&configuration.estate, now),
+            freshness: Freshness::default(),
             whys: Vec::new(),
             moved: Vec::new(),
             waiting_told: Vec::new(),
@@ -238,9 +247,13 @@ impl Core {
         core.commits.learned.forgotten.extend(forgotten);
         core.recall_changes(now);
         core.shifts.settle_in(now);
+        core.schedules.settle_in(now);
         core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);
+        core.freshness.set_estate(&core.configuration.estate);
+        // Nobody listens yet; what is too old at the start stands in status and metrics.
+        core.review_freshness(now, &mut Vec::new());
         let judged = core.configuration.estate.judged_by_probes();
         let hurry = judged > 0 && verdicts == 0;
         if hurry {
@@ -256,6 +269,7 @@ impl Core {
         match event {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
             Event::Push { ticket, push } => self.pushed(ticket, push, now, effects),
+            Event::Synchronised { ticket, push } => self.synchronised(ticket, push, now, effects),
             Event::Change { ticket, origin, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
                 let waiting = super::commits::Waiting { ticket, origin, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
                 self.wish(waiting, now, effects);
@@ -283,6 +297,9 @@ impl Core {
         }
         self.sign_of_life(now);
         self.probes.note(target, &report);
+        if let Some(data) = &report.data_at {
+            self.data_read(target, data, now, effects);
+        }
         let before = self.quality_of(target);
         let observed = self.health.observe(&self.configuration.estate, target, report, now);
         self.quality_observed(target, before, effects);
@@ -298,6 +315,7 @@ impl Core {
 
     /// What follows from an outcome: nothing unless a verdict changed, or was confirmed.
     pub(super) fn judged(&mut self, observed: &Observed, now: Now, effects: &mut Effects) {
+        self.streaks_changed(&observed.streaks, now);
         if observed.transitions.is_empty() {
             return;
         }
@@ -389,6 +407,7 @@ impl Core {
         self.dirty.clear();
         // Everything is dirty, for a greater cause.
         self.put_off.clear();
+        self.ahead = super::ahead::Ahead::default();
         for (at, service) in estate.services.iter().enumerate() {
             let id = ServiceId::at(at);
             let (rules, unusable) = self.in_force(id);
@@ -436,7 +455,14 @@ impl Core {
 
     /// What policy decides from.
     pub(super) fn facts(&self) -> Facts<'_> {
-        Facts { estate: &self.configuration.estate, health: &self.health, guard: &self.guard, overrides: &self.overrides.resolved }
+        Facts {
+            estate: &self.configuration.estate,
+            health: &self.health,
+            guard: &self.guard,
+            overrides: &self.overrides.resolved,
+            outdated: &self.freshness.outdated,
+            planned: &self.ahead.plans,
+        }
     }
 
     /// Services that an override on `target`, limited to `services` (empty: not limited), touches.

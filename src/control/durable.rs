@@ -55,6 +55,7 @@ impl Core {
             Some(InFlight::Change { ticket, ops, .. }) => {
                 if ticket == super::shifts::BY_ITSELF {
                     self.shift_commit_failed(&ops, &why, now, effects);
+                    self.schedule_commit_failed(&ops, &why, now);
                 }
                 let refusal = if conflict {
                     Refusal {
@@ -83,6 +84,7 @@ impl Core {
     fn apply(&mut self, ops: Vec<Op>, revision: Revision, now: Now) {
         let estate = self.configuration.estate.clone();
         let mut overridden = BTreeSet::new();
+        self.ahead.stale();
         for op in ops {
             let key = op.key().clone();
             if let Key::Override(id) = key {
@@ -133,10 +135,12 @@ impl Core {
             (Key::Override(id), Record::Override(record)) => self.overrides.keep(id, record, revision, now),
             (Key::Token(id), Record::Token(record)) => drop(self.tokens.insert(id, record)),
             (Key::TokenUsed(id), Record::TokenUsed(at)) => self.tokens_used.remember(id, at),
+            (Key::Freshness(region), Record::Freshness(told)) => self.freshness.remember(region, told, now),
             (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
             (Key::Gate(name), Record::Gate(record)) => self.gate_switched(name, record, revision),
             (Key::Shift(id), Record::Shift(record)) => self.shifts.keep(id, record, revision, &self.configuration.estate.shifts, now),
+            (Key::Schedule(id), Record::Schedule(record)) => self.schedules.keep(id, record, revision, now),
             (Key::LastChange, Record::LastChange(_)) => self.last_change = Some(revision),
             (Key::Reply(id), Record::Line(text)) => self.kept_replies.recall(id, &text),
             (Key::EventPending(number), _) => self.commits.learned.journal.told(number),
@@ -159,7 +163,9 @@ impl Core {
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
             Key::Gate(name) => drop(self.gates.remove(name)),
             Key::Shift(id) => self.shifts.forget(*id),
+            Key::Schedule(id) => self.schedules.forget(*id),
             Key::LastChange => self.last_change = None,
+            Key::Freshness(region) => self.freshness.forget(region),
             Key::Reply(id) => self.kept_replies.forget(id),
             Key::Verdict(_) | Key::Probes(_) | Key::Serial(_) | Key::Alive => (),
             Key::Audit(_) | Key::AuditAnchor | Key::EventPending(_) | Key::Event(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..) => (),

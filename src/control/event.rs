@@ -50,6 +50,13 @@ pub enum Event {
         /// What it tells.
         push: super::pushes::Push,
     },
+    /// A region tells how fresh its data is.
+    Synchronised {
+        /// For the reply.
+        ticket: Ticket,
+        /// What it tells.
+        push: super::freshness::DataPush,
+    },
     /// An operator wants something.
     Change {
         /// For the reply.
@@ -329,10 +336,34 @@ pub enum Notice {
         /// Who started it, or ordered this.
         actor: String,
     },
+    /// A change was scheduled, was made, or was not.
+    Schedule {
+        /// Whose traffic it may move.
+        services: Vec<Arc<str>>,
+        /// The N of `t-N`.
+        schedule: u64,
+        /// `created`, `cancelled`, `done`, `refused`, `missed`.
+        happened: &'static str,
+        /// One sentence.
+        text: String,
+        /// Who asked for it, or ordered this.
+        actor: String,
+    },
     /// A hold could end by its time, and guards put that off.
     FailbackWaits {
         /// Which service.
         service: Arc<str>,
+        /// One sentence.
+        text: String,
+    },
+    /// A pool's data became too old, or fresh enough again.
+    Freshness {
+        /// Which pool.
+        pool: Arc<str>,
+        /// Of which region.
+        region: Arc<str>,
+        /// It is not used from now on.
+        begins: bool,
         /// One sentence.
         text: String,
     },

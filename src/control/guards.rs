@@ -51,6 +51,10 @@ pub enum Act {
     Freeze,
     /// `unfreeze`
     Unfreeze,
+    /// `approve`
+    Approve,
+    /// `unapprove`
+    Unapprove,
     /// `extend`: keeps things as they are
     Extend,
     /// A step of a shift
@@ -63,7 +67,7 @@ pub enum Act {
 
 impl Act {
     /// All of them.
-    pub const ALL: [Act; 15] = [
+    pub const ALL: [Act; 17] = [
         Act::Split,
         Act::Failover,
         Act::Failback,
@@ -75,6 +79,8 @@ impl Act {
         Act::Unforce,
         Act::Freeze,
         Act::Unfreeze,
+        Act::Approve,
+        Act::Unapprove,
         Act::Extend,
         Act::Shift,
         Act::Abort,
@@ -95,6 +101,8 @@ impl Act {
             Act::Unforce => "unforce",
             Act::Freeze => "freeze",
             Act::Unfreeze => "unfreeze",
+            Act::Approve => "approve",
+            Act::Unapprove => "unapprove",
             Act::Extend => "extend",
             Act::Shift => "shift",
             Act::Abort => "abort",
@@ -109,7 +117,7 @@ impl Act {
             Act::Failback => ChangeKind::Failback,
             Act::Undo => ChangeKind::Undo,
             Act::Drain | Act::Undrain => ChangeKind::Drain,
-            Act::ForceUp | Act::ForceDown | Act::Unforce => ChangeKind::Force,
+            Act::ForceUp | Act::ForceDown | Act::Unforce | Act::Approve | Act::Unapprove => ChangeKind::Force,
             Act::Freeze | Act::Unfreeze | Act::Extend => ChangeKind::Freeze,
         }
     }

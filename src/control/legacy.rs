@@ -40,6 +40,9 @@ pub struct Legacy {
     /// What was told, and until when it holds.
     #[serde(default)]
     pub pushes: Vec<super::pushes::PushLegacy>,
+    /// How fresh data is, by region.
+    #[serde(default)]
+    pub freshness: Vec<(Arc<str>, super::freshness::DataTold)>,
 }
 
 /// A verdict with its counters.
@@ -52,6 +55,8 @@ pub struct TargetLegacy {
     fails: u16,
     passes: u16,
     failing_since: Option<Duration>,
+    #[serde(default)]
+    streak_at: Duration,
 }
 
 /// A service's memory by pool names; `true` stands for IPv6.
@@ -71,18 +76,18 @@ pub struct MemoryLegacy {
 impl TargetLegacy {
     /// `None` while there is no verdict.
     fn of(health: &JudgementHealth) -> Option<Self> {
-        let JudgementHealth { state, stale, since, fails, passes, failing_since } = health;
+        let JudgementHealth { state, stale, since, fails, passes, failing_since, streak_at } = health;
         let up = match state {
             State::Up => true,
             State::Down => false,
             State::Unknown => return None,
         };
-        Some(Self { up, stale: *stale, since: *since, fails: *fails, passes: *passes, failing_since: *failing_since })
+        Some(Self { up, stale: *stale, since: *since, fails: *fails, passes: *passes, failing_since: *failing_since, streak_at: *streak_at })
     }
 
     fn health(&self) -> JudgementHealth {
-        let Self { up, stale, since, fails, passes, failing_since } = self.clone();
-        JudgementHealth { state: if up { State::Up } else { State::Down }, stale, since, fails, passes, failing_since }
+        let Self { up, stale, since, fails, passes, failing_since, streak_at } = self.clone();
+        JudgementHealth { state: if up { State::Up } else { State::Down }, stale, since, fails, passes, failing_since, streak_at }
     }
 }
 
@@ -143,6 +148,7 @@ impl Core {
             guard: self.guard.names(estate),
             probes: self.probes.legacy(estate),
             pushes: self.pushes.legacy(estate),
+            freshness: self.freshness.legacy(),
         }
     }
 
@@ -167,6 +173,11 @@ impl Core {
         }
         self.probes.inherit(&legacy.probes, &estate);
         self.pushes.inherit(&legacy.pushes, &estate);
+        for (region, told) in &legacy.freshness {
+            self.freshness.remember(region.clone(), told.clone(), now);
+            self.commits.learned.freshness.insert(region.clone());
+        }
+        self.review_freshness(now, &mut Vec::new());
         let clocks: HashMap<&str, [Option<Duration>; 2]> = legacy.pools.iter().map(|(name, up_since)| (&**name, *up_since)).collect();
         for (at, pool) in estate.pools.iter().enumerate() {
             if let Some(up_since) = clocks.get(&*pool.name) {

@@ -2,6 +2,7 @@
 //!
 //! Sans-IO: events in, effects out. No channel, no task, no clock; any test can be at any moment.
 
+mod ahead;
 mod change;
 mod commits;
 mod confirm;
@@ -10,6 +11,7 @@ mod dirty;
 mod durable;
 mod event;
 mod failback;
+mod freshness;
 mod gates;
 mod guarding;
 mod guards;
@@ -33,6 +35,7 @@ mod reload;
 mod reload_guards;
 mod replay;
 mod replies;
+mod schedules;
 mod serials;
 mod services;
 mod settle;
@@ -49,6 +52,7 @@ mod tests;
 pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, Taker, UndoTo};
 pub use core::{Core, Start};
 pub use event::{Configuration, ConfirmationStand, Effect, Effects, Event, Notice, Reply, Ticket};
+pub use freshness::{DataPush, DataTime, DataTold, PoolFreshness};
 pub use gates::GateView;
 pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
 pub use journal::{Anchor, AuditDraft, Broken, Call, EVENT_KINDS, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
@@ -65,6 +69,7 @@ pub use record::{
 pub use reload_guards::ReloadBy;
 pub use replay::{Failover, Flip, OUTCOMES_MAX, Outage, Replayed, Replaying, ServiceTime, Unreplayed, replay};
 pub use replies::{Claim, FinishedReply, KeptReply, Made};
+pub use schedules::{GRACE as SCHEDULE_GRACE, ScheduleRecord, ScheduleState, ScheduleView};
 pub use serials::Announced;
 pub use shifts::{AnalysisView, Found, Halt, Measured, Order, Phase, ShiftRecord, ShiftView, Wanted};
 pub use simulate::{Load, Overload, Part, Picture, RegionLoad, Simulated, Simulation};

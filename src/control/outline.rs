@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use crate::model::{AllDown, Analysis, AnyMonitor, Estate, Gauge, Monitor, PolicyForm, PoolId, Settings, Thresholds, Watch, duration_text};
+use crate::model::{AllDown, Analysis, AnyMonitor, Estate, Gauge, Monitor, PolicyForm, PoolId, Settings, Share, Thresholds, Watch, duration_text};
 
 use super::event::Configuration;
 use super::plan_traffic::policy_text;
@@ -202,6 +202,7 @@ pub fn outline(configuration: &Configuration) -> Outline {
             ("ttl_min", format!("{}s", service.ttl_min)),
             ("max_answers", service.max_answers.to_string()),
             ("failback", service.failback.to_string()),
+            ("trickle", if service.trickle == Share::ZERO { String::new() } else { format!("{} %", service.trickle) }),
             ("when_all_down", all_down(estate, service.when_all_down)),
             ("metrics", service.metrics.to_string()),
         ];
@@ -289,6 +290,7 @@ fn pool_fields(estate: &Estate, id: PoolId) -> Vec<(&'static str, String)> {
         ("min_up", pool.min_up.to_string()),
         ("min_active", pool.min_active.map(|count| count.to_string()).unwrap_or_default()),
         ("requires", list(requires)),
+        ("hold_if_older_than", pool.hold_if_older_than.map(duration_text).unwrap_or_default()),
         ("endpoints", list(pool.endpoints.iter().map(|id| &estate.endpoint(*id).name))),
     ]
 }

@@ -85,6 +85,7 @@ fn kind_of(word: OverrideWord) -> Option<policy::OverrideKind> {
         OverrideWord::Drain => Some(policy::OverrideKind::Drain),
         OverrideWord::ForceUp => Some(policy::OverrideKind::ForceUp),
         OverrideWord::ForceDown => Some(policy::OverrideKind::ForceDown),
+        OverrideWord::Approve => Some(policy::OverrideKind::Approve),
         OverrideWord::Freeze => None,
     }
 }

@@ -12,7 +12,7 @@ use super::core::{Core, StoreState};
 use super::event::{Effect, Effects, Notice};
 use super::guards::Act;
 use super::plan_overrides::{ending, until};
-use super::record::{Expect, Key, Op, OverrideRecord, Source};
+use super::record::{Expect, Key, Op, OverrideRecord, OverrideWord, Source};
 
 /// A checked wish, ready to be committed.
 pub(super) struct Plan {
@@ -116,7 +116,7 @@ impl Core {
         }
     }
 
-    fn plan_change(&self, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
+    pub(super) fn plan_change(&self, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
         self.plan_of_change(&waiting.change, waiting, now)
     }
 
@@ -164,6 +164,9 @@ impl Core {
             }
             Change::Extend { id, lasts } => {
                 let kept = self.kept_override(*id, waiting)?;
+                if lasts.is_none() && kept.kind == OverrideWord::Approve {
+                    return Err(Refusal::new(RefusalKind::InvalidRequest, "an approval needs an end; nothing was changed"));
+                }
                 if lasts.is_none() {
                     self.may_be_endless(kept.kind, &kept.target, &kept.services)?;
                 }
@@ -177,7 +180,12 @@ impl Core {
                 self.override_plan(*id, None, ending(kept.kind), text, waiting, now)
             }
             Change::Gate { name, on } => self.switch_gate(name, *on, waiting, now),
-            Change::Confirm { .. } => Err(Refusal::new(RefusalKind::InvalidRequest, "a confirmation can't be confirmed")),
+            Change::Confirm { .. } => {
+                Err(Refusal::new(RefusalKind::InvalidRequest, "a confirmation makes what was asked for and nothing else; leave end_shift and at out"))
+            }
+            Change::Schedule { moment, change } => self.set_schedule(*moment, change, waiting, now),
+            Change::CancelSchedule { id } => self.cancel_schedule(*id, waiting, now),
+            Change::Fire { id } => Ok(self.fire_schedule(*id, now)),
             Change::Token { id, record } => self.keep_token(id, record, now),
             Change::RevokeToken { id } => self.revoke_token(id, now),
         }
@@ -247,7 +255,7 @@ pub(super) fn because(reason: &str) -> String {
 }
 
 /// For people and the counter of refusals.
-fn refused_notice(waiting: &Waiting, refusal: &Refusal) -> Notice {
+pub(super) fn refused_notice(waiting: &Waiting, refusal: &Refusal) -> Notice {
     let mut guards: Vec<String> = refusal.guards.iter().map(|finding| finding.guard.word().to_string()).collect();
     guards.dedup();
     let sentences = refusal.guards.iter().map(|finding| format!("{}: {}", finding.guard.word(), finding.message)).collect::<Vec<_>>().join("; ");

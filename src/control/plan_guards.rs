@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::health::State;
-use crate::model::{Estate, Family, GuardKind, Node, Now, PoolId, ServiceId, Timestamp};
+use crate::model::{Estate, Family, GuardKind, Node, Now, PoolId, RegionId, ServiceId, Timestamp};
 use crate::policy::{self, Facts, Memory};
 
 use super::change::{Actor, Move, Refusal, RefusalKind, Taker};
@@ -86,6 +86,7 @@ impl Core {
         }
         moves.sort_by_key(|change| change.service);
         plan.applied.takers = self.takers(&weighed, now);
+        plan.applied.messages.extend(self.overloads(&weighed));
         plan.applied.clients_follow_by = now.wall.plus(self.longest_ttl(moves.iter().map(|change| change.service)));
         plan.applied.moves = moves;
         plan.rated = weighed
@@ -251,6 +252,7 @@ impl Core {
                 change.back = change.back.take().or_else(|| self.way_back(estate, pool));
                 if was + 0.01 < is || asked_before + 0.01 < asked_after {
                     let why = match stands.state {
+                        State::Up if stands.outdated => "has data that is too old",
                         State::Up => "is drained",
                         State::Down => "is not up",
                         State::Unknown => "has no verdict yet",
@@ -270,7 +272,7 @@ impl Core {
             let verb = match kept.record.kind {
                 OverrideWord::Drain => "undrain",
                 OverrideWord::ForceDown => "unforce",
-                OverrideWord::ForceUp | OverrideWord::Freeze => return None,
+                OverrideWord::ForceUp | OverrideWord::Freeze | OverrideWord::Approve => return None,
             };
             // Patterns are quoted for the shell.
             match &kept.record.target {
@@ -282,6 +284,32 @@ impl Core {
                 _ => None,
             }
         })
+    }
+
+    /// Regions that gain, and then have more of a service than they declare to carry: the worst service of each, one sentence.
+    fn overloads(&self, weighed: &[Weighed]) -> Vec<String> {
+        let estate = &self.configuration.estate;
+        let mut worst: BTreeMap<&Arc<str>, (f64, String)> = BTreeMap::new();
+        for one in weighed {
+            let Some(service) = one.services.first().map(|id| &estate.service(*id).name) else { continue };
+            let (before, after) = (region_shares(estate, &one.before), region_shares(estate, &one.after));
+            for (region, share) in after {
+                let name = &estate.region(region).name;
+                let Some(limit) = estate.rules.capacity.get(name).and_then(|capacity| capacity.of(service)).map(f64::from) else { continue };
+                let over = share * 100.0 - limit;
+                let gains = before.get(&region).copied().unwrap_or(0.0) + 1e-4 < share;
+                if !gains || over <= 0.01 || worst.get(name).is_some_and(|(known, _)| over <= *known) {
+                    continue;
+                }
+                let others = if one.services.len() == 1 { String::new() } else { format!(" and {} more", one.services.len() - 1) };
+                let share = (share * 1000.0).round() / 10.0;
+                worst.insert(
+                    name,
+                    (over, format!("{name} would carry {share} % of {service}{others}, and declares {limit} % of its peak: it may be overloaded")),
+                );
+            }
+        }
+        worst.into_values().map(|(_, text)| text).collect()
     }
 
     /// Pools that gain, with how long they have been up.
@@ -356,4 +384,13 @@ pub(super) fn words(guards: &[GuardKind]) -> Vec<String> {
     let mut words: Vec<String> = guards.iter().map(|guard| guard.word().to_string()).collect();
     words.dedup();
     words
+}
+
+/// Shares by region.
+fn region_shares(estate: &Estate, shares: &[(PoolId, f64)]) -> BTreeMap<RegionId, f64> {
+    let mut regions: BTreeMap<RegionId, f64> = BTreeMap::new();
+    for (pool, share) in shares {
+        *regions.entry(estate.pool(*pool).region).or_default() += share;
+    }
+    regions
 }

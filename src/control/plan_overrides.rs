@@ -17,7 +17,7 @@ use super::plan_guards::{Deed, whole};
 use super::record::{Key, Op, OverrideRecord, OverrideTargetName, OverrideWord, Record};
 use super::reload::counted;
 
-/// `force_up` and `force_down` end after this unless told otherwise (SEMANTICS, 18).
+/// `force_up`, `force_down` and `approve` end after this unless told otherwise (SEMANTICS, 18).
 const FORCE_LASTS: Duration = Duration::from_secs(4 * 3600);
 
 /// Matches that a reply lists; all of them stand in `GET /overrides`.
@@ -35,6 +35,11 @@ impl Core {
     ) -> Result<Plan, Refusal> {
         let Waiting { actor: Actor(actor), reason, .. } = waiting;
         self.check_override_target(kind, target)?;
+        if kind == OverrideWord::Approve && reason.trim().is_empty() {
+            let message = "who approves old data says why".to_string();
+            let fault = Fault { pointer: "/reason".to_string(), code: "missing", message: message.clone(), hint: "--reason \"…\"".to_string() };
+            return Err(Refusal { faults: vec![fault], ..Refusal::new(RefusalKind::InvalidRequest, format!("{message}; nothing was changed")) });
+        }
         let services = services.iter().map(|name| self.known_service(name).map(|_| Arc::from(name.as_str()))).collect::<Result<Vec<Arc<str>>, _>>()?;
         let health = |kind: OverrideWord| matches!(kind, OverrideWord::ForceUp | OverrideWord::ForceDown);
         let twin = |kept: &OverrideRecord| kept.kind == kind && same_services(&kept.services, &services);
@@ -51,7 +56,7 @@ impl Core {
             let fault = Fault { pointer: "/target".to_string(), code: "override-exists", message: detail.clone(), hint };
             return Err(Refusal { faults: vec![fault], ..Refusal::new(RefusalKind::OverrideExists, format!("{detail}; nothing was changed")) });
         }
-        let lasts = lasts.or(health(kind).then_some(FORCE_LASTS));
+        let lasts = lasts.or((health(kind) || kind == OverrideWord::Approve).then_some(FORCE_LASTS));
         if lasts.is_none() {
             self.may_be_endless(kind, target, &services)?;
         }
@@ -73,6 +78,7 @@ impl Core {
             OverrideWord::ForceUp => Act::ForceUp,
             OverrideWord::ForceDown => Act::ForceDown,
             OverrideWord::Freeze => Act::Freeze,
+            OverrideWord::Approve => Act::Approve,
         };
         let mut plan = self.override_plan(id, Some(record), act, text, waiting, now)?;
         plan.applied.messages.extend(self.matches_now(target));
@@ -89,6 +95,9 @@ impl Core {
             )),
             _ if kind == OverrideWord::Freeze => {
                 Err(Refusal::new(RefusalKind::InvalidRequest, "freeze is about a service; use drain, force_up or force_down here"))
+            }
+            OverrideTargetName::Endpoint(..) | OverrideTargetName::Tag(_) if kind == OverrideWord::Approve => {
+                Err(Refusal::new(RefusalKind::InvalidRequest, "approve is about the data of a region or pool, not of some endpoints"))
             }
             _ if target.matches(estate).is_empty() => Err(Refusal::new(RefusalKind::NotFound, target.nothing_fits(estate))),
             _ => Ok(()),
@@ -197,6 +206,7 @@ pub(super) fn ending(kind: OverrideWord) -> Act {
         OverrideWord::Drain => Act::Undrain,
         OverrideWord::ForceUp | OverrideWord::ForceDown => Act::Unforce,
         OverrideWord::Freeze => Act::Unfreeze,
+        OverrideWord::Approve => Act::Unapprove,
     }
 }
 

@@ -119,9 +119,17 @@ impl Core {
                     return Err(unknown(&format!("child of `{name}` called"), to, form.choice.children().into_iter().map(String::as_str)));
                 }
                 if !usable(to) {
-                    let detail = format!("`{to}` is not up, or it is drained, so traffic of `{name}` can't go there");
-                    let hint =
-                        format!("wait for `{to}`, choose another with --to, or force it with `windrose force-up pool {to}`; see `windrose describe pool {to}`");
+                    let outdated =
+                        policy::child_named(view.policy, estate, to).is_some_and(|node| policy::child_state(&self.facts(), Some(service), node).outdated);
+                    let why = if outdated { "has data that is too old" } else { "is not up, or it is drained" };
+                    let detail = format!("`{to}` {why}, so traffic of `{name}` can't go there");
+                    let hint = if outdated {
+                        format!(
+                            "synchronise it, choose another with --to, or approve it with `windrose approve pool {to} --reason \"…\"`; see `windrose describe pool {to}`"
+                        )
+                    } else {
+                        format!("wait for `{to}`, choose another with --to, or force it with `windrose force-up pool {to}`; see `windrose describe pool {to}`")
+                    };
                     let fault = Fault { pointer: "/to".to_string(), code: "target-not-up", message: detail.clone(), hint };
                     return Err(Refusal { faults: vec![fault], ..Refusal::new(RefusalKind::TargetNotUp, format!("{detail}; nothing was changed")) });
                 }

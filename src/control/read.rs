@@ -168,7 +168,7 @@ impl Core {
     pub fn desired(&self, id: ServiceId) -> Vec<(Arc<str>, f64)> {
         let (view, family) = (self.service(id), self.main_family(id));
         let first = view.memory.first[family.index()].as_deref();
-        self.named(policy::desired(&policy::ordered(&self.configuration.estate, view.service.failback, view.policy, first)))
+        self.named(policy::desired_with(&policy::ordered(&self.configuration.estate, view.service.failback, view.policy, first), view.service.trickle))
     }
 
     /// Shares by pool as answered now in one family, 0 for the tree's other pools.

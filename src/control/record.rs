@@ -33,8 +33,12 @@ pub enum Key {
     Memory(Arc<str>),
     /// `gate/NAME`
     Gate(Arc<str>),
+    /// `freshness/REGION`: how fresh its data is.
+    Freshness(Arc<str>),
     /// `shift/N` (shown as `s-N`).
     Shift(u64),
+    /// `schedule/N` (shown as `t-N`).
+    Schedule(u64),
     /// `change`: raised by everything that guards look at, so that two changes weighed at once can't both be made (SEMANTICS, 19).
     LastChange,
     /// `serial/ZONE`: the highest serial served (SEMANTICS, 23).
@@ -80,8 +84,12 @@ pub enum Record {
     Memory(Arc<LearnedMemory>),
     /// For [`Key::Gate`].
     Gate(GateRecord),
+    /// For [`Key::Freshness`].
+    Freshness(super::freshness::DataTold),
     /// For [`Key::Shift`].
     Shift(Arc<super::shifts::ShiftRecord>),
+    /// For [`Key::Schedule`].
+    Schedule(Arc<super::schedules::ScheduleRecord>),
     /// For [`Key::LastChange`].
     LastChange(Timestamp),
     /// For [`Key::Serial`].
@@ -184,9 +192,14 @@ pub enum OverrideWord {
     ForceDown,
     /// A service keeps its decision against automatic change.
     Freeze,
+    /// Used however old its data is.
+    Approve,
 }
 
 impl OverrideWord {
+    /// All of them.
+    pub const ALL: [OverrideWord; 5] = [Self::Drain, Self::ForceUp, Self::ForceDown, Self::Freeze, Self::Approve];
+
     /// The word in API, CLI, metrics and the store.
     pub fn word(self) -> &'static str {
         match self {
@@ -194,12 +207,13 @@ impl OverrideWord {
             OverrideWord::ForceUp => "force_up",
             OverrideWord::ForceDown => "force_down",
             OverrideWord::Freeze => "freeze",
+            OverrideWord::Approve => "approve",
         }
     }
 
     /// The other way.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Drain, Self::ForceUp, Self::ForceDown, Self::Freeze].into_iter().find(|kind| kind.word() == word)
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 }
 

@@ -54,6 +54,8 @@ impl Core {
         self.carry_learned(&old, forgotten);
         self.build_services();
         self.overrides.resolve(&estate);
+        self.freshness.set_estate(&estate);
+        self.review_freshness(now, effects);
         self.plan += 1;
         self.plan_due = Some(Hurry(false));
         self.rebuild = true;

@@ -78,7 +78,8 @@ impl Core {
     pub(super) fn weigh_reload(&self, next: &Configuration, now: Now) -> Vec<GuardFinding> {
         let (old, estate) = (&self.configuration.estate, &next.estate);
         let (health, guard, overrides) = self.carried_to(estate, now);
-        let after = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved };
+        let outdated = self.outdated_in(estate, now);
+        let after = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved, outdated: &outdated, planned: &crate::policy::NO_PLANS };
         let limited = self.overrides.resolved.iter().filter_map(|limited| limited.services.as_ref()).flatten();
         let apart: HashSet<&str> = limited.map(|id| &*old.service(*id).name).collect();
         let known: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
@@ -223,6 +224,7 @@ fn regions_between(before: &Side<'_>, after: &Side<'_>) -> Vec<RegionChange> {
             let why = match stands {
                 Stand::Answers => return,
                 Stand::Drained => "is drained",
+                Stand::Outdated => "has data that is too old",
                 Stand::Down => "is not up",
             };
             change.unfit.extend(gains.then(|| format!("{name} {why}")));
@@ -247,6 +249,8 @@ enum Stand {
     /// Up, or without a verdict yet.
     Answers,
     Drained,
+    /// Its data is too old.
+    Outdated,
     Down,
 }
 
@@ -255,6 +259,7 @@ fn stand(side: &Side<'_>, pool: PoolId) -> Stand {
     match child.state {
         State::Down => Stand::Down,
         _ if child.drained => Stand::Drained,
+        _ if child.outdated => Stand::Outdated,
         _ => Stand::Answers,
     }
 }

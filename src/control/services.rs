@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{AllDown, Estate, Failback, Interner, Node, PolicyForm, Service};
+use crate::model::{AllDown, Estate, Failback, Interner, Node, PolicyForm, Service, Share};
 use crate::policy::{Decision, Memory};
 use crate::snapshot::{Alike, CellMap, ServiceSlot, Why};
 
@@ -40,14 +40,15 @@ pub(super) struct Rules {
     pub ttl_min: u32,
     pub max_answers: u16,
     pub failback: Failback,
+    pub trickle: Share,
     pub when_all_down: AllDown,
 }
 
 impl Rules {
     /// All but form and tree, whose identity tells enough: equal ones are shared already.
     fn key(&self) -> impl Hash + Eq + use<> {
-        let Self { source, form, tree, ttl, ttl_min, max_answers, failback, when_all_down } = self;
-        (*source == Source::File, Arc::as_ptr(form) as usize, Arc::as_ptr(tree) as usize, *ttl, *ttl_min, *max_answers, *failback, *when_all_down)
+        let Self { source, form, tree, ttl, ttl_min, max_answers, failback, trickle, when_all_down } = self;
+        (*source == Source::File, Arc::as_ptr(form) as usize, Arc::as_ptr(tree) as usize, *ttl, *ttl_min, *max_answers, *failback, *trickle, *when_all_down)
     }
 }
 
@@ -113,7 +114,7 @@ impl Shares {
     }
 
     fn rules(&mut self, service: &Service, source: Source, form: Arc<PolicyForm>, tree: Arc<Node>) -> Arc<Rules> {
-        let Service { name: _, names: _, form: _, policy: _, ttl, ttl_min, max_answers, failback, when_all_down, metrics: _ } = service;
+        let Service { name: _, names: _, form: _, policy: _, ttl, ttl_min, max_answers, failback, trickle, when_all_down, metrics: _ } = service;
         self.rules.share(Rules {
             source,
             form,
@@ -122,6 +123,7 @@ impl Shares {
             ttl_min: *ttl_min,
             max_answers: *max_answers,
             failback: *failback,
+            trickle: *trickle,
             when_all_down: *when_all_down,
         })
     }

@@ -33,6 +33,8 @@ struct Group {
     memory: *const Memory,
     decided: Option<*const Decided>,
     cause: Cause,
+    /// When it is going to change by itself.
+    planned: Option<Duration>,
 }
 
 /// As `_explain` queries get it.
@@ -67,8 +69,13 @@ impl Core {
         self.begin_serving(now);
         self.end_overrides(now, effects);
         self.fall_silent(now, effects);
+        if self.freshness.next_at().is_some_and(|at| at <= now.mono) {
+            self.review_freshness(now, effects);
+        }
         self.guard_advances(now, effects);
         self.watch_shifts(now, effects);
+        self.watch_schedules(now);
+        self.look_ahead(now);
         while let Some((at, services)) = self.wakes.take_due(now.mono) {
             for service in services {
                 if let Some(state) = self.services.get_mut(service.index()).filter(|state| state.wake_at == Some(at)) {
@@ -86,7 +93,9 @@ impl Core {
         self.tell_secondaries(effects);
         for (ticket, mut applied) in std::mem::take(&mut self.replies) {
             applied.at = now.wall;
-            applied.clients_follow_by = now.wall.plus(self.longest_ttl(applied.moves.iter().map(|change| change.service)));
+            // What is only scheduled answers later.
+            let from = applied.schedule.as_ref().map_or(now.wall, |(_, record)| record.due);
+            applied.clients_follow_by = from.plus(self.longest_ttl(applied.moves.iter().map(|change| change.service)));
             effects.push(Effect::Reply { ticket, reply: Ok(applied) });
         }
         self.note(from, now, effects);
@@ -133,6 +142,7 @@ impl Core {
             return;
         }
         for id in ended {
+            self.ahead.stale();
             if let Some(kept) = self.overrides.kept.remove(&id) {
                 let text = format!("o-{id}: {} of {} ended", kept.record.kind.word(), kept.record.target);
                 effects.push(Effect::Tell(Notice::Override { text, actor: None }));
@@ -164,7 +174,13 @@ impl Core {
                 self.put_off.touch(service, Cause::Health { failing_since: None });
             }
             let Some(state) = self.services.get(service.index()) else { continue };
-            let group = Group { rules: &*state.rules, memory: &*state.memory, decided: state.decided.as_ref().map(Arc::as_ptr), cause };
+            let group = Group {
+                rules: &*state.rules,
+                memory: &*state.memory,
+                decided: state.decided.as_ref().map(Arc::as_ptr),
+                cause,
+                planned: self.ahead.planned(&estate.service(service).name),
+            };
             let alone;
             // So are those whose returned pools other guards may keep out, or that have a time of their own.
             let own_guards = !state.memory.held.is_empty() && (state.rules.failback.is_scattered() || estate.rules.names(&estate.service(service).name));
@@ -240,7 +256,8 @@ impl Core {
         let (decision, waits) = self.unless_failback_waits(service, &rules, &held, decision, now);
         let memory = self.shares.memory(decision.memory.clone());
         let decided = self.shares.decided(&estate, &rules, decision, &mut self.cells);
-        let same = |before: &Decided| before.decision.families == decided.decision.families && before.decision.ttl == decided.decision.ttl;
+        let answers = |decided: &Decided| (decided.decision.ttl, decided.decision.notes);
+        let same = |before: &Decided| before.decision.families == decided.decision.families && answers(before) == answers(&decided);
         let changes = !before.as_deref().is_some_and(same);
         let from = before.filter(|before| self.serving == Serving::Told && before.regions != decided.regions);
         let moved = from.map(|from| {
@@ -337,7 +354,7 @@ impl Core {
 
     fn learned_ops(&self, batch: &Learned, now: Now) -> Vec<Op> {
         let estate = &self.configuration.estate;
-        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, replies, journal: _, answers: _, alive: _ } = batch;
+        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, freshness, replies, journal: _, answers: _, alive: _ } = batch;
         let mut ops = vec![Op::Put(Key::Alive, Record::Alive(now.wall))];
         for judgement in verdicts {
             let health = self.health.judgement(*judgement);
@@ -358,6 +375,7 @@ impl Core {
         }
         ops.extend(serials.iter().filter_map(|zone| Some(Op::Put(Key::Serial(zone.clone()), Record::Serial(self.serials.to_store(zone)?)))));
         ops.extend(self.tokens_used.ops(used));
+        ops.extend(self.freshness.ops(freshness));
         ops.extend(self.kept_replies.ops(replies.iter()));
         ops.extend(ended.iter().map(|id| Op::Delete(Key::Override(*id))));
         ops.extend(forgotten.iter().flat_map(|key| [Op::Delete(Key::Verdict(key.clone())), Op::Delete(Key::Probes(key.clone()))]));
@@ -373,7 +391,19 @@ impl Core {
         let hold = self.wakes.first();
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
         let shifts = self.shifts.next_at(&self.configuration.estate).filter(|_| self.serving == Serving::Told);
-        let due = [self.overrides.next_end(), self.guard.next_at(), self.pushes.next_at(), self.serials.next_at(), self.journal_wake(), shifts];
+        let schedules = self.schedules.next_at().filter(|_| self.serving == Serving::Told && self.store != StoreState::Absent);
+        let ahead = self.ahead.next_at().filter(|_| first_round.is_none());
+        let due = [
+            self.overrides.next_end(),
+            self.guard.next_at(),
+            self.pushes.next_at(),
+            self.freshness.next_at(),
+            self.serials.next_at(),
+            self.journal_wake(),
+            shifts,
+            schedules,
+            ahead,
+        ];
         let next = [first_round, hold, retry].into_iter().chain(due).flatten().min();
         if next != self.told_wake {
             self.told_wake = next;

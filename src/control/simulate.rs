@@ -39,6 +39,8 @@ pub struct Picture {
     pub(super) health: HealthTable,
     pub(super) guard: Guard,
     pub(super) overrides: Vec<policy::Override>,
+    /// Pools whose data is too old.
+    pub(super) outdated: BTreeMap<PoolId, Arc<str>>,
     /// The same, once something has fallen.
     pub(super) fallen: Vec<policy::Override>,
     pub(super) groups: Vec<Group>,
@@ -197,7 +199,18 @@ impl Core {
             });
         }
         let (health, guard, overrides) = (self.health.clone(), self.guard.clone(), self.overrides.resolved.clone());
-        Picture { now, estate: estate.clone(), health, guard, fallen: overrides.clone(), overrides, groups, changed: false, gone: Vec::new() }
+        Picture {
+            now,
+            estate: estate.clone(),
+            health,
+            guard,
+            fallen: overrides.clone(),
+            overrides,
+            outdated: self.freshness.outdated.clone(),
+            groups,
+            changed: false,
+            gone: Vec::new(),
+        }
     }
 
     /// Tests give the estate what its text can't say.
@@ -210,7 +223,8 @@ impl Core {
     pub fn picture_after(&self, next: &Configuration, now: Now) -> Picture {
         let (old, estate) = (&self.configuration.estate, &next.estate);
         let (health, guard, overrides) = self.carried_to(estate, now);
-        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved };
+        let outdated = self.outdated_in(estate, now);
+        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved, outdated: &outdated, planned: &policy::NO_PLANS };
         let mut was: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
         let before = |id: ServiceId| {
             let (view, family) = (self.service(id), self.main_family(id));
@@ -240,7 +254,7 @@ impl Core {
         gone.sort_unstable();
         let gone = gone.into_iter().map(|id| (old.service(id).name.clone(), before(id))).collect();
         let overrides = overrides.resolved;
-        Picture { now, estate: estate.clone(), health, guard, fallen: overrides.clone(), overrides, groups, changed: true, gone }
+        Picture { now, estate: estate.clone(), health, guard, fallen: overrides.clone(), overrides, outdated, groups, changed: true, gone }
     }
 }
 
@@ -356,7 +370,8 @@ impl Picture {
             services: None,
         }));
         self.fallen = overrides;
-        let facts = Facts { estate: &estate, health: &self.health, guard: &self.guard, overrides: &self.fallen };
+        let facts =
+            Facts { estate: &estate, health: &self.health, guard: &self.guard, overrides: &self.fallen, outdated: &self.outdated, planned: &policy::NO_PLANS };
         for group in &mut self.groups {
             let Some(service) = group.services.first().map(|id| estate.service(*id)).filter(|_| group.frozen.is_none()) else { continue };
             let mut uses = false;

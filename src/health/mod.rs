@@ -15,6 +15,7 @@ mod outcome;
 mod pools;
 mod quality;
 mod recorded;
+mod streak;
 mod table;
 mod verdict;
 
@@ -26,9 +27,10 @@ pub use detail::{BodyDetail, CertificateDetail, Examination, ProbeDetail, TlsDet
 pub use forecast::forecast;
 pub use guard::{Blind, Delay, Guard, GuardEvent, GuardNames};
 pub use history::{History, HistorySize, Moment, Past, Said};
-pub use outcome::{Outcome, Phase, ProbeReport, Reason, Reported, Resolved};
+pub use outcome::{DataAt, Outcome, Phase, ProbeReport, Reason, Reported, Resolved};
 pub use pools::{PoolObserved, pool_state, requirement_state, requirements_state};
 pub use quality::{BusySince, Certificate, CertificateState, Quality};
 pub use recorded::{Outcomes, Recording, Run, Tried};
+pub use streak::Streak;
 pub use table::{ByKey, EndpointHealth, HealthTable, JudgementHealth, Observed, TargetHealth, Transition, Turn};
 pub use verdict::State;

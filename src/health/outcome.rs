@@ -69,6 +69,15 @@ pub enum Reported {
 /// The number is finite.
 impl Eq for Reported {}
 
+/// When the data of an endpoint's region was last synchronised, as its response told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataAt {
+    /// Then.
+    Told(Timestamp),
+    /// Nothing that can be used: why, in one sentence.
+    Useless(String),
+}
+
 /// Why a probe failed. Closed list: these are metric label values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -187,12 +196,14 @@ pub struct ProbeReport {
     pub resolved: Option<Arc<Resolved>>,
     /// What the response told of its endpoint's weight, if the monitor asks.
     pub reported: Option<Reported>,
+    /// When the data was last synchronised, as the response told, if the monitor asks.
+    pub data_at: Option<DataAt>,
 }
 
 impl ProbeReport {
     /// An outcome alone.
     pub fn new(outcome: Outcome, at: Timestamp, took: Duration) -> Self {
-        Self { outcome, at, took, phases: Vec::new(), status: None, certificate_expires: None, warning: None, resolved: None, reported: None }
+        Self { outcome, at, took, phases: Vec::new(), status: None, certificate_expires: None, warning: None, resolved: None, reported: None, data_at: None }
     }
 }
 

@@ -133,7 +133,7 @@ impl Builder {
         let id = PoolId::at(self.estate.pools.len());
         let (mut region, mut min_up, mut min_active, mut monitor, mut endpoints) = (name, 1, None, "gateway", Vec::new());
         let (mut requires, mut own) = (Vec::new(), self.thresholds);
-        let mut degraded_factor = None;
+        let (mut degraded_factor, mut hold_if_older_than) = (None, None);
         for word in rest.split_whitespace() {
             match word.split_once('=') {
                 Some(("region", name)) => region = name,
@@ -143,6 +143,7 @@ impl Builder {
                 Some(("requires", list)) => requires = list.split(',').map(|word| self.requirement(word)).collect(),
                 Some(("down_after", number)) => own.down_after = number.parse().expect("down_after"),
                 Some(("up_after", number)) => own.up_after = number.parse().expect("up_after"),
+                Some(("older_than", span)) => hold_if_older_than = crate::model::parse_duration(span).ok(),
                 Some(("factor", number)) => degraded_factor = number.parse().ok().and_then(Factor::new),
                 Some((name, address)) => endpoints.push((Some(name), address)),
                 None => endpoints.push((None, word)),
@@ -150,7 +151,8 @@ impl Builder {
         }
         let endpoints = endpoints.into_iter().map(|(name, word)| self.endpoint(id, name, word, monitor, own)).collect();
         let region = self.region(region);
-        self.estate.pools.push(Pool { name: name.into(), region, endpoints, min_up, min_active, requires, required_by: Vec::new(), degraded_factor });
+        let (name, required_by, hold_if_older_than) = (name.into(), Vec::new(), hold_if_older_than);
+        self.estate.pools.push(Pool { name, region, endpoints, min_up, min_active, requires, required_by, degraded_factor, hold_if_older_than });
         for below in self.below(id) {
             self.estate.pools[below.index()].required_by.push(id);
         }
@@ -288,6 +290,7 @@ impl Builder {
 
     fn service(&mut self, text: &str) {
         let (name, rest) = text.strip_prefix("service ").and_then(|rest| rest.split_once(": ")).unwrap_or_else(|| panic!("no `: ` in {text}"));
+        let mut trickle = crate::model::Share::ZERO;
         let (mut failback, mut ttl, mut ttl_min, mut max_answers, mut when_all_down) =
             (Failback::After(std::time::Duration::from_secs(60)), 30, 5, 8, AllDown::LastGood);
         let mut policy = Vec::new();
@@ -302,6 +305,7 @@ impl Builder {
                 Some(("ttl", number)) => ttl = number.parse().expect("ttl"),
                 Some(("ttl_min", number)) => ttl_min = number.parse().expect("ttl_min"),
                 Some(("max_answers", number)) => max_answers = number.parse().expect("max_answers"),
+                Some(("trickle", percent)) => trickle = percent.parse().ok().and_then(crate::model::Share::from_percent).expect("per cent"),
                 Some(("all_down", word)) => when_all_down = self.all_down(word),
                 _ => policy.push(word),
             }
@@ -318,6 +322,7 @@ impl Builder {
             ttl_min,
             max_answers,
             failback,
+            trickle,
             when_all_down,
             metrics: false,
         });

@@ -91,6 +91,8 @@ catalog! {
     REGION_UP: Gauge "windrose_region_up" ["region"] "Whether every pool of a region is up.";
     REGION_STATE: Gauge "windrose_region_state" ["region" "state"] "Verdict of a region from its pools: 1 for the state it is in (up, degraded, down, unknown), 0 for the others.";
     REGION_GUARDED: Gauge "windrose_region_guarded" ["region"] "Whether the blast guard holds a region that is down in the answers.";
+    REGION_DATA_AT: Gauge "windrose_region_data_timestamp_seconds" ["region"] "When the data of a region was last restored or synchronised, as it was told; absent where nobody has told.";
+    POOL_OUTDATED: Gauge "windrose_pool_data_outdated" ["pool" "region"] "Whether a pool is not used because the data of its region is older than hold_if_older_than, or nobody has told how old it is; 0 also if that was approved. Absent where the pool has no such limit.";
     REGION_DRAINED: Gauge "windrose_region_drained" ["region"] "Whether a region is drained by an override.";
 
     SERVICE_SHARE: Gauge "windrose_service_share_ratio" ["service" "pool" "region" "kind"] "Share of a service's answers meant for a pool, 0 to 1. kind=\"desired\" is what was asked for, kind=\"effective\" is after health and overrides.";
@@ -110,6 +112,7 @@ catalog! {
     WEBHOOK_QUEUE: Gauge "windrose_webhook_queue_length" ["receiver"] "Messages that wait for a webhook's receiver, those being gathered included.";
     SHIFT_ACTIVE: Gauge "windrose_shift_active" ["service" "phase"] "Shifts under way, by phase.";
     SHIFT_STEP: Gauge "windrose_shift_step" ["service"] "The step in force of the shift under way, from 1.";
+    SCHEDULES: Gauge "windrose_schedules" ["state"] "Scheduled changes that are kept: waiting, done, and those that were refused or missed until somebody dismisses them.";
     SHIFTS: Counter "windrose_shifts_total" ["outcome"] "Shifts that have ended.";
     OVERRIDE_ACTIVE: Gauge "windrose_override_active" ["kind" "target"] "Overrides in force.";
     OVERRIDE_START: Gauge "windrose_override_start_timestamp_seconds" ["kind" "target"] "Unix time since which an override is in force.";

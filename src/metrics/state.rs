@@ -33,6 +33,7 @@ pub fn collect(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) {
     out.push(sentinels);
     overrides(core, out);
     shifts(core, out);
+    schedules(core, out);
     let overview = core.overview();
     let mut store = Series::new(catalog::STORE_UP);
     store.push(&[STORE], flag(overview.store.up));
@@ -51,6 +52,7 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
     let mut pool_endpoints = Series::new(catalog::POOL_ENDPOINTS);
     let mut pool_up_endpoints = Series::new(catalog::POOL_UP_ENDPOINTS);
     let mut pool_up = Series::new(catalog::POOL_UP);
+    let mut outdated = Series::new(catalog::POOL_OUTDATED);
     let mut up = HashMap::new();
     let drains = facts.overrides.iter().any(|o| o.kind == OverrideKind::Drain);
     let in_answers = if drains { in_answers(core) } else { HashSet::new() };
@@ -83,6 +85,10 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
                 endpoint_up.push(&[pool, region, name], flag(view.observed == State::Up));
             }
         }
+        if pool.hold_if_older_than.is_some() {
+            let kept_off = families.iter().flatten().any(|view| view.outdated.is_some() && view.approved_by.is_none());
+            outdated.push(&[pool_name, region], flag(kept_off));
+        }
         pool_endpoints.push(&[pool_name, region], pool.endpoints.len() as f64);
         pool_up_endpoints.push(&[pool_name, region], f64::from(up_endpoints));
         if watched(estate, id) {
@@ -91,7 +97,7 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
             up.insert(id, is_up);
         }
     }
-    out.extend([endpoint_up, endpoint_serving, endpoint_state, endpoint_degraded, endpoint_weight, pool_endpoints, pool_up_endpoints, pool_up]);
+    out.extend([endpoint_up, endpoint_serving, endpoint_state, endpoint_degraded, endpoint_weight, pool_endpoints, pool_up_endpoints, pool_up, outdated]);
     up
 }
 
@@ -121,6 +127,7 @@ fn regions(core: &Core, up: &HashMap<PoolId, bool>, out: &mut Vec<Series>) {
     let mut region_state = Series::new(catalog::REGION_STATE);
     let mut region_guarded = Series::new(catalog::REGION_GUARDED);
     let mut region_drained = Series::new(catalog::REGION_DRAINED);
+    let mut data_at = Series::new(catalog::REGION_DATA_AT);
     // A drain for some services only leaves the region in use.
     let kept = core.overrides();
     let drains = kept.iter().filter(|kept| kept.record.kind == OverrideWord::Drain && kept.record.services.is_empty());
@@ -142,8 +149,11 @@ fn regions(core: &Core, up: &HashMap<PoolId, bool>, out: &mut Vec<Series>) {
         }
         region_guarded.push(&[name], flag(core.guard().delay(id).is_some()));
         region_drained.push(&[name], flag(drained.contains(name)));
+        if let Some(at) = core.data_at(name) {
+            data_at.push(&[name], at.as_secs_f64());
+        }
     }
-    out.extend([region_up, region_state, region_guarded, region_drained]);
+    out.extend([region_up, region_state, region_guarded, region_drained, data_at]);
 }
 
 fn services(core: &Core, tracked: &Tracked, up: &HashMap<PoolId, bool>, out: &mut Vec<Series>) {
@@ -219,6 +229,15 @@ fn shifts(core: &Core, out: &mut Vec<Series>) {
         step.push(&[service], f64::from(at) + 1.0);
     }
     out.extend([active, step]);
+}
+
+/// Scheduled changes, by what has become of them.
+fn schedules(core: &Core, out: &mut Vec<Series>) {
+    let mut schedules = Series::new(catalog::SCHEDULES);
+    for (state, count) in core.schedules_by_state() {
+        schedules.push(&[state.word()], count as f64);
+    }
+    out.push(schedules);
 }
 
 /// Overrides of one kind on one target may differ in services: they are one series. It begins with the first of them, and ends when the last of them does.

@@ -124,6 +124,7 @@ impl World {
             warning: None,
             resolved: None,
             reported: None,
+            data_at: None,
         };
         let probing = self.metrics.probe();
         probing.started(Duration::from_millis(1));
@@ -210,7 +211,10 @@ impl Text {
 
 /// Everything has happened once.
 fn lively() -> World {
-    let mut world = World::new(&format!("{ORDERS}\nsentinel router: 192.0.2.1"));
+    let mut world = World::new(&format!("{ORDERS}\npool old: a=10.2.0.1 older_than=1h\nsentinel router: 192.0.2.1"));
+    let push =
+        crate::control::DataPush { actor: Actor("token:backup".into()), region: "old".into(), of: crate::control::DataTime::Ago(Duration::from_secs(7200)) };
+    world.event(Event::Synchronised { ticket: Ticket(3), push });
     world.ask("orders.api.example.com", 100);
     world.turn("prod", State::Down);
     let to = vec![("dr".to_string(), crate::model::Share::FULL)];

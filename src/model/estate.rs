@@ -10,7 +10,7 @@ use crate::wire::tsig::TsigKey;
 
 use super::{
     ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, EndpointId, Factor, Fading, Failback, Family, GuardRules, Host, Judgement, JudgementId,
-    Monitor, MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, ShiftRules,
+    Monitor, MonitorId, Names, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, Share, ShiftRules,
     TargetId, Thresholds,
 };
 
@@ -89,6 +89,8 @@ pub struct Pool {
     pub required_by: Vec<PoolId>,
     /// What its degraded endpoints count; `None`: as their monitor says.
     pub degraded_factor: Option<Factor>,
+    /// It is not used while its region's data is older; `None`: however old that is.
+    pub hold_if_older_than: Option<Duration>,
 }
 
 /// `requires = ["prod-db"]`: another pool, of whose endpoints, whatever their family, so many must be up.
@@ -164,6 +166,8 @@ pub struct Service {
     pub max_answers: u16,
     /// When a returned pool is used again.
     pub failback: Failback,
+    /// What of the answers goes to who stands by; zero: nothing.
+    pub trickle: Share,
     /// What to answer when no rung above yields a pool.
     pub when_all_down: AllDown,
     /// Has metrics of its own even beyond `metrics.services_max`.

@@ -15,6 +15,8 @@ pub struct HttpOutcomes {
     pub degraded: Option<DegradedRule>,
     /// Where a response tells its endpoint's weight.
     pub report: Option<ReportRule>,
+    /// Where a response tells when the data of its region was last synchronised.
+    pub data_at: Option<ReportPlace>,
     /// How 429 and 503 with `Retry-After` count.
     pub busy: Busy,
     /// A peer that is busy for longer, or asks for a longer wait, fails.
@@ -31,7 +33,7 @@ pub const BUSY_MAX: Duration = Duration::from_secs(60);
 
 impl Default for HttpOutcomes {
     fn default() -> Self {
-        Self { degraded: None, report: None, busy: Busy::default(), busy_max: BUSY_MAX, redirects: 0 }
+        Self { degraded: None, report: None, data_at: None, busy: Busy::default(), busy_max: BUSY_MAX, redirects: 0 }
     }
 }
 

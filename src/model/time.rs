@@ -8,6 +8,28 @@ use std::time::Duration;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// From RFC 3339, in UTC or with an offset; `None`: it is none, or lies before 1970.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let at = |text: &str| {
+            let since = humantime::parse_rfc3339(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+            i64::try_from(since.as_millis()).ok()
+        };
+        if let Some(millis) = at(text) {
+            return Some(Self(millis));
+        }
+        let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+        let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+        let number = |text: &str, below: i64| text.parse::<u32>().ok().map(i64::from).filter(|number| *number < below);
+        let east = (number(hours, 24)? * 60 + number(minutes, 60)?) * 60_000;
+        let sign = match offset.as_bytes().first()? {
+            b'+' => 1,
+            b'-' => -1,
+            _ => return None,
+        };
+        Some(Self(at(&format!("{local}Z"))? - sign * east)).filter(|at| 0 <= at.0)
+    }
+
     /// This much later.
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))

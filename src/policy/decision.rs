@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::model::{EndpointId, PoolId};
 
-use super::Memory;
+use super::{Memory, Note};
 
 /// What a service answers until something changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -14,6 +14,8 @@ pub struct Decision {
     pub families: [FamilyDecision; 2],
     /// Seconds.
     pub ttl: u32,
+    /// What clients may be told with odd answers, in the same order.
+    pub notes: [Option<Note>; 2],
     /// What to remember.
     pub memory: Memory,
     /// `mono` at which to decide again even if nothing happens (the end of a hold).

@@ -4,6 +4,8 @@
 //! target (one limited to services, one not) are settled in favour of `force_down`. One that names the target counts more than a pattern that its
 //! name fits, and that more than a tag that it has.
 
+use std::sync::Arc;
+
 use crate::health::State;
 use crate::model::{EndpointId, Factor, PoolId, Service, ServiceId};
 
@@ -59,8 +61,7 @@ impl<'a> Effective<'a> {
 
     /// The health override in force: the endpoint's beats the pool's beats the region's.
     pub(super) fn forced(&self, endpoint: EndpointId) -> Option<&'a Override> {
-        let is_health = |o: &Override| o.kind != OverrideKind::Drain;
-        self.levels_of_endpoint(endpoint).find_map(|target| self.find(target, is_health))
+        self.levels_of_endpoint(endpoint).find_map(|target| self.find(target, |o| o.kind.forces()))
     }
 
     pub(super) fn forced_down(&self, endpoint: EndpointId) -> bool {
@@ -74,12 +75,22 @@ impl<'a> Effective<'a> {
 
     /// The health override of the pool as a whole: its own, else its region's.
     pub(super) fn pool_forced(&self, pool: PoolId) -> Option<&'a Override> {
-        self.levels_of_pool(pool).find_map(|target| self.find(target, |o| o.kind != OverrideKind::Drain))
+        self.levels_of_pool(pool).find_map(|target| self.find(target, |o| o.kind.forces()))
     }
 
     /// The drain of the pool as a whole: its own, else its region's.
     pub(super) fn pool_drained(&self, pool: PoolId) -> Option<&'a Override> {
         self.levels_of_pool(pool).find_map(|target| self.find(target, |o| o.kind == OverrideKind::Drain))
+    }
+
+    /// Why its data is too old to be used, unless somebody has approved that.
+    pub(super) fn outdated(&self, pool: PoolId) -> Option<&'a Arc<str>> {
+        self.facts.outdated.get(&pool).filter(|_| self.approved(pool).is_none())
+    }
+
+    /// Who says that its data may be old: an override of the pool, or of its region.
+    pub(super) fn approved(&self, pool: PoolId) -> Option<&'a Override> {
+        self.levels_of_pool(pool).find_map(|target| self.find(target, |o| o.kind == OverrideKind::Approve))
     }
 
     fn find(&self, target: OverrideTarget, wanted: impl Fn(&Override) -> bool) -> Option<&'a Override> {

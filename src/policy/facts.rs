@@ -1,5 +1,6 @@
 //! What a decision is made from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,10 @@ pub struct Facts<'a> {
     pub guard: &'a Guard,
     /// Overrides in force whose target exists. Few; ordered by id.
     pub overrides: &'a [Override],
+    /// What is going to be changed; empty: nothing ([`NO_PLANS`](super::NO_PLANS)).
+    pub planned: &'a super::Plans,
+    /// Pools whose region's data is older than they allow (`hold_if_older_than`), each with a sentence that says how old.
+    pub outdated: &'a BTreeMap<PoolId, Arc<str>>,
 }
 
 /// An operator's override, resolved against the estate. Who, why and until when is `control`'s business.
@@ -43,6 +48,15 @@ pub enum OverrideKind {
     ForceUp,
     /// About health: never answered.
     ForceDown,
+    /// About data: used however old it is.
+    Approve,
+}
+
+impl OverrideKind {
+    /// It is about health.
+    pub fn forces(self) -> bool {
+        matches!(self, OverrideKind::ForceUp | OverrideKind::ForceDown)
+    }
 }
 
 /// How directly an operator named what an override is about. Of two health overrides on one thing the nearer one counts.

@@ -16,6 +16,7 @@
 //!   if nothing else does, or after `windrose failback`.
 //! - Holds end by the clock of *observed* health ([`PoolObserved::up_since`](crate::health::PoolObserved)), whatever overrides say meanwhile.
 //! - While rung `all_down` answers, nobody of `last` is answering by choice: no new hold starts (so an operator's failback in that state lasts).
+//! - A pool whose data is too old stays held until it is synchronised; its clock runs on meanwhile.
 //! - A returning pool that goes down, has no verdict, or is drained loses its whole part at once, and waits anew.
 
 use std::time::Duration;
@@ -95,7 +96,7 @@ impl<'a> Holds<'a> {
     fn advance(&mut self, judged: &Judged, stage: Option<Stage>, now: Now) {
         let hold = Hold { pool: judged.pool, family: self.family };
         let stage = stage.filter(|stage| may_return(judged, Some(stage.since)));
-        let due = self.moves_at(judged, stage).is_some_and(|at| at <= now.mono) && !self.pace.stands;
+        let due = self.moves_at(judged, stage).is_some_and(|at| at <= now.mono) && !self.pace.stands && !judged.outdated;
         let stage = match (due, self.pace.failback.stages()) {
             (false, stages) => stage.filter(|_| stages.is_some()),
             (true, Some(stages)) => {
@@ -161,7 +162,8 @@ impl<'a> Holds<'a> {
 
     /// The earliest moment at which time alone changes a hold.
     pub(super) fn wake_at(&self, pools: &Pools) -> Option<Duration> {
-        self.held.iter().filter_map(|pool| self.moves_at(pools.get(*pool)?, self.stage(*pool))).min()
+        let moves = |pool: &PoolId| self.moves_at(pools.get(*pool).filter(|judged| !judged.outdated)?, self.stage(*pool));
+        self.held.iter().filter_map(moves).min()
     }
 }
 

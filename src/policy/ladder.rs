@@ -13,11 +13,14 @@
 //!
 //! A pool that returns step by step is let in to a part of the answers: the tree is evaluated with and without it, and the results are mixed.
 //!
+//! On rung `policy` a trickle goes to who stands by, if the service says so: the next child of a failover, those with share 0 of a weighted node.
+//!
 //! Above `all_down` a pool of whose serving set some are degraded counts less in weighted nodes; it is never left out for that.
+//!
+//! `force_down` and data that is too old (`hold_if_older_than`, without an approval) keep a pool off every rung.
 //!
 //! `all_down` never refuses for a subtree's `min_up`: one permitted pool is better than none.
 
-use crate::health::State;
 use crate::model::{AllDown, Node, PoolId, Service};
 
 use super::effective::Effective;
@@ -48,7 +51,7 @@ impl Ladder<'_> {
         let mut picks = self.by_policy(holds);
         if picks.is_empty() && !holds.held.is_empty() {
             let factor = self.factor();
-            let with_held = Admission { admits: &|pool| self.is_usable(pool), min_up: true, factor: factor.as_deref() };
+            let with_held = Admission { admits: &|pool| self.is_usable(pool), min_up: true, factor: factor.as_deref(), trickle: 0.0 };
             picks = with_held.evaluate(self.policy);
             if !picks.is_empty() {
                 let mut needed = Vec::new();
@@ -57,7 +60,7 @@ impl Ladder<'_> {
             }
         }
         if picks.is_empty() {
-            picks = self.evaluate(&|pool| self.judged(pool).is_some_and(|judged| judged.state != State::Down));
+            picks = self.evaluate(&|pool| self.judged(pool).is_some_and(|judged| judged.is_usable() || judged.is_up_but_drained()));
             holds.use_up(&picks.iter().flat_map(|pick| pick.pools.iter().copied()).collect::<Vec<_>>());
         }
         if picks.is_empty() {
@@ -76,14 +79,15 @@ impl Ladder<'_> {
 
     /// Rungs `policy` and `standby`: those who are not held, and in a part of the answers those who return step by step.
     fn by_policy(&self, holds: &Holds<'_>) -> Vec<Pick> {
-        let without = self.evaluate(&|pool| self.is_usable(pool) && !holds.contains(pool));
+        let trickle = self.service.trickle.percent() / 100.0;
+        let without = self.evaluate_with(&|pool| self.is_usable(pool) && !holds.contains(pool), trickle);
         if without.is_empty() || holds.stages.is_empty() {
             return without;
         }
         let mut picks = Vec::new();
         for (part, let_in) in holds.parts() {
             let admits = |pool| self.is_usable(pool) && (!holds.contains(pool) || let_in.contains(&pool));
-            picks.extend(self.evaluate(&admits).into_iter().map(|pick| Pick { share: pick.share * part, ..pick }));
+            picks.extend(self.evaluate_with(&admits, trickle).into_iter().map(|pick| Pick { share: pick.share * part, ..pick }));
         }
         picks
     }
@@ -101,7 +105,11 @@ impl Ladder<'_> {
     }
 
     fn evaluate(&self, admits: &dyn Fn(PoolId) -> bool) -> Vec<Pick> {
-        Admission { admits, min_up: true, factor: self.factor().as_deref() }.evaluate(self.policy)
+        self.evaluate_with(admits, 0.0)
+    }
+
+    fn evaluate_with(&self, admits: &dyn Fn(PoolId) -> bool, trickle: f64) -> Vec<Pick> {
+        Admission { admits, min_up: true, factor: self.factor().as_deref(), trickle }.evaluate(self.policy)
     }
 
     /// What pools count of their shares; `None`: nothing is degraded anywhere.
@@ -138,7 +146,7 @@ impl Ladder<'_> {
     fn all_down(&self) -> FamilyDecision {
         let undrained = self.pools.judged.iter().any(|judged| judged.permitted && !judged.drained);
         let permitted = |pool: PoolId| self.judged(pool).is_some_and(|judged| judged.permitted && !(undrained && judged.drained));
-        let evaluate = |admits: &dyn Fn(PoolId) -> bool| Admission { admits, min_up: false, factor: None }.evaluate(self.policy);
+        let evaluate = |admits: &dyn Fn(PoolId) -> bool| Admission { admits, min_up: false, factor: None, trickle: 0.0 }.evaluate(self.policy);
         let serve_all = || evaluate(&permitted);
         let picks = match self.service.when_all_down {
             AllDown::NoData => return FamilyDecision { verdict: Verdict::NoData, leaves: Vec::new() },
@@ -149,12 +157,13 @@ impl Ladder<'_> {
                 Some(evaluate(&|pool| permitted(pool) && self.last.contains(&pool))).filter(|picks| !picks.is_empty()).unwrap_or_else(serve_all)
             }
             AllDown::Pool(last_resort) => {
-                let permitted = Judged::new(self.effective, last_resort, self.pools.family).permitted;
+                let permitted = Judged::new(self.effective, last_resort, self.pools.family).permitted && self.effective.outdated(last_resort).is_none();
                 permitted.then(|| Pick { pools: vec![last_resort], share: 1.0, standby: false }).into_iter().collect()
             }
         };
         if picks.is_empty() {
-            return self.servfail("every pool that may answer is forced down");
+            let held_back = self.pools.judged.iter().any(|judged| judged.outdated);
+            return self.servfail(if held_back { "the data of every pool that may answer is too old" } else { "every pool that may answer is forced down" });
         }
         let leaf = |Pick { pools, share, .. }: Pick| {
             let endpoints: Vec<_> = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, Among::Permitted)).collect();

@@ -18,11 +18,13 @@ mod facts;
 mod forecast;
 mod hold;
 mod ladder;
+mod note;
 mod order;
 mod pool;
 mod region;
 mod requires;
 mod shares;
+mod soon;
 mod tell;
 mod tree;
 mod view;
@@ -36,10 +38,12 @@ pub use decision::{Decision, FamilyDecision, Leaf, Rung, Verdict};
 pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach, Stage};
 pub use forecast::Forecast;
 pub use hold::{hold_ends, hold_moves};
+pub use note::Note;
 pub use order::{leads, ordered};
 pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};
-pub use shares::{child_shares, desired, effective};
+pub use shares::{child_shares, desired, desired_with, effective};
+pub use soon::{NO_PLANS, Planned, Plans};
 pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
 
@@ -69,10 +73,31 @@ pub fn explain(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Mem
 }
 
 fn explain_with(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
+    if facts.outdated.is_empty() {
+        return decide_once(service, pace, policy, facts, memory, now, tell);
+    }
+    // Whose data is too old stays while nobody else answers, so who answers decides who may.
+    let mut memory = memory.clone();
+    for _ in 0..SETTLES_MAX {
+        let next = decide_once(service, pace, policy, facts, &memory, now, &mut |_| ());
+        if next.memory.last == memory.last {
+            break;
+        }
+        memory = next.memory;
+    }
+    decide_once(service, pace, policy, facts, &memory, now, tell)
+}
+
+/// So often who answers may change who may: each time the set of those who stay grows smaller.
+const SETTLES_MAX: usize = 4;
+
+fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, tell: &mut Tell<'_>) -> Decision {
     let effective = Effective::of(facts, service);
     let tree = pool::pools_of(policy);
     let answers_in = |family| answers_in(service, facts, &tree, family);
     let both = Family::ALL.into_iter().all(answers_in);
+
+    let answered: Vec<PoolId> = memory.last.iter().flatten().copied().collect();
 
     let mut decision = Decision { memory: Memory { last: memory.last.clone(), first: memory.first.clone(), ..Memory::default() }, ..Decision::default() };
     let mut lowest = Rung::Policy;
@@ -81,7 +106,9 @@ fn explain_with(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<
         if !answers_in(family) {
             continue;
         }
-        let pools = Pools::new(&effective, &tree, family);
+        let mut pools = Pools::new(&effective, &tree, family);
+        pools.hold_back(&effective, &answered);
+        let pools = pools;
         let mut holds = Holds::review(pace, &pools, memory, now);
         let before = holds.held.clone();
         let written = policy;
@@ -100,6 +127,7 @@ fn explain_with(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<
             *last = answering(&climbed, &tree);
             *first = order::next_first(facts.estate, pace.failback, (written, policy), (&holds, &pools), &climbed);
         }
+        decision.notes[family.index()] = note::note(service, &effective, &pools, &holds, &climbed, rung);
         *decided = climbed;
         lowest = lowest.max(rung);
         let hold = |pool: &PoolId| Hold { pool: *pool, family };
@@ -112,7 +140,8 @@ fn explain_with(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<
     decision.memory.used.sort_unstable();
     decision.memory.stages.sort_unstable();
     decision.ttl = if lowest == Rung::AllDown { service.ttl.min(service.ttl_min) } else { service.ttl };
-    tell::ttl(tell, service, &decision, lowest);
+    let soon = if lowest == Rung::AllDown { None } else { soon::lower(&mut decision, &effective, service, policy, now) };
+    tell::ttl(tell, service, &decision, lowest, soon.map(|soon| soon.text(&effective, now)));
     decision
 }
 

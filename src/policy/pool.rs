@@ -21,6 +21,8 @@ pub(super) struct Judged {
     pub(super) permitted: bool,
     /// Nothing of what is permitted is undrained.
     pub(super) drained: bool,
+    /// Its data is too old: it is on no rung.
+    pub(super) outdated: bool,
     /// It would be Down even if every endpoint without an override were Up: not health took it away, but an operator.
     pub(super) forced_away: bool,
     /// What it counts of its share in weighted nodes: the mean over its serving endpoints, a degraded one its factor, a sound one 1.
@@ -59,6 +61,7 @@ impl Judged {
             observed: facts.health.pool(pool, family),
             permitted,
             drained: permitted && drained,
+            outdated: false,
             forced_away: hoped.state(min_up).and(required_hoped) == State::Down,
             factor: 1.0,
         };
@@ -68,6 +71,11 @@ impl Judged {
         judged
     }
 
+    /// On no rung from now on.
+    fn hold_back(&mut self) {
+        (self.outdated, self.permitted, self.drained) = (true, false, false);
+    }
+
     /// Whom it answers with above rung `all_down`.
     pub(super) fn among(&self) -> Among {
         if self.is_up_but_drained() { Among::Drained } else { Among::Undrained }
@@ -75,12 +83,12 @@ impl Judged {
 
     /// Up (or Unknown, which policy treats as Up) and not drained.
     pub(super) fn is_usable(&self) -> bool {
-        self.usable != State::Down
+        self.usable != State::Down && !self.outdated
     }
 
     /// Up (or Unknown), but only by drained endpoints.
     pub(super) fn is_up_but_drained(&self) -> bool {
-        !self.is_usable() && self.state != State::Down
+        self.usable == State::Down && self.state != State::Down && !self.outdated
     }
 }
 
@@ -117,6 +125,15 @@ impl Pools {
         let mut by_pool: Vec<usize> = (0..judged.len()).collect();
         by_pool.sort_by_key(|at| judged.get(*at).map(|judged| judged.pool));
         Self { family, judged, by_pool }
+    }
+
+    /// Keeps pools off whose data is too old. `answering`: who answered until now, in either family. What answers alone is not synchronised from
+    /// anywhere any more, so it does not grow old: where all who answer are too old, they stay.
+    pub(super) fn hold_back(&mut self, effective: &Effective<'_>, answering: &[PoolId]) {
+        let outdated = |pool: PoolId| effective.outdated(pool).is_some();
+        let stays = answering.iter().all(|pool| outdated(*pool));
+        let kept = |pool: PoolId| stays && answering.contains(&pool);
+        self.judged.iter_mut().filter(|judged| outdated(judged.pool) && !kept(judged.pool)).for_each(Judged::hold_back);
     }
 
     pub(super) fn get(&self, pool: PoolId) -> Option<&Judged> {

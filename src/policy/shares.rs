@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Estate, Node, PoolId};
+use crate::model::{Estate, Node, PoolId, Share};
 
 use super::FamilyDecision;
 use super::pool::pools_of;
@@ -11,7 +11,12 @@ use super::view::node_name;
 
 /// Shares if everything were up: every pool of the tree once, in file order; 0 for standby pools and failover's backups.
 pub fn desired(policy: &Node) -> Vec<(PoolId, f64)> {
-    let picks = Admission { admits: &|_| true, min_up: true, factor: None }.evaluate(policy);
+    desired_with(policy, Share::ZERO)
+}
+
+/// The same, with what trickles to who stands by.
+pub fn desired_with(policy: &Node, trickle: Share) -> Vec<(PoolId, f64)> {
+    let picks = Admission { admits: &|_| true, min_up: true, factor: None, trickle: trickle.percent() / 100.0 }.evaluate(policy);
     let mut shares: Vec<(PoolId, f64)> = pools_of(policy).into_iter().map(|pool| (pool, 0.0)).collect();
     for Pick { pools, share, .. } in &picks {
         spread(&mut shares, pools, *share);

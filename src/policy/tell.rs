@@ -3,7 +3,7 @@
 //! Never here: deciding. Everything that is told was found by the other files.
 
 use crate::health::{MemberHealth, Outcome, State};
-use crate::model::{AllDown, Choice, EndpointId, Estate, Failback, Family, Node, Now, PoolId, Service, Watch, duration_text};
+use crate::model::{AllDown, Choice, EndpointId, Estate, Failback, Family, Node, Now, PoolId, Service, Share, Watch, duration_text};
 
 use super::effective::Effective;
 use super::hold::Holds;
@@ -99,6 +99,9 @@ impl Teller<'_, '_, '_> {
         let Self { effective, service, .. } = *self;
         let estate = effective.facts.estate;
         self.say("policy", &|| tree_text(estate, policy));
+        if service.trickle != Share::ZERO {
+            self.say("trickle", &|| format!("{} % of the answers go to who stands by and is up, to keep it warm", service.trickle));
+        }
         if let Some(written) = written {
             self.say("order", &|| {
                 let (written, back) = (tree_text(estate, written), format!("windrose failback {}", service.name));
@@ -129,12 +132,15 @@ impl Teller<'_, '_, '_> {
     }
 }
 
-/// Tells the TTL, the last step.
-pub(super) fn ttl(tell: &mut Tell<'_>, service: &Service, decision: &Decision, rung: Rung) {
+/// Tells the TTL, the last step. `soon`: what it is lowered for.
+pub(super) fn ttl(tell: &mut Tell<'_>, service: &Service, decision: &Decision, rung: Rung, soon: Option<String>) {
     tell(&|| {
         let text = match rung {
             Rung::AllDown => format!("{} s: the smaller of ttl ({} s) and ttl_min ({} s), because nothing is up", decision.ttl, service.ttl, service.ttl_min),
-            _ => format!("{} s", decision.ttl),
+            _ => match &soon {
+                Some(soon) => format!("{} s: between ttl_min ({} s) and ttl ({} s), because {soon}", decision.ttl, service.ttl_min, service.ttl),
+                None => format!("{} s", decision.ttl),
+            },
         };
         Step { topic: "ttl", text }
     });
@@ -178,6 +184,12 @@ fn pool_text(effective: &Effective<'_>, judged: &Judged, family: Family) -> Stri
         text += &format!("; drained by {}", drain.id);
     } else if judged.is_up_but_drained() {
         text += "; what is not drained of it is too little";
+    }
+    match (effective.facts.outdated.get(&judged.pool), effective.approved(judged.pool)) {
+        (Some(why), Some(approval)) => text += &format!("; {why}, approved by {}", approval.id),
+        (Some(why), None) if judged.outdated => text += &format!("; kept off: {why}, until it is synchronised or `windrose approve pool {}`", pool.name),
+        (Some(why), None) => text += &format!("; {why}, but who answers alone does not grow old"),
+        (None, _) => {}
     }
     if judged.factor < 1.0 {
         text += &format!("; degraded: where shares are weighted it counts {} of its own", (judged.factor * 1000.0).round() / 1000.0);

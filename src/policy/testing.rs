@@ -2,6 +2,7 @@
 //!
 //! Estates are written as in [`crate::health::testing`]. Answers come out as text: `prod 80, dr 20` on rung `policy`, `dr 100 standby`, `nodata`, `servfail`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::health::testing::estate;
@@ -17,6 +18,8 @@ pub(crate) struct World {
     /// Keeps nothing, unless a test feeds it.
     pub(crate) guard: Guard,
     pub(crate) overrides: Vec<Override>,
+    /// As `control` would say.
+    pub(crate) outdated: BTreeMap<crate::model::PoolId, std::sync::Arc<str>>,
     pub(crate) memories: Vec<Memory>,
     pub(crate) now: Now,
 }
@@ -40,7 +43,7 @@ impl World {
         let health = HealthTable::new(&estate, now);
         let memories = vec![Memory::default(); estate.services.len()];
         let guard = Guard::new(&estate, &health);
-        Self { estate, health, guard, overrides: Vec::new(), memories, now }
+        Self { estate, health, guard, overrides: Vec::new(), outdated: BTreeMap::new(), memories, now }
     }
 
     /// After a first round in which everything passed, and with every service decided once.
@@ -94,6 +97,15 @@ impl World {
         }
     }
 
+    /// One more outcome that agrees with its verdict, Up; every service is decided.
+    pub(crate) fn turn_again(&mut self, what: &str) {
+        for endpoint in self.endpoints(what) {
+            let targets: Vec<TargetId> = self.estate.targets_of(endpoint).collect();
+            targets.into_iter().for_each(|target| self.probe(target, true));
+        }
+        self.settle();
+    }
+
     /// Up for certain: verdict and decision of every service.
     pub(crate) fn up(&mut self, what: &str) {
         self.turn(what, State::Up);
@@ -129,6 +141,16 @@ impl World {
         self.settle();
     }
 
+    /// Data of a pool grows too old, or is synchronised; every service is decided.
+    pub(crate) fn data(&mut self, pool: &str, old: bool) {
+        let id = self.estate.pool_named(pool).expect("a pool");
+        match old {
+            true => drop(self.outdated.insert(id, "its data is old".into())),
+            false => drop(self.outdated.remove(&id)),
+        }
+        self.settle();
+    }
+
     /// Begins an override: `drain pool prod`, `force_down endpoint prod/10.0.0.1`, `force_up region west for orders`.
     pub(crate) fn begin(&mut self, text: &str) {
         let (text, services) = text.split_once(" for ").map_or((text, None), |(text, service)| (text, Some(vec![self.service(service)])));
@@ -138,6 +160,7 @@ impl World {
             "drain" => OverrideKind::Drain,
             "force_up" => OverrideKind::ForceUp,
             "force_down" => OverrideKind::ForceDown,
+            "approve" => OverrideKind::Approve,
             _ => panic!("not an override: {text}"),
         };
         let target = match *level {
@@ -186,7 +209,14 @@ impl World {
     }
 
     pub(crate) fn facts(&self) -> Facts<'_> {
-        Facts { estate: &self.estate, health: &self.health, guard: &self.guard, overrides: &self.overrides }
+        Facts {
+            estate: &self.estate,
+            health: &self.health,
+            guard: &self.guard,
+            overrides: &self.overrides,
+            outdated: &self.outdated,
+            planned: &crate::policy::NO_PLANS,
+        }
     }
 
     /// What a service answers for A.

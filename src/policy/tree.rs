@@ -14,6 +14,8 @@ pub(super) struct Admission<'a> {
     pub(super) min_up: bool,
     /// What each pool counts of its share, more than 0 and at most 1; `None`: all of it.
     pub(super) factor: Option<&'a dyn Fn(PoolId) -> f64>,
+    /// What of each failover goes to the next child that is up, and of each weighted node to those with share 0; less than 1.
+    pub(super) trickle: f64,
 }
 
 /// One destination: a pool, or all pools of a multivalue.
@@ -59,16 +61,30 @@ impl Admission<'_> {
                 }
             }
             Node::Policy { choice: Choice::Failover(children), .. } => {
-                if let Some(child) = children.iter().find(|child| self.is_up(child)) {
-                    self.flatten(child, share, standby, picks);
+                let mut up = children.iter().filter(|child| self.is_up(child));
+                match (up.next(), up.next().filter(|_| 0.0 < self.trickle)) {
+                    (Some(child), Some(next)) => {
+                        self.flatten(child, share * (1.0 - self.trickle), standby, picks);
+                        self.flatten(next, share * self.trickle, standby, picks);
+                    }
+                    (Some(child), None) => self.flatten(child, share, standby, picks),
+                    (None, _) => {}
                 }
             }
             Node::Policy { choice: Choice::Weighted(children), .. } => {
                 let (mut chosen, by_standby) = self.chosen(children);
                 self.scale(&mut chosen);
                 let total: f64 = chosen.iter().map(|(_, weight)| weight).sum();
+                let stand_by: Vec<&Node> = match by_standby || self.trickle <= 0.0 {
+                    true => Vec::new(),
+                    false => children.iter().filter(|(child, share)| *share == Share::ZERO && self.is_up(child)).map(|(child, _)| &**child).collect(),
+                };
+                let trickle = if stand_by.is_empty() { 0.0 } else { self.trickle };
                 for (child, weight) in chosen {
-                    self.flatten(child, share * weight / total, standby || by_standby, picks);
+                    self.flatten(child, share * (1.0 - trickle) * weight / total, standby || by_standby, picks);
+                }
+                for child in &stand_by {
+                    self.flatten(child, share * trickle / stand_by.len() as f64, standby, picks);
                 }
             }
         }

@@ -29,6 +29,10 @@ pub struct PoolView<'a> {
     pub serving: Vec<EndpointId>,
     /// What it counts of its share in weighted nodes, more than 0 and at most 1: less than 1 if endpoints of its serving set are degraded.
     pub factor: f64,
+    /// Why its data is too old.
+    pub outdated: Option<&'a std::sync::Arc<str>>,
+    /// Who approved that.
+    pub approved_by: Option<&'a Override>,
 }
 
 /// A pool as `service` sees it; `None`: by the overrides that count for all services.
@@ -47,6 +51,8 @@ pub fn pool_view<'a>(facts: &Facts<'a>, service: Option<ServiceId>, pool: PoolId
         drained_by,
         serving,
         factor: judged.factor,
+        outdated: facts.outdated.get(&pool),
+        approved_by: effective.approved(pool),
     }
 }
 
@@ -101,12 +107,14 @@ pub struct ChildState {
     pub state: State,
     /// Up, but in no family without its drained pools.
     pub drained: bool,
+    /// Up, but in no family without pools whose data is too old.
+    pub outdated: bool,
 }
 
 impl ChildState {
     /// Traffic may be moved here.
     pub fn is_usable(self) -> bool {
-        self.state == State::Up && !self.drained
+        self.state == State::Up && !self.drained && !self.outdated
     }
 }
 
@@ -116,14 +124,19 @@ pub fn child_state(facts: &Facts<'_>, service: Option<ServiceId>, child: &Node) 
     let tree = pools_of(child);
     let pools = Family::ALL.map(|family| Pools::new(&effective, &tree, family));
     let any = |counts: &dyn Fn(&Judged) -> bool| {
-        pools.iter().any(|pools| Admission { admits: &|pool| pools.get(pool).is_some_and(counts), min_up: true, factor: None }.is_up(child))
+        pools.iter().any(|pools| Admission { admits: &|pool| pools.get(pool).is_some_and(counts), min_up: true, factor: None, trickle: 0.0 }.is_up(child))
     };
     let state = match () {
         () if any(&|judged| judged.state == State::Up) => State::Up,
         () if any(&|judged| judged.state != State::Down) => State::Unknown,
         () => State::Down,
     };
-    ChildState { state, drained: state == State::Up && !any(&|judged| judged.usable == State::Up) }
+    let fresh = |judged: &Judged| effective.outdated(judged.pool).is_none();
+    ChildState {
+        state,
+        drained: state == State::Up && !any(&|judged| judged.usable == State::Up),
+        outdated: state == State::Up && !any(&|judged| judged.state == State::Up && fresh(judged)),
+    }
 }
 
 /// The child of a policy's root that is called `name`: a pool or a named policy.

@@ -98,7 +98,18 @@ pub(super) async fn run(
         (first, second) => first.or(second),
     };
     let (status, certificate_expires, resolved) = (trace.status, trace.certificate_expires, trace.resolved.take());
-    ProbeReport { outcome, at: wall_clock(), took, phases, status, certificate_expires, warning, resolved, reported: trace.reported.take() }
+    ProbeReport {
+        outcome,
+        at: wall_clock(),
+        took,
+        phases,
+        status,
+        certificate_expires,
+        warning,
+        resolved,
+        reported: trace.reported.take(),
+        data_at: trace.data_at.take(),
+    }
 }
 
 /// One address, all phases.

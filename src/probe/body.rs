@@ -3,7 +3,7 @@
 //! A text alone is found as soon as it has come, so an endless body does no harm. A pattern and JSON want the whole body: whether they fit can
 //! change with every further octet. Never here: sockets; more than 64 KiB.
 
-use crate::health::{Reason, Reported};
+use crate::health::{DataAt, Reason, Reported};
 use crate::model::{HttpCheck, ReportPlace};
 
 use super::fail::{Failure, quotable, quoted};
@@ -21,6 +21,8 @@ pub struct Found {
     pub degraded: Option<String>,
     /// The weight that it tells.
     pub reported: Option<Reported>,
+    /// What it tells of the data.
+    pub data_at: Option<DataAt>,
 }
 
 /// One body on its way in.
@@ -77,7 +79,8 @@ impl<'a> Judge<'a> {
             (None, Some(tests)) => Some(format!("the body says {}", tests.iter().map(|test| quotable(&test.to_string())).collect::<Vec<_>>().join(" and "))),
             (None, None) => None,
         };
-        Ok(Found { degraded, reported: outcomes.report.as_ref().and_then(|rule| told::in_body(rule, &self.read, cut)) })
+        let reported = outcomes.report.as_ref().and_then(|rule| told::in_body(rule, &self.read, cut));
+        Ok(Found { degraded, reported, data_at: outcomes.data_at.as_ref().and_then(|place| told::data_in_body(place, &self.read, cut)) })
     }
 }
 
@@ -85,6 +88,7 @@ impl<'a> Judge<'a> {
 fn wants_whole(check: &HttpCheck) -> bool {
     let HttpCheck { body_regex, json, outcomes, .. } = check;
     let degraded = outcomes.degraded.as_ref().is_some_and(|rule| rule.body.is_some() || !rule.json.is_empty());
-    let told = outcomes.report.as_ref().is_some_and(|rule| matches!(rule.place, ReportPlace::Json(_)));
+    let places = outcomes.report.iter().map(|rule| &rule.place).chain(&outcomes.data_at);
+    let told = places.into_iter().any(|place| matches!(place, ReportPlace::Json(_)));
     body_regex.is_some() || !json.is_empty() || degraded || told
 }

@@ -258,11 +258,12 @@ pub fn note_head(version: Version, status: StatusCode, headers: &HeaderMap, deta
 
 /// Status and headers. What they tell is noted in `trace`.
 fn judge_head(check: &HttpCheck, status: StatusCode, headers: &HeaderMap, trace: &mut Trace) -> Result<Seen, Failure> {
-    let HttpOutcomes { degraded, report, busy, busy_max: _, redirects } = &*check.outcomes;
+    let HttpOutcomes { degraded, report, data_at, busy, busy_max: _, redirects } = &*check.outcomes;
     let within = |ranges: &[RangeInclusive<u16>]| ranges.iter().any(|range| range.contains(&status.as_u16()));
     let is_degraded = degraded.as_ref().is_some_and(|rule| within(&rule.status));
     if within(&check.status) || is_degraded {
         trace.reported = report.as_ref().and_then(|rule| told::in_headers(rule, headers));
+        trace.data_at = data_at.as_ref().and_then(|place| told::data_in_headers(place, headers));
         return Ok(Seen::Passed(is_degraded.then(|| format!("it answers {}", words(status)))));
     }
     let location = headers.get(LOCATION).filter(|_| status.is_redirection()).map(HeaderValue::as_bytes);
@@ -293,6 +294,7 @@ fn whole(wait: Duration) -> Duration {
 /// The body is as expected, and told this.
 fn passed(degraded: Option<String>, found: Found, trace: &mut Trace) -> Seen {
     trace.reported = found.reported.or(trace.reported.take());
+    trace.data_at = found.data_at.or(trace.data_at.take());
     Seen::Passed(match (degraded, found.degraded) {
         (Some(head), Some(body)) => Some(format!("{head}; {body}")),
         (head, body) => head.or(body),

@@ -1,4 +1,4 @@
-//! What a response tells beside its answer: when to come back, and its endpoint's weight or load.
+//! What a response tells beside its answer: when to come back, its endpoint's weight or load, and how fresh its data is.
 //!
 //! Never here: what follows from it. Nonsense is told from numbers; bounds, thresholds and rules are `health`'s and `policy`'s.
 
@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use hyper::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
-use crate::health::Reported;
-use crate::model::{ReportPlace, ReportRule};
+use crate::health::{DataAt, Reported};
+use crate::model::{ReportPlace, ReportRule, Timestamp};
 
 use super::fail::quotable;
 use super::json;
@@ -58,6 +58,47 @@ pub fn in_body(rule: &ReportRule, body: &[u8], cut: bool) -> Option<Reported> {
             None => useless(rule, format!("is not a number: {}", quotable(&found.to_string()))),
         },
     })
+}
+
+/// The time of the data in a header; `None`: it stands elsewhere.
+pub fn data_in_headers(place: &ReportPlace, headers: &HeaderMap) -> Option<DataAt> {
+    let ReportPlace::Header(name) = place else { return None };
+    let mut values = headers.get_all(name).iter();
+    Some(match (values.next(), values.next()) {
+        (None, _) => no_time(place, "is not there".to_string()),
+        (Some(_), Some(_)) => no_time(place, "is there twice".to_string()),
+        (Some(value), None) => time(place, &String::from_utf8_lossy(value.as_bytes())),
+    })
+}
+
+/// The time of the data in a body; `None`: it stands elsewhere. `cut`: there was more of the body.
+pub fn data_in_body(place: &ReportPlace, body: &[u8], cut: bool) -> Option<DataAt> {
+    let ReportPlace::Json(path) = place else { return None };
+    if cut {
+        return Some(no_time(place, "is not looked for, because the body is longer than 64 KiB".to_string()));
+    }
+    let Ok(document) = serde_json::from_slice::<Value>(body) else { return Some(no_time(place, "is not there: the body is not JSON".to_string())) };
+    Some(match json::find(&document, path.steps()) {
+        None | Some(Value::Null) => no_time(place, "is not there".to_string()),
+        Some(Value::String(text)) => time(place, text),
+        Some(found) => time(place, &found.to_string()),
+    })
+}
+
+/// RFC 3339, the date of HTTP, or seconds since 1970.
+fn time(place: &ReportPlace, text: &str) -> DataAt {
+    let text = text.trim();
+    let seconds = || text.parse().ok().filter(|seconds: &f64| (0.0..4e9).contains(seconds)).map(|seconds| (seconds * 1000.0) as i64);
+    let millis = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_millis()).ok());
+    let http = || httpdate::parse_http_date(text).ok().and_then(millis);
+    match seconds().or_else(|| Timestamp::parse(text).map(|at| at.0)).or_else(http) {
+        Some(millis) => DataAt::Told(Timestamp(millis)),
+        None => no_time(place, format!("is no time: \"{}\"", quotable(text))),
+    }
+}
+
+fn no_time(place: &ReportPlace, why: String) -> DataAt {
+    DataAt::Useless(format!("time of the data as told by {} {why}", quotable(&place.to_string())))
 }
 
 fn judged(rule: &ReportRule, number: f64, text: &str) -> Reported {
@@ -137,5 +178,30 @@ mod tests {
         assert_eq!(told("<html>"), useless("is not there: the body is not JSON"));
         assert_eq!(in_body(&load, b"{}", true), Some(useless("is not looked for, because the body is longer than 64 KiB")));
         assert_eq!(in_headers(&load, &HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn the_time_of_the_data_is_rfc_3339_a_date_of_http_or_seconds() {
+        let header = ReportPlace::Header("X-Data-At".to_string());
+        let told = |values: &[&str]| data_in_headers(&header, &headers("x-data-at", values)).unwrap();
+        let at = DataAt::Told(Timestamp(784_111_777_000));
+        for text in
+            ["1994-11-06T08:49:37Z", "1994-11-06T09:49:37+01:00", "1994-11-06T08:49:37.000Z", "Sun, 06 Nov 1994 08:49:37 GMT", " 784111777 ", "784111777.0"]
+        {
+            assert_eq!(told(&[text]), at, "{text}");
+        }
+        let useless = |why: &str| DataAt::Useless(format!("time of the data as told by header X-Data-At {why}"));
+        assert_eq!(told(&[]), useless("is not there"));
+        assert_eq!(told(&["1", "2"]), useless("is there twice"));
+        for text in ["yesterday", "-1", "NaN", "1e99", "1994-11-06"] {
+            assert_eq!(told(&[text]), useless(&format!("is no time: \"{text}\"")), "{text}");
+        }
+        let body = ReportPlace::Json(JsonPath::parse("$.data.at").unwrap());
+        let told = |body_text: &str| data_in_body(&body, body_text.as_bytes(), false).unwrap();
+        assert_eq!(told(r#"{"data": {"at": "1994-11-06T08:49:37Z"}}"#), at);
+        assert_eq!(told(r#"{"data": {"at": 784111777}}"#), at);
+        assert!(matches!(told(r#"{"data": {"at": null}}"#), DataAt::Useless(why) if why.ends_with("is not there")));
+        assert!(matches!(data_in_body(&body, b"{}", true), Some(DataAt::Useless(_))));
+        assert_eq!(data_in_body(&header, b"{}", false), None);
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::health::{BodyDetail, Phase, ProbeDetail, Reported, Resolved};
+use crate::health::{BodyDetail, DataAt, Phase, ProbeDetail, Reported, Resolved};
 use crate::model::Timestamp;
 
 use super::fail::legible;
@@ -40,6 +40,8 @@ pub struct Trace {
     pub peer: Option<SocketAddr>,
     /// What the response told of its endpoint's weight.
     pub reported: Option<Reported>,
+    /// What it told of its data.
+    pub data_at: Option<DataAt>,
     /// `None`: nobody looks.
     detail: Option<Box<Detail>>,
 }
@@ -94,6 +96,7 @@ impl Trace {
             resolved: None,
             peer: None,
             reported: None,
+            data_at: None,
             detail: None,
         }
     }

@@ -260,6 +260,7 @@ mod tests {
             requires: Vec::new(),
             required_by: Vec::new(),
             degraded_factor: None,
+            hold_if_older_than: None,
         };
         let service = |name: &&str| Service {
             name: (*name).into(),
@@ -270,6 +271,7 @@ mod tests {
             ttl_min: 5,
             max_answers: 8,
             failback: Failback::Manual,
+            trickle: crate::model::Share::ZERO,
             when_all_down: AllDown::NoData,
             metrics: false,
         };

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{Estate, Family, ServiceId};
-use crate::policy::{Decision, FamilyDecision, Leaf, Verdict};
+use crate::policy::{Decision, FamilyDecision, Leaf, Note, Verdict};
 use crate::wire::rtype;
 
 use super::cells::{Cells, LeafKey, ServiceSlot};
@@ -36,6 +36,8 @@ pub struct Body {
     pub ttl: u32,
     /// By [`Family::index`].
     pub families: [FamilyBody; 2],
+    /// What clients are told with the answers (RFC 8914), in the same order.
+    pub notes: [Option<Note>; 2],
 }
 
 /// What is answered in one family.
@@ -159,7 +161,7 @@ impl Alike {
         let max_answers = usize::from(max_answers).clamp(1, ANSWERS_MAX);
         let [v4, v6] = &decision.families;
         let family_body = |decided: &FamilyDecision, family| compile_family(estate, decided, family, decision.ttl, max_answers);
-        let body = Body { ttl: decision.ttl, families: [family_body(v4, Family::V4), family_body(v6, Family::V6)] };
+        let body = Body { ttl: decision.ttl, families: [family_body(v4, Family::V4), family_body(v6, Family::V6)], notes: decision.notes };
         Self { body: cells.share(body), leaves: cells.leaves(estate, decision) }
     }
 

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::schedule_form::ScheduleForm;
 use super::shift_form::ShiftForm;
 use crate::control::{
-    GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision, Scope,
-    TokenRecord, TrafficRecord,
+    DataTold, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
+    Scope, TokenRecord, TrafficRecord,
 };
 use crate::health::{Moment, Reason, Said, State};
 use crate::model::{Family, PolicyForm, Timestamp};
@@ -27,7 +28,9 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Probes(target) => format!("probes/{target}"),
         Key::Memory(service) => format!("memory/{service}"),
         Key::Gate(name) => format!("gate/{name}"),
+        Key::Freshness(region) => format!("freshness/{region}"),
         Key::Shift(id) => format!("shift/{id:020}"),
+        Key::Schedule(id) => format!("schedule/{id:020}"),
         Key::LastChange => "change".to_string(),
         Key::Serial(zone) => format!("serial/{zone}"),
         Key::Audit(number) => format!("audit/{number:020}"),
@@ -65,6 +68,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         "probes" => Some(Key::Probes(rest.into())),
         "memory" => Some(Key::Memory(rest.into())),
         "gate" => Some(Key::Gate(rest.into())),
+        "freshness" => Some(Key::Freshness(rest.into())),
         "audit" => Some(Key::Audit(parse_number(rest)?)),
         "event-pending" => Some(Key::EventPending(parse_number(rest)?)),
         "event" => Some(Key::Event(parse_number(rest)?)),
@@ -75,6 +79,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         }
         "reply" => Some(Key::Reply(rest.into())),
         "shift" => Some(Key::Shift(parse_number(rest)?)),
+        "schedule" => Some(Key::Schedule(parse_number(rest)?)),
         "serial" => rest.parse().ok().map(Key::Serial),
         _ => None,
     }
@@ -87,7 +92,7 @@ fn parse_number(text: &str) -> Option<u64> {
 
 /// A record and the store's counter at its last change, as bytes.
 pub(super) fn encode(record: &Record, revision: Revision) -> Result<Vec<u8>, String> {
-    let envelope = Envelope { revision: revision.0, record: Form::from(record) };
+    let envelope = Envelope { revision: revision.0, record: Form::try_from(record)? };
     serde_json::to_vec(&envelope).map_err(|error| error.to_string())
 }
 
@@ -112,7 +117,9 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::Probes(_), Record::Probes(_))
             | (Key::Memory(_), Record::Memory(_))
             | (Key::Gate(_), Record::Gate(_))
+            | (Key::Freshness(_), Record::Freshness(_))
             | (Key::Shift(_), Record::Shift(_))
+            | (Key::Schedule(_), Record::Schedule(_))
             | (Key::LastChange, Record::LastChange(_))
             | (Key::Serial(_), Record::Serial(_))
             | (Key::Audit(_) | Key::AuditAnchor | Key::Event(_) | Key::EventPending(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..), Record::Line(_))
@@ -152,7 +159,9 @@ enum Form {
     Probes(ProbesForm),
     Memory(MemoryForm),
     Gate(GateForm),
+    Freshness(FreshnessForm),
     Shift(Box<ShiftForm>),
+    Schedule(Box<ScheduleForm>),
     Change(Timestamp),
     Serial(u32),
     Line(Arc<str>),
@@ -203,6 +212,14 @@ struct GateForm {
     actor: String,
     reason: String,
     at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FreshnessForm {
+    data_at: Timestamp,
+    told_at: Timestamp,
+    by: Arc<str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -262,9 +279,11 @@ struct HoldForm {
     family: u8,
 }
 
-impl From<&Record> for Form {
-    fn from(record: &Record) -> Self {
-        match record.clone() {
+impl TryFrom<&Record> for Form {
+    type Error = String;
+
+    fn try_from(record: &Record) -> Result<Self, String> {
+        Ok(match record.clone() {
             Record::Traffic(TrafficRecord { form, sequence, actor, reason, at }) => Self::Traffic(TrafficForm { policy: form, sequence, actor, reason, at }),
             Record::History(History { form, before, verb, actor, reason, at, overridden }) => {
                 Self::History(HistoryForm { policy: form, before, verb, actor, reason, at, overridden })
@@ -292,12 +311,14 @@ impl From<&Record> for Form {
                 Self::Memory(MemoryForm { held, last_ipv4, last_ipv6, first_ipv4, first_ipv6 })
             }
             Record::Gate(GateRecord { on, actor, reason, at }) => Self::Gate(GateForm { on, actor, reason, at }),
+            Record::Freshness(DataTold { data_at, told_at, by }) => Self::Freshness(FreshnessForm { data_at, told_at, by }),
             Record::Shift(record) => Self::Shift(Box::new(ShiftForm::from(Arc::unwrap_or_clone(record)))),
+            Record::Schedule(record) => Self::Schedule(Box::new(ScheduleForm::of(&record)?)),
             Record::LastChange(at) => Self::Change(at),
             Record::Serial(serial) => Self::Serial(serial),
             Record::Line(text) => Self::Line(text),
             Record::Alive(at) => Self::Alive(at),
-        }
+        })
     }
 }
 
@@ -343,6 +364,8 @@ impl TryFrom<Form> for Record {
                 Self::Memory(Arc::new(LearnedMemory { held, last: [last_ipv4, last_ipv6], first: [first_ipv4, first_ipv6] }))
             }
             Form::Gate(GateForm { on, actor, reason, at }) => Self::Gate(GateRecord { on, actor, reason, at }),
+            Form::Schedule(form) => Self::Schedule((*form).try_into()?),
+            Form::Freshness(FreshnessForm { data_at, told_at, by }) => Self::Freshness(DataTold { data_at, told_at, by }),
             Form::Shift(form) => Self::Shift(Arc::new((*form).try_into()?)),
             Form::Change(at) => Self::LastChange(at),
             Form::Serial(serial) => Self::Serial(serial),
@@ -398,7 +421,7 @@ pub(super) mod tests {
         })
     }
 
-    fn target() -> impl Strategy<Value = OverrideTargetName> {
+    pub(in crate::store) fn target() -> impl Strategy<Value = OverrideTargetName> {
         let plain = "[a-z0-9_-]{1,8}";
         prop_oneof![
             plain.prop_map(|name: String| OverrideTargetName::Region(name.into())),
@@ -418,7 +441,7 @@ pub(super) mod tests {
                 let record = History { form, before, verb: "set".into(), actor, reason: String::new(), at, overridden: vec!["max_step".into()] };
                 (Key::History(service, sequence), Record::History(record))
             });
-        let word = prop::sample::select(vec![OverrideWord::Drain, OverrideWord::ForceUp, OverrideWord::ForceDown, OverrideWord::Freeze]);
+        let word = prop::sample::select(OverrideWord::ALL.to_vec());
         let over = (any::<u64>(), word, target(), prop::collection::vec(name(), 0..3), text(), at(), prop::option::of(at())).prop_map(
             |(id, kind, target, services, actor, at, ends)| {
                 let record = OverrideRecord { kind, target, services, actor, reason: "why".into(), at, ends, overridden: Vec::new() };
@@ -455,6 +478,8 @@ pub(super) mod tests {
         );
         let gate = (name(), any::<bool>(), text(), text(), at())
             .prop_map(|(name, on, actor, reason, at)| (Key::Gate(name), Record::Gate(GateRecord { on, actor, reason, at })));
+        let freshness = (name(), at(), at(), name())
+            .prop_map(|(region, data_at, told_at, by)| (Key::Freshness(region), Record::Freshness(DataTold { data_at, told_at, by })));
         let change = at().prop_map(|at| (Key::LastChange, Record::LastChange(at)));
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
         let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
@@ -471,7 +496,24 @@ pub(super) mod tests {
             };
             (key, Record::Line(text.into()))
         });
-        prop_oneof![traffic, history, over, token, used, verdict, probes, memory, gate, super::super::shift_form::tests::entry(), change, serial, line, alive]
+        prop_oneof![
+            traffic,
+            history,
+            over,
+            token,
+            used,
+            verdict,
+            probes,
+            memory,
+            gate,
+            freshness,
+            super::super::shift_form::tests::entry(),
+            super::super::schedule_form::tests::entry(),
+            change,
+            serial,
+            line,
+            alive
+        ]
     }
 
     proptest! {

@@ -66,10 +66,11 @@ fn chat(events: &[Value], count: usize) -> String {
 }
 
 /// Beginnings, the ends that resolve them, and the name that both share.
-const ALERTS: [(&str, &str, &str); 8] = [
+const ALERTS: [(&str, &str, &str); 9] = [
     ("endpoint.down", "endpoint.up", "WindroseEndpointDown"),
     ("region.down", "region.up", "WindroseRegionDown"),
     ("region.guarded", "region.unguarded", "WindroseRegionGuarded"),
+    ("pool.outdated", "pool.fresh", "WindroseDataTooOld"),
     ("failover.started", "failover.ended", "WindroseFailover"),
     ("service.down", "service.up", "WindroseServiceDown"),
     ("node.blind", "node.sees", "WindroseNodeBlind"),

@@ -18,6 +18,8 @@ pub mod option {
 pub mod ede {
     /// 0: the text says it all.
     pub const OTHER: u16 = 0;
+    /// 3: what was known before.
+    pub const STALE_ANSWER: u16 = 3;
 }
 
 /// The OPT record of a query.

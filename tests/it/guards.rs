@@ -104,7 +104,14 @@ fn all_blockers_are_named_at_once_by_api_and_cli_with_what_to_type() {
 fn the_last_region_is_refused_by_cli_and_api_and_the_second_drain_of_one_too() {
     let node = with("");
     node.ok(&["gate", "on", "release"]);
-    node.ok(&["drain", "region", "prod", "--for", "1h", "--reason", "works", "--break-glass", "capacity"]);
+    let drained = node.ok(&["drain", "region", "prod", "--for", "1h", "--reason", "works", "--break-glass", "capacity"]);
+    assert!(
+        drained.contains("dr would carry 100 % of orders and 1 more, and declares 60 % of its peak: it may be overloaded")
+            || drained.contains("dr would carry 100 % of orders, and"),
+        "{drained}"
+    );
+    let status = node.ok(&["status"]);
+    assert!(status.contains("dr answers 100 % of orders, and declares to carry 60 % of its peak"), "{status}");
     let again = node.cli(&["drain", "region", "prod", "--for", "1h"]);
     assert!(again.code == 5 && again.err.contains("windrose extend o-"), "{again:?}");
     let last = node.cli(&["drain", "region", "dr", "--for", "1h"]);

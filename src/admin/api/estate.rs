@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Probe, RegionState, Resolved, State, Time};
+use super::{Freshness, Probe, RegionState, Resolved, Span, State, Time};
 
 /// A place where gateways run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +21,9 @@ pub struct Region {
     /// The blast guard holds it: it is down, and is kept in the answers; `null`: it doesn't.
     #[serde(default)]
     pub guarded: Option<Guarded>,
+    /// How fresh its data is; `null`: nobody has told.
+    #[serde(default)]
+    pub data: Option<Freshness>,
     /// Drained for all services.
     pub drained: bool,
     /// Overrides on this region, `o-12`.
@@ -85,6 +88,15 @@ pub struct Pool {
     /// What it counts of its share in weighted policies, less than 1 if endpoints that serve are degraded.
     #[serde(default = "whole")]
     pub factor: f64,
+    /// It is not used while its region's data is older.
+    #[serde(default)]
+    pub hold_if_older_than: Option<Span>,
+    /// Why the data is too old; `null`: it is not.
+    #[serde(default)]
+    pub outdated: Option<String>,
+    /// The override by which it may be used all the same, `o-12`.
+    #[serde(default)]
+    pub approved_by: Option<String>,
     /// Drained for all services.
     pub drained: bool,
     /// Services for which it has returned and waits for failback.

@@ -16,11 +16,13 @@
 //! | `GET /endpoints/{pool}/{name}/probes?outcome=fail&limit=50` | [`ProbesQuery`] | [`List`]`<`[`PastProbe`]`>` |
 //! | `POST /endpoints/{pool}/{name}/probe` · `POST /probe` | none · [`ProbePost`] | [`ProbeNow`] |
 //! | `POST /endpoints/{pool}/{name}/push` | [`PushPost`] | [`PushReply`] |
+//! | `POST /regions/{region}/freshness` · `PUT` | [`FreshnessPost`] | [`FreshnessReply`] |
 //! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
 //! | `POST /services/{service}/shifts` · `/slo` | [`ShiftPost`] · [`SloPost`] | [`ChangeReply`] · 204 |
 //! | `GET /shifts` · `/shifts/{id}` · `POST /shifts/{id}/pause` … `/retry` | [`ShiftOrder`] | [`List`]`<`[`Shift`]`>` · [`Shift`] · [`ChangeReply`] |
+//! | `GET /schedules` · `/schedules/{id}` · `DELETE` | | [`List`]`<`[`Schedule`]`>` · [`Schedule`] · [`ChangeReply`] |
 //! | `GET /guards` | | [`List`]`<`[`ServiceGuards`]`>` |
 //! | `GET /gates` · `PUT /gates/{gate}` | [`GatePut`] | [`List`]`<`[`Gate`]`>` · [`ChangeReply`] |
 //! | `GET /confirmations` · `POST /confirmations/{id}` | | [`List`]`<`[`Confirmation`]`>` · [`ChangeReply`] |
@@ -38,7 +40,7 @@
 //! | `GET /whoami` | | [`Whoami`] |
 //! | `GET /healthz` · `GET /readyz` (not below [`BASE`]) | | [`Alive`] · [`Ready`] |
 //!
-//! Every writing request but a push takes [`WriteQuery`] in its query string and `If-Match` with the `ETag` that was seen. Everything that is refused is a [`Problem`].
+//! Every writing request but what outside systems tell takes [`WriteQuery`] in its query string and `If-Match` with the `ETag` that was seen. Everything that is refused is a [`Problem`].
 //! Every [`List`] takes `limit` (1 to 1,000) and `cursor`, the `next_cursor` of the page before. Lists are ordered by name or number; what happened, newest first.
 
 mod access;
@@ -53,6 +55,7 @@ mod probe;
 mod problem;
 mod push;
 mod replay;
+mod schedule;
 mod schema;
 mod service;
 mod shift;
@@ -69,8 +72,9 @@ pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhase, ProbePost, ProbesQuery, Resolved, TlsSeen};
 pub use problem::{Fault, Problem, ProblemKind};
-pub use push::{PushPost, PushReply, Told};
+pub use push::{Freshness, FreshnessPost, FreshnessReply, PushPost, PushReply, Told};
 pub use replay::{Replay, ReplayGap, ReplayPost, Replayed, ReplayedFailover, ReplayedFlip, ReplayedOutage, ReplayedRegion, ReplayedService};
+pub use schedule::Schedule;
 pub(super) use schema::{CloudEvent, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX};
 pub use service::{
     AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, PoolDegraded, Returning, RevisionEntry, Service, ServicePool, ThreeShares, Traffic,

@@ -1,4 +1,4 @@
-//! Overrides: drain, force_up, force_down, freeze.
+//! Overrides: drain, force_up, force_down, freeze, approve.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -48,7 +48,7 @@ pub struct OverridePost {
     /// Only for these services; empty or `["*"]`: for all.
     #[serde(default)]
     pub services: Vec<String>,
-    /// How long; `null`: 4 h for force_up and force_down, without end for drain and freeze.
+    /// How long; `null`: 4 h for force_up, force_down and approve, without end for drain and freeze.
     #[serde(default)]
     pub expires_in: Option<Span>,
     /// Why.

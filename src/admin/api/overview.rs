@@ -73,7 +73,7 @@ pub struct Blind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Concern {
     /// Stable word: `pool-down`, `service-down`, `traffic-unusable`, `store-down`, `node-blind`, `region-guarded`, `drain-without-end`, `needs-restart`, `waiting-failback`,
-    /// `frozen`, `confirmation-waits`.
+    /// `frozen`, `confirmation-waits`, `data-too-old`, `region-overloaded`.
     pub code: String,
     /// `critical`, `warning`, `info`.
     pub severity: String,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::health::{BodyDetail, CertificateDetail, Examination, Outcome, Past, ProbeDetail, ProbeReport, Reason, Reported, TlsDetail};
+use crate::health::{BodyDetail, CertificateDetail, DataAt, Examination, Outcome, Past, ProbeDetail, ProbeReport, Reason, Reported, TlsDetail};
 
 use super::{Time, schema};
 
@@ -68,8 +68,9 @@ fn milliseconds(took: Duration) -> f64 {
 
 impl From<&ProbeReport> for Probe {
     fn from(report: &ProbeReport) -> Self {
-        let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning, resolved, reported } = report;
+        let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning, resolved, reported, data_at } = report;
         let reason = if let Outcome::Fail { reason, .. } = outcome { Some(reason.word().to_string()) } else { None };
+        let no_time = if let Some(DataAt::Useless(why)) = data_at { Some(why.clone()) } else { None };
         let untold = if let Some(Reported::Useless(why)) = reported { Some(why.clone()) } else { None };
         Self {
             at: (*at).into(),
@@ -80,7 +81,7 @@ impl From<&ProbeReport> for Probe {
             phases: phases.iter().map(|(phase, took)| ProbePhase { phase: phase.word().to_string(), took_ms: milliseconds(*took) }).collect(),
             status: *status,
             certificate_expires: certificate_expires.map(Time),
-            warning: [warning.clone(), untold].into_iter().flatten().reduce(|first, second| format!("{first}; {second}")),
+            warning: [warning.clone(), untold, no_time].into_iter().flatten().reduce(|first, second| format!("{first}; {second}")),
             resolved: resolved.as_deref().map(Resolved::from),
         }
     }

@@ -1,4 +1,4 @@
-//! What outside systems tell of endpoints (`push = true` in the file).
+//! What outside systems tell: of endpoints (`push = true` in the file), and of how fresh a region's data is.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,4 +43,40 @@ pub struct PushReply {
     pub state: State,
     /// What is told counts until then, unless more is told before.
     pub holds_until: Option<Time>,
+}
+
+/// `POST` or `PUT /regions/{region}/freshness`: when its data was last restored or synchronised. An empty body: just now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FreshnessPost {
+    /// At this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// So long ago; not beside `at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age: Option<Span>,
+}
+
+/// How fresh a region's data is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Freshness {
+    /// When it was last restored or synchronised.
+    pub at: Time,
+    /// That is so long ago, whole seconds.
+    pub age: Span,
+    /// When it was told.
+    pub told_at: Time,
+    /// Who told it: `token:backup`, or a monitor that reads it.
+    pub by: String,
+}
+
+/// What was told, and what it means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FreshnessReply {
+    /// The region.
+    pub region: String,
+    /// As it is known now.
+    pub data: Freshness,
+    /// Its pools whose data is too old (`hold_if_older_than`), one sentence each.
+    pub outdated: Vec<String>,
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::PolicyForm;
 
-use super::{Forecast, GuardFinding, Override, Shares, Shift, Source, Span, State, Taker, Time, schema};
+use super::{Forecast, GuardFinding, Override, Schedule, Shares, Shift, Source, Span, State, Taker, Time, schema};
 
 /// A service as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +18,9 @@ pub struct Service {
     pub names_total: u64,
     /// When a returned pool is used again: `"1m"`, `"manual"`.
     pub failback: String,
+    /// Per cent of the answers that go to who stands by; 0: none.
+    #[serde(default)]
+    pub trickle: f64,
     /// What is answered when everything is down: `last_good`, `serve_all`, `first`, `nodata`, `servfail`, or `pool/NAME`.
     pub when_all_down: String,
     /// Most addresses in one answer.
@@ -69,6 +72,9 @@ pub struct ServicePool {
     /// Why guards put that off, although its time is over.
     #[serde(default)]
     pub waits: Option<String>,
+    /// Why its data is too old to be used; `null`: it is not, or somebody approved it, or it answers.
+    #[serde(default)]
+    pub outdated: Option<String>,
     /// Which step of the ladder lets it answer now (`policy`, `standby`, `held`, `drained`, `all_down`); `null`: it doesn't answer.
     pub rung: Option<String>,
     /// Overrides that act on it here, `o-12`.
@@ -323,6 +329,9 @@ pub struct ChangeReply {
     /// The shift that was begun or moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shift: Option<Shift>,
+    /// The schedule that was set: nothing else has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
     /// How to take it back; for a dry run, how one would.
     pub undo: Option<UndoHint>,
 }

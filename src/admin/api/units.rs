@@ -161,6 +161,10 @@ pub struct WriteQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::guard_list")]
     pub break_glass: Option<String>,
+    /// Not now but then: RFC 3339, `+30m`, or `22:00` (the next one, UTC). Traffic, failover, drains and their ends, and shifts can be scheduled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::moment")]
+    pub at: Option<String>,
 }
 
 macro_rules! words {
@@ -254,6 +258,8 @@ words!(
         ForceDown = "force_down",
         /// A service keeps its decision against automatic change.
         Freeze = "freeze",
+        /// Used however old its data is.
+        Approve = "approve",
     }
 );
 
@@ -264,6 +270,7 @@ impl From<OverrideWord> for Kind {
             OverrideWord::ForceUp => Self::ForceUp,
             OverrideWord::ForceDown => Self::ForceDown,
             OverrideWord::Freeze => Self::Freeze,
+            OverrideWord::Approve => Self::Approve,
         }
     }
 }
@@ -275,6 +282,7 @@ impl From<Kind> for OverrideWord {
             Kind::ForceUp => Self::ForceUp,
             Kind::ForceDown => Self::ForceDown,
             Kind::Freeze => Self::Freeze,
+            Kind::Approve => Self::Approve,
         }
     }
 }

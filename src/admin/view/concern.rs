@@ -1,5 +1,6 @@
 //! What a person should look at, worst first.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::admin::api;
@@ -51,6 +52,10 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
             let severity = if service.managed_by.is_some() { "info" } else { "warning" };
             say("traffic-unusable", severity, format!("service/{name}"), text, Some(format!("windrose undo {name} --to file")));
         }
+        for (region, share, limit) in overloads(core, service) {
+            let text = format!("{region} answers {share} % of {name}, and declares to carry {limit} % of its peak");
+            say("region-overloaded", "warning", format!("region/{region}"), text, describe.clone());
+        }
         for pool in service.pools.iter().filter(|pool| pool.held) {
             let why = pool.waits.as_ref().map(|why| format!(", its time is over but {why}")).unwrap_or_default();
             let text = format!("{name}: {} has returned and waits for failback{why}", pool.pool);
@@ -64,6 +69,12 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
             None => format!("pool {name} is down: {up} of {of} endpoints up, {} needed", pool.min_up),
         };
         say("pool-down", "critical", format!("pool/{name}"), text, Some(format!("windrose describe pool {name}")));
+    }
+    for pool in pools {
+        if let (Some(why), None) = (&pool.outdated, &pool.approved_by) {
+            let (name, next) = (&pool.name, format!("windrose describe region {}", pool.region));
+            say("data-too-old", "critical", format!("pool/{name}"), format!("pool {name} would not be used: {why}"), Some(next));
+        }
     }
     for id in (0..core.estate().endpoints.len()).map(EndpointId::at).filter(|_| core.health().shapes_any()) {
         let degraded = core.health().degraded(core.estate(), id);
@@ -109,4 +120,21 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
     let rank = |concern: &api::Concern| ["critical", "warning", "info"].iter().position(|severity| *severity == concern.severity);
     found.sort_by_key(rank);
     found
+}
+
+/// Regions that answer more of a service than they declare to carry: name, share and declared share, per cent.
+fn overloads(core: &Core, service: &api::Service) -> Vec<(String, f64, u32)> {
+    let rules = &core.estate().rules;
+    if rules.capacity.is_empty() {
+        return Vec::new();
+    }
+    let mut regions: BTreeMap<&str, f64> = BTreeMap::new();
+    for pool in &service.pools {
+        *regions.entry(&pool.region).or_default() += service.traffic.shares.effective.get(&pool.pool).unwrap_or(0.0);
+    }
+    let over = |(region, share): (&str, f64)| {
+        let limit = rules.capacity.get(region)?.of(&service.name)?;
+        (f64::from(limit) + 0.01 < share).then(|| (region.to_string(), (share * 10.0).round() / 10.0, limit))
+    };
+    regions.into_iter().filter_map(over).collect()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::admin::api;
 use crate::control::{Core, Override, OverrideWord};
 use crate::health::{MemberHealth, Outcome, State};
-use crate::model::{self, EndpointId, Estate, Family, PoolId, RegionId, Sentinel, ServiceId, TargetId, Timestamp, Watch};
+use crate::model::{self, EndpointId, Estate, Family, Now, PoolId, RegionId, Sentinel, ServiceId, TargetId, Timestamp, Watch};
 use crate::policy::{Required, endpoint_view, lacking, pool_view, region_state, required};
 use crate::zone::Zone;
 
@@ -16,7 +16,7 @@ use super::{Board, NAMES_SHOWN, names, shown_family};
 pub(super) const REQUIRES: &str = "requires";
 
 /// One region.
-pub(in crate::admin) fn region(core: &Core, board: &Board, id: RegionId) -> api::Region {
+pub(in crate::admin) fn region(core: &Core, board: &Board, id: RegionId, now: Now) -> api::Region {
     let estate = core.estate();
     let name = &estate.region(id).name;
     let pools: Vec<PoolId> = (0..estate.pools.len()).map(PoolId::at).filter(|pool| estate.pool(*pool).region == id).collect();
@@ -30,10 +30,18 @@ pub(in crate::admin) fn region(core: &Core, board: &Board, id: RegionId) -> api:
         up: counts.0,
         of: counts.1,
         guarded: guarded(core, id),
+        data: freshness(core, name, now),
         drained: overrides.iter().any(|kept| kept.record.kind == OverrideWord::Drain && kept.record.services.is_empty()),
         overrides: overrides.iter().map(override_id).collect(),
         services: names(services),
     }
+}
+
+/// How fresh a region's data is; `None`: nobody has told.
+pub(in crate::admin) fn freshness(core: &Core, region: &str, now: Now) -> Option<api::Freshness> {
+    let (told, age) = core.freshness(region, now)?;
+    let age = std::time::Duration::from_secs(age.as_secs()).into();
+    Some(api::Freshness { at: told.data_at.into(), age, told_at: told.told_at.into(), by: told.by.to_string() })
 }
 
 fn guarded(core: &Core, region: RegionId) -> Option<api::Guarded> {
@@ -97,6 +105,9 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
         up,
         of,
         factor: (view.factor * 1000.0).round() / 1000.0,
+        hold_if_older_than: pool.hold_if_older_than.map(api::Span),
+        outdated: view.outdated.map(|why| why.to_string()),
+        approved_by: view.approved_by.map(|approval| approval.id.to_string()),
         drained: view.drained,
         held_by: names(board.held.get(&id).into_iter().flatten()),
         overrides: core.overrides().iter().filter(|kept| kept.record.target.covers_pool(estate, id)).map(override_id).collect(),

@@ -28,6 +28,7 @@ pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, n
         names: definition.names.iter().take(NAMES_SHOWN).map(|name| name.to_string()).collect(),
         names_total: definition.names.len() as u64,
         failback: definition.failback.to_string(),
+        trickle: definition.trickle.percent(),
         when_all_down: match definition.when_all_down {
             AllDown::LastGood => "last_good".to_string(),
             AllDown::ServeAll => "serve_all".to_string(),
@@ -102,6 +103,9 @@ fn why_less(core: &Core, view: &ServiceView<'_>, pool: &api::ServicePool) -> Str
             let cause = cause.unwrap_or_default();
             format!("{name} is {} ({} of {} endpoints up){cause}", pool.state, pool.up, pool.of)
         }
+        api::ServicePool { outdated: Some(why), .. } => {
+            format!("{name} is kept off: {why}; synchronise it, or go all the same: windrose approve pool {name} --reason \"…\"")
+        }
         _ if pool.drained => {
             let by = core.overrides().into_iter().find(|kept| kept.record.kind.word() == "drain" && pool.overrides.contains(&override_id(kept)));
             let by = by.map(|kept| format!(" by {} ({}{})", kept.record.actor, override_id(&kept), because(&kept.record.reason))).unwrap_or_default();
@@ -158,6 +162,7 @@ fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> ap
     let (failback, name) = (view.service.failback, &*view.service.name);
     let stage = view.memory.stage(policy::Hold { pool: id, family });
     let leaves = &view.decision.families[family.index()].leaves;
+    let answers = leaves.iter().any(|leaf| leaf.pools.contains(&id));
     let up = endpoints.iter().filter(|endpoint| endpoint.state == State::Up).count();
     let region = &estate.region(pool.region).name;
     let mut overrides: Vec<(u64, String)> = pool
@@ -187,6 +192,7 @@ fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> ap
             next: policy::hold_moves(failback, name, seen.observed.up_since, Some(stage)).map(|at| wall_of(at, now).into()),
         }),
         waits: held.then(|| view.waits.map(str::to_string)).flatten(),
+        outdated: seen.outdated.filter(|_| seen.approved_by.is_none() && !answers).map(|why| why.to_string()),
         rung: leaves.iter().find(|leaf| leaf.pools.contains(&id)).map(|leaf| leaf.rung.word().to_string()),
         overrides: overrides.into_iter().map(|(_, id)| id).collect(),
         answers: None,

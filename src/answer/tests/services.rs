@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::ServiceId;
-use crate::policy::{Decision, FamilyDecision, Verdict};
+use crate::policy::{Decision, FamilyDecision, Note, Verdict};
 
 const ZONE: &str = "example 3600 SOA ns.example h.example 1 2 3 4 60
     example 3600 NS ns.example
@@ -116,6 +116,20 @@ fn a_decision_can_be_nodata_or_servfail_with_a_reason() {
     assert_eq!(world.ask("orders.example", 1), "SERVFAIL rd\n? orders.example. A");
     assert_eq!(world.ask("alias.example", 1), "SERVFAIL rd\n? alias.example. A");
     assert_eq!(world.text(&ask("orders.example", 1, Some((1232, &[])))), format!("SERVFAIL rd\n? orders.example. A\nOPT 1232 ede=0:{}", &why[..200]));
+}
+
+#[test]
+fn a_note_goes_along_as_an_extended_error_if_the_client_speaks_edns_and_there_is_room() {
+    let mut world = world().service(&["s.example"], 30, 8, &[("prod", 1.0, &[("192.0.2.10", 1), ("2001:db8::1", 1)])]);
+    let decision = world.decision(30, &[("prod", 1.0, &[("192.0.2.10", 1), ("2001:db8::1", 1)])]);
+    let id = ServiceId(3);
+    for (note, code) in [(Note::LastGood, 3), (Note::LastResort, 0), (Note::Unconfirmed, 3), (Note::HeldUsed, 0), (Note::Waiting, 0)] {
+        world.decide(id, Decision { notes: [Some(note), None], ..decision.clone() });
+        let told = world.text(&ask("s.example", 1, Some((1232, &[]))));
+        assert!(told.contains("AN s.example. 30 A 192.0.2.10") && told.ends_with(&format!("OPT 1232 ede={code}:{}", note.text())), "{told}");
+        assert!(!world.ask("s.example", 1).contains("ede"), "no OPT for no OPT");
+        assert!(!world.text(&ask("s.example", 28, Some((1232, &[])))).contains("ede"), "the other family has none");
+    }
 }
 
 #[test]

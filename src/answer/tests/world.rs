@@ -71,6 +71,7 @@ impl World {
             ttl_min: 5,
             max_answers,
             failback: Failback::Manual,
+            trickle: crate::model::Share::ZERO,
             when_all_down: AllDown::NoData,
             metrics: false,
         };
@@ -128,6 +129,7 @@ impl World {
                 requires: Vec::new(),
                 required_by: Vec::new(),
                 degraded_factor: None,
+                hold_if_older_than: None,
             });
             PoolId::at(self.estate.pools.len() - 1)
         })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::admin::api::Scope;
-use crate::model::parse_duration;
+use crate::model::{Timestamp, parse_duration};
 
 use super::super::examples as ex;
 
@@ -36,6 +36,23 @@ pub struct PushArgs {
     /// Which monitor; needed if the endpoint has several that are told
     #[arg(long, value_name = "NAME")]
     pub monitor: Option<String>,
+}
+
+/// `windrose freshness`
+#[derive(Clone, Debug, Args)]
+pub struct FreshnessArgs {
+    /// The region
+    pub region: String,
+    /// The moment of the data, RFC 3339; by default now
+    #[arg(long, value_name = "TIME", conflicts_with = "age", value_parser = parse_time)]
+    pub at: Option<Timestamp>,
+    /// How old the data is, such as 5m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub age: Option<Duration>,
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| format!("`{text}` is not a time; write it like 2026-11-21T12:00:03Z"))
 }
 
 /// `windrose audit`

@@ -17,11 +17,12 @@ mod look;
 mod manual;
 mod overrides;
 mod run;
+mod schedule;
 mod shift;
 mod traffic;
 mod wait;
 
-pub use access::{AuditArgs, AuditCommand, PushArgs, PushOutcome, TokenArgs, TokenCommand, WebhookArgs, WebhookCommand};
+pub use access::{AuditArgs, AuditCommand, FreshnessArgs, PushArgs, PushOutcome, TokenArgs, TokenCommand, WebhookArgs, WebhookCommand};
 pub use ask::{ExplainArgs, ProbeArgs, ProbesArgs, QueryArgs, ReplayArgs, SimulateArgs};
 pub use boards::{DashboardsArgs, DashboardsCommand, RulesArgs, RulesCommand};
 pub use guards::{ConfirmArgs, GateArgs, Switch};
@@ -29,6 +30,7 @@ pub use look::{DescribeArgs, Described, EventsArgs, GetArgs, Listed, ServiceArgs
 pub use manual::{CompletionArgs, ManArgs, Shell};
 pub use overrides::{EndArgs, ExtendArgs, FreezeArgs, OverrideArgs, TargetKind, UnfreezeArgs};
 pub use run::{CheckArgs, DemoAction, DemoArgs, PlanArgs, ReloadArgs, ServeArgs};
+pub use schedule::{ScheduleArgs, ScheduleVerb};
 pub use shift::{ShiftArgs, ShiftVerb};
 pub use traffic::{FailbackArgs, FailoverArgs, SplitArgs, UndoArgs, Write};
 pub use wait::{Condition, WaitArgs};
@@ -169,7 +171,10 @@ pub enum Command {
     Split(SplitArgs),
     /// Move shares step by step, each one watched
     #[command(after_help = ex::SHIFT, display_order = 3)]
-    Shift(ShiftArgs),
+    Shift(Box<ShiftArgs>),
+    /// Changes that wait for their moment (--at)
+    #[command(after_help = ex::SCHEDULE, display_order = 3)]
+    Schedule(ScheduleArgs),
     /// Put another pool first
     #[command(after_help = ex::FAILOVER, display_order = 3)]
     Failover(FailoverArgs),
@@ -201,6 +206,12 @@ pub enum Command {
     /// End a freeze
     #[command(after_help = ex::UNFREEZE, display_order = 4)]
     Unfreeze(UnfreezeArgs),
+    /// Use a region or pool although its data is too old
+    #[command(after_help = ex::APPROVE, display_order = 4)]
+    Approve(OverrideArgs),
+    /// End an approval
+    #[command(after_help = ex::UNAPPROVE, display_order = 4)]
+    Unapprove(EndArgs),
     /// Make an override end later or sooner
     #[command(after_help = ex::EXTEND, display_order = 4)]
     Extend(ExtendArgs),
@@ -215,6 +226,9 @@ pub enum Command {
     /// Tell how an endpoint is, if its monitor is one that is told (push = true)
     #[command(after_help = ex::PUSH, display_order = 5)]
     Push(PushArgs),
+    /// Tell when the data of a region was last restored or synchronised
+    #[command(after_help = ex::FRESHNESS, display_order = 5)]
+    Freshness(FreshnessArgs),
     /// Who changed what, from where and why: list, export, verify
     #[command(after_help = ex::AUDIT, display_order = 5)]
     Audit(AuditArgs),

@@ -29,7 +29,7 @@ pub struct OverrideArgs {
     pub kind: TargetKind,
     /// Its name; pool/name for an endpoint. `*` stands for any characters: 'eu-*', 'prod/*'
     pub name: String,
-    /// How long, such as 2h; force-up and force-down end after 4h by default, a drain when somebody ends it
+    /// How long, such as 2h; force-up, force-down and approve end after 4h by default, a drain when somebody ends it
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub lasts: Option<Duration>,
     /// Only for this service (may be repeated)

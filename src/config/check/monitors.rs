@@ -226,6 +226,7 @@ fn written(table: &Table) -> Spans {
         expiry_down,
         degraded,
         report,
+        data_at,
         busy,
         busy_max,
         redirects,

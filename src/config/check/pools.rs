@@ -110,7 +110,8 @@ impl Maker<'_> {
 
     fn pool(&mut self, entry: Entry<Table>, sink: &mut Sink<'_>) {
         let Entry { name, span, value: table } = entry;
-        let Table { region, monitor, min_up, min_active, requires, down_after, ok_after, up_after, degraded_factor, tags, endpoints } = table;
+        let Table { region, monitor, min_up, min_active, requires, down_after, ok_after, up_after, degraded_factor, hold_if_older_than, tags, endpoints } =
+            table;
         check_name(&name, &span, "pool", sink);
         let path = format!("pool.{name}");
         let id = PoolId::at(self.estate.pools.len());
@@ -157,6 +158,13 @@ impl Maker<'_> {
             requires: Vec::new(),
             required_by: Vec::new(),
             degraded_factor,
+            hold_if_older_than: hold_if_older_than.get().map(|found| {
+                if found.value.is_zero() {
+                    let help = "write a time like \"1h\", or remove the key";
+                    sink.problem(&found.span, format_args!("{path}.hold_if_older_than"), "data is always older than this", help);
+                }
+                found.value
+            }),
         };
         self.family_warning(&pool, &min_up, &path, sink);
         self.pools.by_name.insert(pool.name.clone(), id);

@@ -11,8 +11,8 @@ use hashbrown::HashMap;
 
 use crate::config::file::Service as Table;
 use crate::config::problem::{Problem, Sink};
-use crate::config::read::{At, Entry, Key, Named, OneOrMany, WhenAllDown};
-use crate::model::{AllDown, Estate, Failback, Names, PoolId, Service, duration_text};
+use crate::config::read::{At, Entry, Key, Named, Number, OneOrMany, WhenAllDown};
+use crate::model::{AllDown, Estate, Failback, Names, PoolId, Service, Share, duration_text};
 use crate::wire::Name;
 
 use super::policies::{Forms, Policies, Resolved};
@@ -82,6 +82,7 @@ pub(super) fn check(tables: Named<Table>, cx: Context<'_>, estate: &mut Estate, 
             ttl_min: draft.ttl_min,
             max_answers: draft.max_answers,
             failback: draft.failback,
+            trickle: draft.trickle,
             when_all_down: draft.when_all_down,
             metrics: draft.metrics,
         })
@@ -105,6 +106,7 @@ struct Draft {
     ttl_min: u32,
     max_answers: u16,
     failback: Failback,
+    trickle: Share,
     when_all_down: AllDown,
     metrics: bool,
 }
@@ -112,7 +114,7 @@ struct Draft {
 fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, forms: &mut Forms<'_>, files: &mut Vec<PathBuf>, sink: &mut Sink<'_>) -> Draft {
     let Entry { name: id, span, value: table } = entry;
     // Guards are about changes: see `guards`.
-    let Table { name, names_file, policy, traffic_from, ttl, ttl_min, max_answers, failback, when_all_down, metrics, guards: _ } = table;
+    let Table { name, names_file, policy, traffic_from, ttl, ttl_min, max_answers, failback, trickle, when_all_down, metrics, guards: _ } = table;
     check_name(&id, &span, "service", sink);
     let path = format!("service.{id}");
     let names = names_of(name, names_file, &path, &span, cx.folder, files, sink);
@@ -159,6 +161,8 @@ fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, fo
             AllDown::Pool,
         ),
     };
+    let failback = super::failback::check(failback, root, &path, sink);
+    let trickle = trickle_of(&trickle, root, failback, &path, sink);
     Draft {
         name: id,
         span,
@@ -169,10 +173,31 @@ fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, fo
         ttl: ttl_seconds,
         ttl_min: ttl_min_seconds,
         max_answers: u16::try_from(max_answers).unwrap_or(8),
-        failback: super::failback::check(failback, root, &path, sink),
+        failback,
+        trickle,
         when_all_down,
         metrics: metrics.or(false),
     }
+}
+
+/// What of the answers goes to who stands by. More than a half would make it the first.
+const TRICKLE_MAX: f64 = 50.0;
+
+fn trickle_of(key: &Key<Number>, root: Option<&str>, failback: Failback, path: &str, sink: &mut Sink<'_>) -> Share {
+    let Some(At { value: Number(percent), span }) = key.get() else { return Share::ZERO };
+    let at = format!("{path}.trickle");
+    let share = Share::from_percent(*percent).filter(|share| *share != Share::ZERO && *percent <= TRICKLE_MAX);
+    if share.is_none() {
+        sink.problem(span, &at, format!("{percent} is out of range"), "per cent of the answers, more than 0, at most 50; 1 keeps a standby warm");
+    }
+    if root == Some("multivalue") {
+        sink.problem(span, &at, "nobody stands by in a multivalue: all that are up answer", "remove it");
+    }
+    if let Failback::OneWay(_) = failback {
+        let help = "one_way is for what must not be answered again by itself: choose one of them";
+        sink.problem(span, &at, "trickle would answer what one_way keeps away", help);
+    }
+    share.unwrap_or(Share::ZERO)
 }
 
 fn seconds(key: &Key<Duration>, default: u32, at: impl std::fmt::Display, sink: &mut Sink<'_>) -> u32 {

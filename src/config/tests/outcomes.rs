@@ -75,10 +75,14 @@ fn what_is_wrong_is_said_with_its_place() {
         ("report = { header = 'X', json = '$.w', min = 1, max = 2 }", "monitor.m.report.json: a weight is told in one place, not in a header and in the body"),
         ("report = { json = 'w', min = 1, max = 2 }", "monitor.m.report.json: a path begins with $, which stands for the whole body"),
         ("report = { json = '$.w', kind = 'cpu', min = 1, max = 2 }", "monitor.m.report.kind: `cpu` is not a kind of report"),
+        ("data_at = { header = 'X Y' }", "monitor.m.data_at.header: not a header's name"),
+        ("data_at = { header = 'X', json = '$.at' }", "monitor.m.data_at.json: a time of the data is told in one place, not in a header and in the body"),
+        ("method = 'HEAD'\ndata_at = { json = '$.at' }", "monitor.m.data_at.json: `json` means nothing beside `HEAD`"),
         ("ca = 'c.pem'", "monitor.m.ca: `ca` means nothing beside `http://`"),
     ] {
         assert_eq!(wrong(monitor, ""), said, "{monitor}");
     }
+    assert_eq!(wrong("", "hold_if_older_than = '0s'"), "pool.a.hold_if_older_than: data is always older than this");
     assert_eq!(wrong("", "degraded_factor = 0.001"), "pool.a.degraded_factor: 0.001 is out of range");
     let beside_tcp = problems("[monitor.m]\ntcp = 80\nredirects = 1\n[pool.a]\nmonitor = 'm'\nendpoints = ['192.0.2.1']\n");
     assert!(

@@ -15,7 +15,7 @@ use crate::model::{Estate, Timestamp};
 use crate::policy::RegionState;
 
 /// Kinds of events, all of them: what stands behind `windrose.` in `type`, and the label values of `windrose_events_total`.
-pub const EVENT_KINDS: [&str; 42] = [
+pub const EVENT_KINDS: [&str; 49] = [
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
@@ -26,6 +26,8 @@ pub const EVENT_KINDS: [&str; 42] = [
     "region.degraded",
     "region.guarded",
     "region.unguarded",
+    "pool.outdated",
+    "pool.fresh",
     "service.up",
     "service.down",
     "failover.started",
@@ -51,6 +53,11 @@ pub const EVENT_KINDS: [&str; 42] = [
     "shift.degraded",
     "shift.completed",
     "shift.aborted",
+    "schedule.created",
+    "schedule.cancelled",
+    "schedule.done",
+    "schedule.refused",
+    "schedule.missed",
     "config.reloaded",
     "config.failed",
     "certificate.expiring",
@@ -301,6 +308,10 @@ impl Context {
                 let (kind, severity) = if *begins { ("region.guarded", "critical") } else { ("region.unguarded", "info") };
                 Draft::new(kind, severity, format!("region/{region}"), text.clone()).of_region(region)
             }
+            Notice::Freshness { pool, region, begins, text } => {
+                let (kind, severity) = if *begins { ("pool.outdated", "critical") } else { ("pool.fresh", "info") };
+                Draft::new(kind, severity, format!("pool/{pool}"), text.clone()).of_region(region).with(json!({ "pool": pool }))
+            }
             Notice::Blind { begins, text } => {
                 let (kind, severity) = if *begins { ("node.blind", "critical") } else { ("node.sees", "info") };
                 Draft::new(kind, severity, "node", text.clone())
@@ -312,6 +323,18 @@ impl Context {
             Notice::TrafficUnusable { service, text } => {
                 Draft::new("traffic.unusable", "warning", format!("service/{service}"), format!("traffic of {service} can't be used: {text}"))
                     .of_service(service)
+            }
+            Notice::Schedule { services, schedule, happened, text, actor } => {
+                let (kind, severity) = match *happened {
+                    "created" => ("schedule.created", "info"),
+                    "cancelled" => ("schedule.cancelled", "info"),
+                    "done" => ("schedule.done", "info"),
+                    "refused" => ("schedule.refused", "warning"),
+                    _ => ("schedule.missed", "warning"),
+                };
+                let draft = Draft::new(kind, severity, format!("schedule/t-{schedule}"), text.clone());
+                let draft = if let [one] = services.as_slice() { draft.of_service(one) } else { draft };
+                draft.with(json!({ "schedule": format!("t-{schedule}"), "services": services, "actor": actor }))
             }
             Notice::Shift { service, shift, happened, text, actor } => {
                 let (kind, severity) = match *happened {

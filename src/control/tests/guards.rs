@@ -88,16 +88,16 @@ fn the_truth_table_of_guards_and_changes() {
         }
         table.push('\n');
     }
-    // split failover failback undo drain undrain force_up force_down unforce freeze unfreeze extend shift abort reload, then the automatic failback
+    // split failover failback undo drain undrain force_up force_down unforce freeze unfreeze approve unapprove extend shift abort reload, then the automatic failback
     let wanted = "\
-min_serving_regions  X X X X X X X X X X X X X - X X
-max_step             X X X X X X X X X X X X X - X -
-healthy_targets      X X X X X X - X X X X X X - X X
-capacity             X X X X X X X X X X X X X - X X
-require_reason       X X X X X X X X X X X X X - - -
-rate                 X X X X X X X X X X X - X - - -
-gate                 X X X X X X X X X - X - X - X X
-freeze               X X X X X X X X X - X - X - X X
+min_serving_regions  X X X X X X X X X X X X X X X - X X
+max_step             X X X X X X X X X X X X X X X - X -
+healthy_targets      X X X X X X - X X X X X X X X - X X
+capacity             X X X X X X X X X X X X X X X - X X
+require_reason       X X X X X X X X X X X X X X X - - -
+rate                 X X X X X X X X X X X X X - X - - -
+gate                 X X X X X X X X X - X X X - X - X X
+freeze               X X X X X X X X X - X X X - X - X X
 ";
     assert_eq!(table, wanted, "\n{table}");
     for finding in found(Act::Split, false) {

@@ -2,10 +2,13 @@
 
 mod degraded;
 mod failback;
+mod fresh;
 mod ladder;
+mod notes;
 mod pools;
 pub(crate) mod properties;
 mod returning;
 mod trees;
+mod trickle;
 mod truth;
 mod views;

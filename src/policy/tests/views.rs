@@ -24,15 +24,15 @@ fn a_target_of_failover_must_be_up_in_some_family_and_not_drained() {
     world.down("lab v6");
     assert!(state(&world, "lab").is_usable(), "up in the other family");
     world.down("lab");
-    assert_eq!(state(&world, "lab"), ChildState { state: State::Down, drained: false });
+    assert_eq!(state(&world, "lab"), ChildState { state: State::Down, drained: false, outdated: false });
     world.begin("drain region east");
-    assert_eq!(state(&world, "eu"), ChildState { state: State::Up, drained: true }, "both are needed and one is drained");
+    assert_eq!(state(&world, "eu"), ChildState { state: State::Up, drained: true, outdated: false }, "both are needed and one is drained");
 }
 
 #[test]
 fn an_unknown_target_is_not_up() {
     let world = World::fresh("pool prod: 10.0.0.1; pool dr: 10.1.0.1; service orders: failover prod dr");
-    assert_eq!(state(&world, "dr"), ChildState { state: State::Unknown, drained: false });
+    assert_eq!(state(&world, "dr"), ChildState { state: State::Unknown, drained: false, outdated: false });
     assert!(!state(&world, "dr").is_usable());
 }
 

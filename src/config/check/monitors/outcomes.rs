@@ -1,9 +1,9 @@
-//! `degraded`, `report`, `busy`, `redirects`: what an HTTP monitor may find beside pass and fail.
+//! `degraded`, `report`, `data_at`, `busy`, `redirects`: what an HTTP monitor may find beside pass and fail.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::config::file::{DegradedTable, Monitor as Table, ReportTable};
+use crate::config::file::{DataAtTable, DegradedTable, Monitor as Table, ReportTable};
 use crate::config::problem::Sink;
 use crate::config::read::{At, Key, Number, OneOrMany, StatusRange};
 use crate::model::{Busy, DegradedRule, Factor, HttpOutcomes, JsonPath, Method, REDIRECTS_MAX, ReportKind, ReportPlace, ReportRule, Weight, duration_text};
@@ -19,7 +19,7 @@ const BUSY_LONGEST: Duration = Duration::from_secs(3600);
 const TEXT_OCTETS_MAX: usize = 1024;
 
 pub(super) fn outcomes(table: &Table, method: Method, path: &str, sink: &mut Sink<'_>) -> HttpOutcomes {
-    let Table { degraded, report, busy, busy_max, redirects, timeout, .. } = table;
+    let Table { degraded, report, data_at, busy, busy_max, redirects, timeout, .. } = table;
     let default = HttpOutcomes::default();
     let timeout = timeout.get().map_or(Duration::from_secs(3), |found| found.value);
     let rule = busy_rule(busy, path, sink);
@@ -46,6 +46,7 @@ pub(super) fn outcomes(table: &Table, method: Method, path: &str, sink: &mut Sin
     HttpOutcomes {
         degraded: degraded_rule,
         report: report.get().and_then(|found| report_rule(found, method, &format!("{path}.report"), sink)),
+        data_at: data_at.get().and_then(|found| data_place(found, method, &format!("{path}.data_at"), sink)),
         busy: rule,
         busy_max: busy_max.get().map_or(default.busy_max, |found| found.value.min(BUSY_LONGEST)),
         redirects: u8::try_from(number(redirects, 0..=i64::from(REDIRECTS_MAX), 0, format_args!("{path}.redirects"), sink)).unwrap_or(0),
@@ -126,30 +127,8 @@ fn busy_rule(busy: &Key<String>, path: &str, sink: &mut Sink<'_>) -> Busy {
 
 fn report_rule(found: &At<ReportTable>, method: Method, path: &str, sink: &mut Sink<'_>) -> Option<ReportRule> {
     let ReportTable { header, json, kind, min, max } = &found.value;
-    let place = match (header.get(), json.get()) {
-        (Some(_), Some(json)) => {
-            sink.problem(&json.span, format_args!("{path}.json"), "a weight is told in one place, not in a header and in the body", "remove one");
-            None
-        }
-        (Some(header), None) if !is_token(&header.value) => {
-            sink.problem(&header.span, format_args!("{path}.header"), "not a header's name", "letters, digits and `-`");
-            None
-        }
-        (Some(header), None) => Some(ReportPlace::Header(header.value.clone())),
-        (None, Some(json)) => {
-            if method == Method::Head {
-                refuse_beside("HEAD", &[("json", Some(json.span.clone()))], path, sink);
-            }
-            let read = JsonPath::parse(&json.value);
-            read.map(ReportPlace::Json).map_err(|why| sink.problem(&json.span, format_args!("{path}.json"), why, "write it like \"$.weight\"")).ok()
-        }
-        (None, None) => {
-            if header.is_absent() && json.is_absent() {
-                sink.missing(&found.span, path, "it is not said where the weight is told", "add header = \"X-Load-Weight\" or json = \"$.weight\"");
-            }
-            None
-        }
-    };
+    let told = Told { what: "weight", header: "X-Load-Weight", json: "$.weight" };
+    let place = report_place((header, json), &found.span, told, method, path, sink);
     let kind = match kind.get() {
         None => ReportKind::default(),
         Some(found) => {
@@ -178,4 +157,55 @@ fn report_rule(found: &At<ReportTable>, method: Method, path: &str, sink: &mut S
         return None;
     }
     Some(ReportRule { place: place?, kind, min, max: max_weight })
+}
+
+/// Where a response tells when the data of its region was last synchronised.
+fn data_place(found: &At<DataAtTable>, method: Method, path: &str, sink: &mut Sink<'_>) -> Option<ReportPlace> {
+    let DataAtTable { header, json } = &found.value;
+    let told = Told { what: "time of the data", header: "X-Data-At", json: "$.replication.synced_at" };
+    report_place((header, json), &found.span, told, method, path, sink)
+}
+
+/// What a response tells, and examples of places.
+struct Told {
+    what: &'static str,
+    header: &'static str,
+    json: &'static str,
+}
+
+fn report_place(
+    (header, json): (&Key<String>, &Key<String>),
+    span: &std::ops::Range<usize>,
+    told: Told,
+    method: Method,
+    path: &str,
+    sink: &mut Sink<'_>,
+) -> Option<ReportPlace> {
+    match (header.get(), json.get()) {
+        (Some(_), Some(json)) => {
+            let message = format!("a {} is told in one place, not in a header and in the body", told.what);
+            sink.problem(&json.span, format_args!("{path}.json"), message, "remove one");
+            None
+        }
+        (Some(header), None) if !is_token(&header.value) => {
+            sink.problem(&header.span, format_args!("{path}.header"), "not a header's name", "letters, digits and `-`");
+            None
+        }
+        (Some(header), None) => Some(ReportPlace::Header(header.value.clone())),
+        (None, Some(json)) => {
+            if method == Method::Head {
+                refuse_beside("HEAD", &[("json", Some(json.span.clone()))], path, sink);
+            }
+            let read = JsonPath::parse(&json.value);
+            let help = format!("write it like \"{}\"", told.json);
+            read.map(ReportPlace::Json).map_err(|why| sink.problem(&json.span, format_args!("{path}.json"), why, help)).ok()
+        }
+        (None, None) => {
+            if header.is_absent() && json.is_absent() {
+                let help = format!("add header = \"{}\" or json = \"{}\"", told.header, told.json);
+                sink.missing(span, path, format!("it is not said where the {} is told", told.what), help);
+            }
+            None
+        }
+    }
 }
