@@ -16,7 +16,7 @@
 //! | `GET /endpoints/{pool}/{name}/probes?outcome=fail&limit=50` | [`ProbesQuery`] | [`List`]`<`[`PastProbe`]`>` |
 //! | `POST /endpoints/{pool}/{name}/probe` · `POST /probe` | none · [`ProbePost`] | [`ProbeNow`] |
 //! | `POST /endpoints/{pool}/{name}/push` | [`PushPost`] | [`PushReply`] |
-//! | `POST /regions/{region}/freshness` · `PUT` | [`FreshnessPost`] | [`FreshnessReply`] |
+//! | `PUT /regions/{region}/freshness` | [`FreshnessPost`] | [`FreshnessReply`] |
 //! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
