@@ -170,6 +170,9 @@ impl Core {
                 self.put_off.touch(service, cause);
                 continue;
             }
+            if self.stands(cause) {
+                self.put_off.touch(service, Cause::Health { failing_since: None });
+            }
             let Some(state) = self.services.get(service.index()) else { continue };
             let group = Group {
                 rules: &*state.rules,
@@ -228,6 +231,12 @@ impl Core {
         changes
     }
 
+    /// Decided anew because of the file, or by a process that takes over, while this node is blind: no hold ends by its time, for nobody saw that
+    /// the pool stayed up (SEMANTICS, 27).
+    fn stands(&self, cause: Cause) -> bool {
+        cause == Cause::Config && self.guard.blind().is_some()
+    }
+
     /// Decides for one service, and for all in its group.
     fn decide(&mut self, service: ServiceId, cause: Cause, now: Now) -> Option<Outcome> {
         let estate = self.configuration.estate.clone();
@@ -236,10 +245,14 @@ impl Core {
         let held = state.memory.clone();
         let explains = !self.configuration.answers.explain.is_empty();
         let mut steps: Vec<Box<str>> = Vec::new();
-        let decision = match explains {
+        let mut decision = match explains {
             true => policy::explain(estate.service(service), &rules.tree, &self.facts(), &held, now, &mut |step| steps.push(told(&step()))),
             false => policy::decide(estate.service(service), &rules.tree, &self.facts(), &held, now),
         };
+        if self.stands(cause) {
+            decision = policy::decide_holding(estate.service(service), &rules.tree, &self.facts(), &held, now);
+            steps.push("blind: this node is blind, so no hold ends by its time".into());
+        }
         let (decision, waits) = self.unless_failback_waits(service, &rules, &held, decision, now);
         let memory = self.shares.memory(decision.memory.clone());
         let decided = self.shares.decided(&estate, &rules, decision, &mut self.cells);

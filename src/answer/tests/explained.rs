@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{EndpointId, Family};
 use crate::policy::testing::World as Decided;
-use crate::policy::tests::properties::{apply, estate, happening};
+use crate::policy::tests::properties::{apply, cases, estate, happening};
 use crate::policy::{Step, Verdict, explain};
 
 /// Answers counted of each family.
@@ -31,7 +31,7 @@ fn addresses(response: &[u8], question: &[u8], family: Family) -> Addresses {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
+    #![proptest_config(cases(30))]
 
     #[test]
     fn what_explain_says_is_what_is_served(text in estate(), happenings in prop::collection::vec(happening(), 0..30), seed in any::<u64>()) {

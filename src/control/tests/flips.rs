@@ -106,6 +106,31 @@ fn an_endpoint_that_passes_each_second_time_by_chance_turns_less_than_once_in_tw
 }
 
 #[test]
+fn while_the_node_is_blind_no_hold_ends_by_its_time_not_even_in_a_process_that_takes_over() {
+    let mut world = World::new(TWO);
+    let probe = |world: &mut World, targets: std::ops::Range<usize>, passed, times| {
+        for target in (0..times).flat_map(|_| targets.clone()) {
+            world.probe(TargetId::at(target), passed);
+        }
+    };
+    probe(&mut world, 0..7, true, 5);
+    probe(&mut world, 0..3, false, 3);
+    probe(&mut world, 0..3, true, 5);
+    assert_eq!(world.answers("search"), "dr 100");
+    world.later(30);
+    probe(&mut world, 6..7, false, 3);
+    assert!(world.core.guard().blind().is_some());
+    world.later(60);
+    world = world.succeed(TWO);
+    assert_eq!(world.answers("search"), "dr 100", "another process");
+    world.reload(TWO).expect("the same file");
+    assert_eq!(world.answers("search"), "dr 100", "a reload");
+    probe(&mut world, 6..7, true, 5);
+    assert!(world.core.guard().blind().is_none());
+    assert_eq!(world.answers("search"), "prod 80, dr 20", "it sees again that prod stayed up");
+}
+
+#[test]
 fn verdicts_change_by_outcomes_alone_and_answers_by_verdicts_time_and_operators_alone() {
     for seed in 1..=if long() { 600 } else { 60 } {
         let (mut world, mut history, mut dice) = (World::new(TWO), History::default(), Dice(seed));

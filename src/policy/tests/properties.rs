@@ -257,8 +257,14 @@ fn check(world: &World, decision: &Decision) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Fifty times as many in a long run (`tests/run --long`).
+pub(crate) fn cases(usual: u32) -> ProptestConfig {
+    let long = std::env::var("WINDROSE_LONG").is_ok_and(|value| !value.is_empty());
+    ProptestConfig { cases: if long { 50 * usual } else { usual }, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(cases(400))]
 
     // Deciding again with its own memory gives the same: `World::decide` asserts it in every step.
     #[test]

@@ -21,14 +21,18 @@ enum Child {
     Down,
     DownDrained,
     ForceDown,
+    Old,
+    Approved,
 }
 
-use Child::{Down, DownDrained, Drained, ForceDown, ForceUp, Held, Unknown, Up};
+use Child::{Approved, Down, DownDrained, Drained, ForceDown, ForceUp, Held, Old, Unknown, Up};
 
 /// All of them, those that answer sooner first.
 const EVERY: &[Child] = &[Up, Unknown, ForceUp, Held, Drained, Down, DownDrained, ForceDown];
 /// One for each step of the ladder, where three children make many cells.
 const FIVE: &[Child] = &[Up, Held, Drained, Down, ForceDown];
+/// What freshness makes of a child, beside three others.
+const AGES: &[Child] = &[Up, Old, Approved, Down, ForceDown];
 /// Those that answer only if nothing else can.
 const LAST: &[Child] = &[Down, DownDrained, ForceDown];
 
@@ -43,6 +47,8 @@ impl Child {
             Down => "down",
             DownDrained => "down+drained",
             ForceDown => "force_down",
+            Old => "old",
+            Approved => "old+approved",
         }
     }
 
@@ -56,6 +62,8 @@ impl Child {
             Down => "probes find it down: rung `all_down` (S9)",
             DownDrained => "both: rung `all_down`, and there only if no other may (S10)",
             ForceDown => "probes find it up, an operator says down: on no rung (S9)",
+            Old => "up, but its data is too old: on no rung (S9)",
+            Approved => "the same, and an operator approves of it: as up (S9)",
         }
     }
 
@@ -64,14 +72,18 @@ impl Child {
         let pool = world.estate.pool_named(name).expect("a pool");
         match self {
             Unknown => {}
-            Up | Held | Drained | ForceDown => world.turn(name, State::Up),
+            Up | Held | Drained | ForceDown | Old | Approved => world.turn(name, State::Up),
             Down | DownDrained | ForceUp => world.turn(name, State::Down),
         }
+        if let Old | Approved = self {
+            world.data(name, true);
+        }
         let kind = match self {
-            Up | Unknown | Down => return,
+            Up | Unknown | Down | Old => return,
             Held => return Family::ALL.into_iter().for_each(|family| world.memories[0].held.push(Hold { pool, family })),
             Drained | DownDrained => OverrideKind::Drain,
             ForceUp => OverrideKind::ForceUp,
+            Approved => OverrideKind::Approve,
             ForceDown => OverrideKind::ForceDown,
         };
         let id = format!("o-{name}").into();
@@ -128,11 +140,15 @@ fn aligned(rows: &[Vec<String>]) -> String {
 
 /// Every state of `a` (rows) with every state of `b` (columns); of three children one such square for each state of `c`.
 fn squares(text: &mut String, rule: &str, policies: &str, service: &str, children: usize) {
+    squares_of(text, rule, policies, service, if children == 2 { EVERY } else { FIVE }, children);
+}
+
+/// The same, of these states.
+fn squares_of(text: &mut String, rule: &str, policies: &str, service: &str, states: &[Child], children: usize) {
     let named = policies.split("; ").map(|policy| policy.trim_start_matches("policy ")).filter(|policy| !policy.is_empty());
     let heading: Vec<&str> = [service].into_iter().chain(named).collect();
     writeln!(text, "\n## {}\n{rule}", heading.join("    where ")).unwrap();
-    let states = if children == 2 { EVERY } else { FIVE };
-    let thirds: Vec<Option<Child>> = if children == 2 { vec![None] } else { FIVE.iter().copied().map(Some).collect() };
+    let thirds: Vec<Option<Child>> = if children == 2 { vec![None] } else { states.iter().copied().map(Some).collect() };
     for third in thirds {
         let corner = third.map(|third| format!("c {}", third.word())).unwrap_or_default();
         let head = [corner].into_iter().chain(states.iter().map(|b| format!("b {}", b.word()))).collect();
@@ -235,6 +251,25 @@ fn a_policy_of_policies_answers_as_its_truth_table_says() {
         squares(text, "S6: one address set of the first that is up and of c.", "policy ab: failover a b", "multivalue ab c", 3);
     });
     is_kept("nested", &page);
+}
+
+#[test]
+fn a_trickle_goes_where_its_truth_table_says() {
+    let page = page("trickle: a small share for who stands by", EVERY, |text| {
+        squares(text, "The next that is up gets it, on rung `policy` alone.", "", "failover a b trickle=5", 2);
+        squares(text, "Of three: the next, whichever that is.", "", "failover a b c trickle=5", 3);
+        squares(text, "Those with share 0 share it; nothing trickles while they answer.", "", "weighted a=100 b=0 c=0 trickle=5", 3);
+    });
+    is_kept("trickle", &page);
+}
+
+#[test]
+fn data_that_is_too_old_keeps_a_pool_off_every_rung_as_its_truth_table_says() {
+    let page = page("hold_if_older_than: data that is too old", AGES, |text| {
+        squares_of(text, "S9: too old is on no rung; approved it is as any other.", "", "failover a b", AGES, 2);
+        squares_of(text, "S9: the same.", "", "weighted a=80 b=20", AGES, 2);
+    });
+    is_kept("freshness", &page);
 }
 
 #[test]
