@@ -74,7 +74,7 @@ fn every_route_with_a_name_in_its_path_says_what_was_meant() {
         ("id", path) if path.contains("/tokens/") => Some("pipeline"),
         ("id", path) if path.contains("/shifts/") => Some("orders"),
         ("order", _) => Some("abort"),
-        ("id" | "revision", path) if ["/overrides/", "/confirmations/", "/revisions/"].iter().any(|numbers| path.contains(numbers)) => None,
+        ("id" | "revision", path) if ["/overrides/", "/confirmations/", "/revisions/", "/schedules/"].iter().any(|numbers| path.contains(numbers)) => None,
         _ => panic!("{path}: what is a {{{name}}}?"),
     };
     let mut asked = 0;
@@ -115,7 +115,7 @@ fn next_entries(node: &TestNode, before: usize, due: usize, told: &str) -> Vec<V
 fn every_route_that_changes_something_leaves_one_entry_when_done() {
     let node = TestNode::start(SERVICES);
     // In an order in which each can succeed: operation, path, body (its own or this), and the verb of its entry.
-    let steps: [(&str, &str, &str, Value, Option<&str>); 16] = [
+    let steps: [(&str, &str, &str, Value, Option<&str>); 18] = [
         ("switchGate", "PUT", "gates/release", Value::Null, Some("gate.switch")),
         ("setTraffic", "PUT", "services/orders/traffic", Value::Null, Some("traffic.set")),
         ("failOver", "POST", "services/orders/failover", json!({"to": "prod"}), Some("traffic.failover")),
@@ -125,6 +125,8 @@ fn every_route_that_changes_something_leaves_one_entry_when_done() {
         ("endOverride", "DELETE", "overrides/{o}", Value::Null, Some("override.end")),
         ("beginShift", "POST", "services/orders/shifts", Value::Null, Some("shift.begin")),
         ("orderShift", "POST", "shifts/orders/abort", Value::Null, Some("shift.abort")),
+        ("failOver", "POST", "services/orders/failover?at=%2B30m", json!({"to": "prod"}), Some("schedule.create")),
+        ("cancelSchedule", "DELETE", "schedules/{o}", Value::Null, Some("schedule.cancel")),
         ("createToken", "POST", "tokens", json!({"name": "ci", "scope": "read"}), Some("token.create")),
         ("revokeToken", "DELETE", "tokens/ci", Value::Null, Some("token.revoke")),
         ("reload", "POST", "config/reload", Value::Null, Some("server.reload")),
@@ -161,8 +163,9 @@ fn every_route_that_changes_something_leaves_one_entry_when_done() {
         let text = if *method == "DELETE" { String::new() } else { body.to_string() };
         let response = over_socket(&node.socket(), method, &path, &["If-Match: *"], &text).expect("an answer");
         assert!((200..300).contains(&response.status), "{operation}: {}", response.body);
-        if *operation == "beginOverride" {
-            begun = response.json()["override"]["id"].as_str().expect("an id").to_string();
+        let reply: Value = serde_json::from_str(&response.body).unwrap_or_default();
+        if let Some(id) = ["override", "schedule"].iter().find_map(|made| reply[made]["id"].as_str().map(str::to_string)) {
+            begun = id;
         }
         let Some(verb) = verb else { continue };
         let found = next_entries(&node, written, 1, operation);
