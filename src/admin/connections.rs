@@ -157,9 +157,13 @@ fn connections_max() -> usize {
     part.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX)
 }
 
-async fn connection(accepted: Accepted, routes: Router, place: Place, stopping: watch::Receiver<()>) {
+async fn connection(accepted: Accepted, routes: Router, place: Place, mut stopping: watch::Receiver<()>) {
     match accepted {
-        Accepted::Tcp(stream, address, None) => serve(stream, Peer::Tcp { address, certificate: None }, routes, place, stopping).await,
+        Accepted::Tcp(stream, address, None) => {
+            if says_something(stream.readable(), &place, &mut stopping).await {
+                Box::pin(serve(stream, Peer::Tcp { address, certificate: None }, routes, place, stopping)).await;
+            }
+        }
         Accepted::Tcp(stream, address, Some(tls)) => {
             let terms = tls.terms();
             let shaken = tokio::select! {
@@ -170,16 +174,26 @@ async fn connection(accepted: Accepted, routes: Router, place: Place, stopping: 
                 Ok(Ok(stream)) => {
                     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                     let certificate = certificate.and_then(|certificate| Presented::read(certificate, terms.number));
-                    serve(stream, Peer::Tcp { address, certificate }, routes, place, stopping).await;
+                    Box::pin(serve(stream, Peer::Tcp { address, certificate }, routes, place, stopping)).await;
                 }
                 Ok(Err(error)) => debug!("a TLS handshake failed: {error}"),
                 Err(_) => debug!("a TLS handshake took more than {HANDSHAKE_MAX:?}"),
             }
         }
+        Accepted::Unix(stream) if !says_something(stream.readable(), &place, &mut stopping).await => (),
         Accepted::Unix(stream) => match unix::peer(&stream).await {
-            Some(peer) => serve(stream, peer, routes, place, stopping).await,
+            Some(peer) => Box::pin(serve(stream, peer, routes, place, stopping)).await,
             None => warn!("the system does not say who is at the other end of the admin socket; not served"),
         },
+    }
+}
+
+/// Waits for the first octet: until then a connection costs no more than its socket. `false`: it is not to be served.
+async fn says_something(readable: impl Future<Output = std::io::Result<()>>, place: &Place, stopping: &mut watch::Receiver<()>) -> bool {
+    tokio::select! {
+        readable = tokio::time::timeout(HEAD_MAX, readable) => matches!(readable, Ok(Ok(()))),
+        () = place.needed() => false,
+        _ = stopping.changed() => false,
     }
 }
 

