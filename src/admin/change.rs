@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use tracing::info;
 
 use crate::control::{self, Actor, Applied, Change, OverrideRecord, OverrideTargetName, OverrideWord, RefusalKind, ReloadBy, Revision, Scope, TokenRecord};
-use crate::model::GuardKind;
+use crate::model::{GuardKind, Moment};
 use crate::policy::Forecast;
 
 use super::api::{self, BASE, ChangeReply, Fault, ProblemKind, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX, WriteQuery};
@@ -144,11 +144,14 @@ pub(super) async fn reload(
     Query(query): Query<WriteQuery>,
 ) -> Result<Json<api::ReloadReply>, Refused> {
     sound(&query)?;
+    if query.at.is_some() {
+        return Err(Refused::invalid(vec![fault("/at", "a reload can't be scheduled".to_string(), "leave `at` out")]));
+    }
     if query.dry_run {
         let plan = super::config::dry_run(&app).await?;
         return Ok(Json(api::ReloadReply { plan: Some(plan), ..api::ReloadReply::default() }));
     }
-    let WriteQuery { reason, break_glass, dry_run: _, end_shift: _ } = query;
+    let WriteQuery { reason, break_glass, dry_run: _, end_shift: _, at: _ } = query;
     let words: Vec<&str> = break_glass.iter().flat_map(|list| list.split(',')).collect();
     let origin = ORIGIN.try_with(Clone::clone).unwrap_or_default();
     let by = ReloadBy { actor: caller.actor.0, origin, reason: reason.unwrap_or_default(), break_glass: glass(&words)? };
@@ -342,7 +345,7 @@ async fn on_override(app: App, caller: Caller, number: Option<u64>, change: Chan
         Ok(applied) => {
             let status = if begins && !applied.dry_run { StatusCode::CREATED } else { StatusCode::OK };
             let hint = applied.override_.as_ref().filter(|_| begins).map(|(id, record)| end_of(*id, record));
-            let etag = (!applied.dry_run && !ends).then(|| etag::of_revision(applied.revision));
+            let etag = (!applied.dry_run && !ends && applied.schedule.is_none()).then(|| etag::of_revision(applied.revision));
             let body = (status, Json(reply(&app, applied, None, hint).await?));
             Ok(match etag {
                 Some(etag) => ([(header::ETAG, etag)], body).into_response(),
@@ -412,8 +415,12 @@ pub(super) struct Why {
 pub(super) fn wish(caller: Caller, change: Change, why: Why, expect: IfMatch, query: WriteQuery) -> Result<Wish, Refused> {
     let IfMatch { expect, expect_file } = expect;
     sound(&query)?;
-    let WriteQuery { dry_run, reason: asked, end_shift, break_glass: listed } = query;
+    let WriteQuery { dry_run, reason: asked, end_shift, break_glass: listed, at } = query;
     let change = if end_shift { Change::EndingShift(Box::new(change)) } else { change };
+    let change = match at.as_deref().map(moment).transpose()? {
+        Some(moment) => Change::Schedule { moment, change: Box::new(change) },
+        None => change,
+    };
     let Why { reason, break_glass } = why;
     let reason = if reason.is_empty() { asked.unwrap_or_default() } else { reason };
     one_line(&reason)?;
@@ -430,7 +437,13 @@ pub(super) fn wish(caller: Caller, change: Change, why: Why, expect: IfMatch, qu
 fn sound(query: &WriteQuery) -> Result<(), Refused> {
     one_line(query.reason.as_deref().unwrap_or_default())?;
     let words: Vec<&str> = query.break_glass.iter().flat_map(|list| list.split(',')).collect();
-    glass(&words).map(|_| ())
+    glass(&words)?;
+    query.at.as_deref().map_or(Ok(()), |at| moment(at).map(|_| ()))
+}
+
+/// What `at` names.
+fn moment(at: &str) -> Result<Moment, Refused> {
+    Moment::parse(at).map_err(|why| Refused::invalid(vec![fault("/at", why, "in a query string `+` is written %2B; a span alone, such as 30m, will do")]))
 }
 
 fn one_line(reason: &str) -> Result<(), Refused> {
@@ -463,19 +476,21 @@ fn glass(words: &[&str]) -> Result<Vec<GuardKind>, Refused> {
 
 /// What was done, with the answers a second that go elsewhere.
 pub(super) async fn reply(app: &App, applied: Applied, service: Option<String>, undo: Option<api::UndoHint>) -> Result<ChangeReply, Refused> {
-    let Applied { dry_run, revision, moves, override_, form, messages, takers, guards, at, clients_follow_by, shift } = applied;
+    let Applied { dry_run, revision, moves, override_, form, messages, takers, guards, at, clients_follow_by, shift, schedule } = applied;
     let metrics = app.parts.metrics.clone();
-    let (moves, takers, shift, fading) = app
+    let undo = schedule.as_ref().map(|(id, _)| super::schedule::cancel_of(*id)).or(undo);
+    let (moves, takers, shift, schedule, fading) = app
         .look(move |core, now| {
             let (moves, takers) = view::preflight(core, &metrics, moves, takers, now);
             let shift = shift.map(|(id, record)| match core.shift(id, now).filter(|_| !dry_run) {
                 Some(known) => view::shift(&known),
                 None => view::planned_shift(id, &record),
             });
-            (moves, takers, shift, core.estate().fading)
+            let schedule = schedule.map(|(id, record)| view::schedule(&core.planned_schedule(id, &record, now)));
+            (moves, takers, shift, schedule, core.estate().fading)
         })
         .await?;
-    let moving = moves.iter().any(|change| change.before != change.after);
+    let moving = schedule.is_none() && moves.iter().any(|change| change.before != change.after);
     let forecast = moving.then(|| view::forecast(Forecast { ttl: clients_follow_by.since(at), fading }, at));
     Ok(ChangeReply {
         dry_run,
@@ -491,6 +506,7 @@ pub(super) async fn reply(app: &App, applied: Applied, service: Option<String>, 
         forecast,
         override_: override_.map(|(id, record)| view::record(id, &record, true)),
         shift,
+        schedule,
         undo,
     })
 }

@@ -56,6 +56,7 @@ mod push;
 mod read;
 mod replay;
 mod router;
+mod schedule;
 mod shift;
 mod simulate;
 mod tls;

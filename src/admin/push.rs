@@ -11,6 +11,7 @@ use super::api::{self, ProblemKind};
 use super::auth::Caller;
 use super::body::Body;
 use super::problem::Refused;
+use super::read::region_named;
 
 pub(super) async fn push(
     State(app): State<App>,
@@ -56,6 +57,8 @@ pub(super) async fn freshness(
         api::FreshnessPost { at: Some(at), age: None } => DataTime::At(at.0),
         api::FreshnessPost { at: None, age } => DataTime::Ago(age.map(|age| age.0).unwrap_or_default()),
     };
+    let name = region.clone();
+    app.look(move |core, _| region_named(core.estate(), &name).map(|_| ())).await??;
     let push = DataPush { actor: caller.actor, region: region.clone(), of };
     app.parts.door.ask(|ticket| Event::Synchronised { ticket, push }).await?;
     let found = app.look(move |core, now| {

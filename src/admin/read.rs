@@ -40,6 +40,11 @@ pub(super) fn service_named(estate: &Estate, name: &str) -> Result<ServiceId, Re
     estate.service_named(name).ok_or_else(|| Refused::not_found("service", name, estate.services.iter().map(|service| &*service.name)))
 }
 
+/// The region called `name`, or a 404 with the nearest one.
+pub(super) fn region_named(estate: &Estate, name: &str) -> Result<RegionId, Refused> {
+    estate.region_named(name).ok_or_else(|| Refused::not_found("region", name, estate.regions.iter().map(|region| &*region.name)))
+}
+
 fn pool_named(estate: &Estate, name: &str) -> Result<PoolId, Refused> {
     estate.pool_named(name).ok_or_else(|| Refused::not_found("pool", name, estate.pools.iter().map(|pool| &*pool.name)))
 }
@@ -146,8 +151,7 @@ pub(super) async fn regions(State(app): State<App>, page: Page) -> Found<List<ap
 pub(super) async fn region(State(app): State<App>, Path(name): Path<String>) -> Found<api::Region> {
     app.look(move |core, now| {
         let estate = core.estate();
-        let missing = || Refused::not_found("region", &name, estate.regions.iter().map(|region| &*region.name));
-        let id = estate.region_named(&name).ok_or_else(missing)?;
+        let id = region_named(estate, &name)?;
         Ok(Json(view::region(core, &Board::of(core), id, now)))
     })
     .await?

@@ -18,7 +18,7 @@ use super::describe::{Condition, Reply, Words, gives, says};
 use super::feeds::AuditQuery;
 use super::pages::PageQuery;
 use super::problem::Refused;
-use super::{App, change, config, doctor, feeds, glass, looks, manual, middleware, once, push, read, replay, shift, simulate, upgrade};
+use super::{App, change, config, doctor, feeds, glass, looks, manual, middleware, once, push, read, replay, schedule, shift, simulate, upgrade};
 
 use Condition::{Optional, Required};
 use Touches::{Node, Nothing, Service, Services};
@@ -153,10 +153,8 @@ pub(super) const ROUTES: &[Route] = &[
         says::<api::ProbeNow>("probeAddress", "Probes any address now, without effect").body::<api::ProbePost>().refuses(PROBES)),
     route!(POST, "/endpoints/{pool}/{name}/push", Operate, Node, push::push,
         says::<api::PushReply>("push", "Tells how an endpoint is").body::<api::PushPost>().refuses(PUSHES)),
-    route!(POST, "/regions/{region}/freshness", Operate, Node, push::freshness,
-        says::<api::FreshnessReply>("tellFreshness", "Tells when the data of a region was last restored or synchronised").body::<api::FreshnessPost>()),
     route!(PUT, "/regions/{region}/freshness", Operate, Node, push::freshness,
-        says::<api::FreshnessReply>("putFreshness", "Tells when the data of a region was last restored or synchronised").body::<api::FreshnessPost>()),
+        says::<api::FreshnessReply>("tellFreshness", "Tells when the data of a region was last restored or synchronised").body::<api::FreshnessPost>()),
     route!(GET, "/overrides", Read, Nothing, read::overrides,
         says::<List<api::Override>>("listOverrides", "Overrides in force").query::<PageQuery>()),
     route!(POST, "/overrides", Operate, Services, change::begin_override,
@@ -171,6 +169,12 @@ pub(super) const ROUTES: &[Route] = &[
         says::<api::Shift>("getShift", "One shift as it stands")),
     route!(POST, "/shifts/{id}/{order}", Operate, Services, shift::order,
         says::<ChangeReply>("orderShift", "Pauses, resumes, promotes, aborts or retries a shift").writes().body::<api::ShiftOrder>().refuses(SHIFTS)),
+    route!(GET, "/schedules", Read, Nothing, schedule::list,
+        says::<List<api::Schedule>>("listSchedules", "Changes that wait for their moment, and those of late, newest first").query::<PageQuery>()),
+    route!(GET, "/schedules/{id}", Read, Nothing, schedule::one,
+        says::<api::Schedule>("getSchedule", "One schedule as it stands")),
+    route!(DELETE, "/schedules/{id}", Operate, Services, schedule::cancel,
+        says::<ChangeReply>("cancelSchedule", "Keeps a scheduled change from being made, or dismisses one that has failed").writes()),
     route!(GET, "/guards", Read, Nothing, read::guards,
         says::<List<api::ServiceGuards>>("listGuards", "Guards in force, by service").query::<PageQuery>()),
     route!(GET, "/gates", Read, Nothing, read::gates,

@@ -157,7 +157,11 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
             // What comes to rest learns nothing any more: the last words of its prober are dropped.
             Some(probed) = queues.outcomes.recv() => if works { outcome(probed, &mut core, &mut hands, &mut effects) },
             Some(measured) = measured.recv() => if works { core.handle(hands.clock.now(), Event::Measured(measured), &mut effects) },
-            () = until(tick) => core.handle(hands.clock.now(), Event::Tick, &mut effects),
+            () = until(tick) => {
+                // The core says when the next one is due; if none is, a moment that has passed must not come again and again.
+                wake = None;
+                core.handle(hands.clock.now(), Event::Tick, &mut effects);
+            }
             () = until(hands.give_back_at) => hands.give_back(),
         }
         if resting && !matches!(mode, Mode::Working) {
@@ -398,6 +402,10 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         Notice::Shift { service, shift, happened, text, actor } => match *happened {
             "paused" | "aborted" | "degraded" => warn!(%service, shift, %actor, happened, "{text}"),
             _ => info!(%service, shift, %actor, happened, "{text}"),
+        },
+        Notice::Schedule { services: _, schedule, happened, text, actor } => match *happened {
+            "refused" | "missed" => warn!(schedule, %actor, happened, "{text}"),
+            _ => info!(schedule, %actor, happened, "{text}"),
         },
         Notice::FailbackWaits { service, text } => warn!(%service, "{service}: a returned pool waits although its time is over: {text}"),
         Notice::Reloaded { text } => info!("{text}"),

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::admin::api::{ChangeReply, Move, Shares};
-use crate::model::{Choice, PolicyForm};
+use crate::admin::api::{ChangeReply, Move, Shares, Span};
+use crate::model::{Choice, PolicyForm, duration_text};
 
 use super::client::Got;
 use super::forecast;
@@ -20,6 +20,10 @@ pub fn told(headline: &str, got: Got<ChangeReply>, paint: Paint) -> Report {
 }
 
 fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
+    let headline = match &reply.schedule {
+        Some(schedule) => format!("{}: {} is scheduled for {} (in {})", schedule.id, schedule.what, schedule.due, whole(schedule.left)),
+        None => headline.to_string(),
+    };
     let mut out = format!("{headline}\n{}", preview(reply, paint));
     match &reply.applied {
         None => {
@@ -28,6 +32,7 @@ fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
             }
             out.push_str("dry run: nothing changed.   To do it: run again without --dry-run\n");
         }
+        Some(_) if reply.schedule.is_some() => out.push_str("nothing has changed yet; guards are asked again then\n"),
         Some(applied) if reply.moves.iter().all(|change| change.before == change.after) => {
             let _ = writeln!(out, "in force since {}; no answer changes now", clock(applied.at, applied.at));
         }
@@ -45,6 +50,11 @@ fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
         let _ = writeln!(out, "undo: {}", undo.command);
     }
     out
+}
+
+/// A span without the parts of a second.
+fn whole(span: Option<Span>) -> String {
+    duration_text(std::time::Duration::from_secs(span.unwrap_or_default().0.as_secs()))
 }
 
 /// What moves, who takes it, and what guards say.

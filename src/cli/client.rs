@@ -186,7 +186,13 @@ impl Client {
         let reason = body.is_none().then(|| write.reason.clone()).filter(|reason| !reason.is_empty());
         // A body says it itself.
         let break_glass = (body.is_none() && !write.break_glass.is_empty()).then(|| write.break_glass.join(","));
-        let mut request = self.request(method, &api(path)).query(&WriteQuery { dry_run: write.dry_run, reason, end_shift: write.end_shift, break_glass });
+        let mut request = self.request(method, &api(path)).query(&WriteQuery {
+            dry_run: write.dry_run,
+            reason,
+            end_shift: write.end_shift,
+            break_glass,
+            at: write.at.clone(),
+        });
         if let Some(body) = body {
             request = request.json(body);
         }

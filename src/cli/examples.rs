@@ -259,6 +259,16 @@ Examples:
   windrose shift promote search
   windrose shift abort search";
 
+pub(super) const SCHEDULE: &str = "\
+A change with --at is looked at now, kept, and made at its moment; guards are asked again then. One that is refused or missed is told to everybody,
+and stays listed until somebody cancels it.
+
+Examples:
+  windrose split search prod=50 dr=50 --at 22:00 --reason CHG-1234
+  windrose drain region prod --for 2h --at +30m --reason \"kernel upgrade\"
+  windrose schedule list
+  windrose schedule cancel t-9";
+
 pub(super) const GATE: &str = "\
 Examples:
   windrose gate on release --reason CHG-1234

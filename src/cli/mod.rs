@@ -32,6 +32,7 @@ mod query;
 mod reach;
 mod replay;
 mod report;
+mod schedule;
 mod shift;
 mod simulate;
 mod status;
@@ -145,6 +146,7 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
 
         Command::Split(args) => traffic::split(&client()?, args, paint).await,
         Command::Shift(args) => shift::run(&client()?, args, paint).await,
+        Command::Schedule(args) => schedule::run(&client()?, args, paint).await,
         Command::Failover(args) => traffic::failover(&client()?, args, paint).await,
         Command::Failback(args) => traffic::failback(&client()?, args, paint).await,
         Command::Undo(args) => traffic::undo(&client()?, args, paint).await,
@@ -187,6 +189,7 @@ fn draws(global: &Global, env: Env<'_>) -> bool {
 fn is_writing(command: &Command) -> bool {
     match command {
         Command::Shift(args) => !matches!(args.verb, Some(args::ShiftVerb::Status { .. })),
+        Command::Schedule(args) => matches!(args.verb, args::ScheduleVerb::Cancel { .. }),
         Command::Split(_) | Command::Failover(_) | Command::Failback(_) | Command::Undo(_) => true,
         Command::Drain(_) | Command::ForceUp(_) | Command::ForceDown(_) | Command::Freeze(_) => true,
         Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Push(_) | Command::Reload(_) | Command::Upgrade => {
@@ -318,6 +321,8 @@ mod grammar {
             "shift promote s --full",
             "shift abort s",
             "shift retry s",
+            "schedule cancel t-9",
+            "split s a=100 --at 22:00",
         ];
         for line in lines {
             let cli = parsed(&format!("windrose {line} --reason x --dry-run --if-revision 7 --break-glass max_step,freeze"))

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{PolicyForm, ServiceId, Timestamp};
+use crate::model::{Moment, PolicyForm, ServiceId, Timestamp};
 
 use super::guards::GuardFinding;
 use super::record::{OverrideRecord, OverrideTargetName, OverrideWord, Revision, TokenRecord};
+use super::schedules::ScheduleRecord;
 use super::shifts::{Move as ShiftMove, Order, ShiftRecord, Wanted};
 
 /// Who asks: `socket:root`, `token:ci`.
@@ -102,6 +103,23 @@ pub enum Change {
     },
     /// A change of traffic that ends the shift under way.
     EndingShift(Box<Change>),
+    /// Make a change later.
+    Schedule {
+        /// When.
+        moment: Moment,
+        /// What.
+        change: Box<Change>,
+    },
+    /// Don't make it; or, for one that has failed: somebody has seen it.
+    CancelSchedule {
+        /// The N of `t-N`.
+        id: u64,
+    },
+    /// The moment of a schedule is there; only the core asks for it.
+    Fire {
+        /// The N of `t-N`.
+        id: u64,
+    },
     /// Keep a new token (its hash).
     Token {
         /// Random id, made by `admin`.
@@ -140,6 +158,8 @@ pub struct Applied {
     pub override_: Option<(u64, OverrideRecord)>,
     /// The shift that it began or moved.
     pub shift: Option<(u64, Arc<ShiftRecord>)>,
+    /// The schedule that was set.
+    pub schedule: Option<(u64, Arc<ScheduleRecord>)>,
     /// The policy now set, for traffic changes; `None` also for "the file's".
     pub form: Option<PolicyForm>,
     /// Sentences worth reading: what a reload took, what it left.
@@ -163,6 +183,7 @@ impl Applied {
             moves: Vec::new(),
             override_: None,
             shift: None,
+            schedule: None,
             form: None,
             messages: Vec::new(),
             takers: Vec::new(),

@@ -62,6 +62,9 @@ pub struct Core {
     /// A reload that a second person must want, too.
     pub(super) reload_asked: Option<super::reload_guards::ReloadAsked>,
     pub(super) shifts: super::shifts::Shifts,
+    pub(super) schedules: super::schedules::Schedules,
+    /// What is going to change by itself, and streaks that may.
+    pub(super) ahead: super::ahead::Ahead,
     pub(super) tokens_used: super::tokens::Used,
     /// To requests with an `Idempotency-Key`.
     pub(super) kept_replies: super::replies::Replies,
@@ -182,6 +185,8 @@ impl Core {
             confirmations: Confirmations::default(),
             reload_asked: None,
             shifts: super::shifts::Shifts::default(),
+            schedules: super::schedules::Schedules::default(),
+            ahead: super::ahead::Ahead::default(),
             tokens_used: super::tokens::Used::default(),
             kept_replies: super::replies::Replies::default(),
             spare_memories: BTreeMap::new(),
@@ -242,6 +247,7 @@ impl Core {
         core.commits.learned.forgotten.extend(forgotten);
         core.recall_changes(now);
         core.shifts.settle_in(now);
+        core.schedules.settle_in(now);
         core.guard = Guard::new(&core.configuration.estate, &core.health);
         core.build_services();
         core.overrides.resolve(&core.configuration.estate);
@@ -309,6 +315,7 @@ impl Core {
 
     /// What follows from an outcome: nothing unless a verdict changed, or was confirmed.
     pub(super) fn judged(&mut self, observed: &Observed, now: Now, effects: &mut Effects) {
+        self.streaks_changed(&observed.streaks, now);
         if observed.transitions.is_empty() {
             return;
         }
@@ -400,6 +407,7 @@ impl Core {
         self.dirty.clear();
         // Everything is dirty, for a greater cause.
         self.put_off.clear();
+        self.ahead = super::ahead::Ahead::default();
         for (at, service) in estate.services.iter().enumerate() {
             let id = ServiceId::at(at);
             let (rules, unusable) = self.in_force(id);
@@ -453,6 +461,7 @@ impl Core {
             guard: &self.guard,
             overrides: &self.overrides.resolved,
             outdated: &self.freshness.outdated,
+            planned: &self.ahead.plans,
         }
     }
 

@@ -55,6 +55,7 @@ impl Core {
             Some(InFlight::Change { ticket, ops, .. }) => {
                 if ticket == super::shifts::BY_ITSELF {
                     self.shift_commit_failed(&ops, &why, now, effects);
+                    self.schedule_commit_failed(&ops, &why, now);
                 }
                 let refusal = if conflict {
                     Refusal {
@@ -83,6 +84,7 @@ impl Core {
     fn apply(&mut self, ops: Vec<Op>, revision: Revision, now: Now) {
         let estate = self.configuration.estate.clone();
         let mut overridden = BTreeSet::new();
+        self.ahead.stale();
         for op in ops {
             let key = op.key().clone();
             if let Key::Override(id) = key {
@@ -138,6 +140,7 @@ impl Core {
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
             (Key::Gate(name), Record::Gate(record)) => self.gate_switched(name, record, revision),
             (Key::Shift(id), Record::Shift(record)) => self.shifts.keep(id, record, revision, &self.configuration.estate.shifts, now),
+            (Key::Schedule(id), Record::Schedule(record)) => self.schedules.keep(id, record, revision, now),
             (Key::LastChange, Record::LastChange(_)) => self.last_change = Some(revision),
             (Key::Reply(id), Record::Line(text)) => self.kept_replies.recall(id, &text),
             (Key::EventPending(number), _) => self.commits.learned.journal.told(number),
@@ -160,6 +163,7 @@ impl Core {
             Key::Memory(service) => drop(self.spare_memories.remove(service)),
             Key::Gate(name) => drop(self.gates.remove(name)),
             Key::Shift(id) => self.shifts.forget(*id),
+            Key::Schedule(id) => self.schedules.forget(*id),
             Key::LastChange => self.last_change = None,
             Key::Freshness(region) => self.freshness.forget(region),
             Key::Reply(id) => self.kept_replies.forget(id),

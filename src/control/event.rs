@@ -336,6 +336,19 @@ pub enum Notice {
         /// Who started it, or ordered this.
         actor: String,
     },
+    /// A change was scheduled, was made, or was not.
+    Schedule {
+        /// Whose traffic it may move.
+        services: Vec<Arc<str>>,
+        /// The N of `t-N`.
+        schedule: u64,
+        /// `created`, `cancelled`, `done`, `refused`, `missed`.
+        happened: &'static str,
+        /// One sentence.
+        text: String,
+        /// Who asked for it, or ordered this.
+        actor: String,
+    },
     /// A hold could end by its time, and guards put that off.
     FailbackWaits {
         /// Which service.

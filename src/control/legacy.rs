@@ -55,6 +55,8 @@ pub struct TargetLegacy {
     fails: u16,
     passes: u16,
     failing_since: Option<Duration>,
+    #[serde(default)]
+    streak_at: Duration,
 }
 
 /// A service's memory by pool names; `true` stands for IPv6.
@@ -74,18 +76,18 @@ pub struct MemoryLegacy {
 impl TargetLegacy {
     /// `None` while there is no verdict.
     fn of(health: &JudgementHealth) -> Option<Self> {
-        let JudgementHealth { state, stale, since, fails, passes, failing_since } = health;
+        let JudgementHealth { state, stale, since, fails, passes, failing_since, streak_at } = health;
         let up = match state {
             State::Up => true,
             State::Down => false,
             State::Unknown => return None,
         };
-        Some(Self { up, stale: *stale, since: *since, fails: *fails, passes: *passes, failing_since: *failing_since })
+        Some(Self { up, stale: *stale, since: *since, fails: *fails, passes: *passes, failing_since: *failing_since, streak_at: *streak_at })
     }
 
     fn health(&self) -> JudgementHealth {
-        let Self { up, stale, since, fails, passes, failing_since } = self.clone();
-        JudgementHealth { state: if up { State::Up } else { State::Down }, stale, since, fails, passes, failing_since }
+        let Self { up, stale, since, fails, passes, failing_since, streak_at } = self.clone();
+        JudgementHealth { state: if up { State::Up } else { State::Down }, stale, since, fails, passes, failing_since, streak_at }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Sans-IO: events in, effects out. No channel, no task, no clock; any test can be at any moment.
 
+mod ahead;
 mod change;
 mod commits;
 mod confirm;
@@ -34,6 +35,7 @@ mod reload;
 mod reload_guards;
 mod replay;
 mod replies;
+mod schedules;
 mod serials;
 mod services;
 mod settle;
@@ -67,6 +69,7 @@ pub use record::{
 pub use reload_guards::ReloadBy;
 pub use replay::{Failover, Flip, OUTCOMES_MAX, Outage, Replayed, Replaying, ServiceTime, Unreplayed, replay};
 pub use replies::{Claim, FinishedReply, KeptReply, Made};
+pub use schedules::{GRACE as SCHEDULE_GRACE, ScheduleRecord, ScheduleState, ScheduleView};
 pub use serials::Announced;
 pub use shifts::{AnalysisView, Found, Halt, Measured, Order, Phase, ShiftRecord, ShiftView, Wanted};
 pub use simulate::{Load, Overload, Part, Picture, RegionLoad, Simulated, Simulation};

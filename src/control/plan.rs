@@ -116,7 +116,7 @@ impl Core {
         }
     }
 
-    fn plan_change(&self, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
+    pub(super) fn plan_change(&self, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
         self.plan_of_change(&waiting.change, waiting, now)
     }
 
@@ -180,7 +180,12 @@ impl Core {
                 self.override_plan(*id, None, ending(kept.kind), text, waiting, now)
             }
             Change::Gate { name, on } => self.switch_gate(name, *on, waiting, now),
-            Change::Confirm { .. } => Err(Refusal::new(RefusalKind::InvalidRequest, "a confirmation can't be confirmed")),
+            Change::Confirm { .. } => {
+                Err(Refusal::new(RefusalKind::InvalidRequest, "a confirmation makes what was asked for and nothing else; leave end_shift and at out"))
+            }
+            Change::Schedule { moment, change } => self.set_schedule(*moment, change, waiting, now),
+            Change::CancelSchedule { id } => self.cancel_schedule(*id, waiting, now),
+            Change::Fire { id } => Ok(self.fire_schedule(*id, now)),
             Change::Token { id, record } => self.keep_token(id, record, now),
             Change::RevokeToken { id } => self.revoke_token(id, now),
         }
@@ -250,7 +255,7 @@ pub(super) fn because(reason: &str) -> String {
 }
 
 /// For people and the counter of refusals.
-fn refused_notice(waiting: &Waiting, refusal: &Refusal) -> Notice {
+pub(super) fn refused_notice(waiting: &Waiting, refusal: &Refusal) -> Notice {
     let mut guards: Vec<String> = refusal.guards.iter().map(|finding| finding.guard.word().to_string()).collect();
     guards.dedup();
     let sentences = refusal.guards.iter().map(|finding| format!("{}: {}", finding.guard.word(), finding.message)).collect::<Vec<_>>().join("; ");

@@ -102,7 +102,7 @@ impl Core {
         let (old, estate) = (&self.configuration.estate, &next.estate);
         let (health, guard, overrides) = self.carried_to(estate, now);
         let outdated = self.outdated_in(estate, now);
-        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved, outdated: &outdated };
+        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved, outdated: &outdated, planned: &policy::NO_PLANS };
         let mut before: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
         let mut moves = Vec::new();
         for service in &estate.services {

@@ -37,6 +37,8 @@ pub enum Key {
     Freshness(Arc<str>),
     /// `shift/N` (shown as `s-N`).
     Shift(u64),
+    /// `schedule/N` (shown as `t-N`).
+    Schedule(u64),
     /// `change`: raised by everything that guards look at, so that two changes weighed at once can't both be made (SEMANTICS, 19).
     LastChange,
     /// `serial/ZONE`: the highest serial served (SEMANTICS, 23).
@@ -86,6 +88,8 @@ pub enum Record {
     Freshness(super::freshness::DataTold),
     /// For [`Key::Shift`].
     Shift(Arc<super::shifts::ShiftRecord>),
+    /// For [`Key::Schedule`].
+    Schedule(Arc<super::schedules::ScheduleRecord>),
     /// For [`Key::LastChange`].
     LastChange(Timestamp),
     /// For [`Key::Serial`].

@@ -79,7 +79,7 @@ impl Core {
         let (old, estate) = (&self.configuration.estate, &next.estate);
         let (health, guard, overrides) = self.carried_to(estate, now);
         let outdated = self.outdated_in(estate, now);
-        let after = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved, outdated: &outdated };
+        let after = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved, outdated: &outdated, planned: &crate::policy::NO_PLANS };
         let limited = self.overrides.resolved.iter().filter_map(|limited| limited.services.as_ref()).flatten();
         let apart: HashSet<&str> = limited.map(|id| &*old.service(*id).name).collect();
         let known: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();

@@ -33,6 +33,8 @@ struct Group {
     memory: *const Memory,
     decided: Option<*const Decided>,
     cause: Cause,
+    /// When it is going to change by itself.
+    planned: Option<Duration>,
 }
 
 /// As `_explain` queries get it.
@@ -72,6 +74,8 @@ impl Core {
         }
         self.guard_advances(now, effects);
         self.watch_shifts(now, effects);
+        self.watch_schedules(now);
+        self.look_ahead(now);
         while let Some((at, services)) = self.wakes.take_due(now.mono) {
             for service in services {
                 if let Some(state) = self.services.get_mut(service.index()).filter(|state| state.wake_at == Some(at)) {
@@ -89,7 +93,9 @@ impl Core {
         self.tell_secondaries(effects);
         for (ticket, mut applied) in std::mem::take(&mut self.replies) {
             applied.at = now.wall;
-            applied.clients_follow_by = now.wall.plus(self.longest_ttl(applied.moves.iter().map(|change| change.service)));
+            // What is only scheduled answers later.
+            let from = applied.schedule.as_ref().map_or(now.wall, |(_, record)| record.due);
+            applied.clients_follow_by = from.plus(self.longest_ttl(applied.moves.iter().map(|change| change.service)));
             effects.push(Effect::Reply { ticket, reply: Ok(applied) });
         }
         self.note(from, now, effects);
@@ -136,6 +142,7 @@ impl Core {
             return;
         }
         for id in ended {
+            self.ahead.stale();
             if let Some(kept) = self.overrides.kept.remove(&id) {
                 let text = format!("o-{id}: {} of {} ended", kept.record.kind.word(), kept.record.target);
                 effects.push(Effect::Tell(Notice::Override { text, actor: None }));
@@ -164,7 +171,13 @@ impl Core {
                 continue;
             }
             let Some(state) = self.services.get(service.index()) else { continue };
-            let group = Group { rules: &*state.rules, memory: &*state.memory, decided: state.decided.as_ref().map(Arc::as_ptr), cause };
+            let group = Group {
+                rules: &*state.rules,
+                memory: &*state.memory,
+                decided: state.decided.as_ref().map(Arc::as_ptr),
+                cause,
+                planned: self.ahead.planned(&estate.service(service).name),
+            };
             let alone;
             // So are those whose returned pools other guards may keep out, or that have a time of their own.
             let own_guards = !state.memory.held.is_empty() && (state.rules.failback.is_scattered() || estate.rules.names(&estate.service(service).name));
@@ -365,6 +378,8 @@ impl Core {
         let hold = self.wakes.first();
         let retry = self.commits.retry_at.filter(|_| self.commits.in_flight.is_none());
         let shifts = self.shifts.next_at(&self.configuration.estate).filter(|_| self.serving == Serving::Told);
+        let schedules = self.schedules.next_at().filter(|_| self.serving == Serving::Told && self.store != StoreState::Absent);
+        let ahead = self.ahead.next_at().filter(|_| first_round.is_none());
         let due = [
             self.overrides.next_end(),
             self.guard.next_at(),
@@ -373,6 +388,8 @@ impl Core {
             self.serials.next_at(),
             self.journal_wake(),
             shifts,
+            schedules,
+            ahead,
         ];
         let next = [first_round, hold, retry].into_iter().chain(due).flatten().min();
         if next != self.told_wake {

@@ -224,7 +224,7 @@ impl Core {
         let (old, estate) = (&self.configuration.estate, &next.estate);
         let (health, guard, overrides) = self.carried_to(estate, now);
         let outdated = self.outdated_in(estate, now);
-        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved, outdated: &outdated };
+        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides.resolved, outdated: &outdated, planned: &policy::NO_PLANS };
         let mut was: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
         let before = |id: ServiceId| {
             let (view, family) = (self.service(id), self.main_family(id));
@@ -370,7 +370,8 @@ impl Picture {
             services: None,
         }));
         self.fallen = overrides;
-        let facts = Facts { estate: &estate, health: &self.health, guard: &self.guard, overrides: &self.fallen, outdated: &self.outdated };
+        let facts =
+            Facts { estate: &estate, health: &self.health, guard: &self.guard, overrides: &self.fallen, outdated: &self.outdated, planned: &policy::NO_PLANS };
         for group in &mut self.groups {
             let Some(service) = group.services.first().map(|id| estate.service(*id)).filter(|_| group.frozen.is_none()) else { continue };
             let mut uses = false;

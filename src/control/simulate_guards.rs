@@ -46,7 +46,14 @@ pub(super) fn able(facts: &Facts<'_>, service: ServiceId, tree: &Node) -> Vec<Ar
 impl Picture {
     /// Guards of changes that don't hold, were it a person who does this.
     pub(super) fn change_guards(&self) -> Vec<GuardFinding> {
-        let facts = Facts { estate: &self.estate, health: &self.health, guard: &self.guard, overrides: &self.fallen, outdated: &self.outdated };
+        let facts = Facts {
+            estate: &self.estate,
+            health: &self.health,
+            guard: &self.guard,
+            overrides: &self.fallen,
+            outdated: &self.outdated,
+            planned: &crate::policy::NO_PLANS,
+        };
         let (act, kinds) = if self.changed { (Act::Split, &OF_A_FILE[..]) } else { (Act::ForceDown, &OF_A_FALL[..]) };
         let mut found = Vec::new();
         for group in &self.groups {

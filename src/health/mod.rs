@@ -15,6 +15,7 @@ mod outcome;
 mod pools;
 mod quality;
 mod recorded;
+mod streak;
 mod table;
 mod verdict;
 
@@ -30,5 +31,6 @@ pub use outcome::{DataAt, Outcome, Phase, ProbeReport, Reason, Reported, Resolve
 pub use pools::{PoolObserved, pool_state, requirement_state, requirements_state};
 pub use quality::{BusySince, Certificate, CertificateState, Quality};
 pub use recorded::{Outcomes, Recording, Run, Tried};
+pub use streak::Streak;
 pub use table::{ByKey, EndpointHealth, HealthTable, JudgementHealth, Observed, TargetHealth, Transition, Turn};
 pub use verdict::State;

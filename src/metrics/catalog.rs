@@ -112,6 +112,7 @@ catalog! {
     WEBHOOK_QUEUE: Gauge "windrose_webhook_queue_length" ["receiver"] "Messages that wait for a webhook's receiver, those being gathered included.";
     SHIFT_ACTIVE: Gauge "windrose_shift_active" ["service" "phase"] "Shifts under way, by phase.";
     SHIFT_STEP: Gauge "windrose_shift_step" ["service"] "The step in force of the shift under way, from 1.";
+    SCHEDULES: Gauge "windrose_schedules" ["state"] "Scheduled changes that are kept: waiting, done, and those that were refused or missed until somebody dismisses them.";
     SHIFTS: Counter "windrose_shifts_total" ["outcome"] "Shifts that have ended.";
     OVERRIDE_ACTIVE: Gauge "windrose_override_active" ["kind" "target"] "Overrides in force.";
     OVERRIDE_START: Gauge "windrose_override_start_timestamp_seconds" ["kind" "target"] "Unix time since which an override is in force.";

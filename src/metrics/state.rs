@@ -33,6 +33,7 @@ pub fn collect(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) {
     out.push(sentinels);
     overrides(core, out);
     shifts(core, out);
+    schedules(core, out);
     let overview = core.overview();
     let mut store = Series::new(catalog::STORE_UP);
     store.push(&[STORE], flag(overview.store.up));
@@ -228,6 +229,15 @@ fn shifts(core: &Core, out: &mut Vec<Series>) {
         step.push(&[service], f64::from(at) + 1.0);
     }
     out.extend([active, step]);
+}
+
+/// Scheduled changes, by what has become of them.
+fn schedules(core: &Core, out: &mut Vec<Series>) {
+    let mut schedules = Series::new(catalog::SCHEDULES);
+    for (state, count) in core.schedules_by_state() {
+        schedules.push(&[state.word()], count as f64);
+    }
+    out.push(schedules);
 }
 
 /// Overrides of one kind on one target may differ in services: they are one series. It begins with the first of them, and ends when the last of them does.

@@ -22,6 +22,7 @@ mod ids;
 mod interner;
 mod json_test;
 mod judging;
+mod moment;
 mod monitor;
 mod names;
 mod outcomes;
@@ -52,6 +53,7 @@ pub use ids::{CombinedId, CompositeId, EndpointId, Family, JudgementId, MonitorI
 pub use interner::Interner;
 pub use json_test::{JsonPath, JsonTest, Op, Step};
 pub use judging::{AnyMonitor, Combined, Composite, Judgement, Mark, Member, Need};
+pub use moment::Moment;
 pub use monitor::{Check, GrpcCheck, Monitor, PushCheck, Silence, Sources, TcpCheck, Thresholds, TlsCheck};
 pub use names::Names;
 pub use outcomes::{Busy, DegradedRule, Factor, HttpOutcomes, REDIRECTS_MAX, ReportKind, ReportPlace, ReportRule, Weight};

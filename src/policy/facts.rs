@@ -18,6 +18,8 @@ pub struct Facts<'a> {
     pub guard: &'a Guard,
     /// Overrides in force whose target exists. Few; ordered by id.
     pub overrides: &'a [Override],
+    /// What is going to be changed; empty: nothing ([`NO_PLANS`](super::NO_PLANS)).
+    pub planned: &'a super::Plans,
     /// Pools whose region's data is older than they allow (`hold_if_older_than`), each with a sentence that says how old.
     pub outdated: &'a BTreeMap<PoolId, Arc<str>>,
 }

@@ -24,6 +24,7 @@ mod pool;
 mod region;
 mod requires;
 mod shares;
+mod soon;
 mod tell;
 mod tree;
 mod view;
@@ -42,6 +43,7 @@ pub use order::{leads, ordered};
 pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};
 pub use shares::{child_shares, desired, desired_with, effective};
+pub use soon::{NO_PLANS, Planned, Plans};
 pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
 
@@ -138,7 +140,8 @@ fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'
     decision.memory.used.sort_unstable();
     decision.memory.stages.sort_unstable();
     decision.ttl = if lowest == Rung::AllDown { service.ttl.min(service.ttl_min) } else { service.ttl };
-    tell::ttl(tell, service, &decision, lowest);
+    let soon = if lowest == Rung::AllDown { None } else { soon::lower(&mut decision, &effective, service, policy, now) };
+    tell::ttl(tell, service, &decision, lowest, soon.map(|soon| soon.text(&effective, now)));
     decision
 }
 

@@ -132,12 +132,15 @@ impl Teller<'_, '_, '_> {
     }
 }
 
-/// Tells the TTL, the last step.
-pub(super) fn ttl(tell: &mut Tell<'_>, service: &Service, decision: &Decision, rung: Rung) {
+/// Tells the TTL, the last step. `soon`: what it is lowered for.
+pub(super) fn ttl(tell: &mut Tell<'_>, service: &Service, decision: &Decision, rung: Rung, soon: Option<String>) {
     tell(&|| {
         let text = match rung {
             Rung::AllDown => format!("{} s: the smaller of ttl ({} s) and ttl_min ({} s), because nothing is up", decision.ttl, service.ttl, service.ttl_min),
-            _ => format!("{} s", decision.ttl),
+            _ => match &soon {
+                Some(soon) => format!("{} s: between ttl_min ({} s) and ttl ({} s), because {soon}", decision.ttl, service.ttl_min, service.ttl),
+                None => format!("{} s", decision.ttl),
+            },
         };
         Step { topic: "ttl", text }
     });

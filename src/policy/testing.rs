@@ -209,7 +209,14 @@ impl World {
     }
 
     pub(crate) fn facts(&self) -> Facts<'_> {
-        Facts { estate: &self.estate, health: &self.health, guard: &self.guard, overrides: &self.overrides, outdated: &self.outdated }
+        Facts {
+            estate: &self.estate,
+            health: &self.health,
+            guard: &self.guard,
+            overrides: &self.overrides,
+            outdated: &self.outdated,
+            planned: &crate::policy::NO_PLANS,
+        }
     }
 
     /// What a service answers for A.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::schedule_form::ScheduleForm;
 use super::shift_form::ShiftForm;
 use crate::control::{
     DataTold, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
@@ -29,6 +30,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Gate(name) => format!("gate/{name}"),
         Key::Freshness(region) => format!("freshness/{region}"),
         Key::Shift(id) => format!("shift/{id:020}"),
+        Key::Schedule(id) => format!("schedule/{id:020}"),
         Key::LastChange => "change".to_string(),
         Key::Serial(zone) => format!("serial/{zone}"),
         Key::Audit(number) => format!("audit/{number:020}"),
@@ -77,6 +79,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         }
         "reply" => Some(Key::Reply(rest.into())),
         "shift" => Some(Key::Shift(parse_number(rest)?)),
+        "schedule" => Some(Key::Schedule(parse_number(rest)?)),
         "serial" => rest.parse().ok().map(Key::Serial),
         _ => None,
     }
@@ -89,7 +92,7 @@ fn parse_number(text: &str) -> Option<u64> {
 
 /// A record and the store's counter at its last change, as bytes.
 pub(super) fn encode(record: &Record, revision: Revision) -> Result<Vec<u8>, String> {
-    let envelope = Envelope { revision: revision.0, record: Form::from(record) };
+    let envelope = Envelope { revision: revision.0, record: Form::try_from(record)? };
     serde_json::to_vec(&envelope).map_err(|error| error.to_string())
 }
 
@@ -116,6 +119,7 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::Gate(_), Record::Gate(_))
             | (Key::Freshness(_), Record::Freshness(_))
             | (Key::Shift(_), Record::Shift(_))
+            | (Key::Schedule(_), Record::Schedule(_))
             | (Key::LastChange, Record::LastChange(_))
             | (Key::Serial(_), Record::Serial(_))
             | (Key::Audit(_) | Key::AuditAnchor | Key::Event(_) | Key::EventPending(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..), Record::Line(_))
@@ -157,6 +161,7 @@ enum Form {
     Gate(GateForm),
     Freshness(FreshnessForm),
     Shift(Box<ShiftForm>),
+    Schedule(Box<ScheduleForm>),
     Change(Timestamp),
     Serial(u32),
     Line(Arc<str>),
@@ -274,9 +279,11 @@ struct HoldForm {
     family: u8,
 }
 
-impl From<&Record> for Form {
-    fn from(record: &Record) -> Self {
-        match record.clone() {
+impl TryFrom<&Record> for Form {
+    type Error = String;
+
+    fn try_from(record: &Record) -> Result<Self, String> {
+        Ok(match record.clone() {
             Record::Traffic(TrafficRecord { form, sequence, actor, reason, at }) => Self::Traffic(TrafficForm { policy: form, sequence, actor, reason, at }),
             Record::History(History { form, before, verb, actor, reason, at, overridden }) => {
                 Self::History(HistoryForm { policy: form, before, verb, actor, reason, at, overridden })
@@ -306,11 +313,12 @@ impl From<&Record> for Form {
             Record::Gate(GateRecord { on, actor, reason, at }) => Self::Gate(GateForm { on, actor, reason, at }),
             Record::Freshness(DataTold { data_at, told_at, by }) => Self::Freshness(FreshnessForm { data_at, told_at, by }),
             Record::Shift(record) => Self::Shift(Box::new(ShiftForm::from(Arc::unwrap_or_clone(record)))),
+            Record::Schedule(record) => Self::Schedule(Box::new(ScheduleForm::of(&record)?)),
             Record::LastChange(at) => Self::Change(at),
             Record::Serial(serial) => Self::Serial(serial),
             Record::Line(text) => Self::Line(text),
             Record::Alive(at) => Self::Alive(at),
-        }
+        })
     }
 }
 
@@ -356,6 +364,7 @@ impl TryFrom<Form> for Record {
                 Self::Memory(Arc::new(LearnedMemory { held, last: [last_ipv4, last_ipv6], first: [first_ipv4, first_ipv6] }))
             }
             Form::Gate(GateForm { on, actor, reason, at }) => Self::Gate(GateRecord { on, actor, reason, at }),
+            Form::Schedule(form) => Self::Schedule((*form).try_into()?),
             Form::Freshness(FreshnessForm { data_at, told_at, by }) => Self::Freshness(DataTold { data_at, told_at, by }),
             Form::Shift(form) => Self::Shift(Arc::new((*form).try_into()?)),
             Form::Change(at) => Self::LastChange(at),
@@ -412,7 +421,7 @@ pub(super) mod tests {
         })
     }
 
-    fn target() -> impl Strategy<Value = OverrideTargetName> {
+    pub(in crate::store) fn target() -> impl Strategy<Value = OverrideTargetName> {
         let plain = "[a-z0-9_-]{1,8}";
         prop_oneof![
             plain.prop_map(|name: String| OverrideTargetName::Region(name.into())),
@@ -499,6 +508,7 @@ pub(super) mod tests {
             gate,
             freshness,
             super::super::shift_form::tests::entry(),
+            super::super::schedule_form::tests::entry(),
             change,
             serial,
             line,

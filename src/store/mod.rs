@@ -16,6 +16,7 @@ mod codec;
 mod file;
 pub mod outcomes;
 mod problem;
+mod schedule_form;
 mod shift_form;
 
 pub use file::Store;

@@ -35,10 +35,22 @@ pub(super) struct ShiftForm {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StepForm {
+pub(super) struct StepForm {
     percent: Share,
     hold_ms: u64,
     pause: bool,
+}
+
+impl From<ShiftStep> for StepForm {
+    fn from(ShiftStep { percent, hold, pause }: ShiftStep) -> Self {
+        Self { percent, hold_ms: millis(hold), pause }
+    }
+}
+
+impl From<StepForm> for ShiftStep {
+    fn from(StepForm { percent, hold_ms, pause }: StepForm) -> Self {
+        Self { percent, hold: Duration::from_millis(hold_ms), pause }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,7 +63,7 @@ struct HaltForm {
     hint: String,
 }
 
-fn millis(span: Duration) -> u64 {
+pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -64,7 +76,7 @@ impl From<ShiftRecord> for ShiftForm {
             before,
             from,
             to,
-            steps: steps.into_iter().map(|ShiftStep { percent, hold, pause }| StepForm { percent, hold_ms: millis(hold), pause }).collect(),
+            steps: steps.into_iter().map(StepForm::from).collect(),
             plan,
             abort_when: abort_when.into_iter().map(|when| when.word().to_string()).collect(),
             analyses,
@@ -96,7 +108,7 @@ impl TryFrom<ShiftForm> for ShiftRecord {
             before,
             from,
             to,
-            steps: steps.into_iter().map(|StepForm { percent, hold_ms, pause }| ShiftStep { percent, hold: Duration::from_millis(hold_ms), pause }).collect(),
+            steps: steps.into_iter().map(ShiftStep::from).collect(),
             plan,
             abort_when: abort_when.iter().map(|when| AbortWhen::parse(when).ok_or_else(|| word(when, "what ends a shift"))).collect::<Result<_, _>>()?,
             analyses,

@@ -157,6 +157,8 @@ fn nothing_is_overwritten_unseen() {
 
     let stale = ask(&node, "PUT", TRAFFIC, &[&etag], r#"{"policy": {"weighted": {"prod": 1, "dr": 99}}}"#);
     assert_eq!(problem(&stale), (412, "revision-mismatch".into()));
+    let detail = stale.json()["detail"].as_str().unwrap_or_default().to_string();
+    assert!(detail.contains("changed by socket:") && detail.contains("CHG-1"), "the other's change is named: {detail}");
     assert_eq!(stale.json()["current"]["policy"], json!({"weighted": {"prod": 50, "dr": 50}}), "the resource as it is: {}", stale.body);
     assert_eq!(stale.header("etag"), done.header("etag"));
     for path in ["failover", "undo"] {

@@ -52,6 +52,7 @@ mod replay;
 mod resolver;
 mod returning;
 mod routes;
+mod schedules;
 mod serving;
 mod shifts;
 mod simulate;

@@ -74,7 +74,7 @@ fn every_route_with_a_name_in_its_path_says_what_was_meant() {
         ("id", path) if path.contains("/tokens/") => Some("pipeline"),
         ("id", path) if path.contains("/shifts/") => Some("orders"),
         ("order", _) => Some("abort"),
-        ("id" | "revision", path) if ["/overrides/", "/confirmations/", "/revisions/"].iter().any(|numbers| path.contains(numbers)) => None,
+        ("id" | "revision", path) if ["/overrides/", "/confirmations/", "/revisions/", "/schedules/"].iter().any(|numbers| path.contains(numbers)) => None,
         _ => panic!("{path}: what is a {{{name}}}?"),
     };
     let mut asked = 0;
@@ -115,7 +115,7 @@ fn next_entries(node: &TestNode, before: usize, due: usize, told: &str) -> Vec<V
 fn every_route_that_changes_something_leaves_one_entry_when_done() {
     let node = TestNode::start(SERVICES);
     // In an order in which each can succeed: operation, path, body (its own or this), and the verb of its entry.
-    let steps: [(&str, &str, &str, Value, Option<&str>); 15] = [
+    let steps: [(&str, &str, &str, Value, Option<&str>); 18] = [
         ("switchGate", "PUT", "gates/release", Value::Null, Some("gate.switch")),
         ("setTraffic", "PUT", "services/orders/traffic", Value::Null, Some("traffic.set")),
         ("failOver", "POST", "services/orders/failover", json!({"to": "prod"}), Some("traffic.failover")),
@@ -125,11 +125,15 @@ fn every_route_that_changes_something_leaves_one_entry_when_done() {
         ("endOverride", "DELETE", "overrides/{o}", Value::Null, Some("override.end")),
         ("beginShift", "POST", "services/orders/shifts", Value::Null, Some("shift.begin")),
         ("orderShift", "POST", "shifts/orders/abort", Value::Null, Some("shift.abort")),
+        // Its own route with another time: what waits is an entry, too.
+        ("schedule", "POST", "services/orders/failover?at=%2B1h", json!({"to": "prod"}), Some("schedule.create")),
+        ("cancelSchedule", "DELETE", "schedules/{t}", Value::Null, Some("schedule.cancel")),
         ("createToken", "POST", "tokens", json!({"name": "ci", "scope": "read"}), Some("token.create")),
         ("revokeToken", "DELETE", "tokens/ci", Value::Null, Some("token.revoke")),
         ("reload", "POST", "config/reload", Value::Null, Some("server.reload")),
         // What tells or asks and changes no traffic by itself leaves none.
         ("push", "POST", "endpoints/dr/second/push", Value::Null, None),
+        ("tellFreshness", "PUT", "regions/prod/freshness", json!({}), None),
         ("countSlo", "POST", "services/orders/slo", Value::Null, None),
         ("testWebhook", "POST", "webhooks/receiver/test", Value::Null, None),
     ];
@@ -142,6 +146,7 @@ fn every_route_that_changes_something_leaves_one_entry_when_done() {
         "probeEndpoint",
         "probeAddress",
         "simulate",
+        "replay",
         "planConfig",
         // Processes; tests/it/upgrade.rs.
         "upgrade",
@@ -152,15 +157,18 @@ fn every_route_that_changes_something_leaves_one_entry_when_done() {
     for (method, path, operation) in &all {
         assert!(here.contains(operation.as_str()), "{method} {path} ({operation}) changes something: which entry does it leave?");
     }
-    let (mut written, mut begun) = (0, String::new());
+    let (mut written, mut begun, mut scheduled) = (0, String::new(), String::new());
     for (operation, method, path, body, verb) in &steps {
         let body = if body.is_null() { body_of(operation) } else { body.clone() };
-        let path = format!("/api/v1/{}", path.replace("{o}", &begun));
+        let path = format!("/api/v1/{}", path.replace("{o}", &begun).replace("{t}", &scheduled));
         let text = if *method == "DELETE" { String::new() } else { body.to_string() };
         let response = over_socket(&node.socket(), method, &path, &["If-Match: *"], &text).expect("an answer");
         assert!((200..300).contains(&response.status), "{operation}: {}", response.body);
         if *operation == "beginOverride" {
             begun = response.json()["override"]["id"].as_str().expect("an id").to_string();
+        }
+        if *operation == "schedule" {
+            scheduled = response.json()["schedule"]["id"].as_str().expect("an id").to_string();
         }
         let Some(verb) = verb else { continue };
         let found = next_entries(&node, written, 1, operation);
@@ -184,7 +192,7 @@ fn every_refused_call_that_would_change_something_leaves_one_entry() {
         let response = over_tcp(node.admin, &method, &filled, &[&header, "If-Match: *"], &body_of(&operation).to_string()).expect("an answer");
         // Whoever may read may ask what would be.
         if response.status != 403 {
-            assert_eq!(operation, "simulate", "{method} {path}: {}", response.body);
+            assert!(["simulate", "replay"].contains(&operation.as_str()), "{method} {path}: {}", response.body);
             continue;
         }
         let found = next_entries(&node, written, 1, &operation);

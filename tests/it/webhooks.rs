@@ -27,9 +27,9 @@ policy = { failover = ["prod", "dr"] }
 
 /// What a receiver got.
 #[derive(Clone, Debug)]
-struct Message {
+pub struct Message {
     headers: Vec<(String, String)>,
-    body: String,
+    pub body: String,
 }
 
 impl Message {
@@ -50,14 +50,14 @@ impl Message {
 
 /// A receiver: what it got, and what it answers; 0: it takes connections and says nothing.
 #[derive(Clone)]
-struct Receiver {
-    address: SocketAddr,
+pub struct Receiver {
+    pub address: SocketAddr,
     got: Arc<Mutex<Vec<Message>>>,
     status: Arc<AtomicU16>,
 }
 
 impl Receiver {
-    fn start(status: u16) -> Self {
+    pub fn start(status: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let receiver = Self { address: listener.local_addr().expect("bound"), got: Arc::default(), status: Arc::new(AtomicU16::new(status)) };
         let own = receiver.clone();
@@ -104,7 +104,7 @@ impl Receiver {
         self.got.lock().expect("no panic").clone()
     }
 
-    fn wait_for(&self, kind: &str) -> Message {
+    pub fn wait_for(&self, kind: &str) -> Message {
         wait_for(kind, PATIENCE, || self.got().into_iter().find(|message| message.body.contains(kind)))
     }
 }

@@ -16,12 +16,13 @@
 //! | `GET /endpoints/{pool}/{name}/probes?outcome=fail&limit=50` | [`ProbesQuery`] | [`List`]`<`[`PastProbe`]`>` |
 //! | `POST /endpoints/{pool}/{name}/probe` · `POST /probe` | none · [`ProbePost`] | [`ProbeNow`] |
 //! | `POST /endpoints/{pool}/{name}/push` | [`PushPost`] | [`PushReply`] |
-//! | `POST /regions/{region}/freshness` · `PUT` | [`FreshnessPost`] | [`FreshnessReply`] |
+//! | `PUT /regions/{region}/freshness` | [`FreshnessPost`] | [`FreshnessReply`] |
 //! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
 //! | `POST /services/{service}/shifts` · `/slo` | [`ShiftPost`] · [`SloPost`] | [`ChangeReply`] · 204 |
 //! | `GET /shifts` · `/shifts/{id}` · `POST /shifts/{id}/pause` … `/retry` | [`ShiftOrder`] | [`List`]`<`[`Shift`]`>` · [`Shift`] · [`ChangeReply`] |
+//! | `GET /schedules` · `/schedules/{id}` · `DELETE` | | [`List`]`<`[`Schedule`]`>` · [`Schedule`] · [`ChangeReply`] |
 //! | `GET /guards` | | [`List`]`<`[`ServiceGuards`]`>` |
 //! | `GET /gates` · `PUT /gates/{gate}` | [`GatePut`] | [`List`]`<`[`Gate`]`>` · [`ChangeReply`] |
 //! | `GET /confirmations` · `POST /confirmations/{id}` | | [`List`]`<`[`Confirmation`]`>` · [`ChangeReply`] |
@@ -54,6 +55,7 @@ mod probe;
 mod problem;
 mod push;
 mod replay;
+mod schedule;
 mod schema;
 mod service;
 mod shift;
@@ -72,6 +74,7 @@ pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhas
 pub use problem::{Fault, Problem, ProblemKind};
 pub use push::{Freshness, FreshnessPost, FreshnessReply, PushPost, PushReply, Told};
 pub use replay::{Replay, ReplayGap, ReplayPost, Replayed, ReplayedFailover, ReplayedFlip, ReplayedOutage, ReplayedRegion, ReplayedService};
+pub use schedule::Schedule;
 pub(super) use schema::{CloudEvent, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX};
 pub use service::{
     AppliedAt, Cause, ChangeReply, Changed, Failback, Failover, Move, PoolDegraded, Returning, RevisionEntry, Service, ServicePool, ThreeShares, Traffic,

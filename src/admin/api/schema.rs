@@ -118,6 +118,11 @@ pub(super) fn guard_list(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "pattern": format!("^({one})(,({one}))*$") })
 }
 
+/// A moment ahead, as people write it.
+pub(super) fn moment(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "examples": ["2026-11-21T22:00:00Z", "+30m", "22:00"] })
+}
+
 /// A name for a token.
 pub(super) fn token_name(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "pattern": format!("^[A-Za-z0-9._-]{{1,{TOKEN_NAME_MAX}}}$") })

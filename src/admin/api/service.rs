@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::PolicyForm;
 
-use super::{Forecast, GuardFinding, Override, Shares, Shift, Source, Span, State, Taker, Time, schema};
+use super::{Forecast, GuardFinding, Override, Schedule, Shares, Shift, Source, Span, State, Taker, Time, schema};
 
 /// A service as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -329,6 +329,9 @@ pub struct ChangeReply {
     /// The shift that was begun or moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shift: Option<Shift>,
+    /// The schedule that was set: nothing else has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
     /// How to take it back; for a dry run, how one would.
     pub undo: Option<UndoHint>,
 }

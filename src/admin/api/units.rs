@@ -161,6 +161,10 @@ pub struct WriteQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::guard_list")]
     pub break_glass: Option<String>,
+    /// Not now but then: RFC 3339, `+30m`, or `22:00` (the next one, UTC). Traffic, failover, drains and their ends, and shifts can be scheduled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::moment")]
+    pub at: Option<String>,
 }
 
 macro_rules! words {

@@ -17,6 +17,7 @@ mod look;
 mod manual;
 mod overrides;
 mod run;
+mod schedule;
 mod shift;
 mod traffic;
 mod wait;
@@ -29,6 +30,7 @@ pub use look::{DescribeArgs, Described, EventsArgs, GetArgs, Listed, ServiceArgs
 pub use manual::{CompletionArgs, ManArgs, Shell};
 pub use overrides::{EndArgs, ExtendArgs, FreezeArgs, OverrideArgs, TargetKind, UnfreezeArgs};
 pub use run::{CheckArgs, DemoAction, DemoArgs, PlanArgs, ReloadArgs, ServeArgs};
+pub use schedule::{ScheduleArgs, ScheduleVerb};
 pub use shift::{ShiftArgs, ShiftVerb};
 pub use traffic::{FailbackArgs, FailoverArgs, SplitArgs, UndoArgs, Write};
 pub use wait::{Condition, WaitArgs};
@@ -169,7 +171,10 @@ pub enum Command {
     Split(SplitArgs),
     /// Move shares step by step, each one watched
     #[command(after_help = ex::SHIFT, display_order = 3)]
-    Shift(ShiftArgs),
+    Shift(Box<ShiftArgs>),
+    /// Changes that wait for their moment (--at)
+    #[command(after_help = ex::SCHEDULE, display_order = 3)]
+    Schedule(ScheduleArgs),
     /// Put another pool first
     #[command(after_help = ex::FAILOVER, display_order = 3)]
     Failover(FailoverArgs),

@@ -20,6 +20,9 @@ pub struct Write {
     /// A shift of the service that is under way ends where it is, by this change
     #[arg(long)]
     pub end_shift: bool,
+    /// Not now but then: a time such as 2026-11-21T22:00:00Z, +30m, or 22:00 (the next one, UTC); split, failover, drain, undrain and shift
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
     /// Don't ask, even if much traffic moves: scripts are never asked
     #[arg(long, short)]
     pub yes: bool,

@@ -156,6 +156,7 @@ const KINDS: [(&str, &[&str]); 12] = [
             "expiry_down",
             "degraded",
             "report",
+            "data_at",
             "busy",
             "busy_max",
             "redirects",

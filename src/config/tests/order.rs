@@ -99,7 +99,14 @@ fn lived(text: &str, rounds: u64) -> Vec<Vec<String>> {
         ];
         // Each round other ones: none, the drain, both.
         let outdated = std::collections::BTreeMap::new();
-        let facts = Facts { estate, health: &health, guard: &guard, overrides: &overrides[..round as usize % 3], outdated: &outdated };
+        let facts = Facts {
+            estate,
+            health: &health,
+            guard: &guard,
+            overrides: &overrides[..round as usize % 3],
+            outdated: &outdated,
+            planned: &crate::policy::NO_PLANS,
+        };
         for (service, name) in &names {
             let (decision, steps) = told(estate, *service, &memories[*service], &facts, now);
             all.push([format!("{name} {round}")].into_iter().chain(named(estate, &decision)).chain(steps).collect());

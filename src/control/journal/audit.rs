@@ -14,6 +14,7 @@ use crate::control::core::Core;
 use crate::control::event::Notice;
 use crate::control::record::{GateRecord, Key, Op, OverrideRecord, Record, TokenRecord, TrafficRecord};
 use crate::control::reload_guards::ReloadBy;
+use crate::control::schedules::{ScheduleRecord, ScheduleState};
 use crate::control::shifts::{Move as ShiftMove, Order, ShiftRecord};
 use crate::health::State;
 use crate::model::{AuditSettings, Now, Timestamp};
@@ -223,6 +224,7 @@ impl Core {
             subjects.push(subject);
         }
         let (verb, subject) = verb_of(change);
+        let verb = ops.iter().find_map(came_of).unwrap_or(verb);
         let subject = subjects.first().cloned().or(subject).unwrap_or_default();
         let mut pools: BTreeSet<Arc<str>> = BTreeSet::new();
         let mut moves = Map::new();
@@ -295,6 +297,10 @@ impl Core {
                 let kept = self.shifts.kept.get(id);
                 (format!("shift/s-{id}"), kept.map_or(Value::Null, |(record, _)| describe(&Record::Shift(record.clone()))))
             }
+            Key::Schedule(id) => {
+                let kept = self.schedules.kept.get(id);
+                (format!("schedule/t-{id}"), kept.map_or(Value::Null, |kept| describe(&Record::Schedule(kept.record.clone()))))
+            }
             Key::Gate(name) => (format!("gate/{name}"), self.gates.get(name).map_or(Value::Null, |(record, _)| describe(&Record::Gate(record.clone())))),
             _ => return None,
         })
@@ -335,6 +341,11 @@ fn describe(record: &Record) -> Value {
                 "service": service, "to": to, "phase": phase.word(), "step": step + 1, "steps": steps.len(), "halt": halt.as_ref().map(|halt| &halt.message),
             })
         }
+        Record::Schedule(record) => {
+            let ScheduleRecord { change, due, state, outcome, actor, .. } = &**record;
+            let (does, about) = verb_of(change);
+            json!({ "does": does, "about": about, "due": due.to_string(), "state": state.word(), "outcome": outcome, "asked_by": actor })
+        }
         Record::Gate(GateRecord { on, .. }) => json!(if *on { "on" } else { "off" }),
         _ => Value::Null,
     }
@@ -360,8 +371,24 @@ fn verb_of(change: &Change) -> (&'static str, Option<String>) {
         Change::ShiftOrder { id, order } => (order_verb(*order), Some(format!("shift/s-{id}"))),
         Change::ShiftMove { id, what: ShiftMove::Advance { .. } } => ("shift.step", Some(format!("shift/s-{id}"))),
         Change::ShiftMove { id, what: ShiftMove::Halt { .. } } => ("shift.halt", Some(format!("shift/s-{id}"))),
+        Change::Schedule { .. } => ("schedule.create", None),
+        Change::CancelSchedule { id } => ("schedule.cancel", Some(format!("schedule/t-{id}"))),
+        Change::Fire { id } => ("schedule.done", Some(format!("schedule/t-{id}"))),
         // The shift that it ends stands among what was changed.
         Change::EndingShift(change) => verb_of(change),
+    }
+}
+
+/// What a schedule's moment came to.
+fn came_of(op: &Op) -> Option<&'static str> {
+    match op {
+        Op::Put(Key::Schedule(_), Record::Schedule(record)) => match record.state {
+            ScheduleState::Waiting => None,
+            ScheduleState::Done => Some("schedule.done"),
+            ScheduleState::Refused => Some("schedule.refused"),
+            ScheduleState::Missed => Some("schedule.missed"),
+        },
+        _ => None,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::model::{Estate, Timestamp};
 use crate::policy::RegionState;
 
 /// Kinds of events, all of them: what stands behind `windrose.` in `type`, and the label values of `windrose_events_total`.
-pub const EVENT_KINDS: [&str; 44] = [
+pub const EVENT_KINDS: [&str; 49] = [
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
@@ -53,6 +53,11 @@ pub const EVENT_KINDS: [&str; 44] = [
     "shift.degraded",
     "shift.completed",
     "shift.aborted",
+    "schedule.created",
+    "schedule.cancelled",
+    "schedule.done",
+    "schedule.refused",
+    "schedule.missed",
     "config.reloaded",
     "config.failed",
     "certificate.expiring",
@@ -318,6 +323,18 @@ impl Context {
             Notice::TrafficUnusable { service, text } => {
                 Draft::new("traffic.unusable", "warning", format!("service/{service}"), format!("traffic of {service} can't be used: {text}"))
                     .of_service(service)
+            }
+            Notice::Schedule { services, schedule, happened, text, actor } => {
+                let (kind, severity) = match *happened {
+                    "created" => ("schedule.created", "info"),
+                    "cancelled" => ("schedule.cancelled", "info"),
+                    "done" => ("schedule.done", "info"),
+                    "refused" => ("schedule.refused", "warning"),
+                    _ => ("schedule.missed", "warning"),
+                };
+                let draft = Draft::new(kind, severity, format!("schedule/t-{schedule}"), text.clone());
+                let draft = if let [one] = services.as_slice() { draft.of_service(one) } else { draft };
+                draft.with(json!({ "schedule": format!("t-{schedule}"), "services": services, "actor": actor }))
             }
             Notice::Shift { service, shift, happened, text, actor } => {
                 let (kind, severity) = match *happened {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::control::change::{Actor, Fault, Refusal, RefusalKind};
+use crate::control::change::{Actor, Change, Fault, Refusal, RefusalKind};
 use crate::control::commits::Waiting;
 use crate::control::core::Core;
 use crate::control::event::Notice;
@@ -24,11 +24,12 @@ const DEFAULT_STEPS: [f64; 4] = [5.0, 25.0, 50.0, 100.0];
 const DEFAULT_HOLD: Duration = Duration::from_secs(300);
 
 impl Core {
-    /// A shift begins: its first step is made in the same commit.
+    /// A shift begins: its first step is made in the same commit. One that is under way ends where it is, if that is what is asked for.
     pub(in crate::control) fn begin_shift(&self, service: ServiceId, wanted: &Wanted, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {
         let view = self.service(service);
         let name = view.service.name.clone();
-        if let Some(refusal) = self.in_progress(&name) {
+        let ends = matches!(waiting.change, Change::EndingShift(_));
+        if let Some(refusal) = self.in_progress(&name).filter(|_| !ends) {
             return Err(refusal);
         }
         let (from, to) = self.both_ends(service, &wanted.to)?;
@@ -57,7 +58,8 @@ impl Core {
             changed: now.wall,
             by: actor.clone(),
         };
-        self.first_step(shift, at, service, waiting, now)
+        let plan = self.first_step(shift, at, service, waiting, now)?;
+        Ok(self.ended_by(service, waiting, plan, now.wall))
     }
 
     fn first_step(&self, shift: ShiftRecord, at: At<'_>, service: ServiceId, waiting: &Waiting, now: Now) -> Result<Plan, Refusal> {

@@ -474,3 +474,42 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn another_shift_takes_the_place_of_one_under_way_only_if_asked_to() {
+    let mut world = World::new(TWO);
+    begin(&mut world, wanted(STEPS)).expect("it begins");
+    let first = world.core.shift_of("search").expect("a shift");
+    let back = Wanted { to: vec![("prod".into(), share(100.0)), ("dr".into(), share(0.0))], ..wanted("50,100") };
+    let change = Change::Shift { service: "search".into(), wanted: back };
+    assert_eq!(world.change(change.clone()).expect_err("refused").kind, RefusalKind::ShiftInProgress);
+    world.change(Change::EndingShift(Box::new(change))).expect("it begins");
+    let second = world.core.shift_of("search").expect("a shift");
+    assert!(first < second);
+    let ended = world.core.shift(first, world.now).expect("kept").record;
+    assert_eq!((ended.phase, ended.halt.as_ref().map(|halt| halt.code.as_str())), (Phase::Aborted, Some("replaced")));
+    assert_eq!(stands(&world), "progressing 1 prod 89, dr 12", "from where the first one was");
+    assert_eq!(restarted(&world).core.active_shift("search"), Some(second));
+    order(&mut world, Order::Abort).expect("abort");
+    assert_eq!(world.answers("search"), SHARES[1], "before it was the first one's step");
+}
+
+#[test]
+fn a_second_person_confirms_a_change_that_ends_a_shift() {
+    let mut world = World::new(TWO);
+    let mut estate = (**world.core.estate()).clone();
+    estate.rules.global = GuardKeys { max_step: Some(40), ..GuardKeys::default() };
+    estate.rules.break_glass_confirm = true;
+    world.core.configuration.estate = Arc::new(estate);
+    begin(&mut world, wanted("5,100")).expect("it begins");
+    world.break_glass = vec![crate::model::GuardKind::MaxStep];
+    let change = Change::EndingShift(Box::new(traffic("search", "weighted prod=20 dr=80")));
+    let refusal = world.change(change).expect_err("a second person is needed");
+    assert_eq!(refusal.kind, RefusalKind::ConfirmationNeeded, "{refusal:?}");
+    let id = refusal.confirmation.expect("it waits");
+    assert_eq!(stands(&world), format!("progressing 1 {}", SHARES[1]), "nothing was changed");
+    world.actor = "token:bert";
+    world.change(Change::EndingShift(Box::new(Change::Confirm { id }))).expect_err("it says nothing of its own");
+    world.change(Change::Confirm { id }).expect("confirmed");
+    assert_eq!((view(&world).record.phase, world.answers("search")), (Phase::Aborted, "prod 20, dr 80".to_string()));
+}

@@ -280,6 +280,7 @@ impl World {
         let span = Duration::from_secs(seconds);
         self.now = Now { mono: self.now.mono + span, wall: self.now.wall.plus(span) };
         if self.wake_at.is_some_and(|at| at <= self.now.mono) {
+            self.wake_at = None;
             self.event(Event::Tick);
         }
     }

@@ -152,7 +152,7 @@ impl Guard {
 
     /// Takes in changes of verdicts, already in `health`.
     pub fn observed(&mut self, estate: &Estate, health: &HealthTable, observed: &Observed, now: Now) -> Vec<GuardEvent> {
-        let Observed { transitions, turns } = observed;
+        let Observed { transitions, turns, streaks: _ } = observed;
         let mut events = Vec::new();
         if transitions.iter().all(|transition| transition.from == transition.to) {
             return events;

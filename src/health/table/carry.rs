@@ -30,6 +30,7 @@ impl HealthTable {
                 health.clone_from(known);
             }
         }
+        table.streaks = table.judgements.iter().filter(|health| 0 < health.against()).count();
         let known = self.combined_by_name(from);
         for endpoint in (0..to.endpoints.len()).map(EndpointId::at) {
             let Watch::Combined(id) = to.endpoint(endpoint).watch else { continue };
@@ -57,7 +58,9 @@ impl HealthTable {
     /// What a predecessor knew a moment ago, on the same clock: verdict, counters and marks go on.
     pub fn inherit(&mut self, estate: &Estate, judgement: JudgementId, left: JudgementHealth, now: Now) {
         let Some(health) = self.judgements.get_mut(judgement.index()) else { return };
+        let (before, after) = (health.against(), left.against());
         *health = left;
+        self.count_streak(before, after);
         let endpoints = &estate.judgement(judgement).endpoints;
         for endpoint in endpoints {
             if let Watch::Combined(id) = estate.endpoint(*endpoint).watch {

@@ -58,7 +58,7 @@ impl HealthTable {
     pub fn watched<'h>(&'h self, estate: &'h Estate, endpoint: EndpointId) -> Option<EndpointHealth<'h>> {
         match estate.endpoint(endpoint).watch {
             Watch::Judgement(id) => {
-                let JudgementHealth { state, stale, since, failing_since, fails: _, passes: _ } = *self.judgement(id);
+                let JudgementHealth { state, stale, since, failing_since, fails: _, passes: _, streak_at: _ } = *self.judgement(id);
                 let TargetHealth { last, last_failed, quality: _ } = self.target(estate.judgement(id).target);
                 Some(EndpointHealth { state, stale, since, failing_since, last: last.as_ref(), last_failed: last_failed.as_ref(), failed_by: None })
             }

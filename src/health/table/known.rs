@@ -32,6 +32,8 @@ pub struct JudgementHealth {
     pub passes: u16,
     /// `mono` of the first fail of the present streak; for the failover duration. A streak ends when its fails are forgiven or the verdict is Up again.
     pub failing_since: Option<Duration>,
+    /// `mono` of the last outcome that made the present streak against the verdict longer.
+    pub streak_at: Duration,
 }
 
 /// What is known of an endpoint that is watched, by whatever watches it.
@@ -86,4 +88,6 @@ pub struct Observed {
     pub transitions: Vec<Transition>,
     /// Endpoints that changed by them.
     pub turns: Vec<Turn>,
+    /// Verdicts that stand, and against which a streak has begun, grown or ended.
+    pub streaks: Vec<JudgementId>,
 }

@@ -31,6 +31,8 @@ pub struct HealthTable {
     pools: Vec<[PoolObserved; 2]>,
     /// Targets that are degraded or told a weight. Nearly always none: then nobody need ask.
     shaped: usize,
+    /// Verdicts with a streak against them. Nearly always none, too.
+    streaks: usize,
 }
 
 impl HealthTable {
@@ -43,6 +45,7 @@ impl HealthTable {
             combined: vec![CombinedHealth::default(); estate.combined.len()],
             pools: vec![Default::default(); estate.pools.len()],
             shaped: 0,
+            streaks: 0,
         };
         for combined in (0..estate.combined.len()).map(CombinedId::at) {
             table.recall(estate, combined);
@@ -94,6 +97,11 @@ impl HealthTable {
     /// Some target is degraded or told a weight.
     pub fn shapes_any(&self) -> bool {
         0 < self.shaped
+    }
+
+    /// A streak against some verdict is under way.
+    pub fn streaks_any(&self) -> bool {
+        0 < self.streaks
     }
 
     /// The same verdicts, with nothing known beside them.

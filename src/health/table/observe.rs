@@ -36,8 +36,14 @@ impl HealthTable {
         }
         health.last = Some(report);
         for judgement in estate.judgements_of(target) {
-            if let Some(transition) = self.judge(estate, judgement, passed, now) {
-                self.follow(estate, transition, now, &mut observed);
+            let before = self.judgement(judgement).against();
+            let transition = self.judge(estate, judgement, passed, now);
+            let after = self.judgement(judgement).against();
+            self.count_streak(before, after);
+            match transition {
+                Some(transition) => self.follow(estate, transition, now, &mut observed),
+                None if before != after => observed.streaks.push(judgement),
+                None => (),
             }
         }
         observed
@@ -50,11 +56,21 @@ impl HealthTable {
         health.last_failed = Some(report.clone());
         health.last = Some(report);
         for judgement in estate.judgements_of(target) {
+            self.count_streak(self.judgement(judgement).against(), 0);
             if let Some(transition) = self.silence(judgement, silent, now) {
                 self.follow(estate, transition, now, &mut observed);
             }
         }
         observed
+    }
+
+    /// Outcomes against a verdict, before and after.
+    pub(super) fn count_streak(&mut self, before: u16, after: u16) {
+        match (before, after) {
+            (0, 1..) => self.streaks += 1,
+            (1.., 0) => self.streaks = self.streaks.saturating_sub(1),
+            _ => (),
+        }
     }
 
     /// One verdict ends. `None`: neither the state nor the stale mark changed.
@@ -84,7 +100,7 @@ impl HealthTable {
         let health = self.judgements.get_mut(judgement.index())?;
         let before = Standing { state: health.state, fails: health.fails, passes: health.passes };
         let after = before.after(passed, &estate.judgement(judgement).thresholds);
-        let failing_before = health.failing_since;
+        let (failing_before, against) = (health.failing_since, health.against());
         health.failing_since = match after.state {
             State::Up if after.fails == 0 => None,
             _ if passed => health.failing_since,
@@ -98,6 +114,9 @@ impl HealthTable {
             health.since = now.wall;
         }
         (health.state, health.fails, health.passes) = (after.state, after.fails, after.passes);
+        if against < health.against() {
+            health.streak_at = now.mono;
+        }
         if after.state == before.state && !confirmed {
             return None;
         }

@@ -17,7 +17,7 @@ fn prod_back_before_failback_is_held_and_after_it_80_20() {
     assert_eq!(world.decide("orders").wake_at, None, "nothing to wait for while it is down");
     world.up("prod");
     assert_eq!(world.answers("orders"), "dr 100");
-    assert_eq!(world.decide("orders").wake_at, Some(world.now.mono + Duration::from_secs(60)));
+    assert_eq!(world.decide("orders").wake_at, Some(world.now.mono + Duration::from_secs(30)), "its TTL falls for the last 30 s");
     world.later(59);
     assert_eq!(world.answers("orders"), "dr 100");
     world.later(1);

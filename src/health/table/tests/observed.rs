@@ -44,7 +44,8 @@ fn silence_is_a_verdict_without_thresholds_and_clears_the_mark() {
     table.restore(&estate, JudgementId(0), State::Up, Timestamp(-5000), at(0));
     let silence = table.fall_silent(&estate, TargetId(0), State::Unknown, report(false, at(5)), at(5));
     let ended = Transition { judgement: JudgementId(0), from: State::Up, to: State::Unknown, confirmed: true, failing_since: None };
-    assert_eq!(silence, Observed { transitions: vec![ended], turns: vec![Turn { endpoint: EndpointId(0), from: State::Up, to: State::Unknown }] });
+    let turns = vec![Turn { endpoint: EndpointId(0), from: State::Up, to: State::Unknown }];
+    assert_eq!(silence, Observed { transitions: vec![ended], turns, streaks: Vec::new() });
     assert_eq!(table.pool(PoolId(0), Family::V4).state, State::Unknown);
     assert!(!table.judgement(JudgementId(0)).stale);
     assert_eq!(table.fall_silent(&estate, TargetId(0), State::Unknown, report(false, at(6)), at(6)), Observed::default());
@@ -130,7 +131,7 @@ fn one_outcome_is_judged_by_everybody_with_a_judgement_of_the_target() {
     assert_eq!(feed(&mut table, &estate, 0, "-", 2), [(State::Up, State::Down, false)]);
     assert_eq!(states(&table), [State::Down, State::Up]);
     let observed = table.observe(&estate, TargetId(0), report(false, at(3)), at(3));
-    assert_eq!(observed, Observed::default(), "nothing changed");
+    assert_eq!(observed, Observed { streaks: vec![JudgementId(1)], ..Observed::default() }, "nothing changed but the patient one's streak");
     feed(&mut table, &estate, 0, "--", 4);
     assert_eq!(states(&table), [State::Down, State::Down]);
     assert_eq!(table.judgement(JudgementId(1)).failing_since, Some(Duration::from_secs(2)));
