@@ -144,22 +144,22 @@ fn nobody_has_told_is_too_old_and_failback_waits_for_the_resync() {
 }
 
 #[test]
-fn the_api_takes_put_and_post_and_refuses_what_makes_no_sense() {
+fn the_api_takes_put_and_refuses_what_makes_no_sense() {
     let node = TestNode::start(&configuration(["", "1h"]));
     let ask = |method: &str, region: &str, body: &str| {
         let response = http::over_socket(&node.socket(), method, &format!("/api/v1/regions/{region}/freshness"), &["content-type: application/json"], body);
         response.expect("it answers")
     };
-    for method in ["PUT", "POST"] {
-        let response = ask(method, "dr", r#"{"age": "5m"}"#);
-        assert_eq!(response.status, 200, "{}", response.body);
-        let reply: serde_json::Value = serde_json::from_str(&response.body).expect("JSON");
-        assert_eq!((reply["region"].as_str(), reply["data"]["age"].as_str(), reply["outdated"].as_array().map(Vec::len)), (Some("dr"), Some("5m"), Some(0)));
-    }
+    let response = ask("PUT", "dr", r#"{"age": "5m"}"#);
+    assert_eq!(response.status, 200, "{}", response.body);
+    let reply: serde_json::Value = serde_json::from_str(&response.body).expect("JSON");
+    // It grows older by the second.
+    let five_minutes = |age: &serde_json::Value| age.as_str().is_some_and(|age| age.starts_with("5m"));
+    assert!(reply["region"] == "dr" && five_minutes(&reply["data"]["age"]) && reply["outdated"].as_array().is_some_and(Vec::is_empty), "{reply}");
     assert_eq!(ask("PUT", "dr", r#"{"at": "2099-01-01T00:00:00Z"}"#).status, 400, "the future");
     assert_eq!(ask("PUT", "dr", r#"{"at": "2026-01-01T00:00:00Z", "age": "5m"}"#).status, 400, "twice");
     assert_eq!(ask("PUT", "drr", "{}").status, 404);
-    assert_eq!(node.json(&["describe", "region", "dr"])["data"]["age"], "5m");
+    assert!(five_minutes(&node.json(&["describe", "region", "dr"])["data"]["age"]));
 }
 
 #[test]
