@@ -146,6 +146,27 @@ async fn a_shift_is_ordered_about_only_by_whom_its_service_is_open_to() {
 }
 
 #[tokio::test]
+async fn a_schedule_is_set_and_cancelled_only_by_whom_its_services_are_open_to() {
+    let server = Server::start().await;
+    let token = server.limited_token("portal", "operate").await;
+    let set = "/api/v1/services/orders/failover?at=1h&reason=CHG-1";
+    assert_eq!(server.over_tcp("POST", set, &[&token], "{}").await.problem(), (403, "forbidden".into()));
+    let drain = r#"{"kind": "drain", "target": {"pool": "dr"}, "services": ["portal", "orders"], "expires_in": "1h"}"#;
+    assert_eq!(server.over_tcp("POST", "/api/v1/overrides?at=1h", &[&token], drain).await.problem(), (403, "forbidden".into()));
+    let all = server.over_socket("POST", "/api/v1/overrides?at=1h", &[], drain).await;
+    let own = server.over_tcp("POST", "/api/v1/overrides?at=1h", &[&token], &drain.replace(", \"orders\"", "")).await;
+    let path = |response: &Response| format!("/api/v1/schedules/{}", response.json()["schedule"]["id"].as_str().unwrap());
+    let refused = server.over_tcp("DELETE", &path(&all), &[&token], "").await;
+    assert_eq!(refused.problem(), (403, "forbidden".into()), "{}", refused.body);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("`orders`"), "names the service: {}", refused.body);
+    assert_eq!(server.over_tcp("GET", &path(&all), &[&token], "").await.status, 200, "looking is not limited");
+    assert_eq!(server.over_tcp("DELETE", &path(&own), &[&token], "").await.status, 200);
+    let listed = server.get("/api/v1/schedules").await;
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1), "{listed}");
+    assert_eq!(server.get("/api/v1/overrides").await["items"], json!([]), "nothing was done yet");
+}
+
+#[tokio::test]
 async fn a_tokens_last_use_is_shown_to_the_minute() {
     let server = Server::start().await;
     let token = server.token("ci", "read").await;
