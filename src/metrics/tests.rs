@@ -224,6 +224,8 @@ fn lively() -> World {
     world.begin(OverrideWord::Drain, "region/dr", Some(Duration::from_secs(600)));
     world.metrics.api_request("GET", "/api/v1/services", 200, Duration::from_millis(1));
     world.metrics.webhook("ops");
+    let (file, kind, built) = ("country.mmdb".into(), "GeoLite2-Country".to_string(), Some(world.now.wall));
+    world.metrics.databases(&[crate::client::DatabaseInfo { file, kind, built, networks: 1, problem: None }]);
     let mut estate = Estate::default();
     estate.secondaries.push(("example.com".parse().unwrap(), Arc::new([])));
     world.metrics.transfers().configured(&estate);

@@ -37,7 +37,8 @@ fn place(subnets: SubnetSettings) -> Place {
     let health = HealthTable::new(&estate, now);
     let guard = Guard::new(&estate, &health);
     let clients = Clients::build(&estate, &Questions::of(&estate), &Origins::default());
-    let facts = Facts { estate: &estate, health: &health, guard: &guard, overrides: &[], clients: &clients };
+    let (outdated, planned) = (std::collections::BTreeMap::new(), &crate::policy::NO_PLANS);
+    let facts = Facts { estate: &estate, health: &health, guard: &guard, overrides: &[], clients: &clients, outdated: &outdated, planned };
     let mut cells = CellMap::default();
     let compiled = (0..estate.services.len()).map(ServiceId::at).map(|id| {
         let service = estate.service(id);

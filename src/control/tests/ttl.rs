@@ -20,7 +20,7 @@ fn ttl(world: &World, service: &str) -> u32 {
 }
 
 fn because(world: &World, service: &str) -> String {
-    let (_, steps) = world.core.explain(world.service(service), world.now);
+    let (_, steps) = world.core.explain(world.service(service), crate::client::ClassId::UNKNOWN, world.now);
     steps.into_iter().rfind(|step| step.topic == "ttl").expect("the last step").text
 }
 
