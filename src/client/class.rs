@@ -326,9 +326,10 @@ impl Clients {
     pub fn groups(&self, questions: &Questions) -> (Vec<ClassId>, Vec<u32>) {
         let conditions: Vec<usize> = questions.conditions.iter().filter_map(|asked| self.conditions.binary_search(asked).ok()).collect();
         let nearest: Vec<usize> = questions.nearest.iter().filter_map(|asked| self.nearest.binary_search(asked).ok()).collect();
-        let answers = |class: &'_ Class| -> (Vec<bool>, Vec<Option<Box<[u16]>>>) {
-            let holds = conditions.iter().map(|at| class.holds.get(*at).copied().unwrap_or(false)).collect();
-            (holds, nearest.iter().map(|at| class.ranks.get(*at).cloned().flatten()).collect())
+        let answers = |class: &Class| {
+            let holds: Vec<bool> = conditions.iter().map(|at| class.holds.get(*at).copied().unwrap_or(false)).collect();
+            let ranks: Vec<_> = nearest.iter().map(|at| class.ranks.get(*at).cloned().flatten()).collect();
+            (holds, ranks)
         };
         let (mut known, mut first) = (HashMap::new(), Vec::new());
         let group = |(class, id): (&Class, ClassId)| {

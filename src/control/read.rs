@@ -87,6 +87,9 @@ pub struct StoreHealth {
     pub why: Option<String>,
 }
 
+/// Shares by the names of pools.
+pub type NamedShares = Vec<(Arc<str>, f64)>;
+
 impl Core {
     /// Everything that exists.
     pub fn estate(&self) -> &Arc<Estate> {
@@ -179,13 +182,13 @@ impl Core {
     }
 
     /// Shares by pool as answered now in one family, 0 for the tree's other pools.
-    pub fn effective(&self, id: ServiceId, family: Family) -> Vec<(Arc<str>, f64)> {
+    pub fn effective(&self, id: ServiceId, family: Family) -> NamedShares {
         let view = self.service(id);
         self.named(policy::effective(&view.decision.families[family.index()], view.policy))
     }
 
     /// The same for clients who get something else: the first class of each such answer.
-    pub fn effective_by_client(&self, id: ServiceId, family: Family) -> Vec<(ClassId, Vec<(Arc<str>, f64)>)> {
+    pub fn effective_by_client(&self, id: ServiceId, family: Family) -> Vec<(ClassId, NamedShares)> {
         let view = self.service(id);
         let mut seen = HashSet::from([view.decision.number_of(ClassId::UNKNOWN)]);
         let classes = self.configuration.clients.classes().filter(|_| view.decision.by_client.is_some());
@@ -203,7 +206,7 @@ impl Core {
         self.main_family(id)
     }
 
-    fn named(&self, shares: Vec<(PoolId, f64)>) -> Vec<(Arc<str>, f64)> {
+    fn named(&self, shares: Vec<(PoolId, f64)>) -> NamedShares {
         shares.into_iter().map(|(pool, share)| (self.configuration.estate.pool(pool).name.clone(), share)).collect()
     }
 
