@@ -352,7 +352,8 @@ proptest! {
     #[test]
     fn ipv6_health_never_changes_what_ipv4_answers(text in estate(), happenings in prop::collection::vec(happening(), 0..25), probes in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 1..10)) {
         let mut world = World::fresh(&text);
-        for happening in &happenings {
+        // But for data that is too old: who is written to, by either family, decides whose may be.
+        for happening in happenings.iter().filter(|happening| !matches!(happening, Happening::Data(..))) {
             apply(&mut world, happening);
         }
         // Pools with IPv4 addresses are judged by those for A.
