@@ -38,6 +38,10 @@
 //! | what is judged, by whose thresholds, and what several verdicts make together | [`model::Judgement`], `health/composite.rs` |
 //! | what a change must not do | [`control::check`], `control/plan_guards.rs`; for people: `docs/guards.md` |
 //! | how traffic moves step by step, and stops by itself | `control/shifts/mod.rs`; for people: `docs/shifts.md` |
+//! | who asks, and what that changes | `client/mod.rs`, `policy/tailor.rs`, `policy/sticky.rs`; for people: `docs/steering.md` |
+//! | what is made later, and why a TTL falls before it | `control/schedules/`, `policy/soon.rs`; for people: `docs/schedules.md` |
+//! | whose data is too old to be used | `control/freshness.rs`, `policy/pool.rs`; for people: `docs/freshness.md` |
+//! | what other thresholds would have made of last night | `control/replay.rs`, `store/outcomes/`; for people: `docs/replay.md` |
 //! | what would be if, and when clients will have followed | `control/simulate.rs`, `policy/forecast.rs`; for people: `docs/predicting.md` |
 //! | who owns what, and the order of starting and stopping | `app/daemon.rs` |
 //! | what happened, who did it, and who is told | `control/journal/`, `app/telling.rs`, `webhook/`; for people: `docs/events.md` |
