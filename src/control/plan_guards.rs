@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::client::ClassId;
 use crate::health::State;
 use crate::model::{Estate, Family, GuardKind, Node, Now, PoolId, RegionId, ServiceId, Timestamp};
-use crate::policy::{self, Decision, Facts, Memory};
+use crate::policy::{self, ChildState, Decision, Facts, Memory};
 
 use super::change::{Actor, Move, Refusal, RefusalKind, Taker};
 use super::commits::Waiting;
@@ -276,8 +276,11 @@ impl Core {
             change.desired_after += asked_after;
             let node = Node::Pool(pool);
             let stands = policy::child_state(sight.after, Some(sight.service), &node);
-            change.could |= in_tree(&desired_before, pool) && policy::child_state(sight.before, Some(sight.service), &node).is_usable();
-            change.can |= in_tree(&desired_after, pool) && stands.is_usable();
+            let stood = policy::child_state(sight.before, Some(sight.service), &node);
+            // Whose data is too old may answer all the same, while nobody else does: what counts is that it does.
+            let stays = |state: &ChildState, share: f64| state.is_usable() || 0.0 < share && state.outdated && !state.drained;
+            change.could |= in_tree(&desired_before, pool) && stays(&stood, was);
+            change.can |= in_tree(&desired_after, pool) && stays(&stands, is);
             if !stands.is_usable() {
                 let name = &estate.pool(pool).name;
                 change.back = change.back.take().or_else(|| self.way_back(estate, pool));

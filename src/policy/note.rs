@@ -68,7 +68,7 @@ pub(super) fn note(service: &Service, effective: &Effective<'_>, pools: &Pools, 
     let waits = |judged: &super::pool::Judged| judged.is_usable() && judged.observed.state != State::Down && holds.contains(judged.pool);
     match () {
         () if decided.leaves.iter().flat_map(|leaf| &leaf.endpoints).any(unconfirmed) => Some(Note::Unconfirmed),
-        () if rung == Rung::Held => Some(Note::HeldUsed),
+        () if decided.leaves.iter().any(|leaf| leaf.rung == Rung::Held) => Some(Note::HeldUsed),
         () if pools.judged.iter().any(waits) => Some(Note::Waiting),
         () => None,
     }

@@ -5,7 +5,9 @@ use std::process::Command;
 use super::dns::Client;
 use super::node::{PATIENCE, TestNode, run, tool, wait_for};
 
-const CONFIGURATION: &str = r#"[monitor.told]
+const CONFIGURATION: &str = r#"[health]
+window = "1s"
+[monitor.told]
 push = true
 ttl = "10m"
 ttl_max = "10m"

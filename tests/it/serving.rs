@@ -227,7 +227,7 @@ policy = { weighted = { prod = 80, dr = 30 } }
 [service.static]
 name = "static.api.example.com"
 policy = { failover = ["prod"] }
-[network.office]
+[shift.careful]
 "#,
     );
     let zone = std::fs::read_to_string(node.path("api.example.com.zone")).expect("written");

@@ -55,6 +55,8 @@ policy = {{ failover = ["dr"] }}
         scene.sentinel(true);
         scene.configure("");
         scene.node.launch();
+        // Of this moment: no alert about it here.
+        scene.node.ok(&["freshness", "beyond"]);
         scene
     }
 
@@ -108,6 +110,7 @@ endpoints = [{{ name = "gw", address = "192.0.2.10", connect = "gw.api.example.c
 [pool.beyond]
 monitor = "gateway"
 endpoints = [{{ name = "x", address = "127.10.{net}.2" }}]
+hold_if_older_than = "1d"
 [webhook.ops]
 url = "http://127.10.{net}.8:9/"
 [service.orders]
