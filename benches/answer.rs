@@ -75,6 +75,30 @@ fn services(bencher: Bencher<'_, '_>, count: usize) {
     measure(bencher, &mut world, &queries);
 }
 
+/// Prefixes that clients are told apart by.
+const PREFIXES: u32 = 1_000_000;
+
+/// A client subnet in every query, each another one: what knowing the client costs beside the plain weighted answer.
+#[divan::bench(args = ["weighted", "sticky", "geo", "nearest"])]
+fn by_client(bencher: Bencher<'_, '_>, policy: &str) {
+    let folder = tempfile::tempdir().expect("a folder for prefixes");
+    let (policy, more) = match policy {
+        "weighted" => ("{ weighted = { prod = 80, dr = 20 } }", ""),
+        "sticky" => ("{ weighted = { prod = 80, dr = 20 } }", "sticky = true"),
+        "geo" => ("{ geo = [{ when = [\"network:n0\", \"network:n5\", \"network:n9\"], then = \"dr\" }, { then = \"prod\" }] }", ""),
+        _ => ("{ nearest = [\"prod\", \"dr\"] }", ""),
+    };
+    let mut world = World::of_text(&estates::by_client(policy, more, PREFIXES, folder.path()));
+    let queries: Vec<Vec<u8>> = (0..1 << 16)
+        .map(|at: u32| {
+            let [_, a, b, c] = estates::scattered(at.wrapping_mul(7919)).to_be_bytes();
+            let subnet = [0, 8, 0, 7, 0, 1, 24, 0, a, b, c];
+            query(&estates::name(0), 1, Some(Opt { payload: 1232, version: 0, dnssec_ok: false, options: &subnet }))
+        })
+        .collect();
+    measure(bencher, &mut world, &queries);
+}
+
 struct Kind(usize);
 
 impl std::fmt::Display for Kind {
