@@ -307,8 +307,8 @@ fn a_reload_that_breaks_guards_is_refused_by_signal_api_and_cli() {
     assert!(half.code == 5 && half.err.contains("require_reason"), "{half:?}");
     node.ok(&["reload", "--break-glass", "max_step,capacity", "--reason", "CHG-7"]);
     assert_eq!(ask(&node, "GET", TRAFFIC, "").json()["policy"]["weighted"]["prod"], 20);
-    let told = node.json(&["events", "--type", "guard.overridden"]).to_string();
-    assert!(told.contains("CHG-7"), "{told}");
-    let audit = node.json(&["audit", "list"]).to_string();
-    assert!(audit.contains("server.reload") && audit.contains("\"break_glass\":[\"max_step\",\"capacity\"]"), "{audit}");
+    wait_for("the event", PATIENCE, || node.json(&["events", "--type", "guard.overridden"]).to_string().contains("CHG-7").then_some(()));
+    // The entry of a reload follows it: what it says is known afterwards.
+    let kept = |audit: &str| audit.contains("server.reload") && audit.contains("\"break_glass\":[\"max_step\",\"capacity\"]");
+    wait_for("the audit's entry", PATIENCE, || kept(&node.json(&["audit", "list"]).to_string()).then_some(()));
 }
