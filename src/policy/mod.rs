@@ -109,14 +109,21 @@ fn explain_with(
     // Who stands by for one kind of clients is nobody's standby.
     let pace = Pace { trickle: Share::ZERO, ..pace };
     let told = of_class.get(class.0 as usize).copied().unwrap_or(0);
-    let mut decisions = Vec::with_capacity(trees.len());
-    for (number, tree) in trees.iter().enumerate() {
-        let quiet: &mut Tell<'_> = &mut |_| ();
-        let tell = if number == usize::from(told) { &mut *tell } else { quiet };
-        decisions.push(explain_tree(service, pace, tree, facts, memory, now, tell));
-    }
     let answers_in = |tree: &Node, family| answers_in(service, facts, &pool::pools_of(tree), family);
-    let next = remember::together(memory, &decisions, &trees, &pool::pools_of(policy), &answers_in);
+    let (order, mut next) = (pool::pools_of(policy), memory.clone());
+    let mut decisions = Vec::new();
+    // What some clients use and others still hold shows only when all have decided: until nobody learns anything new.
+    for _ in 0..SETTLES_MAX {
+        decisions = trees.iter().map(|tree| explain_tree(service, pace, tree, facts, &next, now, &mut |_| ())).collect();
+        let learned = remember::together(&next, &decisions, &trees, &order, &answers_in);
+        if learned == next {
+            break;
+        }
+        next = learned;
+    }
+    if let Some(tree) = trees.get(usize::from(told)) {
+        explain_tree(service, pace, tree, facts, &next, now, tell);
+    }
     let wake_at = decisions.iter().filter_map(|decision| decision.wake_at).min();
     let mut decisions = decisions.into_iter();
     let first = decisions.next().unwrap_or_default();

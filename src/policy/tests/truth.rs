@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::client::{Clients, Origins, Questions};
 use crate::health::State;
 use crate::model::{Family, PoolId};
 use crate::policy::testing::World;
@@ -270,6 +271,50 @@ fn data_that_is_too_old_keeps_a_pool_off_every_rung_as_its_truth_table_says() {
         squares_of(text, "S9: the same.", "", "weighted a=80 b=20", AGES, 2);
     });
     is_kept("freshness", &page);
+}
+
+/// One in each place, and one of whom nothing is known.
+const CLIENTS: [(&str, &str); 3] = [("near a", "192.0.2.1"), ("near b", "198.51.100.1"), ("unknown", "203.0.113.1")];
+
+/// What each of [`CLIENTS`] is answered if `a`, `b` and `c` are so.
+fn answers_by_client(service: &str, children: &[Child; 3]) -> Vec<String> {
+    let mut world = World::fresh(&format!(
+        "thresholds down_after=1 ok_after=1 up_after=1
+         region a: 52.5,13.4; region b: 40.7,-74.0; region c: -33.9,151.2; network near_a: 192.0.2.0/24 at=52.4,13.1; network near_b: 198.51.100.0/24 at=40.0,-74.0
+         pool a: 10.0.0.1; pool b: 10.0.1.1; pool c: 10.0.2.1; service s: {service} failback=manual all_down=serve_all"
+    ));
+    world.clients = Clients::build(&world.estate, &Questions::of(&world.estate), &Origins::default());
+    for (child, name) in children.iter().zip(["a", "b", "c"]) {
+        child.make(&mut world, name);
+    }
+    let decision = world.decide("s");
+    let answer = |client: &str| cell(&world, &decision.of_class(world.clients.find(client.parse().unwrap()).0).0[Family::V4.index()]);
+    CLIENTS.iter().map(|(_, client)| answer(client)).collect()
+}
+
+#[test]
+fn a_policy_that_asks_who_asks_answers_as_its_truth_table_says() {
+    let page = page("geo and nearest: who asks", FIVE, |text| {
+        text.push_str("\nThe region nearest to network near_a is a, then b, then c; to near_b: b, a, c. Nothing is known of the third client.\n");
+        for (service, rule) in [
+            ("nearest c b a", "The nearest that is up: health comes before distance. Of whom nothing is known gets the first written."),
+            ("nearest c b a unknown=share", "The same, and those of whom nothing is known are spread."),
+            ("geo network:near_a=a network:near_b=b *=c", "The first rule that matches and whose branch is up."),
+            ("geo network:near_a!=a network:near_b=b *=c", "A strict rule keeps its clients, whatever its branch is."),
+        ] {
+            writeln!(text, "\n## {service}\n{rule}\n").unwrap();
+            let head = ["a", "b", "c"].into_iter().chain(CLIENTS.iter().map(|(name, _)| *name)).map(String::from).collect();
+            const STATES: [Child; 4] = [Up, Held, Drained, Down];
+            let row = |(a, b, c): (Child, Child, Child)| {
+                let children = [a, b, c];
+                children.iter().map(|child| child.word().to_string()).chain(answers_by_client(service, &children)).collect()
+            };
+            let every = STATES.into_iter().flat_map(|a| STATES.into_iter().flat_map(move |b| STATES.into_iter().map(move |c| (a, b, c))));
+            let rows: Vec<Vec<String>> = [head].into_iter().chain(every.map(row)).collect();
+            text.push_str(&aligned(&rows));
+        }
+    });
+    is_kept("clients", &page);
 }
 
 #[test]
