@@ -179,7 +179,7 @@ impl Admission<'_> {
         }
     }
 
-    /// Who answers if nothing is known of the client. Decisions are made from trees that [`tailor`](super::tailor) made for a client; this is for
+    /// Who answers if nothing is known of the client. Decisions are made from trees that [`tailor`](super::tailor()) made for a client; this is for
     /// looks at a tree as such.
     fn of_anybody<'n>(&self, choice: &'n Choice<Arc<Node>>) -> Option<&'n Arc<Node>> {
         match choice {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! - Nobody waits for it: what the queue has no room for is lost and counted, and a disk that fails costs what would have been written.
-//! - An outcome that differs from the one before is in the file within [`WRITE_EVERY`]; of even runs a crash loses [`CUT_EVERY`] at most.
+//! - An outcome that differs from the one before is in the file within `WRITE_EVERY`; of even runs a crash loses `CUT_EVERY` at most.
 //! - Bounded by age and size (`[outcomes]`): a target that is probed every 10 s and always finds the same takes about 1.3 kB a day, one that turns at each
 //!   probe 33 kB; `tests` measures it.
 //!
