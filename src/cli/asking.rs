@@ -38,8 +38,13 @@ pub async fn change(
     if let Some(paint) = client.person.filter(|_| !write.dry_run && !write.yes) {
         let tried = Write { dry_run: true, ..write.clone() };
         let seen: Got<ChangeReply> = client.write(method.clone(), path, Some(body), &tried, if_match.clone()).await?;
-        if seen.value.moves.iter().any(|one| is_much(&one.before, &one.after)) || !write.break_glass.is_empty() {
-            ask(&change::preview(&seen.value, paint), name).await?;
+        let why = match write.break_glass.as_slice() {
+            [] if seen.value.moves.iter().any(|one| is_much(&one.before, &one.after)) => Some(format!("more than {POINTS_MAX:.0} points of a service move")),
+            [] => None,
+            broken => Some(format!("glass is broken ({})", broken.join(", "))),
+        };
+        if let Some(why) = why {
+            ask(format!("{}{why}. Type {name} to go on: ", change::preview(&seen.value, paint)), name).await?;
         }
     }
     client.write(method, path, Some(body), write, if_match).await
@@ -51,8 +56,7 @@ fn is_much(before: &Shares, after: &Shares) -> bool {
     names.any(|name| POINTS_MAX < (after.get(name).unwrap_or(0.0) - before.get(name).unwrap_or(0.0)).abs())
 }
 
-async fn ask(preview: &str, name: &str) -> Result<(), Failure> {
-    let question = format!("{preview}this moves more than {POINTS_MAX:.0} points of a service, or breaks glass. Type {name} to go on: ");
+async fn ask(question: String, name: &str) -> Result<(), Failure> {
     let answer = tokio::task::spawn_blocking(move || {
         let mut err = std::io::stderr().lock();
         err.write_all(question.as_bytes())?;

@@ -75,7 +75,7 @@ table! {
         freeze: Vec<Key<Freeze>>,
         plan: Named<Plan>,
         analysis: Named<Analysis>,
-    } later ["shift", "shifts"]
+    } later NONE
 }
 
 table! {
@@ -453,7 +453,7 @@ table! {
         sticky: Sticky,
         metrics: bool,
         guards: Guards,
-    } later ["shift", "shifts"]
+    } later NONE
 }
 
 table! {

@@ -3,11 +3,11 @@
 //! It decides with the same `decide` on the state that the reload itself would make: verdicts, guard, memories and overrides carried over by name.
 //! Never here: a change of anything.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::health::{Guard, HealthTable};
-use crate::model::{Estate, Family, Node, Now, PolicyForm, Service, ServiceId, Timestamp};
+use crate::model::{Estate, Family, Node, Now, PolicyForm, PoolId, Service, ServiceId, Timestamp};
 use crate::policy::{self, Facts, Memory};
 
 use super::change::Fault;
@@ -63,6 +63,24 @@ pub struct Drift {
     pub set_aside: bool,
 }
 
+/// What is known beside another configuration, as taking it would leave it.
+pub(super) struct Carried {
+    pub(super) health: HealthTable,
+    pub(super) guard: Guard,
+    pub(super) overrides: Overrides,
+    /// Pools whose data is too old.
+    pub(super) outdated: BTreeMap<PoolId, Arc<str>>,
+}
+
+impl Carried {
+    /// What policy would decide from. Nothing is planned there: what waits belongs to what runs.
+    pub(super) fn facts<'a>(&'a self, next: &'a Configuration) -> Facts<'a> {
+        let Self { health, guard, overrides, outdated } = self;
+        let (estate, clients) = (&next.estate, &next.clients);
+        Facts { estate, health, guard, overrides: &overrides.resolved, outdated, clients, planned: &policy::NO_PLANS }
+    }
+}
+
 impl Core {
     /// What exists, and what shapes responses.
     pub fn configuration(&self) -> &Configuration {
@@ -100,17 +118,8 @@ impl Core {
 
     fn moves_of(&self, next: &Configuration, now: Now) -> Vec<PreviewMove> {
         let (old, estate) = (&self.configuration.estate, &next.estate);
-        let (health, guard, overrides) = self.carried_to(estate, now);
-        let outdated = self.outdated_in(estate, now);
-        let facts = Facts {
-            estate,
-            health: &health,
-            guard: &guard,
-            overrides: &overrides.resolved,
-            outdated: &outdated,
-            clients: &next.clients,
-            planned: &policy::NO_PLANS,
-        };
+        let carried = self.carried_to(estate, now);
+        let facts = carried.facts(next);
         let mut before: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
         let mut moves = Vec::new();
         for service in &estate.services {
@@ -136,8 +145,8 @@ impl Core {
         moves
     }
 
-    /// Health, guard and overrides as taking `estate` would leave them.
-    pub(super) fn carried_to(&self, estate: &Estate, now: Now) -> (HealthTable, Guard, Overrides) {
+    /// What is known, as taking `estate` would leave it.
+    pub(super) fn carried_to(&self, estate: &Estate, now: Now) -> Carried {
         let old = &self.configuration.estate;
         let health = self.health.carried_over(old, estate, now);
         let guard = Guard::from_names(&self.guard.names(old), estate, &health, now);
@@ -146,7 +155,7 @@ impl Core {
             overrides.keep(*id, kept.record.clone(), kept.revision, now);
         }
         overrides.resolve(estate);
-        (health, guard, overrides)
+        Carried { health, guard, overrides, outdated: self.outdated_in(estate, now) }
     }
 
     /// What a service of `estate`, which `was` that one, would remember.

@@ -77,17 +77,8 @@ impl Core {
     /// What the guards in force say to taking `next`; empty: it moves nothing that they look at.
     pub(super) fn weigh_reload(&self, next: &Configuration, now: Now) -> Vec<GuardFinding> {
         let (old, estate) = (&self.configuration.estate, &next.estate);
-        let (health, guard, overrides) = self.carried_to(estate, now);
-        let outdated = self.outdated_in(estate, now);
-        let after = Facts {
-            estate,
-            health: &health,
-            guard: &guard,
-            overrides: &overrides.resolved,
-            outdated: &outdated,
-            clients: &next.clients,
-            planned: &crate::policy::NO_PLANS,
-        };
+        let carried = self.carried_to(estate, now);
+        let after = carried.facts(next);
         let limited = self.overrides.resolved.iter().filter_map(|limited| limited.services.as_ref()).flatten();
         let apart: HashSet<&str> = limited.map(|id| &*old.service(*id).name).collect();
         let known: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();

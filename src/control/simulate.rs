@@ -20,7 +20,7 @@ use crate::policy::{self, Facts, Memory, OverrideKind, OverrideTarget, Reach, Ru
 use super::core::Core;
 use super::event::Configuration;
 use super::guards::GuardFinding;
-use super::preview::family_of;
+use super::preview::{Carried, family_of};
 use super::record::OverrideTargetName;
 use super::reload::counted;
 use super::services::{Decided, Rules};
@@ -226,17 +226,8 @@ impl Core {
     /// What would run with another configuration, on today's health, with where services answer now.
     pub fn picture_after(&self, next: &Configuration, now: Now) -> Picture {
         let (old, estate) = (&self.configuration.estate, &next.estate);
-        let (health, guard, overrides) = self.carried_to(estate, now);
-        let outdated = self.outdated_in(estate, now);
-        let facts = Facts {
-            estate,
-            health: &health,
-            guard: &guard,
-            overrides: &overrides.resolved,
-            outdated: &outdated,
-            clients: &next.clients,
-            planned: &policy::NO_PLANS,
-        };
+        let carried = self.carried_to(estate, now);
+        let facts = carried.facts(next);
         let mut was: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
         let before = |id: ServiceId| {
             let (view, family) = (self.service(id), self.main_family(id));
@@ -252,7 +243,7 @@ impl Core {
                 family: family_of(estate, &tree),
                 tree,
                 memory: self.memory_after(service, known, estate),
-                frozen: overrides.frozen.get(&id).copied(),
+                frozen: carried.overrides.frozen.get(&id).copied(),
                 before: known.map(before).unwrap_or_default(),
                 after: Vec::new(),
                 rung: None,
@@ -265,6 +256,7 @@ impl Core {
         let mut gone: Vec<ServiceId> = was.into_values().collect();
         gone.sort_unstable();
         let gone = gone.into_iter().map(|id| (old.service(id).name.clone(), before(id))).collect();
+        let Carried { health, guard, overrides, outdated } = carried;
         let overrides = overrides.resolved;
         Picture {
             now,

@@ -2,23 +2,7 @@
 
 use super::node::{TestNode, tool};
 use super::terminal::Terminal;
-
-const SERVICES: &str = r#"[monitor.trusted]
-always = "up"
-[region.eu-west]
-[region.us-east]
-[pool.eu]
-region = "eu-west"
-monitor = "trusted"
-endpoints = ["192.0.2.10"]
-[pool.us]
-region = "us-east"
-monitor = "trusted"
-endpoints = ["198.51.100.10"]
-[service.search]
-name = "search.api.example.com"
-policy = { weighted = { eu = 80, us = 20 } }
-"#;
+use super::top::SERVICES;
 
 fn shares(node: &TestNode) -> String {
     node.json(&["describe", "service", "search"])["traffic"]["policy"]["weighted"].to_string()
@@ -29,9 +13,9 @@ fn at_a_terminal_a_large_move_shows_its_preview_and_wants_a_name_typed() {
     if !tool("tmux") {
         return;
     }
-    let node = TestNode::start(SERVICES);
+    let node = TestNode::start(&SERVICES.replace("eu = 100, us = 0", "eu = 80, us = 20"));
     let mut asked = Terminal::start(&node, "split search eu=20 us=80", (140, 40));
-    let shown = asked.shows(&["▼ 60.0", "Type search to go on:"]);
+    let shown = asked.shows(&["▼ 60.0", "more than 50 points of a service move. Type search to go on:"]);
     assert!(shown.contains("takes over: us"), "{shown}");
     asked.types("serach");
     asked.keys(&["Enter"]);

@@ -212,7 +212,7 @@ policy = { failover = ["dr"] }
 #[test]
 fn check_lists_every_problem_at_once_with_place_and_help() {
     let node = TestNode::prepare(
-        r#"
+        r#"notify = true
 [monitor.gateway]
 url = "http://{address}:8080/healthcheck"
 intervall = "5s"
@@ -227,7 +227,6 @@ policy = { weighted = { prod = 80, dr = 30 } }
 [service.static]
 name = "static.api.example.com"
 policy = { failover = ["prod"] }
-[shift.careful]
 "#,
     );
     let zone = std::fs::read_to_string(node.path("api.example.com.zone")).expect("written");

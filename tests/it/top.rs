@@ -14,7 +14,7 @@ use super::terminal::Terminal;
 /// Many nodes share the machine's cores meanwhile.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-const SERVICES: &str = r#"[monitor.trusted]
+pub const SERVICES: &str = r#"[monitor.trusted]
 always = "up"
 [region.eu-west]
 [region.us-east]
