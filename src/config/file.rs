@@ -11,8 +11,8 @@ use crate::model::{Host, parse_duration};
 
 use super::problem::{Route, Sink};
 use super::read::{
-    Capacity, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, StepWord, SubjectGrant,
-    Value, WhenAllDown, parsed, table, unknown,
+    Capacity, HeaderValue, HostName, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, StepWord,
+    SubjectGrant, Value, WhenAllDown, parsed, table, unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
@@ -427,6 +427,7 @@ table! {
     EndpointTable {
         name: String,
         address: IpAddr,
+        host: HostName,
         connect: Reach,
         weight: i64,
         tier: i64,
@@ -567,7 +568,7 @@ impl Read for Failback {
     }
 }
 
-/// An address, or a table with one.
+/// An address, or a table with one, or with a host name.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint(pub EndpointTable);
 

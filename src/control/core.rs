@@ -120,7 +120,7 @@ pub(super) struct Hurry(pub bool);
 /// Has DNS begun to answer?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Serving {
-    /// The first round runs, until this `mono` at most; so many judgements have no verdict.
+    /// The first round runs, until this `mono` at most; so many judgements have no verdict, and host names no addresses.
     FirstRound { until: Duration, unknown: usize },
     /// It may; nobody was told yet.
     Due,
@@ -224,12 +224,14 @@ impl Core {
         let usable = alive.is_some_and(|alive| now.wall.since(alive) <= stale_after);
         let mut verdicts = 0;
         let mut kept: Vec<(Arc<str>, LearnedVerdict)> = Vec::new();
+        let mut hosts = BTreeMap::new();
         let targets: HashMap<Arc<str>, TargetId> =
             core.configuration.estate.targets.iter().enumerate().map(|(at, target)| (target.key.clone(), TargetId::at(at))).collect();
         for Stored { key, record, revision } in stored {
             match (key, record) {
                 (Key::Verdict(key), Record::Verdict(verdict)) => kept.push((key, verdict)),
                 (key, Record::Line(text)) => core.recall(key, text),
+                (Key::Host(name), Record::Host(found)) => drop(hosts.insert(name, found)),
                 (Key::Probes(key), Record::Probes(learned)) => match targets.get(&key) {
                     Some(target) => core.probes.restore(*target, &learned),
                     None => drop(core.commits.learned.forgotten.insert(key)),
@@ -237,6 +239,7 @@ impl Core {
                 (key, record) => core.remember(key, record, revision, now),
             }
         }
+        core.recall_hosts(&hosts, now);
         let estate = core.configuration.estate.clone();
         let known = ByKey::new(kept.iter().map(|(key, verdict)| (&**key, *verdict)));
         for (at, judgement) in estate.judgements.iter().enumerate().filter(|_| usable) {
@@ -258,10 +261,10 @@ impl Core {
         core.freshness.set_estate(&core.configuration.estate);
         // Nobody listens yet; what is too old at the start stands in status and metrics.
         core.review_freshness(now, &mut Vec::new());
-        let judged = core.configuration.estate.judged_by_probes();
-        let hurry = judged > 0 && verdicts == 0;
+        let awaited = core.configuration.estate.judged_by_probes() + core.unresolved();
+        let hurry = awaited > 0 && verdicts == 0;
         if hurry {
-            core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: judged };
+            core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: awaited };
         }
         core.plan_due = Some(Hurry(hurry));
         core
@@ -289,6 +292,7 @@ impl Core {
             Event::TokenUsed { id } => self.token_used(&id, now),
             Event::Measured(measured) => self.measured(measured, now),
             Event::Counted { service, good, bad } => self.counted(&service, good, bad),
+            Event::Resolved { host, stands } => self.resolved(&host, stands, now, effects),
             Event::Tick => self.told_wake = None,
         }
         self.note(from, now, effects);

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::{Clients, DatabaseInfo};
-use crate::health::ProbeReport;
+use crate::health::{HostHealth, ProbeReport};
 use crate::model::{Analysis, AnswerSettings, Estate, GuardKind, TargetId};
 use crate::snapshot::Snapshot;
+use crate::wire::Name;
 use crate::zone::Zone;
 
 use super::change::{Actor, Applied, Change, Refusal};
@@ -147,6 +148,13 @@ pub enum Event {
         good: u64,
         /// Those that didn't.
         bad: u64,
+    },
+    /// A host name that answers are made from stands otherwise, or was looked up again.
+    Resolved {
+        /// Which; names that no endpoint has are ignored.
+        host: Name,
+        /// How.
+        stands: HostHealth,
     },
     /// The moment asked for by [`Effect::WakeAt`], or later.
     Tick,
@@ -378,6 +386,15 @@ pub enum Notice {
         region: Arc<str>,
         /// It is not used from now on.
         begins: bool,
+        /// One sentence.
+        text: String,
+    },
+    /// A host name that answers are made from has other addresses, can't be resolved, or can again.
+    Host {
+        /// Which.
+        host: Arc<str>,
+        /// What became of it.
+        stands: super::hosts::HostStands,
         /// One sentence.
         text: String,
     },

@@ -15,6 +15,7 @@ mod freshness;
 mod gates;
 mod guarding;
 mod guards;
+mod hosts;
 mod journal;
 mod legacy;
 mod managed;
@@ -55,6 +56,7 @@ pub use event::{Configuration, ConfirmationStand, Effect, Effects, Event, Notice
 pub use freshness::{DataPush, DataTime, DataTold, PoolFreshness};
 pub use gates::GateView;
 pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
+pub use hosts::HostStands;
 pub use journal::{Anchor, AuditDraft, Broken, Call, EVENT_KINDS, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
 pub use outline::{Became, Fields, ObjectChange, ObjectName, Outline, compared, differences, outline, outline_of_settings};

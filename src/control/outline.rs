@@ -188,10 +188,9 @@ pub fn outline(configuration: &Configuration) -> Outline {
             Watch::Combined(combined) => estate.composite(estate.combined(combined).composite).name.to_string(),
         };
         let judged = estate.judgements_on(*id).first().map(|judgement| thresholds(&estate.judgement(*judgement).thresholds));
-        let target = estate.targets_of(*id).next().map(|target| estate.target(target));
-        let connect = target.filter(|target| target.port.is_some() || target.address.address() != Some(endpoint.address));
+        let connect = estate.probed_elsewhere(*id);
         let fields = vec![
-            ("address", endpoint.address.to_string()),
+            ("address", estate.address_text(*id)),
             ("connect", connect.map(|target| target.address.with_port(target.port)).unwrap_or_default()),
             ("weight", endpoint.weight.to_string()),
             ("tier", endpoint.tier.to_string()),

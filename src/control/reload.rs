@@ -59,8 +59,9 @@ impl Core {
         self.plan += 1;
         self.plan_due = Some(Hurry(false));
         self.rebuild = true;
+        let unresolved = self.unresolved();
         if let Serving::FirstRound { unknown, .. } = &mut self.serving {
-            *unknown = estate.judged_by_probes();
+            *unknown = estate.judged_by_probes() + unresolved;
         }
         let text = format!(
             "configuration taken: {}, {}, {}, {}",
@@ -106,6 +107,9 @@ impl Core {
             let lost = std::mem::take(batch);
             if !lost.is_empty() {
                 self.commits.learned.serials.extend(lost.serials.iter().cloned());
+                self.commits.learned.hosts.extend(lost.hosts);
+                self.commits.learned.moved |= lost.moved;
+                self.commits.learned.hosts_gone.extend(lost.hosts_gone);
                 self.commits.learned.replies.extend(lost.replies);
                 self.commits.learned.answers.extend(lost.answers);
                 let known = |id: &JudgementId| self.health.judgement(*id).state != crate::health::State::Unknown;

@@ -164,10 +164,12 @@ impl Core {
         let first_round = matches!(self.serving, Serving::FirstRound { .. });
         for (service, cause) in touched {
             if cause <= Cause::Guard && self.overrides.frozen.contains_key(&service) {
+                changes.extend(self.readdress(service));
                 continue;
             }
             if cause < Cause::Guard && self.guard.blind().is_some() {
                 self.put_off.touch(service, cause);
+                changes.extend(self.readdress(service));
                 continue;
             }
             if self.stands(cause) {
@@ -354,7 +356,23 @@ impl Core {
 
     fn learned_ops(&self, batch: &Learned, now: Now) -> Vec<Op> {
         let estate = &self.configuration.estate;
-        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, freshness, replies, journal: _, answers: _, alive: _ } = batch;
+        let Learned {
+            verdicts,
+            probes,
+            memories,
+            ended,
+            forgotten,
+            serials,
+            used,
+            freshness,
+            hosts,
+            moved: _,
+            hosts_gone,
+            replies,
+            journal: _,
+            answers: _,
+            alive: _,
+        } = batch;
         let mut ops = vec![Op::Put(Key::Alive, Record::Alive(now.wall))];
         for judgement in verdicts {
             let health = self.health.judgement(*judgement);
@@ -376,6 +394,8 @@ impl Core {
         ops.extend(serials.iter().filter_map(|zone| Some(Op::Put(Key::Serial(zone.clone()), Record::Serial(self.serials.to_store(zone)?)))));
         ops.extend(self.tokens_used.ops(used));
         ops.extend(self.freshness.ops(freshness));
+        ops.extend(self.host_ops(hosts));
+        ops.extend(hosts_gone.iter().map(|name| Op::Delete(Key::Host(name.clone()))));
         ops.extend(self.kept_replies.ops(replies.iter()));
         ops.extend(ended.iter().map(|id| Op::Delete(Key::Override(*id))));
         ops.extend(forgotten.iter().flat_map(|key| [Op::Delete(Key::Verdict(key.clone())), Op::Delete(Key::Probes(key.clone()))]));

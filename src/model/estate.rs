@@ -10,8 +10,8 @@ use crate::wire::tsig::TsigKey;
 
 use super::{
     ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, Condition, EndpointId, Factor, Fading, Failback, Family, GeoRule, GeoRules, GuardRules,
-    Host, Judgement, JudgementId, Monitor, MonitorId, Names, Nearest, Network, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules,
-    Secondary, Sentinel, ServiceId, Share, ShiftRules, Site, Sticky, TargetId, Thresholds,
+    Host, HostId, Judgement, JudgementId, Monitor, MonitorId, Names, Nearest, Network, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError,
+    ResolverRules, Secondary, Sentinel, ServiceId, Share, ShiftRules, Site, Sticky, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -23,6 +23,8 @@ pub struct Estate {
     pub pools: Vec<Pool>,
     /// Endpoints of all pools.
     pub endpoints: Vec<Endpoint>,
+    /// Host names that endpoints have instead of an address, each once.
+    pub hosts: Vec<Name>,
     /// Monitors, probed or not.
     pub monitors: Vec<Monitor>,
     /// Composite monitors.
@@ -108,16 +110,25 @@ pub struct Requirement {
     pub up: u32,
 }
 
-/// One gateway address in a pool.
+/// What an endpoint's answers are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// This one.
+    Fixed(IpAddr),
+    /// Whatever our resolver finds for a host name: which is known is `health`'s, since it changes.
+    Host(HostId),
+}
+
+/// One gateway in a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its name in the pool; by default the address.
+    /// Its name in the pool; by default the address, or the host name.
     pub name: Arc<str>,
     /// The pool that it belongs to.
     pub pool: PoolId,
     /// What answers name.
-    pub address: IpAddr,
-    /// Relative weight when a pool has more endpoints than an answer takes; at least 1.
+    pub address: Address,
+    /// Relative weight when a pool has more endpoints than an answer takes; at least 1. Of a host name it is split over its addresses.
     pub weight: u32,
     /// 0 serves first.
     pub tier: u32,
@@ -216,6 +227,8 @@ impl Estate {
         pool, pools, PoolId => Pool);
     table!(/// The endpoint with this id.
         endpoint, endpoints, EndpointId => Endpoint);
+    table!(/// The host name with this id.
+        host, hosts, HostId => Name);
     table!(/// The monitor with this id.
         monitor, monitors, MonitorId => Monitor);
     table!(/// The target with this id.
@@ -347,9 +360,49 @@ impl Estate {
         format!("{}/{}", self.pool(endpoint.pool).name, endpoint.name)
     }
 
-    /// The pool's endpoints of one family, in file order.
-    pub fn pool_family(&self, pool: PoolId, family: Family) -> impl Iterator<Item = EndpointId> + '_ {
-        self.pool(pool).endpoints.iter().copied().filter(move |id| Family::of(self.endpoint(*id).address) == family)
+    /// The endpoints with this host name.
+    pub fn endpoints_at(&self, host: HostId) -> impl Iterator<Item = EndpointId> + '_ {
+        let at = move |id: &EndpointId| self.endpoint(*id).address == Address::Host(host);
+        (0..self.endpoints.len()).map(EndpointId::at).filter(at)
+    }
+
+    /// The host called `name`.
+    pub fn host_named(&self, name: &Name) -> Option<HostId> {
+        self.hosts.iter().position(|host| host == name).map(HostId::at)
+    }
+
+    /// The host name of an endpoint; `None`: it has an address.
+    pub fn host_of(&self, endpoint: EndpointId) -> Option<&Name> {
+        match self.endpoint(endpoint).address {
+            Address::Fixed(_) => None,
+            Address::Host(host) => Some(self.host(host)),
+        }
+    }
+
+    /// An endpoint's address, or its host name, as in the file.
+    pub fn address_text(&self, endpoint: EndpointId) -> String {
+        match self.endpoint(endpoint).address {
+            Address::Fixed(address) => address.to_string(),
+            Address::Host(host) => self.host(host).to_string(),
+        }
+    }
+
+    /// Where an endpoint is probed, if that is neither its address nor its host name.
+    pub fn probed_elsewhere(&self, endpoint: EndpointId) -> Option<&Target> {
+        let target = self.target(self.targets_of(endpoint).next()?);
+        let own = match self.endpoint(endpoint).address {
+            Address::Fixed(address) => target.address == Host::Address(address),
+            Address::Host(host) => matches!(&target.address, Host::Answered(name) if name == self.host(host)),
+        };
+        (target.port.is_some() || !own).then_some(target)
+    }
+
+    /// Answers of this family may have something of it: for certain only if it has an address of its own.
+    pub fn may_answer(&self, endpoint: EndpointId, family: Family) -> bool {
+        match self.endpoint(endpoint).address {
+            Address::Fixed(address) => Family::of(address) == family,
+            Address::Host(_) => true,
+        }
     }
 
     /// A form's names looked up in pools and named policies (SEMANTICS, 6). All faults are listed; form faults are the form's own ([`PolicyForm::faults`]).

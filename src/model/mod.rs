@@ -42,7 +42,7 @@ pub use answering::{AnswerSettings, CookieSecret, CookieSettings, RateLimit, Sub
 pub use change_rules::{Capacity, ChangeKind, ChangeRules, FreezeTime, FreezeWindow, Gate, GuardKeys, GuardKind, Origin, parse_week_moment};
 pub use clients::{Condition, Even, GeoRule, GeoRules, Nearest, Network, Place, Site, Sticky};
 pub use dns_check::DnsCheck;
-pub use estate::{AllDown, Endpoint, Estate, Pool, Region, Requirement, Resolver, Service, Target, Watch, did_you_mean};
+pub use estate::{Address, AllDown, Endpoint, Estate, Pool, Region, Requirement, Resolver, Service, Target, Watch, did_you_mean};
 pub use exec_check::{ExecCheck, ExecTerms, ExitRule};
 pub use fading::Fading;
 pub use failback::{Failback, STEPS_MAX, Stages, Steps, StepsError};
@@ -51,7 +51,7 @@ pub use guarding::{GuardRules, Sentinel};
 pub use harmless::harmless;
 pub use host::{Host, ResolverRules};
 pub use http_check::{Header, HttpCheck, HttpVersion, Method, Pattern, Scheme};
-pub use ids::{CombinedId, CompositeId, EndpointId, Family, JudgementId, MonitorId, PoolId, RegionId, ServiceId, TargetId};
+pub use ids::{CombinedId, CompositeId, EndpointId, Family, HostId, JudgementId, MonitorId, PoolId, RegionId, ServiceId, TargetId};
 pub use interner::Interner;
 pub use json_test::{JsonPath, JsonTest, Op, Step};
 pub use judging::{AnyMonitor, Combined, Composite, Judgement, Mark, Member, Need};

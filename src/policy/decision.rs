@@ -1,10 +1,12 @@
 //! What a decision is.
 
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::ClassId;
-use crate::model::{EndpointId, PoolId, Sticky};
+use crate::model::{Address, EndpointId, Estate, PoolId, Sticky};
 
 use super::{Memory, Note, Turn};
 
@@ -108,8 +110,21 @@ pub struct Leaf {
     pub endpoints: Vec<EndpointId>,
     /// Their weights in millionths, in the same order; `None`: as in the file.
     pub weights: Option<Box<[u64]>>,
+    /// The addresses of those that have a host name, of this family, in the same order; empty for others. `None`: all have their address in the file.
+    pub addresses: Option<Box<[Arc<[IpAddr]>]>>,
     /// The weighted choices that lead to it, one list for each way; of sticky services alone.
     pub ways: Vec<Vec<Turn>>,
+}
+
+impl Leaf {
+    /// The addresses that the endpoint at this place is answered with.
+    pub fn addresses_at<'a>(&'a self, estate: &'a Estate, at: usize) -> &'a [IpAddr] {
+        match self.endpoints.get(at).map(|endpoint| &estate.endpoint(*endpoint).address) {
+            Some(Address::Fixed(address)) => std::slice::from_ref(address),
+            Some(Address::Host(_)) => self.addresses.as_ref().and_then(|found| found.get(at)).map_or(&[], |found| &**found),
+            None => &[],
+        }
+    }
 }
 
 /// Shares are numbers, never NaN.
@@ -117,8 +132,8 @@ impl Eq for Leaf {}
 
 impl Hash for Leaf {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let Self { pools, share, rung, endpoints, weights, ways } = self;
-        (pools, share.to_bits(), rung, endpoints, weights, ways).hash(hasher);
+        let Self { pools, share, rung, endpoints, weights, addresses, ways } = self;
+        (pools, share.to_bits(), rung, endpoints, weights, addresses, ways).hash(hasher);
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::admin::api;
 use crate::client::ClassId;
 use crate::control::{Core, Source};
+use crate::health::HealthTable;
 use crate::model::{Estate, Family, Node, Now, ServiceId};
 use crate::policy::{Keeper, Verdict, sticky_key};
 use crate::wire::Name;
@@ -116,9 +117,9 @@ fn exists(zone: &Zone, estate: &Estate, name: &Name) -> bool {
 }
 
 /// Does any pool of the tree have an address of this family?
-fn has_family(estate: &Estate, policy: &Node, family: Family) -> bool {
+fn has_family(estate: &Estate, health: &HealthTable, policy: &Node, family: Family) -> bool {
     let mut found = false;
-    policy.pools(&mut |pool| found |= estate.pool_family(pool, family).next().is_some());
+    policy.pools(&mut |pool| found |= health.pool_has(estate, pool, family));
     found
 }
 
@@ -154,7 +155,7 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
         let (decision, told) = core.explain(id, class, now);
         let (families, ttl) = decision.of_class(class);
         steps.extend(told.into_iter().map(|step| api::ExplainStep { topic: step.topic.to_string(), text: step.text }));
-        if !has_family(estate, core.service(id).policy, family) && families[family.index()].leaves.is_empty() {
+        if !has_family(estate, core.health(), core.service(id).policy, family) && families[family.index()].leaves.is_empty() {
             let word = if family == Family::V4 { "IPv4" } else { "IPv6" };
             let text = format!("no pool of this service has an {word} address, so {} is NODATA; above is the other family", explain.type_);
             steps.push(api::ExplainStep { topic: "family".to_string(), text });
@@ -179,7 +180,12 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
             endpoints: leaf
                 .endpoints
                 .iter()
-                .map(|endpoint| api::ExplainEndpoint { id: estate.endpoint_label(*endpoint), address: estate.endpoint(*endpoint).address.to_string() })
+                .enumerate()
+                .map(|(at, endpoint)| api::ExplainEndpoint {
+                    id: estate.endpoint_label(*endpoint),
+                    address: estate.address_text(*endpoint),
+                    addresses: leaf.addresses_at(estate, at).iter().map(ToString::to_string).collect(),
+                })
                 .collect(),
         };
         explain.service = Some(estate.service(id).name.to_string());

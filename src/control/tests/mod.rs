@@ -6,6 +6,7 @@ mod explain;
 mod flips;
 mod guard;
 mod guards;
+mod hosts;
 mod journal;
 mod learned;
 mod legacy;
