@@ -114,14 +114,14 @@ fn what_was_never_resolved_is_failed_over_from_and_alone_it_is_servfail_with_a_r
     }
     let port = free_port();
     let _gates = ["127.10.71.4", "127.10.71.9"].map(|address| gate(address, port));
-    let names = Names::start(&[]);
+    let names = Names::start(&[("other.internal.example", "127.10.71.9")]);
     let node = TestNode::start(&configuration(&names, port).replace("127.10.71.9", "127.10.71.4"));
     let mut client = Client::new(node.dns);
     until(&mut client, APEX, RecordType::A, &["127.10.71.4"]);
     let response = client.ask("alone.api.example.com.", RecordType::A).expect("a response");
     assert_eq!(response.metadata.response_code, ResponseCode::ServFail, "{response}");
     assert!(node.ok(&["explain", "alone.api.example.com"]).contains(&format!("{VENDOR} was never resolved")));
-    names.change(&[(VENDOR, "127.10.71.4")]);
+    names.change(&[("other.internal.example", "127.10.71.9"), (VENDOR, "127.10.71.4")]);
     until(&mut client, "alone.api.example.com.", RecordType::A, &["127.10.71.4"]);
     // No AAAA record: that is no failure.
     until(&mut client, "alone.api.example.com.", RecordType::AAAA, &[]);
