@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::model::{Choice, Condition, Estate, Network, Node, Place, RegionId, Timestamp};
+use crate::model::{Choice, Condition, Estate, Network, Node, Place, PolicyForm, RegionId, Timestamp};
 
 use super::spans::{Prefix, Spans, sweep};
 
@@ -130,6 +130,17 @@ impl Questions {
         questions
     }
 
+    /// These, and those of other policies of the estate; what names something that it lacks asks nothing.
+    pub fn with_forms<'f>(mut self, estate: &Estate, forms: impl IntoIterator<Item = &'f PolicyForm>) -> Self {
+        let resolver = estate.resolver();
+        for form in forms {
+            if let Ok(tree) = resolver.resolve(form) {
+                self.add(&tree, estate);
+            }
+        }
+        self
+    }
+
     /// Those of a tree.
     pub fn of_tree(tree: &Node, estate: &Estate) -> Self {
         let mut questions = Self::default();
@@ -201,6 +212,9 @@ struct Class {
     /// By position in `Clients::nearest`: for each region its rank, 0 the nearest, equal ones equally far. `None`: nobody knows where the client is.
     ranks: Box<[Option<Box<[u16]>>]>,
 }
+
+/// Conditions that hold, ranks of regions: the answers of one class to some questions.
+type Answers = (Vec<bool>, Vec<Option<Box<[u16]>>>);
 
 /// Which class a client belongs to.
 #[derive(Debug)]
@@ -324,13 +338,7 @@ impl Clients {
 
     /// Classes that these questions don't tell apart: the first of each such group, [`ClassId::UNKNOWN`] first, and by class which group it belongs to.
     pub fn groups(&self, questions: &Questions) -> (Vec<ClassId>, Vec<u32>) {
-        let conditions: Vec<usize> = questions.conditions.iter().filter_map(|asked| self.conditions.binary_search(asked).ok()).collect();
-        let nearest: Vec<usize> = questions.nearest.iter().filter_map(|asked| self.nearest.binary_search(asked).ok()).collect();
-        let answers = |class: &Class| {
-            let holds: Vec<bool> = conditions.iter().map(|at| class.holds.get(*at).copied().unwrap_or(false)).collect();
-            let ranks: Vec<_> = nearest.iter().map(|at| class.ranks.get(*at).cloned().flatten()).collect();
-            (holds, ranks)
-        };
+        let answers = self.answers_to(questions);
         let (mut known, mut first) = (HashMap::new(), Vec::new());
         let group = |(class, id): (&Class, ClassId)| {
             *known.entry(answers(class)).or_insert_with(|| {
@@ -340,6 +348,27 @@ impl Clients {
         };
         let of_class = self.classes.iter().zip(self.classes()).map(group).collect();
         (first, of_class)
+    }
+
+    /// By class: the class of `before`, where clients were told apart otherwise, that answers these questions alike; `None`: there was no such one.
+    pub fn counterparts(&self, before: &Clients, questions: &Questions) -> Vec<Option<ClassId>> {
+        let (answers, answered) = (self.answers_to(questions), before.answers_to(questions));
+        let mut known = HashMap::new();
+        for (class, id) in before.classes.iter().zip(before.classes()) {
+            known.entry(answered(class)).or_insert(id);
+        }
+        self.classes.iter().map(|class| known.get(&answers(class)).copied()).collect()
+    }
+
+    /// What is known of a class, as far as these questions go. What was not asked when this was built holds for nobody.
+    fn answers_to(&self, questions: &Questions) -> impl Fn(&Class) -> Answers + use<> {
+        let conditions: Vec<Option<usize>> = questions.conditions.iter().map(|asked| self.conditions.binary_search(asked).ok()).collect();
+        let nearest: Vec<Option<usize>> = questions.nearest.iter().map(|asked| self.nearest.binary_search(asked).ok()).collect();
+        move |class| {
+            let holds = conditions.iter().map(|at| at.and_then(|at| class.holds.get(at).copied()).unwrap_or(false));
+            let ranks = nearest.iter().map(|at| class.ranks.get((*at)?).cloned().flatten());
+            (holds.collect(), ranks.collect())
+        }
     }
 
     /// Whether all that a tree asks was asked when this was built.
