@@ -230,7 +230,7 @@ pub(super) fn policy_text(form: &PolicyForm) -> String {
     match &form.choice {
         Choice::Failover(children) => format!("failover {}", children.join(" > ")),
         Choice::Multivalue(children) => format!("multivalue {}", children.join(", ")),
-        Choice::Nearest(nearest) => format!("nearest {}", nearest.among.join(", ")),
+        Choice::Nearest(nearest) => format!("{} {}", nearest.by.word(), nearest.among.join(", ")),
         Choice::Geo(_) => format!("geo {}", form.choice.children().into_iter().cloned().collect::<Vec<_>>().join(", ")),
         Choice::Weighted(children) => format!("weighted {}", children.iter().map(|(name, share)| format!("{name} {share} %")).collect::<Vec<_>>().join(", ")),
     }
