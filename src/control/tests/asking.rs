@@ -21,7 +21,7 @@ const TO_DR: &str = "geo network:office=dr *=prod";
 /// Whole /8s of countries.
 fn countries(of: &[(&str, &[u8; 2])]) -> Origins {
     let origins = of.iter().map(|(_, code)| Origin { country: Some(**code), ..Origin::default() }).collect();
-    Origins { origins, prefixes: of.iter().zip(0..).map(|((prefix, _), at)| (prefix.parse().expect("a prefix"), at)).collect() }
+    Origins { origins, prefixes: of.iter().zip(0..).map(|((prefix, _), at)| (prefix.parse().expect("a prefix"), at)).collect(), ..Origins::default() }
 }
 
 fn for_both(world: &World) -> [String; 2] {
