@@ -7,7 +7,7 @@
 //!  health ─▶ effective (overrides) ─▶ pool (up? who serves?) ─▶ hold (who waits?) ─▶ ladder ─▶ Decision + next Memory
 //!                                                                                     │ each rung
 //!                                                                                     └─ tree (failover, weighted, multivalue)
-//!  client classes ─▶ tailor (geo, nearest ─▶ failover): one such run for each tree that comes out
+//!  client classes ─▶ tailor (geo, nearest, latency ─▶ failover): one such run for each tree that comes out
 //! ```
 //!
 //! Beside it: [`shares`](desired) (asked for, answered), [`view`](pool_view) (one pool or endpoint for people), [`edit`] (forms that `split` and `failover` make).
