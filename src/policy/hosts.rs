@@ -1,6 +1,6 @@
 //! What host names mean for answers: the TTL of their records bounds that of the answer.
 //!
-//! Which addresses are known is `health`'s; that an endpoint stands in the families in which its name has some is [`super::effective`]'s.
+//! Which addresses are known is `health`'s; that an endpoint stands in the families in which its name has some is `effective`'s.
 
 use crate::model::{Address, EndpointId, Estate, Family, HostId, PoolId};
 
