@@ -149,13 +149,18 @@ impl World {
 
     /// The resolver has found these addresses for a host name; every service is decided. `trouble`: they are old.
     pub(crate) fn resolves(&mut self, name: &str, addresses: &str, ttl: u32, trouble: Option<&str>) {
+        self.found(name, addresses, ttl, trouble);
+        self.settle();
+    }
+
+    /// The same, and nothing is decided yet.
+    pub(crate) fn found(&mut self, name: &str, addresses: &str, ttl: u32, trouble: Option<&str>) {
         let host = self.estate.host_named(&crate::wire::Name::parse(name).expect("a name")).expect("a host name");
         let all: Vec<std::net::IpAddr> = addresses.split_whitespace().map(|word| word.parse().expect("an address")).collect();
         let of = |family| all.iter().copied().filter(|address| Family::of(*address) == family).collect();
         let found = crate::health::HostFound { addresses: Family::ALL.map(of), ttl, at: self.now.wall };
         let found = (!all.is_empty()).then(|| std::sync::Arc::new(found));
         self.health.resolved(&self.estate, host, crate::health::HostHealth { found, trouble: trouble.map(Into::into) }, self.now);
-        self.settle();
     }
 
     /// Data of a pool grows too old, or is synchronised; every service is decided.

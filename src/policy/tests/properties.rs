@@ -386,7 +386,7 @@ proptest! {
             world.probe(TargetId::at(target), true);
         }
         for host in world.estate.hosts.clone() {
-            world.resolves(&host.to_string(), "198.51.100.1 2001:db8:9::1", 600, None);
+            world.found(&host.to_string(), "198.51.100.1 2001:db8:9::1", 600, None);
         }
         let service = world.estate.service(world.service("orders"));
         let decision = world.decide("orders");
