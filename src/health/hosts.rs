@@ -97,7 +97,7 @@ impl HealthTable {
     }
 
     /// A name of the pool was never resolved: nobody knows what families it has.
-    pub fn awaits_names(&self, estate: &Estate, pool: PoolId) -> bool {
+    pub fn has_unresolved(&self, estate: &Estate, pool: PoolId) -> bool {
         estate.pool(pool).endpoints.iter().any(|endpoint| self.host_of(estate, *endpoint).is_some_and(|host| host.found.is_none()))
     }
 }

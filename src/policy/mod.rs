@@ -221,7 +221,7 @@ fn answers_in(service: &Service, facts: &Facts<'_>, tree: &[PoolId], family: Fam
         _ => None,
     };
     let health = facts.health;
-    tree.iter().chain(&last_resort).any(|pool| health.pool_has(facts.estate, *pool, family) || health.awaits_names(facts.estate, *pool))
+    tree.iter().chain(&last_resort).any(|pool| health.pool_has(facts.estate, *pool, family) || health.has_unresolved(facts.estate, *pool))
 }
 
 /// The pools that a decision answers with, each once, in file order.
