@@ -51,7 +51,7 @@ fn compile_decision(bencher: Bencher<'_, '_>, pools: u32) {
         (0..pools)
             .map(|pool| {
                 let endpoints = of(pool).filter(|id| Family::of(estate.endpoint(*id).address) == family).collect();
-                Leaf { pools: vec![PoolId(pool)], share: 1.0 / f64::from(pools), rung: Rung::Policy, endpoints, weights: None, ways: Vec::new() }
+                Leaf { pools: vec![PoolId(pool)], share: 1.0 / f64::from(pools), rung: Rung::Policy, taken: false, endpoints, weights: None, ways: Vec::new() }
             })
             .collect()
     };

@@ -415,6 +415,8 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         Notice::Database { sound: false, text } => warn!("{text}"),
         Notice::Freshness { pool, begins: true, text, .. } => warn!(%pool, "{text}"),
         Notice::Freshness { pool, begins: false, text, .. } => info!(%pool, "{text}"),
+        Notice::Load { pool, happened: "shed_ended", text, .. } => info!(%pool, "{text}"),
+        Notice::Load { pool, text, .. } => warn!(%pool, "{text}"),
         Notice::Guarded { region, begins: true, text } => warn!(%region, "{text}"),
         Notice::Guarded { region, begins: false, text } => info!(%region, "{text}"),
         Notice::Blind { begins: true, text } => error!("{text}"),

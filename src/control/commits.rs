@@ -69,6 +69,8 @@ pub(super) struct Learned {
     pub used: BTreeSet<Arc<str>>,
     /// Regions that told how fresh their data is. It goes with the next batch that is due for another reason.
     pub freshness: BTreeSet<Arc<str>>,
+    /// Pools whose load was told, or which began or ended to shed. It goes with the next batch that is due for another reason.
+    pub loads: BTreeSet<Arc<str>>,
     /// Replies to requests with an `Idempotency-Key`, by id; those that are gone are deleted.
     pub replies: BTreeSet<Arc<str>>,
     /// Who waits for this batch; told whether it is written or can't be.
@@ -79,7 +81,7 @@ pub(super) struct Learned {
 
 impl Learned {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { verdicts, probes, memories, ended, forgotten, serials, journal, used: _, freshness: _, replies, answers, alive } = self;
+        let Self { verdicts, probes, memories, ended, forgotten, serials, journal, used: _, freshness: _, loads: _, replies, answers, alive } = self;
         let estate = verdicts.is_empty() && probes.is_empty() && memories.is_empty() && ended.is_empty() && forgotten.is_empty();
         let told = replies.is_empty() && answers.is_empty();
         estate && told && serials.is_empty() && *journal == super::journal::Unwritten::default() && !alive
@@ -87,9 +89,10 @@ impl Learned {
 
     /// Puts a failed batch back; what was learned since stays.
     pub(super) fn put_back(&mut self, failed: Learned) {
-        let Learned { verdicts, probes, memories, ended, forgotten, serials, journal, used, freshness, replies, answers, alive } = failed;
+        let Learned { verdicts, probes, memories, ended, forgotten, serials, journal, used, freshness, loads, replies, answers, alive } = failed;
         self.used.extend(used);
         self.freshness.extend(freshness);
+        self.loads.extend(loads);
         self.replies.extend(replies);
         self.answers.extend(answers);
         self.verdicts.extend(verdicts);

@@ -54,6 +54,7 @@ mod returning;
 mod routes;
 mod schedules;
 mod serving;
+mod shed;
 mod shifts;
 mod simulate;
 mod standby;

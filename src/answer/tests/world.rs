@@ -106,7 +106,15 @@ impl World {
                 let of_family = endpoints.iter().copied().filter(|id| Family::of(self.estate.endpoint(*id).address) == family).collect();
                 let decided = &mut families[family.index()];
                 decided.verdict = Verdict::Answer;
-                decided.leaves.push(Leaf { pools: vec![pool], share: *share, rung: Rung::Policy, endpoints: of_family, weights: None, ways: Vec::new() });
+                decided.leaves.push(Leaf {
+                    pools: vec![pool],
+                    share: *share,
+                    rung: Rung::Policy,
+                    taken: false,
+                    endpoints: of_family,
+                    weights: None,
+                    ways: Vec::new(),
+                });
             }
         }
         for decided in &mut families {
@@ -131,6 +139,7 @@ impl World {
                 required_by: Vec::new(),
                 degraded_factor: None,
                 hold_if_older_than: None,
+                shed: None,
             });
             PoolId::at(self.estate.pools.len() - 1)
         })

@@ -9,6 +9,7 @@ mod guards;
 mod journal;
 mod learned;
 mod legacy;
+mod load;
 mod outcomes;
 mod preview;
 mod probes;
