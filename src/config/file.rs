@@ -65,6 +65,7 @@ table! {
         region: Named<Region>,
         network: Named<Network>,
         geo: Geo,
+        latency: Latency,
         monitor: Named<Monitor>,
         sentinel: Named<Sentinel>,
         pool: Named<Pool>,
@@ -230,6 +231,16 @@ table! {
     Geo {
         databases: OneOrMany<String>,
         check_every: Duration,
+    } later NONE
+}
+
+table! {
+    /// `[latency]`
+    Latency {
+        max_age: Duration,
+        better_by: i64,
+        and_by: Duration,
+        networks_max: i64,
     } later NONE
 }
 

@@ -590,8 +590,8 @@ pub(super) struct Policy {
     pub children: Vec<Range<usize>>,
 }
 
-const POLICY_KEYS: [&str; 8] = ["failover", "weighted", "multivalue", "geo", "nearest", "ties", "unknown", "min_up"];
-const POLICY_LATER: [&str; 3] = ["latency", "sticky", "guard"];
+const POLICY_KEYS: [&str; 9] = ["failover", "weighted", "multivalue", "geo", "nearest", "latency", "ties", "unknown", "min_up"];
+const POLICY_LATER: [&str; 2] = ["sticky", "guard"];
 /// Keys that stand beside the choice.
 const POLICY_BESIDE: [&str; 3] = ["min_up", "ties", "unknown"];
 
@@ -615,7 +615,7 @@ impl Read for Policy {
         match PolicyForm::deserialize(ValueDeserializer::from(value)) {
             Ok(form) => Some(Policy { form, children }),
             Err(why) => {
-                let help = "write { failover = [\"prod\", \"dr\"] }, { weighted = { prod = 80, dr = 20 } } { multivalue = [\"prod\", \"dr\"] }, { nearest = [\"prod\", \"dr\"] } or { geo = [{ when = [\"continent:EU\"], then = \"prod\" }, { then = \"dr\" }] }; children are names of pools or of [policy.NAME]";
+                let help = "write { failover = [\"prod\", \"dr\"] }, { weighted = { prod = 80, dr = 20 } } { multivalue = [\"prod\", \"dr\"] }, { nearest = [\"prod\", \"dr\"] }, { latency = [\"prod\", \"dr\"] } or { geo = [{ when = [\"continent:EU\"], then = \"prod\" }, { then = \"dr\" }] }; children are names of pools or of [policy.NAME]";
                 sink.problem(&why.span().unwrap_or(span), at, why.message(), help);
                 None
             }

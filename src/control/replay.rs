@@ -344,7 +344,8 @@ impl Stage {
                     | Effect::Heard { .. }
                     | Effect::Reply { .. }
                     | Effect::Secondaries(_)
-                    | Effect::Happened(_) => (),
+                    | Effect::Happened(_)
+                    | Effect::TellApart { .. } => (),
                 }
             }
             effects = next;

@@ -17,7 +17,7 @@
 //! region prod: 52.52,13.405 bias=-100
 //! network office: 192.0.2.0/24,2001:db8::/48 at=52.52,13.405
 //! policy world: geo network:office|network:lab!=prod *=dr        (`!`: strictly)
-//! policy close: nearest prod dr ties=share unknown=share
+//! policy close: nearest prod dr ties=share unknown=share         (or `latency`, without ties)
 //! policy europe: failover prod dr min_up=2
 //! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8 sticky
 //! ```
@@ -27,9 +27,9 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AllDown, AnyMonitor, Busy, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Even, Factor, Failback,
-    GeoRule, HttpCheck, HttpOutcomes, JudgementId, Load, Mark, Member, Monitor, MonitorId, Nearest, Need, Network, Place, PolicyForm, Pool, PoolId, Region,
-    RegionId, ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Shed, ShedBy, Site, Stages, Steps, Sticky, TargetId,
+    AllDown, AnyMonitor, Busy, By, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Even, Factor,
+    Failback, GeoRule, HttpCheck, HttpOutcomes, JudgementId, Load, Mark, Member, Monitor, MonitorId, Nearest, Need, Network, Place, PolicyForm, Pool, PoolId,
+    Region, RegionId, ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Shed, ShedBy, Site, Stages, Steps, Sticky, TargetId,
     TcpCheck, Thresholds, Watch, Weight, parse_duration,
 };
 use crate::wire::Name;
@@ -71,7 +71,8 @@ pub(crate) fn form(text: &str) -> PolicyForm {
     let choice = match kind {
         "failover" => Choice::Failover(names()),
         "multivalue" => Choice::Multivalue(names()),
-        "nearest" => Choice::Nearest(Nearest { among: names(), ties, unknown }),
+        "nearest" => Choice::Nearest(Nearest { by: By::Distance, among: names(), ties, unknown }),
+        "latency" => Choice::Nearest(Nearest { by: By::Latency, among: names(), ties, unknown }),
         "weighted" => {
             let equal = Share(1_000_000 / children.len() as u32);
             let share = |share: &Option<f64>| share.map_or(equal, |percent| Share::from_percent(percent).expect("0 to 100"));

@@ -9,9 +9,9 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, Condition, EndpointId, Factor, Fading, Failback, Family, GeoRule, GeoRules, GuardRules,
-    Host, Judgement, JudgementId, Monitor, MonitorId, Names, Nearest, Network, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules,
-    Secondary, Sentinel, ServiceId, Share, ShiftRules, Site, Sticky, TargetId, Thresholds,
+    By, ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, Condition, EndpointId, Factor, Fading, Failback, Family, GeoRule, GeoRules,
+    GuardRules, Host, Judgement, JudgementId, LatencyRules, Monitor, MonitorId, Names, Nearest, Network, Node, PolicyForm, PoolId, ProbeRules, RegionId,
+    ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, Share, ShiftRules, Site, Sticky, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -61,6 +61,8 @@ pub struct Estate {
     pub networks: Vec<Network>,
     /// `[geo]`
     pub geo: GeoRules,
+    /// `[latency]`
+    pub latency: LatencyRules,
     /// Where regions are; only those that say so.
     pub sites: BTreeMap<RegionId, Site>,
     /// How shifts go.
@@ -359,8 +361,8 @@ impl Estate {
         self.resolver().resolve(form)
     }
 
-    /// The region of everything below a child of `nearest`, which must be one, and have a place.
-    pub fn region_of(&self, child: &Node) -> Result<RegionId, ResolveError> {
+    /// The region of everything below a child of `nearest` or `latency`, which must be one; for `nearest` it has a place, too.
+    pub fn region_of(&self, child: &Node, by: By) -> Result<RegionId, ResolveError> {
         let mut regions = BTreeSet::new();
         let mut name = None;
         child.pools(&mut |pool| {
@@ -373,10 +375,10 @@ impl Estate {
         };
         let mut regions = regions.into_iter();
         match (regions.next(), regions.next()) {
-            (Some(region), None) if self.sites.contains_key(&region) => Ok(region),
+            (Some(region), None) if by == By::Latency || self.sites.contains_key(&region) => Ok(region),
             (Some(region), None) => Err(ResolveError::NoPlace { name, why: format!("region `{}` has no `location`", self.region(region).name) }),
             (Some(a), Some(b)) => {
-                let why = format!("it has pools in `{}` and `{}`; below nearest a child is in one region", self.region(a).name, self.region(b).name);
+                let why = format!("it has pools in `{}` and `{}`; below {} a child is in one region", self.region(a).name, self.region(b).name, by.word());
                 Err(ResolveError::NoPlace { name, why })
             }
             (None, _) => Err(ResolveError::NoPlace { name, why: "it has no pools".to_string() }),
@@ -431,10 +433,10 @@ impl Resolver<'_> {
                 let rule = |rule: &GeoRule<String>| GeoRule { when: rule.when.clone(), then: child(&rule.then), strict: rule.strict };
                 Choice::Geo(rules.iter().map(rule).collect())
             }
-            Choice::Nearest(Nearest { among, ties, unknown }) => {
+            Choice::Nearest(Nearest { by, among, ties, unknown }) => {
                 let among: Vec<Arc<Node>> = among.iter().map(&mut child).collect();
-                errors.extend(among.iter().filter_map(|node| self.estate.region_of(node).err()));
-                Choice::Nearest(Nearest { among, ties: *ties, unknown: *unknown })
+                errors.extend(among.iter().filter_map(|node| self.estate.region_of(node, *by).err()));
+                Choice::Nearest(Nearest { by: *by, among, ties: *ties, unknown: *unknown })
             }
             Choice::Failover(children) => Choice::Failover(children.iter().map(&mut child).collect()),
             Choice::Multivalue(children) => Choice::Multivalue(children.iter().map(&mut child).collect()),

@@ -41,7 +41,7 @@ mod webhook;
 
 pub use answering::{AnswerSettings, CookieSecret, CookieSettings, RateLimit, SubnetSettings};
 pub use change_rules::{Capacity, ChangeKind, ChangeRules, FreezeTime, FreezeWindow, Gate, GuardKeys, GuardKind, Origin, parse_week_moment};
-pub use clients::{Condition, Even, GeoRule, GeoRules, Nearest, Network, Place, Site, Sticky};
+pub use clients::{By, Condition, Even, GeoRule, GeoRules, LatencyRules, Nearest, Network, Place, Site, Sticky};
 pub use dns_check::DnsCheck;
 pub use estate::{AllDown, Endpoint, Estate, Pool, Region, Requirement, Resolver, Service, Target, Watch, did_you_mean};
 pub use exec_check::{ExecCheck, ExecTerms, ExitRule};

@@ -29,7 +29,7 @@ use super::effective::Effective;
 use super::hold::Holds;
 use super::pool::{Among, Judged, Pools, serving, weights};
 use super::shed::{self, Sheds};
-use super::sticky::{self, By, Turn};
+use super::sticky::{self, Turn, TurnBy};
 use super::tree::{Admission, Keys, Pick};
 use super::view::node_name;
 use super::{FamilyDecision, Leaf, Rung, Verdict};
@@ -109,7 +109,7 @@ impl Ladder<'_> {
 
     /// Where nobody keeps to anything and nothing is shed by client, ways say nothing.
     fn forget_ways(&self, leaves: &mut [Leaf]) {
-        let by_client = |turn: &Turn| matches!(turn.by, By::Client { .. });
+        let by_client = |turn: &Turn| matches!(turn.by, TurnBy::Client { .. });
         if self.service.sticky.is_none() && !leaves.iter().flat_map(|leaf| &leaf.ways).flatten().any(by_client) {
             leaves.iter_mut().for_each(|leaf| leaf.ways.clear());
         }
@@ -145,7 +145,7 @@ impl Ladder<'_> {
         let (mut picks, mut from) = (Vec::new(), 0.0);
         for (part, let_in) in holds.parts() {
             let admits = |pool| self.is_usable(pool) && (!holds.contains(pool) || let_in.contains(&pool));
-            let by = if self.service.sticky.is_some() { By::Draw } else { By::Turn(from) };
+            let by = if self.service.sticky.is_some() { TurnBy::Draw } else { TurnBy::Turn(from) };
             let turn = self.key().map(|_| Turn { key: self.key_of_part(&let_in), weight: part, by });
             let in_part = |pick: Pick| Pick { share: pick.share * part, way: turn.into_iter().chain(pick.way).collect(), ..pick };
             picks.extend(self.evaluate_with(&admits, trickle, sheds).into_iter().map(in_part));

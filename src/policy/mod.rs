@@ -7,7 +7,7 @@
 //!  health ─▶ effective (overrides) ─▶ pool (up? who serves?) ─▶ hold (who waits?) ─▶ ladder ─▶ Decision + next Memory
 //!                                                                                     │ each rung
 //!                                                                                     └─ tree (failover, weighted, multivalue)
-//!  client classes ─▶ tailor (geo, nearest ─▶ failover): one such run for each tree that comes out
+//!  client classes ─▶ tailor (geo, nearest, latency ─▶ failover): one such run for each tree that comes out
 //! ```
 //!
 //! Beside it: [`shares`](desired) (asked for, answered), [`view`](pool_view) (one pool or endpoint for people), [`edit`] (forms that `split` and `failover` make).
@@ -49,7 +49,7 @@ pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};
 pub use shares::{child_shares, desired, desired_with, effective};
 pub use soon::{NO_PLANS, Planned, Plans};
-pub use sticky::{By, Keeper, Turn, key as sticky_key};
+pub use sticky::{Keeper, Turn, TurnBy, key as sticky_key};
 pub use tailor::{tailor, too_many_variants};
 pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};

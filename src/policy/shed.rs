@@ -15,7 +15,7 @@
 use crate::model::{Node, PoolId, ShedBy};
 
 use super::Facts;
-use super::sticky::{self, By, Turn};
+use super::sticky::{self, Turn, TurnBy};
 use super::tree::{Admission, Keys, Way};
 
 /// Which pools give away a part of what they get, and which may take it.
@@ -77,7 +77,7 @@ impl Sheds<'_> {
             let turn = admission.keys.map(|keys| Turn {
                 key: key(keys),
                 weight: to - from,
-                by: if by_client || keys.sticky { By::Client { choice: choice(keys), from } } else { By::Turn(from) },
+                by: if by_client || keys.sticky { TurnBy::Client { choice: choice(keys), from } } else { TurnBy::Turn(from) },
             });
             let turns = way.turns.iter().copied().chain(turn).collect();
             let share = way.share * (to - from);

@@ -30,12 +30,12 @@ pub struct Turn {
     /// What it weighs among those that it was chosen from; more than 0.
     pub weight: f64,
     /// How this choice is made; the same for all of its turns.
-    pub by: By,
+    pub by: TurnBy,
 }
 
 /// How one of several turns is chosen.
 #[derive(Clone, Copy, Debug)]
-pub enum By {
+pub enum TurnBy {
     /// The client's best draw by weight.
     Draw,
     /// Each client has a number from 0 to 1 in a choice with this key: this turn's stretch begins at `from`.
@@ -53,17 +53,17 @@ impl Turn {
     /// What of it can be compared and hashed.
     fn parts(&self) -> (u64, u64, u8, u64, u64) {
         let (kind, choice, from) = match self.by {
-            By::Draw => (0, 0, 0.0),
-            By::Client { choice, from } => (1, choice, from),
-            By::Turn(from) => (2, 0, from),
+            TurnBy::Draw => (0, 0, 0.0),
+            TurnBy::Client { choice, from } => (1, choice, from),
+            TurnBy::Turn(from) => (2, 0, from),
         };
         (self.key, self.weight.to_bits(), kind, choice, from.to_bits())
     }
 
     fn from(&self) -> f64 {
         match self.by {
-            By::Draw => 0.0,
-            By::Client { from, .. } | By::Turn(from) => from,
+            TurnBy::Draw => 0.0,
+            TurnBy::Client { from, .. } | TurnBy::Turn(from) => from,
         }
     }
 }
@@ -137,7 +137,7 @@ impl Keeper {
         // Choices lead to later ones only.
         while let Some(branches) = self.choices.get(at) {
             let Some(chosen) = chosen(branches, client, number) else { break };
-            if let By::Turn(from) = chosen.turn.by {
+            if let TurnBy::Turn(from) = chosen.turn.by {
                 // Within its stretch it is as even as before.
                 number = ((number - from) / chosen.turn.weight).clamp(0.0, 1.0);
             }
@@ -155,7 +155,7 @@ impl Keeper {
         let mut todo = vec![(0, 1.0)];
         while let Some((at, part)) = todo.pop() {
             let branches = self.choices.get(at).map(Vec::as_slice).unwrap_or_default();
-            let in_turn = branches.iter().any(|branch| matches!(branch.turn.by, By::Turn(_)));
+            let in_turn = branches.iter().any(|branch| matches!(branch.turn.by, TurnBy::Turn(_)));
             let taken = if in_turn { branches.to_vec() } else { chosen(branches, client, 0.0).into_iter().collect() };
             let total: f64 = if in_turn { branches.iter().map(|branch| branch.turn.weight).sum() } else { 1.0 };
             for Branch { turn, to } in taken {
@@ -178,12 +178,12 @@ fn chosen(branches: &[Branch], client: u64, number: f64) -> Option<Branch> {
         branches.iter().filter(begun).reduce(|best, other| if best.turn.from() < other.turn.from() { other } else { best })
     };
     let found = match branches.first()?.turn.by {
-        By::Draw => {
+        TurnBy::Draw => {
             let draws = branches.iter().map(|branch| (draw(client, branch.turn), branch));
             draws.reduce(|best, other| if other.0 < best.0 { other } else { best }).map(|(_, branch)| branch)
         }
-        By::Client { choice, .. } => stretch(unit(mixed(client ^ choice))),
-        By::Turn(_) => stretch(number),
+        TurnBy::Client { choice, .. } => stretch(unit(mixed(client ^ choice))),
+        TurnBy::Turn(_) => stretch(number),
     };
     found.or(branches.first()).copied()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::model::{Choice, Node, PoolId, Share};
 
 use super::shed::{Sheds, Taken};
-use super::sticky::{self, By, Turn};
+use super::sticky::{self, Turn, TurnBy};
 
 /// Which pools count as up, and whether subtrees insist on their `min_up`.
 #[derive(Clone, Copy)]
@@ -205,7 +205,7 @@ impl Admission<'_> {
 
     /// The way on into one of several groups of children.
     fn parted<'w>(&self, way: &Way<'w>, group: u64, from: f64, part: f64) -> Way<'w> {
-        let by = |keys: Keys<'_>| if keys.sticky { By::Draw } else { By::Turn(from) };
+        let by = |keys: Keys<'_>| if keys.sticky { TurnBy::Draw } else { TurnBy::Turn(from) };
         let turn = self.keys.map(|keys| Turn { key: sticky::within(way.within, group), weight: part, by: by(keys) });
         Way { share: way.share * part, turns: way.turns.iter().copied().chain(turn).collect(), ..way.clone() }
     }

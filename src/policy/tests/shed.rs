@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::health::State;
 use crate::model::{Family, PoolId, Sticky};
 use crate::policy::testing::World;
-use crate::policy::{By, Keeper, sticky_key};
+use crate::policy::{Keeper, TurnBy, sticky_key};
 
 const POOLS: &str = "thresholds down_after=1 ok_after=1 up_after=1
     pool a: 10.0.0.1 2001:db8::a shed=30; pool b: 10.1.0.1 2001:db8::b shed=20; pool c: 10.2.0.1 2001:db8::c shed=30:client; pool d: 10.3.0.1 2001:db8::d; ";
@@ -171,7 +171,7 @@ fn in_a_service_that_is_not_sticky_only_what_is_shed_goes_by_client() {
     for (leaf, count) in leaves.iter().zip(counts) {
         near(count, leaf.share, 0.01);
     }
-    assert!(leaves.iter().flat_map(|leaf| &leaf.ways).flatten().any(|turn| matches!(turn.by, By::Turn(_))));
+    assert!(leaves.iter().flat_map(|leaf| &leaf.ways).flatten().any(|turn| matches!(turn.by, TurnBy::Turn(_))));
 }
 
 #[test]
