@@ -55,6 +55,7 @@ fn compile_decision(bencher: Bencher<'_, '_>, pools: u32) {
                     pools: vec![PoolId(pool)],
                     share: 1.0 / f64::from(pools),
                     rung: Rung::Policy,
+                    taken: false,
                     endpoints,
                     weights: None,
                     addresses: None,

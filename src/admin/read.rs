@@ -45,7 +45,7 @@ pub(super) fn region_named(estate: &Estate, name: &str) -> Result<RegionId, Refu
     estate.region_named(name).ok_or_else(|| Refused::not_found("region", name, estate.regions.iter().map(|region| &*region.name)))
 }
 
-fn pool_named(estate: &Estate, name: &str) -> Result<PoolId, Refused> {
+pub(super) fn pool_named(estate: &Estate, name: &str) -> Result<PoolId, Refused> {
     estate.pool_named(name).ok_or_else(|| Refused::not_found("pool", name, estate.pools.iter().map(|pool| &*pool.name)))
 }
 

@@ -155,6 +155,8 @@ pub(super) const ROUTES: &[Route] = &[
         says::<api::PushReply>("push", "Tells how an endpoint is").body::<api::PushPost>().refuses(PUSHES)),
     route!(PUT, "/regions/{region}/freshness", Operate, Node, push::freshness,
         says::<api::FreshnessReply>("tellFreshness", "Tells when the data of a region was last restored or synchronised").body::<api::FreshnessPost>()),
+    route!(PUT, "/pools/{pool}/load", Operate, Node, push::load,
+        says::<api::LoadReply>("tellLoad", "Tells how much is asked of a pool").body::<api::LoadPut>()),
     route!(GET, "/overrides", Read, Nothing, read::overrides,
         says::<List<api::Override>>("listOverrides", "Overrides in force").query::<PageQuery>()),
     route!(POST, "/overrides", Operate, Services, change::begin_override,

@@ -62,6 +62,7 @@ fn estate() -> Estate {
             required_by: Vec::new(),
             degraded_factor: None,
             hold_if_older_than: None,
+            shed: None,
         });
         let address = format!("192.0.2.{}", at + 1);
         estate.endpoints.push(Endpoint {

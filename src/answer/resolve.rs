@@ -325,7 +325,7 @@ impl<'s> Resolver<'s, '_, '_> {
                     (Some(keeper), Some(sticky)) => {
                         let (client, length) = sticky_key(sticky, self.outcome.client.unwrap_or(self.sender));
                         scope = self.widest(length).max(scope);
-                        keeper.choose(client)
+                        keeper.choose(client, pick.leaf)
                     }
                     _ => split.find(pick.leaf),
                 };

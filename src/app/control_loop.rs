@@ -428,6 +428,8 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         Notice::Freshness { pool, begins: false, text, .. } => info!(%pool, "{text}"),
         Notice::Host { host, stands: HostStands::Old, text } => warn!(%host, "{text}"),
         Notice::Host { host, stands: HostStands::Good | HostStands::Moved, text } => info!(%host, "{text}"),
+        Notice::Load { pool, happened: "shed_ended", text, .. } => info!(%pool, "{text}"),
+        Notice::Load { pool, text, .. } => warn!(%pool, "{text}"),
         Notice::Guarded { region, begins: true, text } => warn!(%region, "{text}"),
         Notice::Guarded { region, begins: false, text } => info!(%region, "{text}"),
         Notice::Blind { begins: true, text } => error!("{text}"),

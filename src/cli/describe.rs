@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::admin::api::{Busy, Certificate, ClientTraffic, Degraded, Endpoint, HostName, Member, Pool, Probe, Region, Service, ServicePool, State};
+use crate::admin::api::{Busy, Certificate, ClientTraffic, Degraded, Endpoint, HostName, Member, Pool, PoolShed, Probe, Region, Service, ServicePool, State};
 
 use super::args::{DescribeArgs, Described};
 use super::change::policy_text;
@@ -175,6 +175,14 @@ fn pool(pool: &Pool, endpoints: &[&Endpoint], paint: Paint) -> String {
     }
     facts.some("not used", pool.outdated.as_deref().filter(|_| pool.approved_by.is_none()).unwrap_or_default());
     facts.some("data", &pool.hold_if_older_than.map(|limit| format!("at most {limit} old{}", approved(pool))).unwrap_or_default());
+    if let Some(shed) = &pool.shed {
+        let PoolShed { over, until, share, by, load, at, told_by, silent, why, .. } = shed;
+        facts.line("sheds", format!("{share} % over {over}, until {until}, by {by}"));
+        let told = load.zip(*at).map(|(load, at)| format!("{load}, told by {} at {}", told_by.as_deref().unwrap_or("?"), clock(at, Default::default())));
+        let old = if *silent { ": too long ago to begin or end anything" } else { "" };
+        facts.line("load", told.map_or_else(|| "nobody has told".to_string(), |told| format!("{told}{old}")));
+        facts.some("shedding", why.as_deref().unwrap_or_default());
+    }
     facts.some("min_active", &pool.min_active.map(|number| number.to_string()).unwrap_or_default());
     facts.some("services", &pool.services.join(" ")).some("waits for", &pool.held_by.join(" ")).some("overrides", &pool.overrides.join(" "));
     let mut out = facts.0.render(paint);

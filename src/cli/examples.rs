@@ -294,6 +294,13 @@ Examples:
   windrose freshness dr --at 2026-11-21T12:00:03Z
   windrose freshness dr --age 5m";
 
+pub(super) const LOAD: &str = "\
+A pool with shed gives away a share of its answers while its load is over what it declares.
+
+Examples:
+  windrose load prod 85
+  windrose load prod 0               what is full no more, whatever was told before";
+
 pub(super) const APPROVE: &str = "\
 It needs a reason and ends after 4h, unless told otherwise.
 

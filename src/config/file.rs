@@ -429,7 +429,20 @@ table! {
         tags: OneOrMany<String>,
         degraded_factor: Number,
         hold_if_older_than: Duration,
+        shed: ShedTable,
         endpoints: Vec<Key<Endpoint>>,
+    } later NONE
+}
+
+table! {
+    /// `{ over = 80, until = 70, share = 30, by = "client" }`
+    ShedTable {
+        over: Number,
+        until: Number,
+        share: Number,
+        by: String,
+        hold: Duration,
+        max_age: Duration,
     } later NONE
 }
 

@@ -78,6 +78,8 @@ pub(super) struct Learned {
     pub moved: bool,
     /// Host names that nobody has any more.
     pub hosts_gone: BTreeSet<Name>,
+    /// Pools whose load was told, or which began or ended to shed. It goes with the next batch that is due for another reason.
+    pub loads: BTreeSet<Arc<str>>,
     /// Replies to requests with an `Idempotency-Key`, by id; those that are gone are deleted.
     pub replies: BTreeSet<Arc<str>>,
     /// Who waits for this batch; told whether it is written or can't be.
@@ -98,6 +100,7 @@ impl Learned {
             journal,
             used: _,
             freshness: _,
+            loads: _,
             hosts: _,
             moved,
             hosts_gone,
@@ -113,10 +116,27 @@ impl Learned {
 
     /// Puts a failed batch back; what was learned since stays.
     pub(super) fn put_back(&mut self, failed: Learned) {
-        let Learned { verdicts, probes, memories, ended, forgotten, serials, journal, used, freshness, hosts, moved, hosts_gone, replies, answers, alive } =
-            failed;
+        let Learned {
+            verdicts,
+            probes,
+            memories,
+            ended,
+            forgotten,
+            serials,
+            journal,
+            used,
+            freshness,
+            loads,
+            hosts,
+            moved,
+            hosts_gone,
+            replies,
+            answers,
+            alive,
+        } = failed;
         self.used.extend(used);
         self.freshness.extend(freshness);
+        self.loads.extend(loads);
         self.hosts.extend(hosts);
         self.moved |= moved;
         self.hosts_gone.extend(hosts_gone);

@@ -23,6 +23,7 @@ use super::confirm::Confirmations;
 use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
 use super::freshness::Freshness;
+use super::load::Loads;
 use super::overrides::Overrides;
 use super::pushes::Pushes;
 use super::record::{GateRecord, History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
@@ -99,6 +100,8 @@ pub struct Core {
     pub(super) pushes: Pushes,
     /// How fresh data is.
     pub(super) freshness: Freshness,
+    /// How much is asked of pools, and who sheds.
+    pub(super) loads: Loads,
     pub(super) told_wake: Option<Duration>,
     /// Services that are decided for other reasons than published: for `_explain` queries.
     pub(super) whys: Vec<ServiceId>,
@@ -216,6 +219,7 @@ impl Core {
             wakes: Wakes::default(),
             pushes: Pushes::new(&configuration.estate, now),
             freshness: Freshness::default(),
+            loads: Loads::default(),
             whys: Vec::new(),
             moved: Vec::new(),
             waiting_told: Vec::new(),
@@ -269,6 +273,7 @@ impl Core {
         core.freshness.set_estate(&core.configuration.estate);
         // Nobody listens yet; what is too old at the start stands in status and metrics.
         core.review_freshness(now, &mut Vec::new());
+        core.take_loads(now, &mut Vec::new());
         let awaited = core.configuration.estate.judged_by_probes() + core.unresolved();
         let hurry = awaited > 0 && verdicts == 0;
         if hurry {
@@ -285,6 +290,7 @@ impl Core {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
             Event::Push { ticket, push } => self.pushed(ticket, push, now, effects),
             Event::Synchronised { ticket, push } => self.synchronised(ticket, push, now, effects),
+            Event::Loaded { ticket, push } => self.load_told(ticket, push, now, effects),
             Event::Change { ticket, origin, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
                 let waiting = super::commits::Waiting {
                     ticket,
@@ -496,6 +502,7 @@ impl Core {
             overrides: &self.overrides.resolved,
             clients: &self.configuration.clients,
             outdated: &self.freshness.outdated,
+            crowded: &self.loads.crowded,
             planned: &self.ahead.plans,
         }
     }

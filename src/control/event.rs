@@ -63,6 +63,13 @@ pub enum Event {
         /// What it tells.
         push: super::freshness::DataPush,
     },
+    /// Somebody tells how much is asked of a pool.
+    Loaded {
+        /// For the reply.
+        ticket: Ticket,
+        /// What it tells.
+        push: super::load::LoadPush,
+    },
     /// An operator wants something.
     Change {
         /// For the reply.
@@ -409,6 +416,17 @@ pub enum Notice {
         host: Arc<str>,
         /// What became of it.
         stands: super::hosts::HostStands,
+        /// One sentence.
+        text: String,
+    },
+    /// A pool over its load begins to give away a share of its answers, ends it, or nobody tells its load any more.
+    Load {
+        /// Which pool.
+        pool: Arc<str>,
+        /// Of which region.
+        region: Arc<str>,
+        /// `shedding`, `shed_ended`, `load_unknown`.
+        happened: &'static str,
         /// One sentence.
         text: String,
     },

@@ -46,6 +46,9 @@ pub struct Legacy {
     /// How fresh data is, by region.
     #[serde(default)]
     pub freshness: Vec<(Arc<str>, super::freshness::DataTold)>,
+    /// How much is asked of pools, and who sheds, by pool.
+    #[serde(default)]
+    pub loads: Vec<(Arc<str>, super::load::LoadTold)>,
 }
 
 /// A verdict with its counters.
@@ -154,6 +157,7 @@ impl Core {
             pushes: self.pushes.legacy(estate),
             freshness: self.freshness.legacy(),
             hosts: self.known_hosts().map(|(name, found)| (name.to_string(), Arc::new(found.clone()))).collect(),
+            loads: self.loads.legacy(),
         }
     }
 
@@ -186,6 +190,11 @@ impl Core {
             self.commits.learned.freshness.insert(region.clone());
         }
         self.review_freshness(now, &mut Vec::new());
+        for (pool, told) in &legacy.loads {
+            self.loads.remember(pool.clone(), told.clone(), now);
+            self.commits.learned.loads.insert(pool.clone());
+        }
+        self.review_loads(now, &mut Vec::new());
         let clocks: HashMap<&str, [Option<Duration>; 2]> = legacy.pools.iter().map(|(name, up_since)| (&**name, *up_since)).collect();
         for (at, pool) in estate.pools.iter().enumerate() {
             if let Some(up_since) = clocks.get(&*pool.name) {

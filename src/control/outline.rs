@@ -314,6 +314,7 @@ fn pool_fields(estate: &Estate, id: PoolId) -> Vec<(&'static str, String)> {
         ("min_active", pool.min_active.map(|count| count.to_string()).unwrap_or_default()),
         ("requires", list(requires)),
         ("hold_if_older_than", pool.hold_if_older_than.map(duration_text).unwrap_or_default()),
+        ("shed", pool.shed.map(|shed| shed.to_string()).unwrap_or_default()),
         ("endpoints", list(pool.endpoints.iter().map(|id| &estate.endpoint(*id).name))),
     ]
 }

@@ -70,14 +70,16 @@ pub(super) struct Carried {
     pub(super) overrides: Overrides,
     /// Pools whose data is too old.
     pub(super) outdated: BTreeMap<PoolId, Arc<str>>,
+    /// Pools over their load.
+    pub(super) crowded: BTreeMap<PoolId, policy::Crowded>,
 }
 
 impl Carried {
     /// What policy would decide from. Nothing is planned there: what waits belongs to what runs.
     pub(super) fn facts<'a>(&'a self, next: &'a Configuration) -> Facts<'a> {
-        let Self { health, guard, overrides, outdated } = self;
+        let Self { health, guard, overrides, outdated, crowded } = self;
         let (estate, clients) = (&next.estate, &next.clients);
-        Facts { estate, health, guard, overrides: &overrides.resolved, outdated, clients, planned: &policy::NO_PLANS }
+        Facts { estate, health, guard, overrides: &overrides.resolved, outdated, crowded, clients, planned: &policy::NO_PLANS }
     }
 }
 
@@ -155,7 +157,7 @@ impl Core {
             overrides.keep(*id, kept.record.clone(), kept.revision, now);
         }
         overrides.resolve(estate);
-        Carried { health, guard, overrides, outdated: self.outdated_in(estate, now) }
+        Carried { health, guard, overrides, outdated: self.outdated_in(estate, now), crowded: self.crowded_in(estate, now) }
     }
 
     /// What a service of `estate`, which `was` that one, would remember.

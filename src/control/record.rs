@@ -37,6 +37,8 @@ pub enum Key {
     Gate(Arc<str>),
     /// `freshness/REGION`: how fresh its data is.
     Freshness(Arc<str>),
+    /// `load/POOL`: how much is asked of it, and whether it sheds.
+    Load(Arc<str>),
     /// `shift/N` (shown as `s-N`).
     Shift(u64),
     /// `schedule/N` (shown as `t-N`).
@@ -90,6 +92,8 @@ pub enum Record {
     Gate(GateRecord),
     /// For [`Key::Freshness`].
     Freshness(super::freshness::DataTold),
+    /// For [`Key::Load`].
+    Load(super::load::LoadTold),
     /// For [`Key::Shift`].
     Shift(Arc<super::shifts::ShiftRecord>),
     /// For [`Key::Schedule`].

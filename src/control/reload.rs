@@ -62,6 +62,7 @@ impl Core {
         self.overrides.resolve(&estate);
         self.freshness.set_estate(&estate);
         self.review_freshness(now, effects);
+        self.take_loads(now, effects);
         self.plan += 1;
         self.plan_due = Some(Hurry(false));
         self.rebuild = true;

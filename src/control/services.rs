@@ -73,7 +73,7 @@ impl Hash for Rules {
 pub(super) struct Decided {
     pub decision: Decision,
     max_answers: u16,
-    /// Regions that it answers with in either family, by name, joined by `+`.
+    /// Regions that it answers with in either family, by name, joined by `+`; not those that only take what another one sheds: that is no failover.
     pub regions: String,
     pub alike: Alike,
 }
@@ -144,7 +144,7 @@ impl Shares {
 }
 
 fn regions(estate: &Estate, decision: &Decision) -> String {
-    let leaves = decision.of_anybody().flatten().flat_map(|family| &family.leaves);
+    let leaves = decision.of_anybody().flatten().flat_map(|family| &family.leaves).filter(|leaf| !leaf.taken);
     let mut names: Vec<&str> = leaves.flat_map(|leaf| &leaf.pools).map(|pool| &*estate.region(estate.pool(*pool).region).name).collect();
     names.sort_unstable();
     names.dedup();

@@ -73,6 +73,9 @@ impl Core {
         if self.freshness.next_at().is_some_and(|at| at <= now.mono) {
             self.review_freshness(now, effects);
         }
+        if self.loads.next_at().is_some_and(|at| at <= now.mono) {
+            self.review_loads(now, effects);
+        }
         self.guard_advances(now, effects);
         self.watch_shifts(now, effects);
         self.watch_schedules(now);
@@ -378,6 +381,7 @@ impl Core {
             serials,
             used,
             freshness,
+            loads,
             hosts,
             moved: _,
             hosts_gone,
@@ -409,6 +413,7 @@ impl Core {
         ops.extend(self.freshness.ops(freshness));
         ops.extend(self.host_ops(hosts));
         ops.extend(hosts_gone.iter().map(|name| Op::Delete(Key::Host(name.clone()))));
+        ops.extend(self.loads.ops(loads));
         ops.extend(self.kept_replies.ops(replies.iter()));
         ops.extend(ended.iter().map(|id| Op::Delete(Key::Override(*id))));
         ops.extend(forgotten.iter().flat_map(|key| [Op::Delete(Key::Verdict(key.clone())), Op::Delete(Key::Probes(key.clone()))]));
@@ -431,6 +436,7 @@ impl Core {
             self.guard.next_at(),
             self.pushes.next_at(),
             self.freshness.next_at(),
+            self.loads.next_at(),
             self.asking.next_at(),
             self.serials.next_at(),
             self.journal_wake(),

@@ -42,6 +42,8 @@ pub struct Picture {
     pub(super) overrides: Vec<policy::Override>,
     /// Pools whose data is too old.
     pub(super) outdated: BTreeMap<PoolId, Arc<str>>,
+    /// Pools over their load: those that shed go on shedding.
+    pub(super) crowded: BTreeMap<PoolId, policy::Crowded>,
     /// The same, once something has fallen.
     pub(super) fallen: Vec<policy::Override>,
     pub(super) clients: Arc<Clients>,
@@ -210,6 +212,7 @@ impl Core {
             fallen: overrides.clone(),
             overrides,
             outdated: self.freshness.outdated.clone(),
+            crowded: self.loads.crowded.clone(),
             clients,
             groups,
             changed: false,
@@ -256,7 +259,7 @@ impl Core {
         let mut gone: Vec<ServiceId> = was.into_values().collect();
         gone.sort_unstable();
         let gone = gone.into_iter().map(|id| (old.service(id).name.clone(), before(id))).collect();
-        let Carried { health, guard, overrides, outdated } = carried;
+        let Carried { health, guard, overrides, outdated, crowded } = carried;
         let overrides = overrides.resolved;
         Picture {
             now,
@@ -266,6 +269,7 @@ impl Core {
             fallen: overrides.clone(),
             overrides,
             outdated,
+            crowded,
             clients: next.clients.clone(),
             groups,
             changed: true,
@@ -392,6 +396,7 @@ impl Picture {
             guard: &self.guard,
             overrides: &self.fallen,
             outdated: &self.outdated,
+            crowded: &self.crowded,
             clients: &self.clients,
             planned: &policy::NO_PLANS,
         };

@@ -52,6 +52,7 @@ impl Picture {
             guard: &self.guard,
             overrides: &self.fallen,
             outdated: &self.outdated,
+            crowded: &self.crowded,
             clients: &self.clients,
             planned: &crate::policy::NO_PLANS,
         };

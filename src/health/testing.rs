@@ -9,6 +9,7 @@
 //! pool sorry: 10.9.0.1 monitor=none            (or monitor=always)
 //! pool saas: gw.vendor.example                 (or name=gw.vendor.example)
 //! pool portal: 10.2.0.1 requires=prod,dr:2 down_after=1
+//! pool busy: 10.2.0.1 shed=30                  (or shed=30:client; over 80, until 72)
 //! composite both: all web !database ~disk
 //! pool pair: 10.3.0.1 monitor=both
 //! sentinel router: 192.0.2.1
@@ -28,9 +29,9 @@ use std::sync::Arc;
 
 use crate::model::{
     Address, AllDown, AnyMonitor, Busy, By, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Even,
-    Factor, Failback, GeoRule, Host, HostId, HttpCheck, HttpOutcomes, JudgementId, Mark, Member, Monitor, MonitorId, Nearest, Need, Network, Place, PolicyForm,
-    Pool, PoolId, Region, RegionId, ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Site, Stages, Steps, Sticky, TargetId,
-    TcpCheck, Thresholds, Watch, Weight, parse_duration,
+    Factor, Failback, GeoRule, Host, HostId, HttpCheck, HttpOutcomes, JudgementId, Load, Mark, Member, Monitor, MonitorId, Nearest, Need, Network, Place,
+    PolicyForm, Pool, PoolId, Region, RegionId, ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Shed, ShedBy, Site, Stages,
+    Steps, Sticky, TargetId, TcpCheck, Thresholds, Watch, Weight, parse_duration,
 };
 use crate::wire::Name;
 
@@ -89,6 +90,21 @@ fn rule(text: &str) -> GeoRule<String> {
     let strict = when.ends_with('!');
     let when = when.trim_end_matches('!').split('|').filter(|condition| *condition != "*");
     GeoRule { when: when.map(|condition| condition.parse().expect("a condition")).collect(), then: then.to_string(), strict }
+}
+
+/// `30`, `30:client`
+fn shedding(text: &str) -> Shed {
+    let (percent, by) = text.split_once(':').unwrap_or((text, "random"));
+    let load = |number: f64| Load::new(number).expect("a load");
+    let minutes = |minutes: u64| std::time::Duration::from_secs(60 * minutes);
+    Shed {
+        over: load(80.0),
+        until: load(72.0),
+        share: Share::from_percent(percent.parse().expect("per cent")).expect("0 to 100"),
+        by: ShedBy::ALL.into_iter().find(|known| known.word() == by).expect("random or client"),
+        hold: minutes(1),
+        max_age: minutes(5),
+    }
 }
 
 /// `52.52,13.405`
@@ -173,7 +189,7 @@ impl Builder {
         let id = PoolId::at(self.estate.pools.len());
         let (mut region, mut min_up, mut min_active, mut monitor, mut endpoints) = (name, 1, None, "gateway", Vec::new());
         let (mut requires, mut own) = (Vec::new(), self.thresholds);
-        let (mut degraded_factor, mut hold_if_older_than) = (None, None);
+        let (mut degraded_factor, mut hold_if_older_than, mut shed) = (None, None, None);
         for word in rest.split_whitespace() {
             match word.split_once('=') {
                 Some(("region", name)) => region = name,
@@ -184,6 +200,7 @@ impl Builder {
                 Some(("down_after", number)) => own.down_after = number.parse().expect("down_after"),
                 Some(("up_after", number)) => own.up_after = number.parse().expect("up_after"),
                 Some(("older_than", span)) => hold_if_older_than = crate::model::parse_duration(span).ok(),
+                Some(("shed", word)) => shed = Some(shedding(word)),
                 Some(("factor", number)) => degraded_factor = number.parse().ok().and_then(Factor::new),
                 Some((name, address)) => endpoints.push((Some(name), address)),
                 None => endpoints.push((None, word)),
@@ -192,7 +209,7 @@ impl Builder {
         let endpoints = endpoints.into_iter().map(|(name, word)| self.endpoint(id, name, word, monitor, own)).collect();
         let region = self.region(region);
         let (name, required_by, hold_if_older_than) = (name.into(), Vec::new(), hold_if_older_than);
-        self.estate.pools.push(Pool { name, region, endpoints, min_up, min_active, requires, required_by, degraded_factor, hold_if_older_than });
+        self.estate.pools.push(Pool { name, region, endpoints, min_up, min_active, requires, required_by, degraded_factor, hold_if_older_than, shed });
         for below in self.below(id) {
             self.estate.pools[below.index()].required_by.push(id);
         }

@@ -53,6 +53,8 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
     let mut pool_up_endpoints = Series::new(catalog::POOL_UP_ENDPOINTS);
     let mut pool_up = Series::new(catalog::POOL_UP);
     let mut outdated = Series::new(catalog::POOL_OUTDATED);
+    let mut load = Series::new(catalog::POOL_LOAD);
+    let mut shedding = Series::new(catalog::POOL_SHEDDING);
     let mut up = HashMap::new();
     let drains = facts.overrides.iter().any(|o| o.kind == OverrideKind::Drain);
     let in_answers = if drains { in_answers(core) } else { HashSet::new() };
@@ -89,6 +91,10 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
             let kept_off = families.iter().flatten().any(|view| view.outdated.is_some() && view.approved_by.is_none());
             outdated.push(&[pool_name, region], flag(kept_off));
         }
+        if let Some(known) = core.pool_load(id) {
+            shedding.push(&[pool_name, region], flag(known.told.as_ref().is_some_and(|told| told.sheds)));
+            known.told.iter().filter(|_| !known.silent).for_each(|told| load.push(&[pool_name, region], told.load.as_f64()));
+        }
         pool_endpoints.push(&[pool_name, region], pool.endpoints.len() as f64);
         pool_up_endpoints.push(&[pool_name, region], f64::from(up_endpoints));
         if watched(estate, id) {
@@ -97,7 +103,19 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
             up.insert(id, is_up);
         }
     }
-    out.extend([endpoint_up, endpoint_serving, endpoint_state, endpoint_degraded, endpoint_weight, pool_endpoints, pool_up_endpoints, pool_up, outdated]);
+    out.extend([
+        endpoint_up,
+        endpoint_serving,
+        endpoint_state,
+        endpoint_degraded,
+        endpoint_weight,
+        pool_endpoints,
+        pool_up_endpoints,
+        pool_up,
+        outdated,
+        load,
+        shedding,
+    ]);
     up
 }
 

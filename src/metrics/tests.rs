@@ -213,10 +213,12 @@ impl Text {
 
 /// Everything has happened once.
 fn lively() -> World {
-    let mut world = World::new(&format!("{ORDERS}\npool old: a=10.2.0.1 older_than=1h\nsentinel router: 192.0.2.1"));
+    let mut world = World::new(&format!("{ORDERS}\npool old: a=10.2.0.1 older_than=1h shed=30\nsentinel router: 192.0.2.1"));
     let push =
         crate::control::DataPush { actor: Actor("token:backup".into()), region: "old".into(), of: crate::control::DataTime::Ago(Duration::from_secs(7200)) };
     world.event(Event::Synchronised { ticket: Ticket(3), push });
+    let push = crate::control::LoadPush { actor: Actor("token:ci".into()), pool: "old".into(), load: 85.5 };
+    world.event(Event::Loaded { ticket: Ticket(3), push });
     world.ask("orders.api.example.com", 100);
     world.turn("prod", State::Down);
     let to = vec![("dr".to_string(), crate::model::Share::FULL)];

@@ -101,6 +101,8 @@ pub struct Pool {
     pub degraded_factor: Option<Factor>,
     /// It is not used while its region's data is older; `None`: however old that is.
     pub hold_if_older_than: Option<Duration>,
+    /// What it gives away while its load is too high; `None`: nothing.
+    pub shed: Option<super::Shed>,
 }
 
 /// `requires = ["prod-db"]`: another pool, of whose endpoints, whatever their family, so many must be up.

@@ -137,6 +137,8 @@ pub struct Leaf {
     pub share: f64,
     /// Which step of the ladder answered (SEMANTICS, 9).
     pub rung: Rung,
+    /// All of it is what pools over their load give away.
+    pub taken: bool,
     /// The serving set of this family (S4), before the cut to `max_answers`, in the order of tiers, then file.
     pub endpoints: Vec<EndpointId>,
     /// Their weights in millionths, in the same order; `None`: as in the file.
@@ -163,8 +165,8 @@ impl Eq for Leaf {}
 
 impl Hash for Leaf {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let Self { pools, share, rung, endpoints, weights, addresses, ways } = self;
-        (pools, share.to_bits(), rung, endpoints, weights, addresses, ways).hash(hasher);
+        let Self { pools, share, rung, taken, endpoints, weights, addresses, ways } = self;
+        (pools, share.to_bits(), rung, taken, endpoints, weights, addresses, ways).hash(hasher);
     }
 }
 

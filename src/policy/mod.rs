@@ -27,6 +27,7 @@ mod region;
 mod remember;
 mod requires;
 mod shares;
+mod shed;
 mod soon;
 mod sticky;
 mod tailor;
@@ -40,7 +41,7 @@ pub(crate) mod testing;
 pub(crate) mod tests;
 
 pub use decision::{ByClient, Decision, FamilyDecision, Leaf, Rung, Variant, Verdict};
-pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach, Stage};
+pub use facts::{Crowded, Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach, Stage};
 pub use forecast::Forecast;
 pub use hold::{hold_ends, hold_moves};
 pub use hosts::readdressed;
@@ -50,13 +51,13 @@ pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};
 pub use shares::{child_shares, desired, desired_with, effective};
 pub use soon::{NO_PLANS, Planned, Plans};
-pub use sticky::{Keeper, Turn, key as sticky_key};
+pub use sticky::{Keeper, Turn, TurnBy, key as sticky_key};
 pub use tailor::{tailor, too_many_variants};
 pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
 
 use crate::client::ClassId;
-use crate::model::{AllDown, Failback, Family, Node, Now, PoolId, Service, Share};
+use crate::model::{AllDown, Failback, Family, Node, Now, PoolId, Service, Share, Sticky};
 
 use effective::Effective;
 use hold::{Holds, Pace};
@@ -127,10 +128,11 @@ fn explain_with(
         explain_tree(service, pace, tree, facts, &next, now, tell);
     }
     let wake_at = decisions.iter().filter_map(|decision| decision.wake_at).min();
+    let sticky = decisions.iter().find_map(|decision| decision.sticky);
     let mut decisions = decisions.into_iter();
     let first = decisions.next().unwrap_or_default();
     let variants = decisions.map(|Decision { families, ttl, notes, .. }| Variant { families, ttl, notes }).collect();
-    Decision { memory: next, wake_at, by_client: Some(Box::new(ByClient { of_class: of_class.into(), variants })), ..first }
+    Decision { memory: next, sticky, wake_at, by_client: Some(Box::new(ByClient { of_class: of_class.into(), variants })), ..first }
 }
 
 /// For a tree that asks nothing about clients.
@@ -178,12 +180,13 @@ fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'
         let policy = &*ordered(facts.estate, pace.failback, written, first.as_deref());
         let fallen = memory.fallen.get(family.index()).map(|fallen| &fallen[..]).unwrap_or_default();
         let ladder = Ladder { service, policy, trickle: pace.trickle, effective: &effective, pools: &pools, last, fallen };
-        let Climbed { decision: climbed, rung } = ladder.climb(&mut holds);
+        let Climbed { decision: climbed, rung, given } = ladder.climb(&mut holds);
 
         let mut teller = Teller { tell, effective: &effective, service, pools: &pools, both_families: both };
         teller.pools();
         teller.holds(&holds, &before, now);
         teller.policy(policy, (policy != written).then_some(written));
+        teller.sheds(&given);
         teller.answers(&climbed, rung);
 
         *all_down = rung == Rung::AllDown;
@@ -192,6 +195,10 @@ fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'
             *first = order::next_first(facts.estate, pace.failback, (written, policy), (&holds, &pools), &climbed);
         }
         decision.notes[family.index()] = note::note(service, &effective, &pools, &holds, &climbed, rung);
+        // What is shed by client goes by who asks, as with sticky services.
+        if decision.sticky.is_none() && climbed.leaves.iter().any(|leaf| !leaf.ways.is_empty()) {
+            decision.sticky = Some(Sticky::default());
+        }
         *decided = climbed;
         lowest = lowest.max(rung);
         let hold = |pool: &PoolId| Hold { pool: *pool, family };

@@ -3,11 +3,12 @@
 //! Never here: deciding. Everything that is told was found by the other files.
 
 use crate::health::{MemberHealth, Outcome, State};
-use crate::model::{AllDown, Choice, EndpointId, Estate, Failback, Family, Node, Now, PoolId, Service, Share, Watch, duration_text};
+use crate::model::{AllDown, Choice, EndpointId, Estate, Failback, Family, Node, Now, PoolId, Service, Share, ShedBy, Watch, duration_text};
 
 use super::effective::Effective;
 use super::hold::Holds;
 use super::hosts;
+use super::ladder::Given;
 use super::pool::{Judged, Pools};
 use super::requires;
 use super::view::node_name;
@@ -16,7 +17,7 @@ use super::{Decision, FamilyDecision, Leaf, OverrideKind, Rung, Verdict};
 /// One step of a decision, for explain: a heading such as `pools`, `policy`, `rung`, and a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What was looked at: `pool`, `hold`, `policy`, `rung`, `endpoint`, `ttl`.
+    /// What was looked at: `pool`, `hold`, `policy`, `shed`, `rung`, `endpoint`, `ttl`.
     pub topic: &'static str,
     /// What came of it, one sentence with names and reasons.
     pub text: String,
@@ -35,6 +36,8 @@ pub(super) struct Teller<'a, 't, 'l> {
     pub(super) both_families: bool,
 }
 
+/// What rounding leaves of nothing.
+const NOTHING: f64 = 1e-9;
 /// At most so many endpoints are named in one sentence.
 const NAMED_MAX: usize = 4;
 
@@ -107,6 +110,29 @@ impl Teller<'_, '_, '_> {
             self.say("order", &|| {
                 let (written, back) = (tree_text(estate, written), format!("windrose failback {}", service.name));
                 format!("written is {written}; who answers counts as the first (failback one_way) until health moves it, or `{back}`")
+            });
+        }
+    }
+
+    /// What pools over their load give away, and who takes nothing for being full.
+    pub(super) fn sheds(&mut self, given: &[Given]) {
+        let Self { effective, service, pools, .. } = *self;
+        let facts = effective.facts;
+        for judged in &pools.judged {
+            let Some(crowded) = facts.crowded.get(&judged.pool) else { continue };
+            let (pool, given) = (facts.estate.pool(judged.pool), given.iter().find(|given| given.pool == judged.pool));
+            self.say("shed", &|| {
+                let (name, why) = (&pool.name, &crowded.why);
+                match (given, pool.shed) {
+                    (Some(Given { before, given, .. }), Some(shed)) if NOTHING < *given => {
+                        let by = if service.sticky.is_some() || shed.by == ShedBy::Client { "those of the same clients all the time" } else { "in turn" };
+                        format!("pool {name} gives away {} of its answers, {by}: {why}", percent(given / before))
+                    }
+                    (Some(_), Some(shed)) => {
+                        format!("pool {name} would give away {} % of its answers, but nobody takes them, so it keeps all: {why}", shed.share)
+                    }
+                    _ => format!("pool {name} takes nothing that others give away: {why}"),
+                }
             });
         }
     }

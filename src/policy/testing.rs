@@ -10,7 +10,7 @@ use crate::health::testing::estate;
 use crate::health::{Guard, HealthTable, Outcome, ProbeReport, Reason, Reported, State};
 use crate::model::{EndpointId, Estate, Family, JudgementId, Now, ServiceId, TargetId, Timestamp};
 
-use super::{Decision, Facts, FamilyDecision, Hold, Memory, Override, OverrideKind, OverrideTarget, Rung, Step, Verdict};
+use super::{Crowded, Decision, Facts, FamilyDecision, Hold, Memory, Override, OverrideKind, OverrideTarget, Rung, Step, Verdict};
 
 /// Everything that decisions depend on.
 pub(crate) struct World {
@@ -21,6 +21,7 @@ pub(crate) struct World {
     pub(crate) overrides: Vec<Override>,
     /// As `control` would say.
     pub(crate) outdated: BTreeMap<crate::model::PoolId, std::sync::Arc<str>>,
+    pub(crate) crowded: BTreeMap<crate::model::PoolId, Crowded>,
     pub(crate) memories: Vec<Memory>,
     pub(crate) now: Now,
     /// Everybody is unknown, unless a test says otherwise.
@@ -46,7 +47,7 @@ impl World {
         let health = HealthTable::new(&estate, now);
         let memories = vec![Memory::default(); estate.services.len()];
         let guard = Guard::new(&estate, &health);
-        Self { estate, health, guard, overrides: Vec::new(), outdated: BTreeMap::new(), memories, now, clients: Clients::default() }
+        Self { estate, health, guard, overrides: Vec::new(), outdated: BTreeMap::new(), crowded: BTreeMap::new(), memories, now, clients: Clients::default() }
     }
 
     /// After a first round in which everything passed, and with every service decided once.
@@ -173,6 +174,16 @@ impl World {
         self.settle();
     }
 
+    /// A pool is asked for more than it declares, and sheds (`true`) or only takes nothing; or for less again (`None`). Every service is decided.
+    pub(crate) fn load(&mut self, pool: &str, sheds: Option<bool>) {
+        let id = self.estate.pool_named(pool).expect("a pool");
+        match sheds {
+            Some(sheds) => drop(self.crowded.insert(id, Crowded { sheds, why: "its load of 85 is over 80".into() })),
+            None => drop(self.crowded.remove(&id)),
+        }
+        self.settle();
+    }
+
     /// Begins an override: `drain pool prod`, `force_down endpoint prod/10.0.0.1`, `force_up region west for orders`.
     pub(crate) fn begin(&mut self, text: &str) {
         let (text, services) = text.split_once(" for ").map_or((text, None), |(text, service)| (text, Some(vec![self.service(service)])));
@@ -237,6 +248,7 @@ impl World {
             guard: &self.guard,
             overrides: &self.overrides,
             outdated: &self.outdated,
+            crowded: &self.crowded,
             clients: &self.clients,
             planned: &crate::policy::NO_PLANS,
         }

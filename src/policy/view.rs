@@ -124,11 +124,7 @@ pub fn child_state(facts: &Facts<'_>, service: Option<ServiceId>, child: &Node) 
     let effective = Effective::new(facts, service);
     let tree = pools_of(child);
     let pools = Family::ALL.map(|family| Pools::new(&effective, &tree, family));
-    let any = |counts: &dyn Fn(&Judged) -> bool| {
-        pools
-            .iter()
-            .any(|pools| Admission { admits: &|pool| pools.get(pool).is_some_and(counts), min_up: true, factor: None, key: None, trickle: 0.0 }.is_up(child))
-    };
+    let any = |counts: &dyn Fn(&Judged) -> bool| pools.iter().any(|pools| Admission::plain(&|pool| pools.get(pool).is_some_and(counts)).is_up(child));
     let state = match () {
         () if any(&|judged| judged.state == State::Up) => State::Up,
         () if any(&|judged| judged.state != State::Down) => State::Unknown,

@@ -281,6 +281,7 @@ mod tests {
             required_by: Vec::new(),
             degraded_factor: None,
             hold_if_older_than: None,
+            shed: None,
         };
         let service = |name: &&str| Service {
             name: (*name).into(),

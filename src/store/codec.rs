@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::schedule_form::ScheduleForm;
 use super::shift_form::ShiftForm;
 use crate::control::{
-    DataTold, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
-    Scope, TokenRecord, TrafficRecord,
+    DataTold, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, LoadTold, OverrideRecord, OverrideTargetName, OverrideWord, Record,
+    Revision, Scope, TokenRecord, TrafficRecord,
 };
 use crate::health::{HostFound, Moment, Reason, Said, State};
-use crate::model::{Family, PolicyForm, Timestamp};
+use crate::model::{Family, Load, PolicyForm, Timestamp};
 
 /// The text of a key; numbers are padded so that text order is number order.
 pub(super) fn key_text(key: &Key) -> String {
@@ -31,6 +31,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Memory(service) => format!("memory/{service}"),
         Key::Gate(name) => format!("gate/{name}"),
         Key::Freshness(region) => format!("freshness/{region}"),
+        Key::Load(pool) => format!("load/{pool}"),
         Key::Shift(id) => format!("shift/{id:020}"),
         Key::Schedule(id) => format!("schedule/{id:020}"),
         Key::LastChange => "change".to_string(),
@@ -72,6 +73,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         "memory" => Some(Key::Memory(rest.into())),
         "gate" => Some(Key::Gate(rest.into())),
         "freshness" => Some(Key::Freshness(rest.into())),
+        "load" => Some(Key::Load(rest.into())),
         "audit" => Some(Key::Audit(parse_number(rest)?)),
         "event-pending" => Some(Key::EventPending(parse_number(rest)?)),
         "event" => Some(Key::Event(parse_number(rest)?)),
@@ -122,6 +124,7 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::Memory(_), Record::Memory(_))
             | (Key::Gate(_), Record::Gate(_))
             | (Key::Freshness(_), Record::Freshness(_))
+            | (Key::Load(_), Record::Load(_))
             | (Key::Shift(_), Record::Shift(_))
             | (Key::Schedule(_), Record::Schedule(_))
             | (Key::LastChange, Record::LastChange(_))
@@ -164,6 +167,7 @@ enum Form {
     Memory(MemoryForm),
     Gate(GateForm),
     Freshness(FreshnessForm),
+    Load(LoadForm),
     Shift(Box<ShiftForm>),
     Schedule(Box<ScheduleForm>),
     Change(Timestamp),
@@ -234,6 +238,16 @@ struct FreshnessForm {
     data_at: Timestamp,
     told_at: Timestamp,
     by: Arc<str>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoadForm {
+    load: Load,
+    told_at: Timestamp,
+    by: Arc<str>,
+    sheds: bool,
+    turned_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -326,6 +340,7 @@ impl TryFrom<&Record> for Form {
             }
             Record::Gate(GateRecord { on, actor, reason, at }) => Self::Gate(GateForm { on, actor, reason, at }),
             Record::Freshness(DataTold { data_at, told_at, by }) => Self::Freshness(FreshnessForm { data_at, told_at, by }),
+            Record::Load(LoadTold { load, told_at, by, sheds, turned_at }) => Self::Load(LoadForm { load, told_at, by, sheds, turned_at }),
             Record::Shift(record) => Self::Shift(Box::new(ShiftForm::from(Arc::unwrap_or_clone(record)))),
             Record::Schedule(record) => Self::Schedule(Box::new(ScheduleForm::of(&record)?)),
             Record::LastChange(at) => Self::Change(at),
@@ -384,6 +399,7 @@ impl TryFrom<Form> for Record {
             Form::Gate(GateForm { on, actor, reason, at }) => Self::Gate(GateRecord { on, actor, reason, at }),
             Form::Schedule(form) => Self::Schedule((*form).try_into()?),
             Form::Freshness(FreshnessForm { data_at, told_at, by }) => Self::Freshness(DataTold { data_at, told_at, by }),
+            Form::Load(LoadForm { load, told_at, by, sheds, turned_at }) => Self::Load(LoadTold { load, told_at, by, sheds, turned_at }),
             Form::Shift(form) => Self::Shift(Arc::new((*form).try_into()?)),
             Form::Change(at) => Self::LastChange(at),
             Form::Serial(serial) => Self::Serial(serial),
@@ -499,6 +515,9 @@ pub(super) mod tests {
             .prop_map(|(name, on, actor, reason, at)| (Key::Gate(name), Record::Gate(GateRecord { on, actor, reason, at })));
         let freshness = (name(), at(), at(), name())
             .prop_map(|(region, data_at, told_at, by)| (Key::Freshness(region), Record::Freshness(DataTold { data_at, told_at, by })));
+        let load = (0.0..1e9, at(), name(), any::<bool>(), prop::option::of(at())).prop_map(|(load, told_at, by, sheds, turned_at)| {
+            (Key::Load(by.clone()), Record::Load(LoadTold { load: Load::new(load).unwrap(), told_at, by, sheds, turned_at }))
+        });
         let change = at().prop_map(|at| (Key::LastChange, Record::LastChange(at)));
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
         let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
@@ -531,6 +550,7 @@ pub(super) mod tests {
             memory,
             gate,
             freshness,
+            load,
             super::super::shift_form::tests::entry(),
             super::super::schedule_form::tests::entry(),
             change,

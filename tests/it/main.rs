@@ -55,6 +55,7 @@ mod returning;
 mod routes;
 mod schedules;
 mod serving;
+mod shed;
 mod shifts;
 mod simulate;
 mod standby;

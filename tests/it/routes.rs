@@ -16,6 +16,7 @@ ttl = "1m"
 [pool.prod]
 monitor = "trusted"
 endpoints = [{ name = "first", address = "192.0.2.1" }]
+shed = { over = 80, share = 30 }
 [pool.dr]
 monitor = "told"
 endpoints = [{ name = "second", address = "192.0.2.2" }]
@@ -49,6 +50,7 @@ fn body_of(operation: &str) -> Value {
         "beginShift" => json!({"to": {"prod": 100, "dr": 0}, "reason": "CHG-2"}),
         "countSlo" => json!({"good": 1, "bad": 0}),
         "push" => json!({"outcome": "pass"}),
+        "tellLoad" => json!({"load": 40}),
         "switchGate" => json!({"on": true, "reason": "CHG-3"}),
         "extendOverride" => json!({"expires_in": "2h", "reason": "CHG-4"}),
         _ => json!({}),
@@ -115,7 +117,7 @@ fn next_entries(node: &TestNode, before: usize, due: usize, told: &str) -> Vec<V
 fn every_route_that_changes_something_leaves_one_entry_when_done() {
     let node = TestNode::start(SERVICES);
     // In an order in which each can succeed: operation, path, body (its own or this), and the verb of its entry.
-    let steps: [(&str, &str, &str, Value, Option<&str>); 18] = [
+    let steps: [(&str, &str, &str, Value, Option<&str>); 19] = [
         ("switchGate", "PUT", "gates/release", Value::Null, Some("gate.switch")),
         ("setTraffic", "PUT", "services/orders/traffic", Value::Null, Some("traffic.set")),
         ("failOver", "POST", "services/orders/failover", json!({"to": "prod"}), Some("traffic.failover")),
@@ -134,6 +136,7 @@ fn every_route_that_changes_something_leaves_one_entry_when_done() {
         // What tells or asks and changes no traffic by itself leaves none.
         ("push", "POST", "endpoints/dr/second/push", Value::Null, None),
         ("tellFreshness", "PUT", "regions/prod/freshness", json!({}), None),
+        ("tellLoad", "PUT", "pools/prod/load", Value::Null, None),
         ("countSlo", "POST", "services/orders/slo", Value::Null, None),
         ("testWebhook", "POST", "webhooks/receiver/test", Value::Null, None),
     ];

@@ -97,6 +97,9 @@ pub struct Pool {
     /// The override by which it may be used all the same, `o-12`.
     #[serde(default)]
     pub approved_by: Option<String>,
+    /// Its load, and what it gives away for that; `null`: it declares no `shed`.
+    #[serde(default)]
+    pub shed: Option<PoolShed>,
     /// Drained for all services.
     pub drained: bool,
     /// Services for which it has returned and waits for failback.
@@ -116,6 +119,31 @@ pub struct Pool {
     pub lacks: Option<String>,
     /// Ids of its endpoints, `pool/name`, in file order.
     pub endpoints: Vec<String>,
+}
+
+/// How much is asked of a pool, and what it gives away for that. Loads are in the unit of the file, per cent mostly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PoolShed {
+    /// More load than this begins it.
+    pub over: f64,
+    /// This load or less ends it.
+    pub until: f64,
+    /// Per cent of its own answers that it gives away then.
+    pub share: f64,
+    /// Whose answers those are: `random`, `client`.
+    pub by: String,
+    /// The load that was told last; `null`: nobody has told.
+    pub load: Option<f64>,
+    /// When that was told.
+    pub at: Option<Time>,
+    /// By whom.
+    pub told_by: Option<String>,
+    /// That is too long ago to begin or end anything.
+    pub silent: bool,
+    /// Since when it gives away its share; `null`: it does not.
+    pub shedding_since: Option<Time>,
+    /// Why it does, or takes nothing that others give away, one sentence; `null`: neither.
+    pub why: Option<String>,
 }
 
 /// One of the pools that a pool requires.

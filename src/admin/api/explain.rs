@@ -44,7 +44,7 @@ pub struct Explain {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainStep {
-    /// What was looked at: `zone`, `service`, `revision`, `client`, `pool`, `hold`, `policy`, `rung`, `endpoint`, `ttl`, `sticky`.
+    /// What was looked at: `zone`, `service`, `revision`, `client`, `pool`, `hold`, `policy`, `shed`, `rung`, `endpoint`, `ttl`, `sticky`.
     pub topic: String,
     /// What came of it, one sentence.
     pub text: String,

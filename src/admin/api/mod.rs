@@ -17,6 +17,7 @@
 //! | `POST /endpoints/{pool}/{name}/probe` · `POST /probe` | none · [`ProbePost`] | [`ProbeNow`] |
 //! | `POST /endpoints/{pool}/{name}/push` | [`PushPost`] | [`PushReply`] |
 //! | `PUT /regions/{region}/freshness` | [`FreshnessPost`] | [`FreshnessReply`] |
+//! | `PUT /pools/{pool}/load` | [`LoadPut`] | [`LoadReply`] |
 //! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
@@ -64,7 +65,7 @@ mod units;
 
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
 pub use config::{Config, ConfigChange, ConfigDiff, ConfigObject, ConfigPlan, ConfigPlanPost, Drift, FieldChange};
-pub use estate::{Busy, Certificate, Degraded, Endpoint, EndpointState, Guarded, HostName, Member, Pool, Region, Required, Sentinel, Zone};
+pub use estate::{Busy, Certificate, Degraded, Endpoint, EndpointState, Guarded, HostName, Member, Pool, PoolShed, Region, Required, Sentinel, Zone};
 pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
 pub use feeds::{AuditHead, AuditPage, Delivery, EventQuery, WebhookTest};
 pub use guards::{Confirmation, EffectiveGuard, Gate, GatePut, GuardFinding, ServiceGuards, Taker};
@@ -72,7 +73,7 @@ pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, GeoDatabase, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhase, ProbePost, ProbesQuery, Resolved, TlsSeen};
 pub use problem::{Fault, Problem, ProblemKind};
-pub use push::{Freshness, FreshnessPost, FreshnessReply, PushPost, PushReply, Told};
+pub use push::{Freshness, FreshnessPost, FreshnessReply, LoadPut, LoadReply, PushPost, PushReply, Told};
 pub use replay::{Replay, ReplayGap, ReplayPost, Replayed, ReplayedFailover, ReplayedFlip, ReplayedOutage, ReplayedRegion, ReplayedService};
 pub use schedule::Schedule;
 pub(super) use schema::{CloudEvent, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX};

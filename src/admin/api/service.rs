@@ -75,6 +75,9 @@ pub struct ServicePool {
     /// Why its data is too old to be used; `null`: it is not, or somebody approved it, or it answers.
     #[serde(default)]
     pub outdated: Option<String>,
+    /// Why it gives away a share of its answers, to whoever may take it; `null`: it does not.
+    #[serde(default)]
+    pub sheds: Option<String>,
     /// Which step of the ladder lets it answer now (`policy`, `standby`, `held`, `drained`, `all_down`); `null`: it doesn't answer.
     pub rung: Option<String>,
     /// Overrides that act on it here, `o-12`.

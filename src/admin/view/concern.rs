@@ -76,6 +76,12 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
             say("data-too-old", "critical", format!("pool/{name}"), format!("pool {name} would not be used: {why}"), Some(next));
         }
     }
+    for pool in pools {
+        if let Some(api::PoolShed { shedding_since: Some(_), share, why: Some(why), .. }) = &pool.shed {
+            let (name, next) = (&pool.name, format!("windrose describe pool {}", pool.name));
+            say("pool-shedding", "warning", format!("pool/{name}"), format!("pool {name} gives away {share} % of its answers: {why}"), Some(next));
+        }
+    }
     for id in (0..core.estate().endpoints.len()).map(EndpointId::at).filter(|_| core.health().shapes_any()) {
         let degraded = core.health().degraded(core.estate(), id);
         let why = core.health().quality(core.estate(), id).and_then(|(_, quality)| quality.degraded_why.clone());

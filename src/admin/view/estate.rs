@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::admin::api;
 use crate::client::DatabaseInfo;
-use crate::control::{Core, Override, OverrideWord};
+use crate::control::{Core, Override, OverrideWord, PoolLoad};
 use crate::health::{HostHealth, MemberHealth, Outcome, State};
-use crate::model::{self, EndpointId, Estate, Family, Now, PoolId, RegionId, Sentinel, ServiceId, TargetId, Timestamp, Watch};
+use crate::model::{self, EndpointId, Estate, Family, Now, PoolId, RegionId, Sentinel, ServiceId, Shed, TargetId, Timestamp, Watch};
 use crate::policy::{Required, endpoint_view, lacking, pool_view, region_state, required};
 use crate::zone::Zone;
 
@@ -121,6 +121,7 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
         hold_if_older_than: pool.hold_if_older_than.map(api::Span),
         outdated: view.outdated.map(|why| why.to_string()),
         approved_by: view.approved_by.map(|approval| approval.id.to_string()),
+        shed: shed(core, id),
         drained: view.drained,
         held_by: names(board.held.get(&id).into_iter().flatten()),
         overrides: core.overrides().iter().filter(|kept| kept.record.target.covers_pool(estate, id)).map(override_id).collect(),
@@ -130,6 +131,24 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
         lacks: lacking(&required).map(|lacking| lacking.text(estate)),
         endpoints: pool.endpoints.iter().map(|id| estate.endpoint_label(*id)).collect(),
     }
+}
+
+/// How much is asked of a pool; `None`: it declares no limit.
+pub(in crate::admin) fn shed(core: &Core, id: PoolId) -> Option<api::PoolShed> {
+    let PoolLoad { shed: Shed { over, until, share, by, .. }, told, silent, why } = core.pool_load(id)?;
+    let sheds = told.as_ref().filter(|told| told.sheds);
+    Some(api::PoolShed {
+        over: over.as_f64(),
+        until: until.as_f64(),
+        share: share.percent(),
+        by: by.word().to_string(),
+        load: told.as_ref().map(|told| told.load.as_f64()),
+        at: told.as_ref().map(|told| told.told_at.into()),
+        told_by: told.as_ref().map(|told| told.by.to_string()),
+        silent,
+        shedding_since: sheds.and_then(|told| told.turned_at).map(api::Time),
+        why: why.map(|why| why.to_string()),
+    })
 }
 
 /// Endpoints that are up, and all of them, both families.

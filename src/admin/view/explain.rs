@@ -165,9 +165,16 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
             let text = match client {
                 Some(client) => {
                     let (key, length) = sticky_key(sticky, client);
-                    let pools = decided.leaves.get(keeper.choose(key)).map(|leaf| leaf.pools.as_slice()).unwrap_or_default();
-                    let names: Vec<&str> = pools.iter().map(|pool| &*estate.pool(*pool).name).collect();
-                    format!("all of {}/{length} keeps to {}", first_of(client, length), names.join(" + "))
+                    let odds = keeper.odds(key, decided.leaves.len());
+                    let gets = decided.leaves.iter().zip(odds).filter(|(_, part)| 0.0 < *part);
+                    let names: Vec<String> = gets
+                        .map(|(leaf, part)| {
+                            let names: Vec<&str> = leaf.pools.iter().map(|pool| &*estate.pool(*pool).name).collect();
+                            let part = if part < 1.0 { format!(" {} %", (part * 1000.0).round() / 10.0) } else { String::new() };
+                            format!("{}{part}", names.join(" + "))
+                        })
+                        .collect();
+                    format!("all of {}/{length} keeps to {}", first_of(client, length), names.join(", "))
                 }
                 None => format!("clients of one /{} (IPv4) or /{} (IPv6) keep together; name one with --client", sticky.ipv4_prefix, sticky.ipv6_prefix),
             };

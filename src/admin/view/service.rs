@@ -123,6 +123,7 @@ fn why_less(core: &Core, view: &ServiceView<'_>, pool: &api::ServicePool) -> Str
         api::ServicePool { outdated: Some(why), .. } => {
             format!("{name} is kept off: {why}; synchronise it, or go all the same: windrose approve pool {name} --reason \"…\"")
         }
+        api::ServicePool { sheds: Some(why), .. } => format!("{name} gives away a share of its answers: {why}"),
         _ if pool.drained => {
             let by = core.overrides().into_iter().find(|kept| kept.record.kind.word() == "drain" && pool.overrides.contains(&override_id(kept)));
             let by = by.map(|kept| format!(" by {} ({}{})", kept.record.actor, override_id(&kept), because(&kept.record.reason))).unwrap_or_default();
@@ -210,6 +211,7 @@ fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> ap
         }),
         waits: held.then(|| view.waits.map(str::to_string)).flatten(),
         outdated: seen.outdated.filter(|_| seen.approved_by.is_none() && !answers).map(|why| why.to_string()),
+        sheds: core.policy_facts().crowded.get(&id).filter(|crowded| crowded.sheds && answers).map(|crowded| crowded.why.to_string()),
         rung: leaves.iter().find(|leaf| leaf.pools.contains(&id)).map(|leaf| leaf.rung.word().to_string()),
         overrides: overrides.into_iter().map(|(_, id)| id).collect(),
         answers: None,

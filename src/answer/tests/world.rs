@@ -110,6 +110,7 @@ impl World {
                     pools: vec![pool],
                     share: *share,
                     rung: Rung::Policy,
+                    taken: false,
                     endpoints: of_family,
                     weights: None,
                     addresses: None,
@@ -139,6 +140,7 @@ impl World {
                 required_by: Vec::new(),
                 degraded_factor: None,
                 hold_if_older_than: None,
+                shed: None,
             });
             PoolId::at(self.estate.pools.len() - 1)
         })

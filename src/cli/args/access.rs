@@ -38,6 +38,16 @@ pub struct PushArgs {
     pub monitor: Option<String>,
 }
 
+/// `windrose load`
+#[derive(Clone, Debug, Args)]
+pub struct LoadArgs {
+    /// The pool
+    pub pool: String,
+    /// How much is asked of it, in the unit of its `shed`
+    #[arg(allow_negative_numbers = true)]
+    pub load: f64,
+}
+
 /// `windrose freshness`
 #[derive(Clone, Debug, Args)]
 pub struct FreshnessArgs {

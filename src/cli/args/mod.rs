@@ -22,7 +22,7 @@ mod shift;
 mod traffic;
 mod wait;
 
-pub use access::{AuditArgs, AuditCommand, FreshnessArgs, PushArgs, PushOutcome, TokenArgs, TokenCommand, WebhookArgs, WebhookCommand};
+pub use access::{AuditArgs, AuditCommand, FreshnessArgs, LoadArgs, PushArgs, PushOutcome, TokenArgs, TokenCommand, WebhookArgs, WebhookCommand};
 pub use ask::{ExplainArgs, ProbeArgs, ProbesArgs, QueryArgs, ReplayArgs, SimulateArgs};
 pub use boards::{DashboardsArgs, DashboardsCommand, RulesArgs, RulesCommand};
 pub use guards::{ConfirmArgs, GateArgs, Switch};
@@ -229,6 +229,9 @@ pub enum Command {
     /// Tell when the data of a region was last restored or synchronised
     #[command(after_help = ex::FRESHNESS, display_order = 5)]
     Freshness(FreshnessArgs),
+    /// Tell how much is asked of a pool, for its `shed`
+    #[command(after_help = ex::LOAD, display_order = 5)]
+    Load(LoadArgs),
     /// Who changed what, from where and why: list, export, verify
     #[command(after_help = ex::AUDIT, display_order = 5)]
     Audit(AuditArgs),

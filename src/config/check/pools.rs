@@ -21,6 +21,7 @@ use super::networks;
 use super::policies::Policies;
 use super::requires;
 use super::resolver::HostNames;
+use super::shedding;
 use super::{check_name, number};
 
 /// Half the way around the earth.
@@ -126,7 +127,7 @@ impl Maker<'_> {
 
     fn pool(&mut self, entry: Entry<Table>, sink: &mut Sink<'_>) {
         let Entry { name, span, value: table } = entry;
-        let Table { region, monitor, min_up, min_active, requires, down_after, ok_after, up_after, degraded_factor, hold_if_older_than, tags, endpoints } =
+        let Table { region, monitor, min_up, min_active, requires, down_after, ok_after, up_after, degraded_factor, hold_if_older_than, shed, tags, endpoints } =
             table;
         check_name(&name, &span, "pool", sink);
         let path = format!("pool.{name}");
@@ -181,6 +182,7 @@ impl Maker<'_> {
                 }
                 found.value
             }),
+            shed: shedding::check(&shed, &format!("{path}.shed"), sink),
         };
         self.family_warning(&pool, &min_up, &path, sink);
         self.pools.by_name.insert(pool.name.clone(), id);

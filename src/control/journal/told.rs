@@ -29,6 +29,9 @@ pub const EVENT_KINDS: [&str; 54] = [
     "region.unguarded",
     "pool.outdated",
     "pool.fresh",
+    "pool.shedding",
+    "pool.shed_ended",
+    "pool.load_unknown",
     "service.up",
     "service.down",
     "failover.started",
@@ -326,6 +329,14 @@ impl Context {
             }
             Notice::Freshness { pool, region, begins, text } => {
                 let (kind, severity) = if *begins { ("pool.outdated", "critical") } else { ("pool.fresh", "info") };
+                Draft::new(kind, severity, format!("pool/{pool}"), text.clone()).of_region(region).with(json!({ "pool": pool }))
+            }
+            Notice::Load { pool, region, happened, text } => {
+                let (kind, severity) = match *happened {
+                    "shedding" => ("pool.shedding", "warning"),
+                    "shed_ended" => ("pool.shed_ended", "info"),
+                    _ => ("pool.load_unknown", "warning"),
+                };
                 Draft::new(kind, severity, format!("pool/{pool}"), text.clone()).of_region(region).with(json!({ "pool": pool }))
             }
             Notice::Blind { begins, text } => {

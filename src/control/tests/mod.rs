@@ -11,6 +11,7 @@ mod hosts;
 mod journal;
 mod learned;
 mod legacy;
+mod load;
 mod outcomes;
 mod preview;
 mod probes;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::client::{Clients, Origins, Questions};
 use crate::control::{
-    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Expect, Key, Legacy, Notice, Op, Push, Record, Refusal, Reply, Revision,
-    Start, Stored, Ticket,
+    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Expect, Key, Legacy, LoadPush, Notice, Op, Push, Record, Refusal, Reply,
+    Revision, Start, Stored, Ticket,
 };
 use crate::health::State;
 use crate::health::testing::estate;
@@ -304,6 +304,15 @@ impl World {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         self.event(Event::Push { ticket, push });
+        let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
+        self.replies.remove(at).1
+    }
+
+    /// Somebody tells how much is asked of a pool.
+    pub(super) fn load(&mut self, pool: &str, load: f64) -> Result<Applied, Refusal> {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.event(Event::Loaded { ticket, push: LoadPush { actor: Actor("token:ci".into()), pool: pool.to_string(), load } });
         let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
         self.replies.remove(at).1
     }

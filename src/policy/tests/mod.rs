@@ -10,6 +10,7 @@ mod notes;
 mod pools;
 pub(crate) mod properties;
 mod returning;
+mod shed;
 mod sticky;
 mod trees;
 mod trickle;

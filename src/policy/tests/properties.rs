@@ -11,13 +11,13 @@ use crate::policy::{Decision, OverrideKind, OverrideTarget, Rung, Verdict, decid
 
 /// Pools of every world. `f` shares a target with `a`.
 const POOLS: [&str; 8] = [
-    "a: 10.0.0.1 10.0.0.2 2001:db8::1 region=east",
-    "b: 10.1.0.1 10.1.0.2 10.1.0.3@1 2001:db8:1::1 region=east min_up=2",
+    "a: 10.0.0.1 10.0.0.2 2001:db8::1 region=east shed=30",
+    "b: 10.1.0.1 10.1.0.2 10.1.0.3@1 2001:db8:1::1 region=east min_up=2 shed=20:client",
     "c: 10.2.0.1 2001:db8:2::1 2001:db8:2::2 factor=0.05",
-    "d: 10.3.0.1 10.3.0.2 region=west",
+    "d: 10.3.0.1 10.3.0.2 region=west shed=50:client",
     "g: gw.vendor.example 10.6.0.1@1 region=west",
     "h: gw.other.example region=west",
-    "e: 10.4.0.1@3 10.4.0.2@5 region=west",
+    "e: 10.4.0.1@3 10.4.0.2@5 region=west shed=30",
     "f: 2001:db8:5::1 10.0.0.1",
 ];
 
@@ -83,6 +83,7 @@ pub(crate) enum Happening {
     Resolves(prop::sample::Index, &'static str, bool),
     Later(u64),
     Data(prop::sample::Index, bool),
+    Load(prop::sample::Index, Option<bool>),
     Begin(OverrideKind, prop::sample::Index, bool),
     End(prop::sample::Index),
     Failback,
@@ -98,6 +99,7 @@ pub(crate) fn happening() -> impl Strategy<Value = Happening> {
         3 => (any::<prop::sample::Index>(), prop::sample::select(FOUND.to_vec()), any::<bool>()).prop_map(|(which, found, old)| Happening::Resolves(which, found, old)),
         3 => (1u64..12).prop_map(Happening::Later),
         3 => (any::<prop::sample::Index>(), prop::bool::weighted(0.6)).prop_map(|(which, old)| Happening::Data(which, old)),
+        4 => (any::<prop::sample::Index>(), prop::sample::select(vec![Some(true), Some(true), Some(false), None])).prop_map(|(which, sheds)| Happening::Load(which, sheds)),
         3 => (kind, any::<prop::sample::Index>(), any::<bool>()).prop_map(|(kind, which, limited)| Happening::Begin(kind, which, limited)),
         2 => any::<prop::sample::Index>().prop_map(Happening::End),
         1 => Just(Happening::Failback),
@@ -127,6 +129,10 @@ pub(crate) fn apply(world: &mut World, happening: &Happening) {
         Happening::Data(which, old) => {
             let pool = world.estate.pools[which.index(world.estate.pools.len())].name.to_string();
             world.data(&pool, *old);
+        }
+        Happening::Load(which, sheds) => {
+            let pool = world.estate.pools[which.index(world.estate.pools.len())].name.to_string();
+            world.load(&pool, *sheds);
         }
         Happening::Begin(kind, which, limited) => {
             let estate = &world.estate;
@@ -323,9 +329,42 @@ proptest! {
                 let who = |family: &crate::policy::FamilyDecision| family.leaves.iter().map(|leaf| (leaf.pools.clone(), leaf.rung, leaf.endpoints.clone())).collect::<Vec<_>>();
                 prop_assert_eq!(who(family), who(same));
                 for (leaf, same) in family.leaves.iter().zip(&same.leaves) {
-                    // 0.05 is the least factor here, and a subtree's is never less.
-                    prop_assert!(same.share * 0.05 <= leaf.share + 1e-12, "{} of {}", leaf.share, same.share);
+                    // 0.05 is the least factor here, and a subtree's is never less; what is shed is divided once more.
+                    let least = if world.crowded.is_empty() { 0.05 } else { 0.05 * 0.05 };
+                    prop_assert!(same.share * least <= leaf.share + 1e-12, "{} of {}", leaf.share, same.share);
                     prop_assert!(same.weights.is_none() && leaf.weights.as_ref().is_none_or(|weights| weights.len() == leaf.endpoints.len() && !weights.contains(&0)));
+                }
+            }
+        }
+    }
+
+    // Nobody else moves: who sheds has its share of what it would have, who is full no more than that, and everybody else at least as much.
+    #[test]
+    fn what_is_shed_comes_from_who_sheds_and_goes_to_who_may_take_it(text in estate(), happenings in prop::collection::vec(happening(), 0..30)) {
+        let mut world = World::fresh(&text);
+        for happening in &happenings {
+            apply(&mut world, happening);
+            let decision = world.decide("orders");
+            let id = world.service("orders");
+            let nobody = std::collections::BTreeMap::new();
+            let facts = crate::policy::Facts { crowded: &nobody, ..world.facts() };
+            let service = world.estate.service(id);
+            let without = decide(service, &service.policy, &facts, &world.memories[id.index()], world.now);
+            for (with, without) in decision.families.iter().zip(&without.families) {
+                prop_assert_eq!(&with.verdict, &without.verdict);
+                let of = |family: &crate::policy::FamilyDecision, pool: PoolId| family.leaves.iter().filter(|leaf| leaf.pools.contains(&pool)).map(|leaf| leaf.share).sum::<f64>();
+                for pool in (0..world.estate.pools.len()).map(PoolId::at) {
+                    let (name, before, after) = (&world.estate.pool(pool).name, of(without, pool), of(with, pool));
+                    match (world.crowded.get(&pool), world.estate.pool(pool).shed) {
+                        // Several in one multivalue give away together what the greatest share says.
+                        (Some(crowded), Some(shed)) if crowded.sheds => {
+                            let most = if with.leaves.iter().chain(&without.leaves).any(|leaf| 1 < leaf.pools.len()) { 0.5 } else { shed.share.percent() / 100.0 };
+                            prop_assert!(before * (1.0 - most) - 1e-9 <= after && after <= before + 1e-9, "{} sheds: {} of {}", name, after, before);
+                        }
+                        // Of a multivalue it may leave with the others.
+                        (Some(_), _) => prop_assert!(after <= before + 1e-9, "{} is full: {} of {}", name, after, before),
+                        (None, _) => prop_assert!(before <= after + 1e-9 , "{} takes: {} of {}", name, after, before),
+                    }
                 }
             }
         }

@@ -29,7 +29,7 @@ fn homes(world: &World, service: &str, family: Family, clients: u32) -> Vec<Vec<
     let keeper = Keeper::of(leaves);
     let home = |number| {
         let (key, _) = sticky_key(decision.sticky.unwrap_or_default(), client(number));
-        leaves[keeper.as_ref().map_or(0, |keeper| keeper.choose(key))].pools.clone()
+        leaves[keeper.as_ref().map_or(0, |keeper| keeper.choose(key, 0))].pools.clone()
     };
     (0..clients).map(home).collect()
 }

@@ -9,7 +9,7 @@ use crate::client::{Clients, Questions};
 use crate::health::State;
 use crate::model::{Family, PoolId};
 use crate::policy::testing::World;
-use crate::policy::{FamilyDecision, Hold, Override, OverrideKind, OverrideTarget, Reach, Rung, Verdict};
+use crate::policy::{Crowded, FamilyDecision, Hold, Override, OverrideKind, OverrideTarget, Reach, Rung, Verdict};
 
 /// What a child is.
 #[derive(Clone, Copy, PartialEq)]
@@ -24,9 +24,11 @@ enum Child {
     ForceDown,
     Old,
     Approved,
+    Sheds,
+    Full,
 }
 
-use Child::{Approved, Down, DownDrained, Drained, ForceDown, ForceUp, Held, Old, Unknown, Up};
+use Child::{Approved, Down, DownDrained, Drained, ForceDown, ForceUp, Full, Held, Old, Sheds, Unknown, Up};
 
 /// All of them, those that answer sooner first.
 const EVERY: &[Child] = &[Up, Unknown, ForceUp, Held, Drained, Down, DownDrained, ForceDown];
@@ -34,6 +36,10 @@ const EVERY: &[Child] = &[Up, Unknown, ForceUp, Held, Drained, Down, DownDrained
 const FIVE: &[Child] = &[Up, Held, Drained, Down, ForceDown];
 /// What freshness makes of a child, beside three others.
 const AGES: &[Child] = &[Up, Old, Approved, Down, ForceDown];
+/// What loads make of a child, beside four others.
+const LOADS: &[Child] = &[Up, Sheds, Full, Held, Drained, Down, ForceDown];
+/// The same, where three children make many cells.
+const LOADS_OF_THREE: &[Child] = &[Up, Sheds, Full, Down];
 /// Those that answer only if nothing else can.
 const LAST: &[Child] = &[Down, DownDrained, ForceDown];
 
@@ -50,6 +56,8 @@ impl Child {
             ForceDown => "force_down",
             Old => "old",
             Approved => "old+approved",
+            Sheds => "sheds",
+            Full => "full",
         }
     }
 
@@ -65,6 +73,8 @@ impl Child {
             ForceDown => "probes find it up, an operator says down: on no rung (S9)",
             Old => "up, but its data is too old: on no rung (S9)",
             Approved => "the same, and an operator approves of it: as up (S9)",
+            Sheds => "up, and over its load: it gives away 30 % of its answers, if anybody takes them",
+            Full => "up, and over its load, but it gives nothing away yet: it takes nothing either",
         }
     }
 
@@ -73,14 +83,17 @@ impl Child {
         let pool = world.estate.pool_named(name).expect("a pool");
         match self {
             Unknown => {}
-            Up | Held | Drained | ForceDown | Old | Approved => world.turn(name, State::Up),
+            Up | Held | Drained | ForceDown | Old | Approved | Sheds | Full => world.turn(name, State::Up),
             Down | DownDrained | ForceUp => world.turn(name, State::Down),
         }
         if let Old | Approved = self {
             world.data(name, true);
         }
+        if let Sheds | Full = self {
+            world.crowded.insert(pool, Crowded { sheds: self == Sheds, why: "its load is 85, over 80".into() });
+        }
         let kind = match self {
-            Up | Unknown | Down | Old => return,
+            Up | Unknown | Down | Old | Sheds | Full => return,
             Held => return Family::ALL.into_iter().for_each(|family| world.memories[0].held.push(Hold { pool, family })),
             Drained | DownDrained => OverrideKind::Drain,
             ForceUp => OverrideKind::ForceUp,
@@ -97,7 +110,7 @@ fn answer(policies: &str, service: &str, children: &[Child], last: &[&str]) -> S
     let mut text = String::from("thresholds down_after=1 ok_after=1 up_after=1\npool sorry: 10.9.9.9 monitor=none\n");
     let names = ["a", "b", "c"];
     for (at, name) in names.iter().enumerate().take(children.len()) {
-        writeln!(text, "pool {name}: 10.0.{at}.1").unwrap();
+        writeln!(text, "pool {name}: 10.0.{at}.1 shed=30").unwrap();
     }
     let all_down = if service.contains("all_down=") { "" } else { "all_down=serve_all" };
     let mut world = World::fresh(&format!("{text}{policies}\nservice s: {service} failback=manual {all_down}"));
@@ -271,6 +284,37 @@ fn data_that_is_too_old_keeps_a_pool_off_every_rung_as_its_truth_table_says() {
         squares_of(text, "S9: the same.", "", "weighted a=80 b=20", AGES, 2);
     });
     is_kept("freshness", &page);
+}
+
+#[test]
+fn what_a_pool_sheds_goes_where_its_truth_table_says() {
+    let page = page("shed: a pool over its load gives away 30 % of its answers", LOADS, |text| {
+        squares_of(text, "The next that is up and not full takes it; if there is none, it stays.", "", "failover a b", LOADS, 2);
+        squares_of(text, "Whoever has the rest of the share takes it, pro rata.", "", "weighted a=80 b=20", LOADS, 2);
+        squares_of(text, "A standby takes it, too: on rung `policy`, for somebody with a share is up.", "", "weighted a=100 b=0", LOADS, 2);
+        squares_of(text, "It is left out of 30 % of the answers, unless only full ones were left.", "", "multivalue a b", LOADS, 2);
+        squares_of(text, "Of the part that it would get.", "", "failover a b trickle=5", LOADS, 2);
+        squares_of(text, "Full ones are passed over.", "", "failover a b c", LOADS_OF_THREE, 3);
+        squares_of(text, "Siblings with a share come before those with none.", "", "weighted a=60 b=40 c=0", LOADS_OF_THREE, 3);
+        squares_of(text, "First inside the subtree, then outside of it.", "policy ab: weighted a=50 b=50", "failover ab c", LOADS_OF_THREE, 3);
+        squares_of(
+            text,
+            "A subtree's own `min_up` is about health: it is up while the one that sheds is.",
+            "policy ab: weighted a=50 b=50 min_up=2",
+            "failover ab c",
+            LOADS_OF_THREE,
+            3,
+        );
+        squares_of(
+            text,
+            "Where only full ones are left of a multivalue, the whole answer goes elsewhere.",
+            "policy ab: multivalue a b",
+            "failover ab c",
+            LOADS_OF_THREE,
+            3,
+        );
+    });
+    is_kept("shed", &page);
 }
 
 /// One in each place, and one of whom nothing is known.
