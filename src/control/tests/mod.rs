@@ -8,6 +8,7 @@ mod flips;
 mod guard;
 mod guards;
 mod journal;
+mod kinds;
 mod learned;
 mod legacy;
 mod outcomes;
