@@ -6,7 +6,7 @@
 //!
 //! Never here: which pool answers. That is a table per service and class, made by `policy` and compiled by `snapshot`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -398,6 +398,36 @@ impl Clients {
             known.entry(answered(class)).or_insert(id);
         }
         self.classes.iter().map(|class| known.get(&answers(class)).copied()).collect()
+    }
+
+    /// Classes that the same clients belong to here and in `next`, where they are told apart otherwise: each pair once, those of whom nothing is known first.
+    pub fn pairs(&self, next: &Clients) -> Vec<(ClassId, ClassId)> {
+        if std::ptr::eq(self, next) {
+            return self.classes().map(|class| (class, class)).collect();
+        }
+        let mut pairs = vec![(ClassId::UNKNOWN, ClassId::UNKNOWN)];
+        let mut seen: HashSet<(u32, u32)> = HashSet::from([(0, 0)]);
+        let mut add = |here, there| {
+            if seen.insert((here, there)) {
+                pairs.push((ClassId(here), ClassId(there)));
+            }
+        };
+        self.v4.joined(&next.v4, &mut |_, here, there| add(here, there));
+        self.v6.joined(&next.v6, &mut |_, here, there| add(here, there));
+        pairs
+    }
+
+    /// A prefix all of which is of such a [pair](Self::pairs); `None`: there is none. Looks at every span.
+    pub fn example(&self, next: &Clients, pair: (ClassId, ClassId)) -> Option<IpNet> {
+        let (mut v4, mut v6) = (None, None);
+        let meant = |here, there| (ClassId(here), ClassId(there)) == pair;
+        self.v4.joined(&next.v4, &mut |start, here, there| v4 = v4.or(Some(start).filter(|_| meant(here, there))));
+        if v4.is_none() {
+            self.v6.joined(&next.v6, &mut |start, here, there| v6 = v6.or(Some(start).filter(|_| meant(here, there))));
+        }
+        let address = v4.map(|start| IpAddr::from(start.to_be_bytes())).or(v6.map(|start| IpAddr::from(start.to_be_bytes())))?;
+        let scope = self.find(address).1.max(next.find(address).1);
+        IpNet::new(address, scope).ok().map(|prefix| prefix.trunc())
     }
 
     /// What is known of a class, as far as these questions go. What was not asked when this was built holds for nobody.

@@ -150,6 +150,20 @@ impl<B: Bits> Spans<B> {
         (class.into(), below.max(above))
     }
 
+    /// The spans of both, cut at every border of either: where each begins, and its class here and there.
+    pub(super) fn joined(&self, other: &Self, each: &mut dyn FnMut(B, u32, u32)) {
+        let class = |classes: &[u32], at: usize| classes.get(at).copied().unwrap_or(0);
+        let (mut here, mut there) = (0, 0);
+        let mut next = self.starts.first().copied();
+        while let Some(start) = next {
+            each(start, class(&self.classes, here), class(&other.classes, there));
+            let (a, b) = (self.starts.get(here + 1).copied(), other.starts.get(there + 1).copied());
+            next = [a, b].into_iter().flatten().min();
+            here += usize::from(a.is_some() && a == next);
+            there += usize::from(b.is_some() && b == next);
+        }
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.count
@@ -297,6 +311,16 @@ mod tests {
         assert_eq!(spans.find(0xc000_0201), (0, 1), "the other half of the world");
         assert_eq!(spans.find(0x0b00_0000), (0, 8), "the neighbour");
         assert_eq!(spans.len(), 5);
+    }
+
+    #[test]
+    fn two_are_joined_at_every_border_of_either() {
+        let p = |first: u128, last: u128, what| Prefix { first, last, what };
+        let spans = |prefixes: Vec<Prefix>| Spans::<u32>::new(&sweep(prefixes, u128::from(u32::MAX), &mut |open| class_of(open)));
+        let (one, other) = (spans(vec![p(0x0a00_0000, 0x0aff_ffff, 0)]), spans(vec![p(0x0a80_0000, 0x0aff_ffff, 1), p(0x0b00_0000, 0x0bff_ffff, 2)]));
+        let mut joined = Vec::new();
+        one.joined(&other, &mut |start, here, there| joined.push((start, here, there)));
+        assert_eq!(joined, [(0, 0, 0), (0x0a00_0000, 1, 0), (0x0a80_0000, 1, 2), (0x0b00_0000, 0, 3), (0x0c00_0000, 0, 0)]);
     }
 
     #[test]

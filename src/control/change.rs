@@ -205,6 +205,8 @@ pub struct Move {
     pub before: Vec<(Arc<str>, f64)>,
     /// And after.
     pub after: Vec<(Arc<str>, f64)>,
+    /// Clients who fare otherwise than those of whom nothing is known, of whom the above is true.
+    pub by_client: Vec<super::kinds::KindMove>,
 }
 
 /// A pool that gains by a change.

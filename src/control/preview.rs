@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::client::ClassId;
 use crate::health::{Guard, HealthTable};
 use crate::model::{Estate, Family, Node, Now, PolicyForm, PoolId, Service, ServiceId, Timestamp};
 use crate::policy::{self, Facts, Memory};
@@ -13,12 +14,10 @@ use crate::policy::{self, Facts, Memory};
 use super::change::Fault;
 use super::core::Core;
 use super::event::Configuration;
+use super::kinds::{self, Eyes, KindMove, Shown, real, same};
 use super::overrides::Overrides;
 use super::record::Revision;
 use super::reload::counted;
-
-/// Shares closer than this are the same.
-const SAME: f64 = 0.000_1;
 
 /// What a reload would do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,6 +39,8 @@ pub struct PreviewMove {
     pub before: Vec<(Arc<str>, f64)>,
     /// Then; empty: it goes away.
     pub after: Vec<(Arc<str>, f64)>,
+    /// Clients who fare otherwise than those of whom nothing is known, of whom the above is true.
+    pub by_client: Vec<KindMove>,
 }
 
 /// A service whose traffic is not what the file says.
@@ -122,6 +123,7 @@ impl Core {
         let (old, estate) = (&self.configuration.estate, &next.estate);
         let carried = self.carried_to(estate, now);
         let facts = carried.facts(next);
+        let eyes = Eyes::new(&self.configuration.clients, &next.clients);
         let mut before: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
         let mut moves = Vec::new();
         for service in &estate.services {
@@ -130,19 +132,32 @@ impl Core {
             let tree = self.tree_after(service, estate);
             let family = family_of(estate, facts.health, &tree);
             let decision = policy::decide(service, &tree, &facts, &memory, now);
-            let after = policy::effective(&decision.families[family.index()], &tree);
-            let after = real(after.into_iter().map(|(pool, share)| (estate.pool(pool).name.clone(), share)));
-            let before = was.map_or_else(Vec::new, |id| real(self.effective(id, self.shown_family(id)).into_iter()));
-            if was.is_none() || !same(&before, &after) {
-                moves.push(PreviewMove { service: service.name.clone(), before, after });
+            let after = |class| {
+                let shares = policy::effective(&decision.of_class(class).0[family.index()], &tree);
+                real(shares.into_iter().map(|(pool, share)| (estate.pool(pool).name.clone(), share)).collect())
+            };
+            let before = |class| {
+                was.map_or_else(Vec::new, |id| {
+                    let (view, family) = (self.service(id), self.shown_family(id));
+                    let shares = policy::effective(&view.decision.of_class(class).0[family.index()], view.policy);
+                    real(shares.into_iter().map(|(pool, share)| (old.pool(pool).name.clone(), share)).collect())
+                })
+            };
+            let kinds = eyes.kinds(was.map_or(&self.undecided, |id| self.service(id).decision), &decision);
+            let shown = kinds.into_iter().map(|kind| Shown { kind, part: None, before: before(kind.before), after: after(kind.after) });
+            let by_client = kinds::listed(&eyes, shown.collect());
+            let (before, after) = (before(ClassId::UNKNOWN), after(ClassId::UNKNOWN));
+            if was.is_none() || !same(&before, &after) || !by_client.is_empty() {
+                moves.push(PreviewMove { service: service.name.clone(), before, after, by_client });
             }
         }
         let mut gone: Vec<ServiceId> = before.into_values().collect();
         gone.sort_unstable();
         moves.extend(gone.into_iter().map(|id| PreviewMove {
             service: old.service(id).name.clone(),
-            before: real(self.effective(id, self.shown_family(id)).into_iter()),
+            before: real(self.effective(id, self.shown_family(id))),
             after: Vec::new(),
+            by_client: Vec::new(),
         }));
         moves
     }
@@ -210,15 +225,4 @@ pub(super) fn family_of(estate: &Estate, health: &HealthTable, tree: &Node) -> F
         v6 |= health.pool_has(estate, pool, Family::V6);
     });
     if v6 && !v4 { Family::V6 } else { Family::V4 }
-}
-
-/// Shares that are more than nothing.
-fn real(shares: impl Iterator<Item = (Arc<str>, f64)>) -> Vec<(Arc<str>, f64)> {
-    shares.filter(|(_, share)| SAME < *share).collect()
-}
-
-/// The same shares, in whatever order.
-fn same(a: &[(Arc<str>, f64)], b: &[(Arc<str>, f64)]) -> bool {
-    let of = |shares: &[(Arc<str>, f64)], name: &str| shares.iter().find(|(known, _)| **known == *name).map_or(0.0, |(_, share)| *share);
-    a.iter().chain(b).all(|(name, _)| (of(a, name) - of(b, name)).abs() <= SAME)
 }

@@ -78,8 +78,8 @@ pub use replay::{Replay, ReplayGap, ReplayPost, Replayed, ReplayedFailover, Repl
 pub use schedule::Schedule;
 pub(super) use schema::{CloudEvent, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX};
 pub use service::{
-    AppliedAt, Cause, ChangeReply, Changed, ClientTraffic, Failback, Failover, Move, PoolDegraded, Returning, RevisionEntry, Service, ServicePool, ThreeShares,
-    Traffic, TrafficPut, Undo, UndoHint, UndoTo,
+    AppliedAt, Cause, ChangeReply, Changed, ClientMove, ClientTraffic, Failback, Failover, Move, PoolDegraded, Returning, RevisionEntry, Service, ServicePool,
+    ThreeShares, Traffic, TrafficPut, Undo, UndoHint, UndoTo,
 };
 pub use shift::{Shift, ShiftAnalysis, ShiftHalt, ShiftOrder, ShiftPost, ShiftStep, ShiftStepPost, SloPost};
 pub use simulate::{Forecast, LoadAt, MovedBy, OldShare, SimulatePost, SimulatedRegion, SimulatedService, Simulation, Strain};

@@ -362,12 +362,31 @@ pub struct Move {
     pub before: Shares,
     /// And after.
     pub after: Shares,
+    /// Clients who fare otherwise than those of whom nothing is known, of whom the above is true; at most twenty kinds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_client: Vec<ClientMove>,
     /// Its answers a second, over the last minute; `null` until known.
     #[serde(default)]
     pub answers_per_second: Option<f64>,
     /// Of these, how many go elsewhere.
     #[serde(default)]
     pub moves_per_second: Option<f64>,
+}
+
+/// What the clients of one kind get before and after.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ClientMove {
+    /// `clients of whom country:DE holds`, `clients such as 192.0.2.0/24`; of those who fare alike the first.
+    pub clients: String,
+    /// How many classes of clients fare so, as policies tell them apart.
+    pub classes: u64,
+    /// About what per cent of the service's answers they get, by where answers went of late; missing: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<f64>,
+    /// Effective shares before.
+    pub before: Shares,
+    /// And after.
+    pub after: Shares,
 }
 
 /// Where and when a change was answered.

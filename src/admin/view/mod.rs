@@ -19,7 +19,7 @@ pub(super) use concern::concerns;
 pub(super) use estate::{blind, databases, endpoint, freshness, override_, pool, record, region, sentinels, shed, zone};
 pub(super) use explain::{answer_of, place};
 pub(super) use guards::{gate, guards};
-pub(super) use preflight::preflight;
+pub(super) use preflight::{client_move, preflight};
 pub(super) use replay::replayed;
 pub(super) use schedule::schedule;
 pub(super) use service::{revision, service, traffic};

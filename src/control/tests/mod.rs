@@ -9,6 +9,7 @@ mod guard;
 mod guards;
 mod hosts;
 mod journal;
+mod kinds;
 mod learned;
 mod legacy;
 mod load;

@@ -15,7 +15,7 @@ const THREE: &str = "pool eu: 10.0.0.1 10.0.0.2; pool us: 10.1.0.1 10.1.0.2; poo
      service search: weighted eu=50 us=30 ap=20; service orders: failover eu us ap failback=60s; service apart: failover ap";
 
 fn peak(_: &str) -> Load {
-    Load { rate: Some(100.0), of_peak: 1.0 }
+    Load { rate: Some(100.0), of_peak: 1.0, ..Load::default() }
 }
 
 fn simulate(world: &World, down: &[&str]) -> Simulation {
@@ -96,7 +96,7 @@ fn half_the_peak_is_half_the_load() {
     let mut world = World::new(THREE);
     declared(&mut world, &[("us", 50)]);
     let mut picture = world.core.picture(world.now);
-    let simulation = picture.simulate(&[OverrideTargetName::Region("eu".into())], &|_| Load { rate: None, of_peak: 0.5 });
+    let simulation = picture.simulate(&[OverrideTargetName::Region("eu".into())], &|_| Load { of_peak: 0.5, ..Load::default() });
     assert_eq!(cascade(&simulation), Vec::<String>::new(), "all of orders is half of its peak, and us carries that");
     assert_eq!(simulation.regions[1].after, None, "no rate is known");
 }
@@ -136,7 +136,7 @@ fn guards_that_a_person_would_meet_are_told_and_hold_nothing_up() {
     estate.rules.capacity = [(Arc::from("us"), Capacity { all: Some(70), ..Capacity::default() })].into();
     world.core.set_estate(estate.clone());
     // At half the load us would bear it; guards count shares.
-    let half = |_: &str| Load { rate: None, of_peak: 0.5 };
+    let half = |_: &str| Load { of_peak: 0.5, ..Load::default() };
     let simulation = world.core.picture(world.now).simulate(&[OverrideTargetName::Region("eu".into())], &half);
     assert_eq!(moved(&simulation), ["orders: eu 100 → us 100", "search: eu 50, us 50 → us 100"], "health asks nobody");
     let told = broken(&simulation);
