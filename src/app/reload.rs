@@ -82,6 +82,7 @@ async fn reload(
         }
         _ => None,
     };
+    databases.learn(door).await;
     let (read, known) = (loaded.databases.clone(), databases.clone());
     let configuration = match tokio::task::spawn_blocking(move || configuration(loaded, needs_restart, &known)).await {
         Ok(Ok(configuration)) => configuration,

@@ -23,6 +23,7 @@ use super::confirm::Confirmations;
 use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
 use super::freshness::Freshness;
+use super::latency::Latency;
 use super::overrides::Overrides;
 use super::pushes::Pushes;
 use super::record::{GateRecord, History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
@@ -95,6 +96,10 @@ pub struct Core {
     pub(super) pushes: Pushes,
     /// How fresh data is.
     pub(super) freshness: Freshness,
+    /// How quick regions are for whom.
+    pub(super) latency: Latency,
+    /// The state of latency that clients were last asked to be told apart by.
+    pub(super) classify_asked: Option<u64>,
     pub(super) told_wake: Option<Duration>,
     /// Services that are decided for other reasons than published: for `_explain` queries.
     pub(super) whys: Vec<ServiceId>,
@@ -155,8 +160,10 @@ pub(super) enum Cause {
 pub struct Start {
     /// What exists.
     pub configuration: Configuration,
-    /// What the store held.
+    /// What the store held, without latency.
     pub stored: Vec<Stored>,
+    /// What it held of latency: [`Latency::take`].
+    pub latency: Latency,
     /// The store's counter.
     pub revision: Revision,
     /// Stored verdicts older than this are not used.
@@ -168,7 +175,8 @@ pub struct Start {
 impl Core {
     /// From a configuration and what the store held. Call [`Self::settle`] next.
     pub fn start(start: Start, now: Now) -> Self {
-        let Start { configuration, stored, revision, stale_after, without_store } = start;
+        let Start { configuration, stored, mut latency, revision, stale_after, without_store } = start;
+        let unwritten = latency.take_unwritten();
         let health = HealthTable::new(&configuration.estate, now);
         let mut core = Self {
             configured_at: now.wall,
@@ -208,6 +216,8 @@ impl Core {
             wakes: Wakes::default(),
             pushes: Pushes::new(&configuration.estate, now),
             freshness: Freshness::default(),
+            latency,
+            classify_asked: None,
             whys: Vec::new(),
             moved: Vec::new(),
             waiting_told: Vec::new(),
@@ -220,6 +230,7 @@ impl Core {
             probes: super::probes::Probes::new(&configuration.estate),
             configuration,
         };
+        core.commits.learned.latency = unwritten;
         let alive = stored.iter().find_map(|stored| if let Record::Alive(at) = stored.record { Some(at) } else { None });
         let usable = alive.is_some_and(|alive| now.wall.since(alive) <= stale_after);
         let mut verdicts = 0;
@@ -273,6 +284,7 @@ impl Core {
         match event {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
             Event::Push { ticket, push } => self.pushed(ticket, push, now, effects),
+            Event::Latency { ticket, told } => self.latency_told(ticket, told, now, effects),
             Event::Synchronised { ticket, push } => self.synchronised(ticket, push, now, effects),
             Event::Change { ticket, origin, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
                 let waiting = super::commits::Waiting { ticket, origin, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
@@ -301,6 +313,7 @@ impl Core {
         }
         (self.configuration.clients, self.configuration.databases) = (clients, databases);
         self.reclassified = true;
+        self.classify_asked = None;
         let asking = |state: &ServiceState| state.rules.tree.asks_about_clients();
         let services: Vec<ServiceId> = self.services.iter().enumerate().filter(|(_, state)| asking(state)).map(|(at, _)| ServiceId::at(at)).collect();
         services.into_iter().for_each(|service| self.touch(service, Cause::Config));

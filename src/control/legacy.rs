@@ -43,6 +43,9 @@ pub struct Legacy {
     /// How fresh data is, by region.
     #[serde(default)]
     pub freshness: Vec<(Arc<str>, super::freshness::DataTold)>,
+    /// What was measured of latency, by network; `None`: it is of a release that knew nothing of it. [`super::Latency::take`] reads it.
+    #[serde(default)]
+    pub latency: Option<Vec<super::latency::LatencyLegacy>>,
 }
 
 /// A verdict with its counters.
@@ -150,6 +153,7 @@ impl Core {
             probes: self.probes.legacy(estate),
             pushes: self.pushes.legacy(estate),
             freshness: self.freshness.legacy(),
+            latency: Some(self.latency.legacy()),
         }
     }
 

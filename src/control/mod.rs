@@ -16,6 +16,7 @@ mod gates;
 mod guarding;
 mod guards;
 mod journal;
+mod latency;
 mod legacy;
 mod managed;
 mod memory;
@@ -56,6 +57,10 @@ pub use freshness::{DataPush, DataTime, DataTold, PoolFreshness};
 pub use gates::GateView;
 pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
 pub use journal::{Anchor, AuditDraft, Broken, Call, EVENT_KINDS, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
+pub use latency::{
+    IPV4_BITS, IPV6_BITS, Latency, LatencyCounts, LatencyLegacy, LatencyRecord, LatencyTold, MEASUREMENTS_MAX, MICROS_MAX, MeasuredRegion, Measurement,
+    SAMPLES_KNOWN, SAMPLES_MAX, network_key, network_of,
+};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
 pub use outline::{Became, Fields, ObjectChange, ObjectName, Outline, compared, differences, outline, outline_of_settings};
 pub use preview::{Drift, PreviewMove, ReloadPreview};

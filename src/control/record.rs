@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::health::{History as ProbeHistory, HistorySize, Moment, Said, State};
 use crate::model::{Family, PolicyForm, Scope, Timestamp};
 use crate::wire::Name;
@@ -35,6 +37,8 @@ pub enum Key {
     Gate(Arc<str>),
     /// `freshness/REGION`: how fresh its data is.
     Freshness(Arc<str>),
+    /// `latency/NETWORK`: how quick regions are for it.
+    Latency(IpNet),
     /// `shift/N` (shown as `s-N`).
     Shift(u64),
     /// `schedule/N` (shown as `t-N`).
@@ -86,6 +90,8 @@ pub enum Record {
     Gate(GateRecord),
     /// For [`Key::Freshness`].
     Freshness(super::freshness::DataTold),
+    /// For [`Key::Latency`].
+    Latency(Arc<super::latency::LatencyRecord>),
     /// For [`Key::Shift`].
     Shift(Arc<super::shifts::ShiftRecord>),
     /// For [`Key::Schedule`].

@@ -56,6 +56,9 @@ impl Core {
         self.overrides.resolve(&estate);
         self.freshness.set_estate(&estate);
         self.review_freshness(now, effects);
+        let without_room = self.latency.set_rules(estate.latency);
+        self.commits.learned.latency.extend(without_room);
+        self.classify_asked = None;
         self.plan += 1;
         self.plan_due = Some(Hurry(false));
         self.rebuild = true;
@@ -108,6 +111,8 @@ impl Core {
                 self.commits.learned.serials.extend(lost.serials.iter().cloned());
                 self.commits.learned.replies.extend(lost.replies);
                 self.commits.learned.answers.extend(lost.answers);
+                self.commits.learned.latency.extend(lost.latency);
+                self.commits.learned.latency_told.extend(lost.latency_told);
                 let known = |id: &JudgementId| self.health.judgement(*id).state != crate::health::State::Unknown;
                 self.commits.learned.verdicts = (0..estate.judgements.len()).map(JudgementId::at).filter(known).collect();
                 self.commits.learned.memories = (0..estate.services.len()).map(crate::model::ServiceId::at).collect();

@@ -72,6 +72,9 @@ impl Core {
         if self.freshness.next_at().is_some_and(|at| at <= now.mono) {
             self.review_freshness(now, effects);
         }
+        if self.latency.next_at().is_some_and(|at| at <= now.mono) {
+            self.review_latency(now, effects);
+        }
         self.guard_advances(now, effects);
         self.watch_shifts(now, effects);
         self.watch_schedules(now);
@@ -118,6 +121,7 @@ impl Core {
             effects.push(Effect::Probe { plan: self.plan, estate: self.configuration.estate.clone(), hurry });
             self.tell_metrics_the_rest(effects);
         }
+        self.classify(effects);
         self.note(first, now, effects);
         self.advance_journal(now);
         self.next_commit(now, effects);
@@ -354,7 +358,22 @@ impl Core {
 
     fn learned_ops(&self, batch: &Learned, now: Now) -> Vec<Op> {
         let estate = &self.configuration.estate;
-        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, freshness, replies, journal: _, answers: _, alive: _ } = batch;
+        let Learned {
+            verdicts,
+            probes,
+            memories,
+            ended,
+            forgotten,
+            serials,
+            used,
+            freshness,
+            latency,
+            latency_told: _,
+            replies,
+            journal: _,
+            answers: _,
+            alive: _,
+        } = batch;
         let mut ops = vec![Op::Put(Key::Alive, Record::Alive(now.wall))];
         for judgement in verdicts {
             let health = self.health.judgement(*judgement);
@@ -376,6 +395,7 @@ impl Core {
         ops.extend(serials.iter().filter_map(|zone| Some(Op::Put(Key::Serial(zone.clone()), Record::Serial(self.serials.to_store(zone)?)))));
         ops.extend(self.tokens_used.ops(used));
         ops.extend(self.freshness.ops(freshness));
+        ops.extend(self.latency.ops(latency, now));
         ops.extend(self.kept_replies.ops(replies.iter()));
         ops.extend(ended.iter().map(|id| Op::Delete(Key::Override(*id))));
         ops.extend(forgotten.iter().flat_map(|key| [Op::Delete(Key::Verdict(key.clone())), Op::Delete(Key::Probes(key.clone()))]));
@@ -398,6 +418,7 @@ impl Core {
             self.guard.next_at(),
             self.pushes.next_at(),
             self.freshness.next_at(),
+            self.latency.next_at(),
             self.serials.next_at(),
             self.journal_wake(),
             shifts,

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::schedule_form::ScheduleForm;
 use super::shift_form::ShiftForm;
 use crate::control::{
-    DataTold, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
-    Scope, TokenRecord, TrafficRecord,
+    DataTold, GateRecord, History, Key, LatencyRecord, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record,
+    Revision, Scope, TokenRecord, TrafficRecord,
 };
 use crate::health::{Moment, Reason, Said, State};
 use crate::model::{Family, PolicyForm, Timestamp};
@@ -29,6 +29,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Memory(service) => format!("memory/{service}"),
         Key::Gate(name) => format!("gate/{name}"),
         Key::Freshness(region) => format!("freshness/{region}"),
+        Key::Latency(network) => format!("latency/{network}"),
         Key::Shift(id) => format!("shift/{id:020}"),
         Key::Schedule(id) => format!("schedule/{id:020}"),
         Key::LastChange => "change".to_string(),
@@ -69,6 +70,8 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         "memory" => Some(Key::Memory(rest.into())),
         "gate" => Some(Key::Gate(rest.into())),
         "freshness" => Some(Key::Freshness(rest.into())),
+        // As we write it, so that one key has one text.
+        "latency" => rest.parse().ok().map(Key::Latency).filter(|key| key_text(key) == text),
         "audit" => Some(Key::Audit(parse_number(rest)?)),
         "event-pending" => Some(Key::EventPending(parse_number(rest)?)),
         "event" => Some(Key::Event(parse_number(rest)?)),
@@ -118,6 +121,7 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::Memory(_), Record::Memory(_))
             | (Key::Gate(_), Record::Gate(_))
             | (Key::Freshness(_), Record::Freshness(_))
+            | (Key::Latency(_), Record::Latency(_))
             | (Key::Shift(_), Record::Shift(_))
             | (Key::Schedule(_), Record::Schedule(_))
             | (Key::LastChange, Record::LastChange(_))
@@ -160,6 +164,8 @@ enum Form {
     Memory(MemoryForm),
     Gate(GateForm),
     Freshness(FreshnessForm),
+    /// Region, microseconds, when.
+    Latency(Vec<(Arc<str>, u32, Timestamp)>),
     Shift(Box<ShiftForm>),
     Schedule(Box<ScheduleForm>),
     Change(Timestamp),
@@ -311,6 +317,7 @@ impl TryFrom<&Record> for Form {
                 Self::Memory(MemoryForm { held, last_ipv4, last_ipv6, first_ipv4, first_ipv6 })
             }
             Record::Gate(GateRecord { on, actor, reason, at }) => Self::Gate(GateForm { on, actor, reason, at }),
+            Record::Latency(latency) => Self::Latency(latency.rows.clone()),
             Record::Freshness(DataTold { data_at, told_at, by }) => Self::Freshness(FreshnessForm { data_at, told_at, by }),
             Record::Shift(record) => Self::Shift(Box::new(ShiftForm::from(Arc::unwrap_or_clone(record)))),
             Record::Schedule(record) => Self::Schedule(Box::new(ScheduleForm::of(&record)?)),
@@ -365,6 +372,7 @@ impl TryFrom<Form> for Record {
             }
             Form::Gate(GateForm { on, actor, reason, at }) => Self::Gate(GateRecord { on, actor, reason, at }),
             Form::Schedule(form) => Self::Schedule((*form).try_into()?),
+            Form::Latency(rows) => Self::Latency(Arc::new(LatencyRecord { rows })),
             Form::Freshness(FreshnessForm { data_at, told_at, by }) => Self::Freshness(DataTold { data_at, told_at, by }),
             Form::Shift(form) => Self::Shift(Arc::new((*form).try_into()?)),
             Form::Change(at) => Self::LastChange(at),
@@ -480,6 +488,12 @@ pub(super) mod tests {
             .prop_map(|(name, on, actor, reason, at)| (Key::Gate(name), Record::Gate(GateRecord { on, actor, reason, at })));
         let freshness = (name(), at(), at(), name())
             .prop_map(|(region, data_at, told_at, by)| (Key::Freshness(region), Record::Freshness(DataTold { data_at, told_at, by })));
+        let network = prop_oneof![
+            (any::<[u8; 4]>(), 0..=24_u8).prop_map(|(address, bits)| ipnet::IpNet::new(address.into(), bits).unwrap().trunc()),
+            (any::<[u16; 8]>(), 0..=56_u8).prop_map(|(address, bits)| ipnet::IpNet::new(address.into(), bits).unwrap().trunc()),
+        ];
+        let latency = (network, prop::collection::vec((name(), any::<u32>(), at()), 0..4))
+            .prop_map(|(network, rows)| (Key::Latency(network), Record::Latency(Arc::new(LatencyRecord { rows }))));
         let change = at().prop_map(|at| (Key::LastChange, Record::LastChange(at)));
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
         let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
@@ -507,6 +521,7 @@ pub(super) mod tests {
             memory,
             gate,
             freshness,
+            latency,
             super::super::shift_form::tests::entry(),
             super::super::schedule_form::tests::entry(),
             change,

@@ -48,6 +48,7 @@ fn body_of(operation: &str) -> Value {
         "setTraffic" => json!({"policy": {"weighted": {"prod": 60, "dr": 40}}, "reason": "CHG-1"}),
         "beginShift" => json!({"to": {"prod": 100, "dr": 0}, "reason": "CHG-2"}),
         "countSlo" => json!({"good": 1, "bad": 0}),
+        "tellLatency" => json!({"measurements": [{"network": "203.0.113.0/24", "region": "prod", "ms": 42.5}]}),
         "push" => json!({"outcome": "pass"}),
         "switchGate" => json!({"on": true, "reason": "CHG-3"}),
         "extendOverride" => json!({"expires_in": "2h", "reason": "CHG-4"}),
@@ -115,7 +116,7 @@ fn next_entries(node: &TestNode, before: usize, due: usize, told: &str) -> Vec<V
 fn every_route_that_changes_something_leaves_one_entry_when_done() {
     let node = TestNode::start(SERVICES);
     // In an order in which each can succeed: operation, path, body (its own or this), and the verb of its entry.
-    let steps: [(&str, &str, &str, Value, Option<&str>); 18] = [
+    let steps: [(&str, &str, &str, Value, Option<&str>); 20] = [
         ("switchGate", "PUT", "gates/release", Value::Null, Some("gate.switch")),
         ("setTraffic", "PUT", "services/orders/traffic", Value::Null, Some("traffic.set")),
         ("failOver", "POST", "services/orders/failover", json!({"to": "prod"}), Some("traffic.failover")),
@@ -134,6 +135,8 @@ fn every_route_that_changes_something_leaves_one_entry_when_done() {
         // What tells or asks and changes no traffic by itself leaves none.
         ("push", "POST", "endpoints/dr/second/push", Value::Null, None),
         ("tellFreshness", "PUT", "regions/prod/freshness", json!({}), None),
+        ("tellLatency", "PUT", "latency", Value::Null, None),
+        ("withdrawLatency", "DELETE", "latency?network=203.0.113.0/24", Value::Null, None),
         ("countSlo", "POST", "services/orders/slo", Value::Null, None),
         ("testWebhook", "POST", "webhooks/receiver/test", Value::Null, None),
     ];

@@ -15,7 +15,7 @@ use crate::model::{Estate, Timestamp};
 use crate::policy::RegionState;
 
 /// Kinds of events, all of them: what stands behind `windrose.` in `type`, and the label values of `windrose_events_total`.
-pub const EVENT_KINDS: [&str; 51] = [
+pub const EVENT_KINDS: [&str; 53] = [
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
@@ -26,6 +26,8 @@ pub const EVENT_KINDS: [&str; 51] = [
     "region.degraded",
     "region.guarded",
     "region.unguarded",
+    "latency.ran_out",
+    "latency.measured",
     "pool.outdated",
     "pool.fresh",
     "service.up",
@@ -311,6 +313,10 @@ impl Context {
             Notice::Guarded { region, begins, text } => {
                 let (kind, severity) = if *begins { ("region.guarded", "critical") } else { ("region.unguarded", "info") };
                 Draft::new(kind, severity, format!("region/{region}"), text.clone()).of_region(region)
+            }
+            Notice::Latency { ran_out, text } => {
+                let (kind, severity) = if *ran_out { ("latency.ran_out", "warning") } else { ("latency.measured", "info") };
+                Draft::new(kind, severity, "latency", text.clone())
             }
             Notice::Freshness { pool, region, begins, text } => {
                 let (kind, severity) = if *begins { ("pool.outdated", "critical") } else { ("pool.fresh", "info") };

@@ -7,6 +7,7 @@ mod flips;
 mod guard;
 mod guards;
 mod journal;
+mod latency;
 mod learned;
 mod legacy;
 mod outcomes;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::{
-    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Expect, Key, Legacy, Notice, Op, Push, Record, Refusal, Reply, Revision,
-    Start, Stored, Ticket,
+    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Expect, Key, Latency, Legacy, Notice, Op, Push, Record, Refusal, Reply,
+    Revision, Start, Stored, Ticket,
 };
 use crate::health::State;
 use crate::health::testing::estate;
@@ -38,6 +38,8 @@ pub(super) struct World {
     /// Measurements that were ordered.
     pub(super) measures: Vec<(u64, u32, Arc<crate::model::Analysis>)>,
     pub(super) wake_at: Option<Duration>,
+    /// How often it was asked to tell clients apart anew.
+    pub(super) classified: usize,
     pub(super) plans: Vec<(u64, bool)>,
     /// Commits with their operations, oldest first.
     pub(super) commits: Vec<(Vec<Op>, bool)>,
@@ -45,7 +47,7 @@ pub(super) struct World {
     pub(super) break_glass: Vec<GuardKind>,
     pub(super) actor: &'static str,
     pub(super) reason: &'static str,
-    tickets: u64,
+    pub(super) tickets: u64,
 }
 
 /// The estate text with the zone that its service names lie in. Lines of ours: `serial N` of that zone (7), `secondary ADDRESS:PORT`, and
@@ -128,13 +130,10 @@ impl World {
     }
 
     fn begin(text: &str, disk: Vec<Stored>, disk_revision: Revision, now: Now, legacy: Option<Legacy>) -> Self {
-        let start = Start {
-            configuration: configuration(text),
-            stored: disk.clone(),
-            revision: disk_revision,
-            stale_after: Duration::from_secs(600),
-            without_store: false,
-        };
+        let configuration = configuration(text);
+        let mut stored = disk.clone();
+        let latency = Latency::take(&mut stored, legacy.as_ref(), configuration.estate.latency, now);
+        let start = Start { configuration, stored, latency, revision: disk_revision, stale_after: Duration::from_secs(600), without_store: false };
         let mut core = Core::start(start, now);
         if let Some(legacy) = legacy {
             core.continue_from(&legacy, now);
@@ -154,6 +153,7 @@ impl World {
             measures: Vec::new(),
             happenings: Vec::new(),
             wake_at: None,
+            classified: 0,
             plans: Vec::new(),
             commits: Vec::new(),
             break_glass: Vec::new(),
@@ -187,6 +187,7 @@ impl World {
                     Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
                     Effect::Measure { shift, step, analysis, .. } => self.measures.push((shift, step, analysis)),
                     Effect::Heard { .. } => {}
+                    Effect::Classify => self.classified += 1,
                     Effect::Tell(notice) => self.notices.push(notice),
                     Effect::Happened(happening) => self.happenings.push(happening),
                     Effect::WakeAt(at) => self.wake_at = at,
