@@ -55,6 +55,8 @@ pub(super) struct Hands {
     pub metrics: Arc<Metrics>,
     /// Keeps what probes found, for replays.
     pub outcomes: Recorder,
+    /// Where clients are told apart.
+    pub apart: mpsc::Sender<super::databases::Order>,
     /// What secondaries should know.
     pub secondaries: notify::Board,
     /// Who wants to hear of events, as configured now.
@@ -365,6 +367,8 @@ impl Hands {
                 let _ = self.happenings.send(happening);
             }
             Effect::Secondaries(announced) => drop(self.secondaries.send_replace(announced.into())),
+            // One is under way at a time; a full queue means that the one before was given up, and so is this then.
+            Effect::TellApart { estate, asked } => drop(self.apart.try_send((estate, asked))),
             Effect::WakeAt(at) => *wake = at.map(|mono| self.clock.instant(mono)),
         }
     }

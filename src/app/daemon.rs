@@ -115,7 +115,16 @@ impl Daemon {
         let latency = Latency::take(&mut stored, left.legacy.as_ref(), loaded.estate.latency, started);
         databases.learned(latency.measured());
         let read = loaded.databases.clone();
-        let configuration = reload::configuration(loaded, Vec::new(), &databases)?;
+        let asked = control::asked_by_stored(&stored);
+        let made = match databases.make(&loaded.estate, &read, &asked) {
+            // Traffic that asks too much is set aside, and says so; DNS answers all the same.
+            Err(why) if !asked.is_empty() => {
+                warn!("with what operators' traffic asks about clients, {why}");
+                databases.make(&loaded.estate, &read, &[])?
+            }
+            made => made?,
+        };
+        let configuration = reload::configured(loaded, Vec::new(), made);
         databases.keep(&read);
         metrics.databases(&configuration.databases);
         let stale_after = settings.node.stale_after;
@@ -146,8 +155,10 @@ impl Daemon {
         // Without a store there is no folder that one could trust.
         let (recorder, recordings) =
             if store.is_some() { outcomes::record(&settings.store.path, settings.outcomes) } else { (Recorder::off(), Recordings::none()) };
+        let (apart, orders_to_tell_apart) = mpsc::channel(ORDERS);
         let hands = Hands {
             clock,
+            apart,
             happenings: happenings.clone(),
             webhooks,
             published: published.clone(),
@@ -187,7 +198,11 @@ impl Daemon {
             None => (Some(api.serve(parts)), None),
             Some(_) => (None, Some((api, parts))),
         };
+<<<<<<< HEAD
         tokio::spawn(databases::classify(databases.clone(), door.clone(), asked, stopping.clone()));
+=======
+        tokio::spawn(databases::tell_apart(databases.clone(), door.clone(), orders_to_tell_apart));
+>>>>>>> main
         tokio::spawn(databases::watch(databases, door.clone(), metrics.clone(), stopping.clone()));
         sample_often(door.clone(), metrics.clone(), stopping);
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::model::{By, Choice, Condition, Estate, Nearest, Network, Node, Place, RegionId, Timestamp};
+use crate::model::{By, Choice, Condition, Estate, Nearest, Network, Node, Place, PolicyForm, RegionId, Timestamp};
 
 use super::spans::{Prefix, Spans, sweep};
 
@@ -143,6 +143,17 @@ impl Questions {
         questions
     }
 
+    /// These, and those of other policies of the estate; what names something that it lacks asks nothing.
+    pub fn with_forms<'f>(mut self, estate: &Estate, forms: impl IntoIterator<Item = &'f PolicyForm>) -> Self {
+        let resolver = estate.resolver();
+        for form in forms {
+            if let Ok(tree) = resolver.resolve(form) {
+                self.add(&tree, estate);
+            }
+        }
+        self
+    }
+
     /// Those of a tree.
     pub fn of_tree(tree: &Node, estate: &Estate) -> Self {
         let mut questions = Self::default();
@@ -228,6 +239,9 @@ struct Ranks {
     /// By what.
     by: By,
 }
+
+/// Conditions that hold, ranks of regions: the answers of one class to some questions.
+type Answers = (Vec<bool>, Vec<Option<Box<[u16]>>>);
 
 /// Which class a client belongs to.
 #[derive(Debug)]
@@ -369,13 +383,7 @@ impl Clients {
 
     /// Classes that these questions don't tell apart: the first of each such group, [`ClassId::UNKNOWN`] first, and by class which group it belongs to.
     pub fn groups(&self, questions: &Questions) -> (Vec<ClassId>, Vec<u32>) {
-        let conditions: Vec<usize> = questions.conditions.iter().filter_map(|asked| self.conditions.binary_search(asked).ok()).collect();
-        let nearest: Vec<usize> = questions.nearest.iter().filter_map(|asked| self.nearest.binary_search(asked).ok()).collect();
-        let answers = |class: &Class| {
-            let holds: Vec<bool> = conditions.iter().map(|at| class.holds.get(*at).copied().unwrap_or(false)).collect();
-            let ranks: Vec<_> = nearest.iter().map(|at| Some(class.ranks.get(*at)?.as_ref()?.ranks.clone())).collect();
-            (holds, ranks)
-        };
+        let answers = self.answers_to(questions);
         let (mut known, mut first) = (HashMap::new(), Vec::new());
         let group = |(class, id): (&Class, ClassId)| {
             *known.entry(answers(class)).or_insert_with(|| {
@@ -385,6 +393,27 @@ impl Clients {
         };
         let of_class = self.classes.iter().zip(self.classes()).map(group).collect();
         (first, of_class)
+    }
+
+    /// By class: the class of `before`, where clients were told apart otherwise, that answers these questions alike; `None`: there was no such one.
+    pub fn counterparts(&self, before: &Clients, questions: &Questions) -> Vec<Option<ClassId>> {
+        let (answers, answered) = (self.answers_to(questions), before.answers_to(questions));
+        let mut known = HashMap::new();
+        for (class, id) in before.classes.iter().zip(before.classes()) {
+            known.entry(answered(class)).or_insert(id);
+        }
+        self.classes.iter().map(|class| known.get(&answers(class)).copied()).collect()
+    }
+
+    /// What is known of a class, as far as these questions go. What was not asked when this was built holds for nobody.
+    fn answers_to(&self, questions: &Questions) -> impl Fn(&Class) -> Answers + use<> {
+        let conditions: Vec<Option<usize>> = questions.conditions.iter().map(|asked| self.conditions.binary_search(asked).ok()).collect();
+        let nearest: Vec<Option<usize>> = questions.nearest.iter().map(|asked| self.nearest.binary_search(asked).ok()).collect();
+        move |class| {
+            let holds = conditions.iter().map(|at| at.and_then(|at| class.holds.get(at).copied()).unwrap_or(false));
+            let ranks = nearest.iter().map(|at| Some(class.ranks.get((*at)?)?.as_ref()?.ranks.clone()));
+            (holds.collect(), ranks.collect())
+        }
     }
 
     /// Whether all that a tree asks was asked when this was built.

@@ -6,8 +6,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+<<<<<<< HEAD
 use ipnet::IpNet;
 
+=======
+use crate::client::Clients;
+>>>>>>> main
 use crate::model::{GuardKind, JudgementId, ServiceId, TargetId};
 use crate::wire::Name;
 
@@ -39,6 +43,8 @@ pub(super) struct Waiting {
     /// A second person has said so, too.
     pub confirmed: bool,
     pub dry_run: bool,
+    /// How clients would be told apart, if a dry run asks something new about them.
+    pub clients: Option<Arc<Clients>>,
 }
 
 /// The commit that the store is working on.

@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::{Clients, DatabaseInfo};
+use crate::client::Questions;
 use crate::health::{ByKey, Guard, HealthTable, Observed, ProbeReport, Reason, State, Transition};
-use crate::model::{Estate, JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
+use crate::model::{JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
 use crate::policy::{Decision, Facts};
 use crate::snapshot::{CellMap, Snapshot};
 
@@ -86,6 +86,10 @@ pub struct Core {
     pub(super) rebuild: bool,
     /// Clients are told apart otherwise than in the snapshot that was published.
     pub(super) reclassified: bool,
+    /// Services whose decision counts classes by other numbers than the one that was published.
+    pub(super) renumbered: Vec<ServiceId>,
+    /// Who asks something new about clients.
+    pub(super) asking: super::asking::Asking,
     /// Services to decide, and what touched them.
     pub(super) dirty: Dirty,
     /// Services that health has touched while the node was blind.
@@ -145,6 +149,8 @@ pub(super) enum StoreState {
 /// What touched a service. The greatest one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Cause {
+    /// Clients are told apart otherwise.
+    Clients,
     /// Probes, or the end of a hold. Since the first failed probe, if one did.
     Health { failing_since: Option<Duration> },
     /// The guard takes back what health has done of late.
@@ -211,6 +217,8 @@ impl Core {
             plan_due: None,
             rebuild: true,
             reclassified: false,
+            renumbered: Vec::new(),
+            asking: super::asking::Asking::default(),
             dirty: Dirty::default(),
             put_off: Dirty::default(),
             wakes: Wakes::default(),
@@ -287,7 +295,19 @@ impl Core {
             Event::Latency { ticket, told } => self.latency_told(ticket, told, now, effects),
             Event::Synchronised { ticket, push } => self.synchronised(ticket, push, now, effects),
             Event::Change { ticket, origin, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
-                let waiting = super::commits::Waiting { ticket, origin, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
+                let waiting = super::commits::Waiting {
+                    ticket,
+                    origin,
+                    actor,
+                    reason,
+                    change,
+                    expect,
+                    expect_file,
+                    break_glass,
+                    confirmed: false,
+                    dry_run,
+                    clients: None,
+                };
                 self.wish(waiting, now, effects);
             }
             Event::Reload { ticket, configuration, by } => self.reload(ticket, configuration, &by, now, effects),
@@ -296,7 +316,8 @@ impl Core {
             Event::Called(call) => self.called(call, now),
             Event::Noticed(notice) => effects.push(Effect::Tell(notice)),
             Event::Queued(words) => self.keep_queue(words),
-            Event::Databases { estate, clients, databases } => self.told_apart(&estate, clients, databases),
+            Event::Databases { estate, clients, databases } => self.databases_read(&estate, clients, databases, now, effects),
+            Event::ToldApart { estate, made } => self.told_apart(&estate, made, now, effects),
             Event::Replied { ticket, claim, reply } => self.replied(ticket, claim, reply, now, effects),
             Event::TokenUsed { id } => self.token_used(&id, now),
             Event::Measured(measured) => self.measured(measured, now),
@@ -306,6 +327,7 @@ impl Core {
         self.note(from, now, effects);
     }
 
+<<<<<<< HEAD
     /// Clients fall into other classes. Whoever answers by them is decided anew, frozen or not: what was decided speaks of classes that are gone.
     fn told_apart(&mut self, of: &Arc<Estate>, clients: Arc<Clients>, databases: Arc<[DatabaseInfo]>) {
         if !Arc::ptr_eq(of, &self.configuration.estate) {
@@ -319,6 +341,8 @@ impl Core {
         services.into_iter().for_each(|service| self.touch(service, Cause::Config));
     }
 
+=======
+>>>>>>> main
     /// An outcome: nearly always O(1), nothing else happens.
     fn probed(&mut self, plan: u64, target: TargetId, report: ProbeReport, now: Now, effects: &mut Effects) {
         if plan != self.plan || target.index() >= self.configuration.estate.targets.len() {
@@ -418,6 +442,9 @@ impl Core {
         }
         match form.map(|form| (form, estate.resolve(form))) {
             None => (self.shares.of_file(file), None),
+            Some((_, Ok(tree))) if tree.asks_about_clients() && !self.configuration.clients.answers(&Questions::of_tree(&tree, &estate)) => {
+                (self.shares.of_file(file), Some("clients can't be told apart as it asks".into()))
+            }
             Some((form, Ok(tree))) => (self.shares.of_operator(file, form, &tree), None),
             Some((_, Err(errors))) => {
                 let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -433,6 +460,7 @@ impl Core {
         self.shares = Shares::default();
         self.users = vec![Vec::new(); estate.pools.len()];
         self.services = Vec::with_capacity(estate.services.len());
+        self.renumbered.clear();
         self.wakes.clear();
         self.dirty.clear();
         // Everything is dirty, for a greater cause.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::client::{Clients, DatabaseInfo};
 use crate::health::ProbeReport;
-use crate::model::{Analysis, AnswerSettings, Estate, GuardKind, TargetId};
+use crate::model::{Analysis, AnswerSettings, Estate, GuardKind, PolicyForm, TargetId};
 use crate::snapshot::Snapshot;
 use crate::zone::Zone;
 
@@ -117,6 +117,13 @@ pub enum Event {
         /// What was read.
         databases: Arc<[DatabaseInfo]>,
     },
+    /// What [`Effect::TellApart`] ordered.
+    ToldApart {
+        /// For this estate.
+        estate: Arc<Estate>,
+        /// The classes of clients, or why there are none: one sentence.
+        made: Result<Arc<Clients>, String>,
+    },
     /// A token was used; told once a minute at most.
     TokenUsed {
         /// Its id.
@@ -203,6 +210,13 @@ pub enum Effect {
     },
     /// Tell secondaries (RFC 1996). This is all there is to tell; it replaces what was said before.
     Secondaries(Vec<super::serials::Announced>),
+    /// Tell clients apart by what the file asks and what these policies do; [`Event::ToldApart`] says what came of it. One at a time.
+    TellApart {
+        /// For this estate.
+        estate: Arc<Estate>,
+        /// Operators' policies.
+        asked: Vec<PolicyForm>,
+    },
     /// Measure this; [`Event::Measured`] says what was found. Prometheus and answered shares only.
     Measure {
         /// The N of `s-N`.

@@ -3,6 +3,7 @@
 //! Sans-IO: events in, effects out. No channel, no task, no clock; any test can be at any moment.
 
 mod ahead;
+mod asking;
 mod change;
 mod commits;
 mod confirm;
@@ -50,7 +51,8 @@ mod wakes;
 #[cfg(test)]
 mod tests;
 
-pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, Taker, UndoTo};
+pub use asking::asked_by_stored;
+pub use change::{Actor, Applied, Beside, Change, Fault, Move, Refusal, RefusalKind, Taker, UndoTo};
 pub use core::{Core, Start};
 pub use event::{Configuration, ConfirmationStand, Effect, Effects, Event, Notice, Reply, Ticket};
 pub use freshness::{DataPush, DataTime, DataTold, PoolFreshness};

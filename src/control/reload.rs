@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::health::Guard;
 use crate::model::{JudgementId, Now};
 
-use super::change::{Applied, Fault, Refusal, RefusalKind};
+use super::change::{Applied, Beside, Fault, Refusal, RefusalKind};
 use super::core::{Core, Hurry, Serving};
 use super::event::{Configuration, Effect, Effects, Notice, Ticket};
 use super::guards::GuardFinding;
@@ -14,6 +14,12 @@ use super::reload_guards::{ReloadBy, sentences};
 
 impl Core {
     pub(super) fn reload(&mut self, ticket: Ticket, next: Configuration, by: &ReloadBy, now: Now, effects: &mut Effects) {
+        if !self.answers_all(&next.clients, &next.estate) {
+            let why = "what operators' traffic asks about clients changed while the file was read; nothing was changed, reload once more";
+            let refusal = Refusal { beside: self.asked_by_operators().pop().map(Beside::Asks).map(Box::new), ..Refusal::new(RefusalKind::InvalidRequest, why) };
+            effects.push(Effect::Reply { ticket, reply: Err(refusal) });
+            return;
+        }
         let faults = self.unusable_after(&next);
         if !faults.is_empty() {
             let refusal = Refusal {

@@ -346,7 +346,8 @@ impl Stage {
                     | Effect::Classify
                     | Effect::Reply { .. }
                     | Effect::Secondaries(_)
-                    | Effect::Happened(_) => (),
+                    | Effect::Happened(_)
+                    | Effect::TellApart { .. } => (),
                 }
             }
             effects = next;

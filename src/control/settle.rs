@@ -69,6 +69,7 @@ impl Core {
         self.begin_serving(now);
         self.end_overrides(now, effects);
         self.fall_silent(now, effects);
+        self.give_up_asking(now, effects);
         if self.freshness.next_at().is_some_and(|at| at <= now.mono) {
             self.review_freshness(now, effects);
         }
@@ -232,7 +233,19 @@ impl Core {
                 moved.services.push(service);
             }
         }
+        self.add_renumbered(&mut changes);
         changes
+    }
+
+    /// Who was not decided anew is published by the new numbers of classes all the same.
+    fn add_renumbered(&mut self, changes: &mut Vec<(ServiceId, Compiled)>) {
+        let renumbered = std::mem::take(&mut self.renumbered);
+        let changed: HashSet<ServiceId> = if renumbered.is_empty() { HashSet::new() } else { changes.iter().map(|(service, _)| *service).collect() };
+        for service in renumbered.into_iter().filter(|service| !changed.contains(service)) {
+            if let Some((state, decided)) = self.services.get(service.index()).and_then(|state| Some((state, state.decided.clone()?))) {
+                changes.push((service, decided.alike.of(state.slot, &mut self.cells)));
+            }
+        }
     }
 
     /// Decided anew because of the file, or by a process that takes over, while this node is blind: no hold ends by its time, for nobody saw that
@@ -267,7 +280,7 @@ impl Core {
             let (trigger, took) = match cause {
                 Cause::Health { failing_since } => ("health", failing_since.map(|since| now.mono.saturating_sub(since))),
                 Cause::Guard => ("guard", None),
-                Cause::Config => ("config", None),
+                Cause::Config | Cause::Clients => ("config", None),
                 Cause::Operator => ("operator", None),
             };
             self.moved_alike(Moved { from, to: decided.clone(), trigger, took, services: Vec::new() })
@@ -418,7 +431,11 @@ impl Core {
             self.guard.next_at(),
             self.pushes.next_at(),
             self.freshness.next_at(),
+<<<<<<< HEAD
             self.latency.next_at(),
+=======
+            self.asking.next_at(),
+>>>>>>> main
             self.serials.next_at(),
             self.journal_wake(),
             shifts,

@@ -1,5 +1,6 @@
 //! What a decision is.
 
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
@@ -66,6 +67,36 @@ impl Decision {
     /// Which of these the clients of a class get.
     pub fn number_of(&self, class: ClassId) -> u16 {
         self.by_client.as_ref().and_then(|by| by.of_class.get(class.0 as usize)).copied().unwrap_or(0)
+    }
+
+    /// The same for clients who are told apart otherwise from now on. By their new class: which old one (`counterparts`) they were decided for;
+    /// kinds of clients that there were not get what `fresh`, a decision for the new classes, has for them.
+    pub fn renumbered(&self, counterparts: &[Option<ClassId>], fresh: impl FnOnce() -> Decision) -> Decision {
+        let Some(by_client) = &self.by_client else { return self.clone() };
+        let fresh = if counterparts.contains(&None) { fresh() } else { Decision::default() };
+        let mut variants: Vec<Variant> = Vec::new();
+        // Of old ones `Ok`, of fresh ones `Err`: which they have become.
+        let mut known: HashMap<Result<u16, u16>, u16> = HashMap::from([(Ok(0), 0)]);
+        let mut keep = |from: Result<u16, u16>| {
+            *known.entry(from).or_insert_with(|| {
+                let place = |of: &[Variant], number: u16| of.get(usize::from(number).wrapping_sub(1)).cloned();
+                variants.extend(match from {
+                    Ok(number) => place(&by_client.variants, number),
+                    Err(number) => {
+                        let others = || place(fresh.by_client.as_ref().map(|by| &by.variants[..]).unwrap_or_default(), number);
+                        let first = || Variant { families: fresh.families.clone(), ttl: fresh.ttl, notes: fresh.notes };
+                        Some(others().unwrap_or_else(first))
+                    }
+                });
+                variants.len() as u16
+            })
+        };
+        let of_class = (0_u32..).zip(counterparts).map(|(class, before)| match before {
+            Some(before) => keep(Ok(self.number_of(*before))),
+            None => keep(Err(fresh.number_of(ClassId(class)))),
+        });
+        let of_class = of_class.collect();
+        Decision { by_client: Some(Box::new(ByClient { of_class, variants })), ..self.clone() }
     }
 
     /// Everybody gets the same from both.

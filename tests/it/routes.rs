@@ -204,6 +204,10 @@ fn every_refused_call_that_would_change_something_leaves_one_entry() {
         assert_eq!((entry["verb"].as_str(), entry["actor"].as_str(), entry["status"].as_u64()), (Some("denied"), Some("token:reader"), Some(403)), "{entry}");
         assert_eq!(entry["call"], format!("{method} {path}"), "{entry}");
     }
+    // Elsewhere: of many refused calls the later ones are folded into one entry.
+    let node = TestNode::start(SERVICES);
+    let token = node.ok(&["token", "create", "reader", "--scope", "read"]);
+    let (header, written) = (format!("Authorization: Bearer {}", token.trim()), 1);
     // Looking is denied without an entry where one is known, and with one where nobody is; guesses that are slowed down are in it, too.
     assert_eq!(over_tcp(node.admin, "GET", "/api/v1/audit", &[&header], "").expect("an answer").status, 403);
     let guess = |_| over_tcp(node.admin, "GET", "/api/v1/services", &["Authorization: Bearer wr_wrong"], "").expect("an answer").status;
