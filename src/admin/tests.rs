@@ -195,8 +195,14 @@ impl Server {
             needs_restart: vec!["[dns]".into()],
             hash: "0123456789abcdef".into(),
         };
-        let start =
-            Start { configuration, stored: Vec::new(), revision: crate::control::Revision(0), stale_after: Duration::from_secs(600), without_store: false };
+        let start = Start {
+            configuration,
+            stored: Vec::new(),
+            latency: Default::default(),
+            revision: crate::control::Revision(0),
+            stale_after: Duration::from_secs(600),
+            without_store: false,
+        };
         let core = Core::start(start, Now::default());
         let (door, queue) = Door::new(64);
         let (skew, ready) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicU8::new(READY)));
@@ -355,7 +361,14 @@ async fn a_look_that_panics_does_so_in_the_task_that_asked() {
         needs_restart: Vec::new(),
         hash: "0123456789abcdef".into(),
     };
-    let start = Start { configuration, stored: Vec::new(), revision: crate::control::Revision(0), stale_after: Duration::from_secs(600), without_store: false };
+    let start = Start {
+        configuration,
+        stored: Vec::new(),
+        latency: Default::default(),
+        revision: crate::control::Revision(0),
+        stale_after: Duration::from_secs(600),
+        without_store: false,
+    };
     tokio::spawn(control(Core::start(start, Now::default()), queue, Arc::default()));
     let asked = door.clone();
     let task = tokio::spawn(async move { asked.look(|_, _| panic!("{PANIC}")).await });

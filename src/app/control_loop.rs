@@ -63,6 +63,8 @@ pub(super) struct Hands {
     pub webhooks: watch::Sender<Vec<Webhook>>,
     /// To streams and webhooks. A slow listener loses its place, never our time.
     pub happenings: tokio::sync::broadcast::Sender<Arc<Happening>>,
+    /// Raised when clients are to be told apart anew.
+    pub classify: watch::Sender<u64>,
     /// Moves that may still be told by name; [`MOVES_TOLD`] at each settling.
     pub moves_left: usize,
     /// When to give back free memory.
@@ -365,6 +367,7 @@ impl Hands {
                     }
                 }
             }
+            Effect::Classify => self.classify.send_modify(|asked| *asked += 1),
             Effect::Happened(happening) => {
                 self.metrics.happened(&happening.kind);
                 // Nobody listens: fine, it is in the core's ring.
@@ -424,6 +427,8 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         Notice::ReloadFailed { .. } => (),
         Notice::Database { sound: true, text } => info!("{text}"),
         Notice::Database { sound: false, text } => warn!("{text}"),
+        Notice::Latency { ran_out: true, text } => warn!("{text}"),
+        Notice::Latency { ran_out: false, text } => info!("{text}"),
         Notice::Freshness { pool, begins: true, text, .. } => warn!(%pool, "{text}"),
         Notice::Freshness { pool, begins: false, text, .. } => info!(%pool, "{text}"),
         Notice::Host { host, stands: HostStands::Old, text } => warn!(%host, "{text}"),

@@ -150,17 +150,29 @@ impl<B: Bits> Spans<B> {
         (class.into(), below.max(above))
     }
 
+    /// Where each span begins, and its class; in the order of addresses.
+    fn iter(&self) -> impl Iterator<Item = (B, u32)> {
+        let mut before = self.first;
+        let pairs = self.blocks.iter().zip(self.blocks.iter().skip(1)).enumerate();
+        let rest = pairs.flat_map(move |(top, (block, next))| {
+            let lowest = B::narrow((top as u128) << (B::BITS - self.block_bits));
+            let inside = self.inside.get(block.first as usize..next.first as usize).unwrap_or_default();
+            // Neighbours differ, so that a span which begins with a block shows by its class.
+            let at_first = (block.class != before).then_some((lowest, block.class.into()));
+            before = inside.last().map_or(block.class, |span| span.class);
+            at_first.into_iter().chain(inside.iter().map(move |span| (lowest.with_low(self.block_bits, span.start), span.class.into())))
+        });
+        std::iter::once((B::narrow(0), self.first.into())).chain(rest)
+    }
+
     /// The spans of both, cut at every border of either: where each begins, and its class here and there.
     pub(super) fn joined(&self, other: &Self, each: &mut dyn FnMut(B, u32, u32)) {
-        let class = |classes: &[u32], at: usize| classes.get(at).copied().unwrap_or(0);
+        let (mut ours, mut theirs) = (self.iter().peekable(), other.iter().peekable());
         let (mut here, mut there) = (0, 0);
-        let mut next = self.starts.first().copied();
-        while let Some(start) = next {
-            each(start, class(&self.classes, here), class(&other.classes, there));
-            let (a, b) = (self.starts.get(here + 1).copied(), other.starts.get(there + 1).copied());
-            next = [a, b].into_iter().flatten().min();
-            here += usize::from(a.is_some() && a == next);
-            there += usize::from(b.is_some() && b == next);
+        while let Some(start) = [ours.peek(), theirs.peek()].into_iter().flatten().map(|(start, _)| *start).min() {
+            here = ours.next_if(|(at, _)| *at == start).map_or(here, |(_, class)| class);
+            there = theirs.next_if(|(at, _)| *at == start).map_or(there, |(_, class)| class);
+            each(start, here, there);
         }
     }
 
@@ -311,6 +323,17 @@ mod tests {
         assert_eq!(spans.find(0xc000_0201), (0, 1), "the other half of the world");
         assert_eq!(spans.find(0x0b00_0000), (0, 8), "the neighbour");
         assert_eq!(spans.len(), 5);
+    }
+
+    #[test]
+    fn spans_come_out_as_they_went_in() {
+        let mut dice = Dice(7);
+        for _ in 0..20 {
+            let prefixes: Vec<Prefix> = (0..dice.roll(40)).map(|_| prefix(&mut dice, 16)).collect();
+            let swept = sweep(prefixes, u128::from(u32::MAX), &mut |open| class_of(open));
+            let spans: Vec<(u128, u32)> = Spans::<u32>::new(&swept).iter().map(|(start, class)| (start.into(), class)).collect();
+            assert_eq!(spans, swept);
+        }
     }
 
     #[test]

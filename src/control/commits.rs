@@ -6,6 +6,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::client::Clients;
 use crate::model::{GuardKind, JudgementId, ServiceId, TargetId};
 use crate::wire::Name;
@@ -80,6 +82,10 @@ pub(super) struct Learned {
     pub hosts_gone: BTreeSet<Name>,
     /// Pools whose load was told, or which began or ended to shed. It goes with the next batch that is due for another reason.
     pub loads: BTreeSet<Arc<str>>,
+    /// Networks whose latency was measured, or is known no more.
+    pub latency: BTreeSet<IpNet>,
+    /// Who has told so, and waits until that is durable; a failure is told to them.
+    pub latency_told: Vec<(Ticket, Box<Applied>)>,
     /// Replies to requests with an `Idempotency-Key`, by id; those that are gone are deleted.
     pub replies: BTreeSet<Arc<str>>,
     /// Who waits for this batch; told whether it is written or can't be.
@@ -101,6 +107,8 @@ impl Learned {
             used: _,
             freshness: _,
             loads: _,
+            latency,
+            latency_told,
             hosts: _,
             moved,
             hosts_gone,
@@ -109,7 +117,7 @@ impl Learned {
             alive,
         } = self;
         let estate = verdicts.is_empty() && probes.is_empty() && memories.is_empty() && ended.is_empty() && forgotten.is_empty();
-        let told = replies.is_empty() && answers.is_empty();
+        let told = replies.is_empty() && answers.is_empty() && latency.is_empty() && latency_told.is_empty();
         let hosts = !moved && hosts_gone.is_empty();
         estate && hosts && told && serials.is_empty() && *journal == super::journal::Unwritten::default() && !alive
     }
@@ -127,6 +135,8 @@ impl Learned {
             used,
             freshness,
             loads,
+            latency,
+            latency_told,
             hosts,
             moved,
             hosts_gone,
@@ -137,6 +147,8 @@ impl Learned {
         self.used.extend(used);
         self.freshness.extend(freshness);
         self.loads.extend(loads);
+        self.latency.extend(latency);
+        self.latency_told.extend(latency_told);
         self.hosts.extend(hosts);
         self.moved |= moved;
         self.hosts_gone.extend(hosts_gone);

@@ -23,6 +23,7 @@ use super::confirm::Confirmations;
 use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
 use super::freshness::Freshness;
+use super::latency::Latency;
 use super::load::Loads;
 use super::overrides::Overrides;
 use super::pushes::Pushes;
@@ -102,6 +103,10 @@ pub struct Core {
     pub(super) freshness: Freshness,
     /// How much is asked of pools, and who sheds.
     pub(super) loads: Loads,
+    /// How quick regions are for whom.
+    pub(super) latency: Latency,
+    /// The state of latency that clients were last asked to be told apart by.
+    pub(super) classify_asked: Option<u64>,
     pub(super) told_wake: Option<Duration>,
     /// Services that are decided for other reasons than published: for `_explain` queries.
     pub(super) whys: Vec<ServiceId>,
@@ -164,8 +169,10 @@ pub(super) enum Cause {
 pub struct Start {
     /// What exists.
     pub configuration: Configuration,
-    /// What the store held.
+    /// What the store held, without latency.
     pub stored: Vec<Stored>,
+    /// What it held of latency: [`Latency::take`].
+    pub latency: Latency,
     /// The store's counter.
     pub revision: Revision,
     /// Stored verdicts older than this are not used.
@@ -177,7 +184,8 @@ pub struct Start {
 impl Core {
     /// From a configuration and what the store held. Call [`Self::settle`] next.
     pub fn start(start: Start, now: Now) -> Self {
-        let Start { configuration, stored, revision, stale_after, without_store } = start;
+        let Start { configuration, stored, mut latency, revision, stale_after, without_store } = start;
+        let unwritten = latency.take_unwritten();
         let health = HealthTable::new(&configuration.estate, now);
         let mut core = Self {
             configured_at: now.wall,
@@ -220,6 +228,8 @@ impl Core {
             pushes: Pushes::new(&configuration.estate, now),
             freshness: Freshness::default(),
             loads: Loads::default(),
+            latency,
+            classify_asked: None,
             whys: Vec::new(),
             moved: Vec::new(),
             waiting_told: Vec::new(),
@@ -232,6 +242,7 @@ impl Core {
             probes: super::probes::Probes::new(&configuration.estate),
             configuration,
         };
+        core.commits.learned.latency = unwritten;
         let alive = stored.iter().find_map(|stored| if let Record::Alive(at) = stored.record { Some(at) } else { None });
         let usable = alive.is_some_and(|alive| now.wall.since(alive) <= stale_after);
         let mut verdicts = 0;
@@ -289,6 +300,7 @@ impl Core {
         match event {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
             Event::Push { ticket, push } => self.pushed(ticket, push, now, effects),
+            Event::Latency { ticket, told } => self.latency_told(ticket, told, now, effects),
             Event::Synchronised { ticket, push } => self.synchronised(ticket, push, now, effects),
             Event::Loaded { ticket, push } => self.load_told(ticket, push, now, effects),
             Event::Change { ticket, origin, actor, reason, change, expect, expect_file, break_glass, dry_run } => {

@@ -70,6 +70,13 @@ pub enum Event {
         /// What it tells.
         push: super::load::LoadPush,
     },
+    /// An outside system has measured how quick regions are for somebody.
+    Latency {
+        /// For the reply.
+        ticket: Ticket,
+        /// What it tells.
+        told: super::latency::LatencyTold,
+    },
     /// An operator wants something.
     Change {
         /// For the reply.
@@ -109,7 +116,7 @@ pub enum Event {
         /// `None`: too large to be kept.
         reply: Option<super::replies::FinishedReply>,
     },
-    /// Databases were read anew: clients are told apart otherwise from now on.
+    /// Databases were read anew, or measured orders changed: clients are told apart otherwise from now on.
     Databases {
         /// For this estate; if another one is in force by now, it has read them itself.
         estate: Arc<Estate>,
@@ -236,6 +243,8 @@ pub enum Effect {
         /// What and how.
         analysis: Arc<Analysis>,
     },
+    /// Measured orders have changed: build the classes of clients anew, aside, and send [`Event::Databases`]. At most once for each state.
+    Classify,
     /// Tell people: a log line, a metric, later an event.
     Tell(Notice),
     /// An event for whoever listens; made from a `Tell` of the same step.
@@ -427,6 +436,13 @@ pub enum Notice {
         region: Arc<str>,
         /// `shedding`, `shed_ended`, `load_unknown`.
         happened: &'static str,
+        /// One sentence.
+        text: String,
+    },
+    /// The last measurement of latency became too old, or there are some again.
+    Latency {
+        /// Nothing is known any more.
+        ran_out: bool,
         /// One sentence.
         text: String,
     },

@@ -49,6 +49,9 @@ pub struct Legacy {
     /// How much is asked of pools, and who sheds, by pool.
     #[serde(default)]
     pub loads: Vec<(Arc<str>, super::load::LoadTold)>,
+    /// What was measured of latency, by network; `None`: it is of a release that knew nothing of it. [`super::Latency::take`] reads it.
+    #[serde(default)]
+    pub latency: Option<Vec<super::latency::LatencyLegacy>>,
 }
 
 /// A verdict with its counters.
@@ -158,6 +161,7 @@ impl Core {
             freshness: self.freshness.legacy(),
             hosts: self.known_hosts().map(|(name, found)| (name.to_string(), Arc::new(found.clone()))).collect(),
             loads: self.loads.legacy(),
+            latency: Some(self.latency.legacy()),
         }
     }
 

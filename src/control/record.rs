@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::health::{History as ProbeHistory, HistorySize, HostFound, Moment, Said, State};
 use crate::model::{Family, PolicyForm, Scope, Timestamp};
 use crate::wire::Name;
@@ -39,6 +41,8 @@ pub enum Key {
     Freshness(Arc<str>),
     /// `load/POOL`: how much is asked of it, and whether it sheds.
     Load(Arc<str>),
+    /// `latency/NETWORK`: how quick regions are for it.
+    Latency(IpNet),
     /// `shift/N` (shown as `s-N`).
     Shift(u64),
     /// `schedule/N` (shown as `t-N`).
@@ -94,6 +98,8 @@ pub enum Record {
     Freshness(super::freshness::DataTold),
     /// For [`Key::Load`].
     Load(super::load::LoadTold),
+    /// For [`Key::Latency`].
+    Latency(Arc<super::latency::LatencyRecord>),
     /// For [`Key::Shift`].
     Shift(Arc<super::shifts::ShiftRecord>),
     /// For [`Key::Schedule`].

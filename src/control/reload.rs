@@ -63,6 +63,9 @@ impl Core {
         self.freshness.set_estate(&estate);
         self.review_freshness(now, effects);
         self.take_loads(now, effects);
+        let without_room = self.latency.set_rules(estate.latency);
+        self.commits.learned.latency.extend(without_room);
+        self.classify_asked = None;
         self.plan += 1;
         self.plan_due = Some(Hurry(false));
         self.rebuild = true;
@@ -119,6 +122,8 @@ impl Core {
                 self.commits.learned.hosts_gone.extend(lost.hosts_gone);
                 self.commits.learned.replies.extend(lost.replies);
                 self.commits.learned.answers.extend(lost.answers);
+                self.commits.learned.latency.extend(lost.latency);
+                self.commits.learned.latency_told.extend(lost.latency_told);
                 let known = |id: &JudgementId| self.health.judgement(*id).state != crate::health::State::Unknown;
                 self.commits.learned.verdicts = (0..estate.judgements.len()).map(JudgementId::at).filter(known).collect();
                 self.commits.learned.memories = (0..estate.services.len()).map(crate::model::ServiceId::at).collect();

@@ -19,6 +19,7 @@ use crate::policy::{self, Rung};
 
 use super::core::{Core, Start};
 use super::event::{Configuration, Effect, Effects, Event, Notice};
+use super::latency::Latency;
 use super::record::{Key, Record, Revision, Stored};
 use super::services::Decided;
 
@@ -169,7 +170,7 @@ pub fn replay(replaying: Replaying<'_>, stop: &dyn Fn() -> bool) -> Result<Repla
     }
     let begin = recording.runs.first().map_or(from, |run| run.first.min(from));
     let now = Now { mono: Duration::ZERO, wall: begin };
-    let start = Start { configuration, stored: traffic, revision: Revision(0), stale_after: Duration::ZERO, without_store: false };
+    let start = Start { configuration, stored: traffic, latency: Latency::default(), revision: Revision(0), stale_after: Duration::ZERO, without_store: false };
     let mut stage = Stage::new(Core::start(start, now), from, until, now);
     let estate = stage.core.estate().clone();
     let ids: HashMap<&str, TargetId> = estate.targets.iter().enumerate().map(|(at, target)| (&*target.key, TargetId::at(at))).collect();
@@ -342,6 +343,7 @@ impl Stage {
                     | Effect::Measure { .. }
                     | Effect::Probe { .. }
                     | Effect::Heard { .. }
+                    | Effect::Classify
                     | Effect::Reply { .. }
                     | Effect::Secondaries(_)
                     | Effect::Happened(_)

@@ -76,6 +76,9 @@ impl Core {
         if self.loads.next_at().is_some_and(|at| at <= now.mono) {
             self.review_loads(now, effects);
         }
+        if self.latency.next_at().is_some_and(|at| at <= now.mono) {
+            self.review_latency(now, effects);
+        }
         self.guard_advances(now, effects);
         self.watch_shifts(now, effects);
         self.watch_schedules(now);
@@ -122,6 +125,7 @@ impl Core {
             effects.push(Effect::Probe { plan: self.plan, estate: self.configuration.estate.clone(), hurry });
             self.tell_metrics_the_rest(effects);
         }
+        self.classify(effects);
         self.note(first, now, effects);
         self.advance_journal(now);
         self.next_commit(now, effects);
@@ -385,6 +389,8 @@ impl Core {
             hosts,
             moved: _,
             hosts_gone,
+            latency,
+            latency_told: _,
             replies,
             journal: _,
             answers: _,
@@ -414,6 +420,7 @@ impl Core {
         ops.extend(self.host_ops(hosts));
         ops.extend(hosts_gone.iter().map(|name| Op::Delete(Key::Host(name.clone()))));
         ops.extend(self.loads.ops(loads));
+        ops.extend(self.latency.ops(latency, now));
         ops.extend(self.kept_replies.ops(replies.iter()));
         ops.extend(ended.iter().map(|id| Op::Delete(Key::Override(*id))));
         ops.extend(forgotten.iter().flat_map(|key| [Op::Delete(Key::Verdict(key.clone())), Op::Delete(Key::Probes(key.clone()))]));
@@ -437,6 +444,7 @@ impl Core {
             self.pushes.next_at(),
             self.freshness.next_at(),
             self.loads.next_at(),
+            self.latency.next_at(),
             self.asking.next_at(),
             self.serials.next_at(),
             self.journal_wake(),

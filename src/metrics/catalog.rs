@@ -123,6 +123,9 @@ catalog! {
     CONFIG_INFO: Gauge "windrose_config_info" ["hash"] "Hash of every file of the configuration in force; the value is always 1.";
     GEOIP_BUILT: Gauge "windrose_geoip_database_build_timestamp_seconds" ["database"] "Unix time at which the GeoIP database in use was made.";
     GEOIP_SOUND: Gauge "windrose_geoip_database_sound" ["database"] "Whether the GeoIP file that lies there could be read; if not, the one before counts on.";
+    LATENCY_NETWORKS: Gauge "windrose_latency_networks" [] "Networks of which latency is known, as it was pushed.";
+    LATENCY_NEWEST: Gauge "windrose_latency_newest_timestamp_seconds" [] "Unix time of the newest measurement of latency; absent where there is none.";
+    LATENCY_OLDEST: Gauge "windrose_latency_oldest_timestamp_seconds" [] "Unix time of the oldest measurement of latency that counts; absent where there is none.";
     CONFIG_SUCCESS_TIME: Gauge "windrose_config_last_reload_success_timestamp_seconds" [] "Unix time of the last successful configuration load.";
     CONFIG_SUCCESSFUL: Gauge "windrose_config_last_reload_successful" [] "Whether the last configuration load succeeded.";
     CONFIG_RELOADS: Counter "windrose_config_reloads_total" ["outcome"] "Configuration loads.";

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::control::{Core, OverrideTargetName, OverrideWord};
 use crate::health::State;
-use crate::model::{EndpointId, Estate, Family, PoolId, RegionId, ServiceId, Timestamp, Watch};
+use crate::model::{EndpointId, Estate, Family, Now, PoolId, RegionId, ServiceId, Timestamp, Watch};
 use crate::policy::{self, EndpointView, OverrideKind, RegionState, Rung, Verdict};
 
 use super::answers::pools_of;
@@ -21,7 +21,7 @@ use super::tracked::Tracked;
 const STATES: [&str; 7] = ["up", "down", "unknown", "guarded", "drained", "force_up", "force_down"];
 
 /// Everything that the core knows now.
-pub fn collect(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) {
+pub fn collect(core: &Core, tracked: &Tracked, now: Now, out: &mut Vec<Series>) {
     let up = endpoints_and_pools(core, tracked, out);
     regions(core, &up, out);
     services(core, tracked, &up, out);
@@ -34,11 +34,20 @@ pub fn collect(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) {
     overrides(core, out);
     shifts(core, out);
     schedules(core, out);
+    latency(core, now, out);
     let overview = core.overview();
     let mut store = Series::new(catalog::STORE_UP);
     store.push(&[STORE], flag(overview.store.up));
     out.push(store);
     out.push(Series::single(catalog::STORE_REVISION, overview.revision.0 as f64));
+}
+
+fn latency(core: &Core, now: Now, out: &mut Vec<Series>) {
+    out.push(Series::single(catalog::LATENCY_NETWORKS, core.latency().len() as f64));
+    if let Some((newest, oldest)) = core.latency().span(now) {
+        out.push(Series::single(catalog::LATENCY_NEWEST, newest.as_secs_f64()));
+        out.push(Series::single(catalog::LATENCY_OLDEST, oldest.as_secs_f64()));
+    }
 }
 
 /// Also tells which pools are up. A pool that nothing watches (a last resort) has no verdict, so it has no `_up` series and can't make its region look down.

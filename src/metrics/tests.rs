@@ -60,6 +60,7 @@ impl World {
         let start = Start {
             configuration: configuration(text),
             stored: Vec::new(),
+            latency: Default::default(),
             revision: Revision(0),
             stale_after: Duration::from_secs(600),
             without_store: false,
@@ -98,7 +99,13 @@ impl World {
                         self.metrics.store_operation(if learned { "learn" } else { "put" }, true, Duration::from_millis(2));
                         self.core.handle(self.now, Event::Committed { commit, revision: self.revision }, &mut effects);
                     }
-                    Effect::Serve | Effect::Measure { .. } | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::TellApart { .. } | Effect::WakeAt(_) => (),
+                    Effect::Serve
+                    | Effect::Measure { .. }
+                    | Effect::Secondaries(_)
+                    | Effect::Reply { .. }
+                    | Effect::TellApart { .. }
+                    | Effect::Classify
+                    | Effect::WakeAt(_) => (),
                 }
             }
             self.core.settle(self.now, &mut effects);

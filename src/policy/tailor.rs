@@ -4,7 +4,7 @@
 //! |---------------------------------------------|--------------------------------------------------------------------------------|
 //! | `geo`                                       | failover of the rules that match, in their order, up to the first strict one   |
 //! | `nearest`                                   | failover, nearest first; equally near ones as `ties` says                      |
-//! | `latency`                                   | failover, quickest first as measured; nothing measured: as `nearest`           |
+//! | `latency`                                   | failover, the three quickest first, others as written; nothing measured: as `nearest` |
 //! | both, nobody knows where the client is      | all children as `unknown` says                                                 |
 //!
 //! A failover passes over what is down, so health comes *before* distance: the nearest that is up answers.

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::schedule_form::ScheduleForm;
 use super::shift_form::ShiftForm;
 use crate::control::{
-    DataTold, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, LoadTold, OverrideRecord, OverrideTargetName, OverrideWord, Record,
-    Revision, Scope, TokenRecord, TrafficRecord,
+    DataTold, GateRecord, History, Key, LatencyRecord, LearnedMemory, LearnedProbes, LearnedVerdict, LoadTold, OverrideRecord, OverrideTargetName,
+    OverrideWord, Record, Revision, Scope, TokenRecord, TrafficRecord,
 };
 use crate::health::{HostFound, Moment, Reason, Said, State};
 use crate::model::{Family, Load, PolicyForm, Timestamp};
@@ -32,6 +32,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::Gate(name) => format!("gate/{name}"),
         Key::Freshness(region) => format!("freshness/{region}"),
         Key::Load(pool) => format!("load/{pool}"),
+        Key::Latency(network) => format!("latency/{network}"),
         Key::Shift(id) => format!("shift/{id:020}"),
         Key::Schedule(id) => format!("schedule/{id:020}"),
         Key::LastChange => "change".to_string(),
@@ -74,6 +75,8 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         "gate" => Some(Key::Gate(rest.into())),
         "freshness" => Some(Key::Freshness(rest.into())),
         "load" => Some(Key::Load(rest.into())),
+        // As we write it, so that one key has one text.
+        "latency" => rest.parse().ok().map(Key::Latency).filter(|key| key_text(key) == text),
         "audit" => Some(Key::Audit(parse_number(rest)?)),
         "event-pending" => Some(Key::EventPending(parse_number(rest)?)),
         "event" => Some(Key::Event(parse_number(rest)?)),
@@ -125,6 +128,7 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::Gate(_), Record::Gate(_))
             | (Key::Freshness(_), Record::Freshness(_))
             | (Key::Load(_), Record::Load(_))
+            | (Key::Latency(_), Record::Latency(_))
             | (Key::Shift(_), Record::Shift(_))
             | (Key::Schedule(_), Record::Schedule(_))
             | (Key::LastChange, Record::LastChange(_))
@@ -168,6 +172,8 @@ enum Form {
     Gate(GateForm),
     Freshness(FreshnessForm),
     Load(LoadForm),
+    /// Region, microseconds, when.
+    Latency(Vec<(Arc<str>, u32, Timestamp)>),
     Shift(Box<ShiftForm>),
     Schedule(Box<ScheduleForm>),
     Change(Timestamp),
@@ -339,6 +345,7 @@ impl TryFrom<&Record> for Form {
                 Self::Memory(MemoryForm { held, last_ipv4, last_ipv6, first_ipv4, first_ipv6 })
             }
             Record::Gate(GateRecord { on, actor, reason, at }) => Self::Gate(GateForm { on, actor, reason, at }),
+            Record::Latency(latency) => Self::Latency(latency.rows.clone()),
             Record::Freshness(DataTold { data_at, told_at, by }) => Self::Freshness(FreshnessForm { data_at, told_at, by }),
             Record::Load(LoadTold { load, told_at, by, sheds, turned_at }) => Self::Load(LoadForm { load, told_at, by, sheds, turned_at }),
             Record::Shift(record) => Self::Shift(Box::new(ShiftForm::from(Arc::unwrap_or_clone(record)))),
@@ -398,6 +405,7 @@ impl TryFrom<Form> for Record {
             }
             Form::Gate(GateForm { on, actor, reason, at }) => Self::Gate(GateRecord { on, actor, reason, at }),
             Form::Schedule(form) => Self::Schedule((*form).try_into()?),
+            Form::Latency(rows) => Self::Latency(Arc::new(LatencyRecord { rows })),
             Form::Freshness(FreshnessForm { data_at, told_at, by }) => Self::Freshness(DataTold { data_at, told_at, by }),
             Form::Load(LoadForm { load, told_at, by, sheds, turned_at }) => Self::Load(LoadTold { load, told_at, by, sheds, turned_at }),
             Form::Shift(form) => Self::Shift(Arc::new((*form).try_into()?)),
@@ -518,6 +526,12 @@ pub(super) mod tests {
         let load = (0.0..1e9, at(), name(), any::<bool>(), prop::option::of(at())).prop_map(|(load, told_at, by, sheds, turned_at)| {
             (Key::Load(by.clone()), Record::Load(LoadTold { load: Load::new(load).unwrap(), told_at, by, sheds, turned_at }))
         });
+        let network = prop_oneof![
+            (any::<[u8; 4]>(), 0..=24_u8).prop_map(|(address, bits)| ipnet::IpNet::new(address.into(), bits).unwrap().trunc()),
+            (any::<[u16; 8]>(), 0..=56_u8).prop_map(|(address, bits)| ipnet::IpNet::new(address.into(), bits).unwrap().trunc()),
+        ];
+        let latency = (network, prop::collection::vec((name(), any::<u32>(), at()), 0..4))
+            .prop_map(|(network, rows)| (Key::Latency(network), Record::Latency(Arc::new(LatencyRecord { rows }))));
         let change = at().prop_map(|at| (Key::LastChange, Record::LastChange(at)));
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
         let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
@@ -551,6 +565,7 @@ pub(super) mod tests {
             gate,
             freshness,
             load,
+            latency,
             super::super::shift_form::tests::entry(),
             super::super::schedule_form::tests::entry(),
             change,

@@ -33,6 +33,7 @@ mod guard;
 mod guards;
 mod hostnames;
 mod http;
+mod latency;
 mod mutated;
 mod node;
 mod once;

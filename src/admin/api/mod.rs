@@ -18,6 +18,7 @@
 //! | `POST /endpoints/{pool}/{name}/push` | [`PushPost`] | [`PushReply`] |
 //! | `PUT /regions/{region}/freshness` | [`FreshnessPost`] | [`FreshnessReply`] |
 //! | `PUT /pools/{pool}/load` | [`LoadPut`] | [`LoadReply`] |
+//! | `GET /latency?network=&region=` · `PUT` · `DELETE ?network=&region=` | [`LatencyQuery`] · [`LatencyPut`] · [`LatencyWithdrawal`] | [`List`]`<`[`Latency`]`>` · [`LatencyReply`] |
 //! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
@@ -50,6 +51,7 @@ mod estate;
 mod explain;
 mod feeds;
 mod guards;
+mod latency;
 mod override_;
 mod overview;
 mod probe;
@@ -69,6 +71,7 @@ pub use estate::{Busy, Certificate, Degraded, Endpoint, EndpointState, Guarded, 
 pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
 pub use feeds::{AuditHead, AuditPage, Delivery, EventQuery, WebhookTest};
 pub use guards::{Confirmation, EffectiveGuard, Gate, GatePut, GuardFinding, ServiceGuards, Taker};
+pub use latency::{Latency, LatencyMeasurement, LatencyPut, LatencyQuery, LatencyRegion, LatencyReply, LatencyWithdrawal};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, GeoDatabase, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhase, ProbePost, ProbesQuery, Resolved, TlsSeen};

@@ -145,6 +145,8 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
             };
             steps.push(api::ExplainStep { topic: "client".to_string(), text });
         }
+        let measured = client.map(|client| core.explain_latency(id, client, now)).unwrap_or_default();
+        steps.extend(measured.into_iter().map(|step| api::ExplainStep { topic: step.topic.to_string(), text: step.text }));
         let (view, overview) = (core.service(id), core.overview());
         let whose = match view.source {
             Source::File => "the file's policy".to_string(),

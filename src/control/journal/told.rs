@@ -16,7 +16,7 @@ use crate::model::{Estate, Timestamp};
 use crate::policy::RegionState;
 
 /// Kinds of events, all of them: what stands behind `windrose.` in `type`, and the label values of `windrose_events_total`.
-pub const EVENT_KINDS: [&str; 54] = [
+pub const EVENT_KINDS: [&str; 59] = [
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
@@ -27,6 +27,8 @@ pub const EVENT_KINDS: [&str; 54] = [
     "region.degraded",
     "region.guarded",
     "region.unguarded",
+    "latency.ran_out",
+    "latency.measured",
     "pool.outdated",
     "pool.fresh",
     "pool.shedding",
@@ -326,6 +328,10 @@ impl Context {
             Notice::Guarded { region, begins, text } => {
                 let (kind, severity) = if *begins { ("region.guarded", "critical") } else { ("region.unguarded", "info") };
                 Draft::new(kind, severity, format!("region/{region}"), text.clone()).of_region(region)
+            }
+            Notice::Latency { ran_out, text } => {
+                let (kind, severity) = if *ran_out { ("latency.ran_out", "warning") } else { ("latency.measured", "info") };
+                Draft::new(kind, severity, "latency", text.clone())
             }
             Notice::Freshness { pool, region, begins, text } => {
                 let (kind, severity) = if *begins { ("pool.outdated", "critical") } else { ("pool.fresh", "info") };

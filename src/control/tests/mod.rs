@@ -10,6 +10,7 @@ mod guards;
 mod hosts;
 mod journal;
 mod kinds;
+mod latency;
 mod learned;
 mod legacy;
 mod load;
