@@ -198,11 +198,8 @@ impl Daemon {
             None => (Some(api.serve(parts)), None),
             Some(_) => (None, Some((api, parts))),
         };
-<<<<<<< HEAD
         tokio::spawn(databases::classify(databases.clone(), door.clone(), asked, stopping.clone()));
-=======
         tokio::spawn(databases::tell_apart(databases.clone(), door.clone(), orders_to_tell_apart));
->>>>>>> main
         tokio::spawn(databases::watch(databases, door.clone(), metrics.clone(), stopping.clone()));
         sample_often(door.clone(), metrics.clone(), stopping);
 

@@ -55,14 +55,9 @@ impl Databases {
     /// `asked`: what operators' traffic asks beside the file.
     pub(super) fn make(&self, estate: &Estate, read: &[Database], asked: &[PolicyForm]) -> Result<Made, String> {
         let kept = self.with(read);
-<<<<<<< HEAD
-        let questions = Questions::of(estate);
+        let questions = Questions::of(estate).with_forms(estate, asked);
         let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (mut origins, mut infos) = (Origins { measured, ..Origins::default() }, Vec::new());
-=======
-        let questions = Questions::of(estate).with_forms(estate, asked);
-        let (mut origins, mut infos) = (Origins::default(), Vec::new());
->>>>>>> main
         for path in &estate.geo.databases {
             let Kept { stamp: _, sound, problem } = kept.get(path).cloned().unwrap_or_default();
             let mut info = DatabaseInfo { file: path.to_string_lossy().into(), kind: String::new(), built: None, networks: 0, problem };
@@ -163,12 +158,15 @@ pub(super) async fn classify(databases: Arc<Databases>, door: Door, mut asked: w
 
 async fn reorder(databases: &Arc<Databases>, door: &Door) {
     let _turn = databases.turn.lock().await;
-    let Ok(estate) = door.look(|core, _| core.estate().clone()).await else { return };
+    let Ok((estate, asked)) = door.look(|core, _| (core.estate().clone(), core.asked_by_operators())).await else { return };
     databases.learn(door).await;
     let (known, of) = (databases.clone(), estate.clone());
     let failed = |why: &str| Event::Noticed(Notice::Database { sound: false, text: format!("what was measured of latency can't be used: {why}") });
-    match tokio::task::spawn_blocking(move || known.make(&of, &[])).await {
-        Ok(Ok(Made { clients, infos })) => door.mention(Event::Databases { estate, clients: Arc::new(clients), databases: infos.into() }),
+    match tokio::task::spawn_blocking(move || known.make(&of, &[], &asked)).await {
+        Ok(Ok(Made { clients, infos })) => {
+            // It may not be lost; if the core is gone, so is the need.
+            let _ = door.tell(Event::Databases { estate, clients: Arc::new(clients), databases: infos.into() }).await;
+        }
         // The classes before count on.
         Ok(Err(why)) => door.mention(failed(&why)),
         Err(_) => door.mention(failed("telling clients apart ended in a panic, which is a bug")),
@@ -213,6 +211,7 @@ pub(super) type Order = (Arc<Estate>, Vec<PolicyForm>);
 pub(super) async fn tell_apart(databases: Arc<Databases>, door: Door, mut orders: mpsc::Receiver<Order>) {
     while let Some((estate, asked)) = orders.recv().await {
         let _turn = databases.turn.lock().await;
+        databases.learn(&door).await;
         let (known, of) = (databases.clone(), estate.clone());
         let made = tokio::task::spawn_blocking(move || known.make(&of, &[], &asked).map(|made| Arc::new(made.clients)));
         let made = made.await.unwrap_or_else(|_| Err("telling them apart ended in a panic, which is a bug".to_string()));

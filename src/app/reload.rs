@@ -85,19 +85,10 @@ async fn reload(
         }
         _ => None,
     };
-<<<<<<< HEAD
-    databases.learn(door).await;
-    let (read, known) = (loaded.databases.clone(), databases.clone());
-    let configuration = match tokio::task::spawn_blocking(move || configuration(loaded, needs_restart, &known)).await {
-        Ok(Ok(configuration)) => configuration,
-        Ok(Err(problem)) => return ReloadOutcome::Problems(vec![problem]),
-        Err(_) => return ReloadOutcome::Problems(vec!["telling clients apart ended in a panic, which is a bug; nothing was changed".to_string()]),
-=======
     let read = Arc::new(loaded.databases.clone());
     let mut configuration = match told_apart(databases, door, move |known, asked| configuration(loaded, needs_restart, known, asked)).await {
         Ok(configuration) => configuration,
         Err(problem) => return ReloadOutcome::Problems(vec![problem]),
->>>>>>> main
     };
     let mut attempts = 1;
     let outcome = loop {
@@ -143,6 +134,7 @@ async fn told_apart<T: Send + 'static>(
     make: impl FnOnce(&Databases, &[PolicyForm]) -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
     let asked = door.look(|core, _| core.asked_by_operators()).await.map_err(|closed| closed.to_string())?;
+    databases.learn(door).await;
     let known = databases.clone();
     let made = tokio::task::spawn_blocking(move || make(&known, &asked)).await;
     made.unwrap_or_else(|_| Err("telling clients apart ended in a panic, which is a bug; nothing was changed".to_string()))

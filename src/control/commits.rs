@@ -6,12 +6,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-<<<<<<< HEAD
 use ipnet::IpNet;
 
-=======
 use crate::client::Clients;
->>>>>>> main
 use crate::model::{GuardKind, JudgementId, ServiceId, TargetId};
 use crate::wire::Name;
 

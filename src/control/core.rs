@@ -327,22 +327,6 @@ impl Core {
         self.note(from, now, effects);
     }
 
-<<<<<<< HEAD
-    /// Clients fall into other classes. Whoever answers by them is decided anew, frozen or not: what was decided speaks of classes that are gone.
-    fn told_apart(&mut self, of: &Arc<Estate>, clients: Arc<Clients>, databases: Arc<[DatabaseInfo]>) {
-        if !Arc::ptr_eq(of, &self.configuration.estate) {
-            return;
-        }
-        (self.configuration.clients, self.configuration.databases) = (clients, databases);
-        self.reclassified = true;
-        self.classify_asked = None;
-        let asking = |state: &ServiceState| state.rules.tree.asks_about_clients();
-        let services: Vec<ServiceId> = self.services.iter().enumerate().filter(|(_, state)| asking(state)).map(|(at, _)| ServiceId::at(at)).collect();
-        services.into_iter().for_each(|service| self.touch(service, Cause::Config));
-    }
-
-=======
->>>>>>> main
     /// An outcome: nearly always O(1), nothing else happens.
     fn probed(&mut self, plan: u64, target: TargetId, report: ProbeReport, now: Now, effects: &mut Effects) {
         if plan != self.plan || target.index() >= self.configuration.estate.targets.len() {

@@ -431,11 +431,8 @@ impl Core {
             self.guard.next_at(),
             self.pushes.next_at(),
             self.freshness.next_at(),
-<<<<<<< HEAD
             self.latency.next_at(),
-=======
             self.asking.next_at(),
->>>>>>> main
             self.serials.next_at(),
             self.journal_wake(),
             shifts,

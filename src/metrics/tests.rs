@@ -99,11 +99,13 @@ impl World {
                         self.metrics.store_operation(if learned { "learn" } else { "put" }, true, Duration::from_millis(2));
                         self.core.handle(self.now, Event::Committed { commit, revision: self.revision }, &mut effects);
                     }
-<<<<<<< HEAD
-                    Effect::Serve | Effect::Measure { .. } | Effect::Classify | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::WakeAt(_) => (),
-=======
-                    Effect::Serve | Effect::Measure { .. } | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::TellApart { .. } | Effect::WakeAt(_) => (),
->>>>>>> main
+                    Effect::Serve
+                    | Effect::Measure { .. }
+                    | Effect::Secondaries(_)
+                    | Effect::Reply { .. }
+                    | Effect::TellApart { .. }
+                    | Effect::Classify
+                    | Effect::WakeAt(_) => (),
                 }
             }
             self.core.settle(self.now, &mut effects);

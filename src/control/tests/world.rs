@@ -51,17 +51,13 @@ pub(super) struct World {
     pub(super) break_glass: Vec<GuardKind>,
     pub(super) actor: &'static str,
     pub(super) reason: &'static str,
-<<<<<<< HEAD
-    pub(super) tickets: u64,
-=======
     /// What databases say.
     pub(super) origins: Origins,
     /// Orders to tell clients apart are carried out at once.
     pub(super) tells_apart: bool,
     /// Those that are not.
     pub(super) apart: Vec<(Arc<Estate>, Vec<PolicyForm>)>,
-    tickets: u64,
->>>>>>> main
+    pub(super) tickets: u64,
 }
 
 /// The estate text with the zone that its service names lie in. Lines of ours: `serial N` of that zone (7), `secondary ADDRESS:PORT`, and
@@ -152,15 +148,12 @@ impl World {
     }
 
     fn begin(text: &str, disk: Vec<Stored>, disk_revision: Revision, now: Now, legacy: Option<Legacy>) -> Self {
-<<<<<<< HEAD
-        let configuration = configuration(text);
         let mut stored = disk.clone();
+        let configuration = configuration(text);
         let latency = Latency::take(&mut stored, legacy.as_ref(), configuration.estate.latency, now);
+        let origins = Origins { measured: Arc::new(latency.measured()), ..Origins::default() };
+        let configuration = told_apart(configuration, &crate::control::asked_by_stored(&disk), &origins);
         let start = Start { configuration, stored, latency, revision: disk_revision, stale_after: Duration::from_secs(600), without_store: false };
-=======
-        let configuration = told_apart(configuration(text), &crate::control::asked_by_stored(&disk), &Origins::default());
-        let start = Start { configuration, stored: disk.clone(), revision: disk_revision, stale_after: Duration::from_secs(600), without_store: false };
->>>>>>> main
         let mut core = Core::start(start, now);
         if let Some(legacy) = legacy {
             core.continue_from(&legacy, now);
@@ -217,16 +210,13 @@ impl World {
                     Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
                     Effect::Measure { shift, step, analysis, .. } => self.measures.push((shift, step, analysis)),
                     Effect::Heard { .. } => {}
-<<<<<<< HEAD
                     Effect::Classify => self.classified += 1,
-=======
                     Effect::TellApart { estate, asked } if !self.tells_apart => self.apart.push((estate, asked)),
                     Effect::TellApart { estate, asked } => {
                         let made = Ok(self.clients(&estate, &asked));
                         self.core.handle(self.now, Event::ToldApart { estate, made }, &mut next);
                         self.core.settle(self.now, &mut next);
                     }
->>>>>>> main
                     Effect::Tell(notice) => self.notices.push(notice),
                     Effect::Happened(happening) => self.happenings.push(happening),
                     Effect::WakeAt(at) => self.wake_at = at,
