@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 
 use super::*;
 use crate::answer::{Asked, Cx, Handled, Limiter, Transport, answer};
-use crate::control::{Actor, Change, Configuration, Effect, Effects, Event, OverrideTargetName, OverrideWord, Revision, Start, Ticket, Wanted};
+use crate::control::{
+    Actor, Change, Configuration, Effect, Effects, Event, LatencyTold, Measurement, OverrideTargetName, OverrideWord, Revision, Start, Ticket, Wanted,
+};
 use crate::health::testing::estate;
 use crate::health::{Outcome, Phase, Reason, State};
 use crate::snapshot::Snapshot;
@@ -226,6 +228,8 @@ fn lively() -> World {
     world.event(Event::Synchronised { ticket: Ticket(3), push });
     let push = crate::control::LoadPush { actor: Actor("token:ci".into()), pool: "old".into(), load: 85.5 };
     world.event(Event::Loaded { ticket: Ticket(3), push });
+    let measured = Measurement { place: 0, network: "203.0.113.0/24".parse().unwrap(), region: "dr".into(), micros: 20_000, samples: 1 };
+    world.event(Event::Latency { ticket: Ticket(4), told: LatencyTold::Measured { measurements: vec![measured], at: None } });
     world.ask("orders.api.example.com", 100);
     world.turn("prod", State::Down);
     let to = vec![("dr".to_string(), crate::model::Share::FULL)];
