@@ -289,6 +289,7 @@ table! {
         degraded: DegradedTable,
         report: ReportTable,
         data_at: DataAtTable,
+        load_from: DataAtTable,
         busy: String,
         busy_max: Duration,
         redirects: i64,
@@ -356,7 +357,7 @@ table! {
 }
 
 table! {
-    /// `data_at = { json = "$.replication.synced_at" }`
+    /// `data_at = { json = "$.replication.synced_at" }`, `load_from = { header = "X-Load" }`
     DataAtTable {
         header: String,
         json: String,

@@ -107,7 +107,7 @@ fn question(check: &Check) -> String {
 }
 
 /// What makes degraded and busy outcomes, and what is believed of told weights: no part of the question, so who tunes them keeps the verdict.
-fn beside(HttpOutcomes { degraded, report, data_at, busy, busy_max, redirects: _ }: &HttpOutcomes) -> String {
+fn beside(HttpOutcomes { degraded, report, data_at, load_from, busy, busy_max, redirects: _ }: &HttpOutcomes) -> String {
     let mut text = String::new();
     if let Some(DegradedRule { slower_than, body, json, status, factor }) = degraded {
         let slower_than = slower_than.map_or(0, |slow| slow.as_nanos());
@@ -119,6 +119,9 @@ fn beside(HttpOutcomes { degraded, report, data_at, busy, busy_max, redirects: _
     }
     if let Some(place) = data_at {
         text.push_str(&format!(" data_at={}", quoted(&place.to_string())));
+    }
+    if let Some(place) = load_from {
+        text.push_str(&format!(" load_from={}", quoted(&place.to_string())));
     }
     if *busy != Busy::Fail {
         text.push_str(&format!(" busy={},{}", busy.word(), busy_max.as_nanos()));

@@ -349,9 +349,13 @@ impl Core {
             self.data_read(target, data, now, effects);
         }
         let before = self.quality_of(target);
+        let load = report.load.clone();
         let observed = self.health.observe(&self.configuration.estate, target, report, now);
         self.quality_observed(target, before, effects);
         self.judged(&observed, now, effects);
+        if let Some(crate::health::LoadRead::Told(load)) = load {
+            self.load_read(target, load, now, effects);
+        }
     }
 
     /// Outcomes come: stored verdicts are young (SEMANTICS, 13).

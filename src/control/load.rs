@@ -7,7 +7,9 @@
 //!            `until` or less, and `hold` has passed since the last turn
 //! ```
 //!
-//! - A load is pushed. Who told last counts.
+//! - A load is pushed, or read by probes. Who told last counts.
+//! - Of what probes read the mean over the endpoints that would answer counts: answers are spread over those, so that is what the pool as a whole carries; one
+//!   hot endpoint among them is a matter of weights, and who only stands by in it says nothing. After a start a whole round is waited for.
 //! - What was told longer ago than `max_age` turns nothing: a pool of which nobody tells any more goes on as it is, shedding or not. To take answers back for
 //!   want of news might kill what is full.
 //! - Ages run on `mono` (SEMANTICS, 28); only across a restart the wall clock counts.
@@ -21,8 +23,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Estate, Load, Now, PoolId, Shed, Timestamp, did_you_mean, duration_text, harmless};
-use crate::policy::Crowded;
+use crate::model::{EndpointId, Estate, Family, Load, Now, PoolId, Shed, TargetId, Timestamp, did_you_mean, duration_text, harmless};
+use crate::policy::{self, Crowded};
 
 use super::change::{Actor, Applied, Fault, Refusal, RefusalKind};
 use super::core::{Cause, Core};
@@ -139,6 +141,10 @@ pub(super) struct Loads {
     known: BTreeMap<Arc<str>, Known>,
     /// Pools that shed, in file order.
     limited: Vec<(PoolId, Shed)>,
+    /// What targets told last, and when (`mono`).
+    readings: BTreeMap<TargetId, (Load, Duration)>,
+    /// Since when (`mono`) these are the targets.
+    since: Duration,
     /// What policy sees.
     pub(super) crowded: BTreeMap<PoolId, Crowded>,
     /// When time alone changes something next.
@@ -147,8 +153,10 @@ pub(super) struct Loads {
 
 impl Loads {
     /// The pools of this estate. Says whose state is another: a pool that declares nothing any more has nothing to go on with, should it declare it again.
-    fn set_estate(&mut self, estate: &Estate) -> Vec<Arc<str>> {
+    fn set_estate(&mut self, estate: &Estate, now: Now) -> Vec<Arc<str>> {
         self.limited = limited(estate);
+        self.readings.clear();
+        self.since = now.mono;
         self.crowded.clear();
         self.next = None;
         let bare = |name: &str| estate.pool_named(name).is_some_and(|id| estate.pool(id).shed.is_none());
@@ -233,7 +241,7 @@ impl Core {
     /// Another estate: whose load counts now?
     pub(super) fn take_loads(&mut self, now: Now, effects: &mut Effects) {
         let estate = self.configuration.estate.clone();
-        let ended = self.loads.set_estate(&estate);
+        let ended = self.loads.set_estate(&estate, now);
         self.commits.learned.loads.extend(ended);
         self.review_loads(now, effects);
     }
@@ -271,6 +279,45 @@ impl Core {
                 self.replies.push((ticket, Applied::nothing(self.revision, now.wall)));
             }
         }
+    }
+
+    /// A probe has read how much is asked of its endpoints.
+    pub(super) fn load_read(&mut self, target: TargetId, load: Load, now: Now, effects: &mut Effects) {
+        let estate = self.configuration.estate.clone();
+        let pools: BTreeSet<PoolId> = estate.endpoints_of(target).map(|endpoint| estate.endpoint(endpoint).pool).collect();
+        let pools: Vec<PoolId> = pools.into_iter().filter(|pool| estate.pool(*pool).shed.is_some()).collect();
+        if pools.is_empty() {
+            return;
+        }
+        self.loads.readings.insert(target, (load, now.mono));
+        let monitor = &estate.monitor(estate.target(target).monitor).name;
+        for pool in pools {
+            if let Some((load, count)) = self.mean_load(pool, now) {
+                let of = if count == 1 { String::new() } else { format!(", the mean of {count} endpoints") };
+                self.loads.hear(&estate.pool(pool).name, load, format!("monitor {monitor}{of}").into(), now);
+            }
+        }
+        self.review_loads(now, effects);
+    }
+
+    /// The mean of what the endpoints tell that would answer, and how many those are; `None`: none does, or not all have told yet that may.
+    fn mean_load(&self, pool: PoolId, now: Now) -> Option<(Load, usize)> {
+        let (estate, facts) = (&self.configuration.estate, self.facts());
+        let serving: BTreeSet<EndpointId> = Family::ALL.into_iter().flat_map(|family| policy::pool_view(&facts, None, pool, family).serving).collect();
+        let (mut loads, mut waits) = (Vec::new(), false);
+        for target in serving.into_iter().flat_map(|endpoint| estate.targets_of(endpoint)) {
+            let monitor = estate.monitor(estate.target(target).monitor);
+            if monitor.check.outcomes().is_none_or(|outcomes| outcomes.load_from.is_none()) {
+                continue;
+            }
+            // Whoever tells no more is left out.
+            let of_late = 3 * monitor.interval + monitor.timeout;
+            match self.loads.readings.get(&target).filter(|(_, at)| now.mono.saturating_sub(*at) <= of_late) {
+                Some((load, _)) => loads.push(*load),
+                None => waits |= now.mono.saturating_sub(self.loads.since) <= monitor.interval + monitor.timeout,
+            }
+        }
+        Load::mean(&loads).filter(|_| !waits).map(|load| (load, loads.len()))
     }
 
     /// Something was told, or time has passed: who begins to shed, who ends?

@@ -29,7 +29,7 @@ pub use forecast::forecast;
 pub use guard::{Blind, Delay, Guard, GuardEvent, GuardNames};
 pub use history::{History, HistorySize, Moment, Past, Said};
 pub use hosts::{HostFound, HostHealth};
-pub use outcome::{DataAt, Outcome, Phase, ProbeReport, Reason, Reported, Resolved};
+pub use outcome::{DataAt, LoadRead, Outcome, Phase, ProbeReport, Reason, Reported, Resolved};
 pub use pools::{PoolObserved, pool_state, requirement_state, requirements_state};
 pub use quality::{BusySince, Certificate, CertificateState, Quality};
 pub use recorded::{Outcomes, Recording, Run, Tried};

@@ -14,7 +14,7 @@
 //! pool pair: 10.3.0.1 monitor=both
 //! sentinel router: 192.0.2.1
 //! health window=30s blind_share=50
-//! outcomes factor=0.5 busy=ignore report=load min=0.1 max=8       (makes the monitor an HTTP one; before the first pool)
+//! outcomes factor=0.5 busy=ignore report=load min=0.1 max=8 load_from=X-Load       (makes the monitor an HTTP one; before the first pool)
 //! region prod: 52.52,13.405 bias=-100
 //! network office: 192.0.2.0/24,2001:db8::/48 at=52.52,13.405
 //! policy world: geo network:office|network:lab!=prod *=dr        (`!`: strictly)
@@ -175,6 +175,7 @@ impl Builder {
                 }
                 ("busy", word) => outcomes.busy = Busy::ALL.into_iter().find(|busy| busy.word() == word).expect("a rule"),
                 ("report", word) => report = ReportKind::ALL.into_iter().find(|kind| kind.word() == word),
+                ("load_from", header) => outcomes.load_from = Some(ReportPlace::Header(header.to_string())),
                 ("min", weight) => min = Weight::new(number(weight)).expect("a weight"),
                 ("max", weight) => max = Weight::new(number(weight)).expect("a weight"),
                 _ => panic!("not an outcome: {word}"),

@@ -93,7 +93,7 @@ catalog! {
     REGION_GUARDED: Gauge "windrose_region_guarded" ["region"] "Whether the blast guard holds a region that is down in the answers.";
     REGION_DATA_AT: Gauge "windrose_region_data_timestamp_seconds" ["region"] "When the data of a region was last restored or synchronised, as it was told; absent where nobody has told.";
     POOL_OUTDATED: Gauge "windrose_pool_data_outdated" ["pool" "region"] "Whether a pool is not used because the data of its region is older than hold_if_older_than, or nobody has told how old it is; 0 also if that was approved. Absent where the pool has no such limit.";
-    POOL_LOAD: Gauge "windrose_pool_load" ["pool" "region"] "How much is asked of a pool, as it was told last, in the unit of its shed; absent where the pool declares none, and where nobody has told of late.";
+    POOL_LOAD: Gauge "windrose_pool_load" ["pool" "region"] "How much is asked of a pool, as it was told or read last, in the unit of its shed; absent where the pool declares none, and where nobody has told of late.";
     POOL_SHEDDING: Gauge "windrose_pool_shedding" ["pool" "region"] "Whether a pool gives away a share of its answers because its load is over what it declares. Absent where it declares nothing.";
     REGION_DRAINED: Gauge "windrose_region_drained" ["region"] "Whether a region is drained by an override.";
 

@@ -136,6 +136,7 @@ impl World {
             resolved: None,
             reported: None,
             data_at: None,
+            load: None,
         };
         let probing = self.metrics.probe();
         probing.started(Duration::from_millis(1));

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use super::dns::Client;
+use super::gateway::{Script, Scripted};
 use super::http;
-use super::node::{PATIENCE, TestNode, binary, run, wait_for};
+use super::node::{PATIENCE, TestNode, binary, free_port, run, wait_for};
 use super::pages::blocks;
 
 const ORDERS: &str = "orders.api.example.com.";
@@ -70,8 +71,11 @@ fn a_full_pool_gives_away_its_share_says_so_and_keeps_it_so_across_a_kill() {
     // Nobody tells any more: it goes on, and that is told.
     wait_for("nobody to have told of late", PATIENCE, || node.ok(&["events"]).contains("nobody has told the load of pool prod").then_some(()));
     assert!(counted(&mut client, 100).1 >= 28);
-    let metrics = http::over_tcp(node.metrics, "GET", "/metrics", &[], "").expect("it answers").body;
-    assert!(!metrics.contains("windrose_pool_load{"), "an old load is none");
+    wait_for("an old load to be none", PATIENCE, || {
+        let metrics = http::over_tcp(node.metrics, "GET", "/metrics", &[], "").expect("it answers").body;
+        (!metrics.contains("windrose_pool_load{")).then_some(())
+    });
+    assert!(counted(&mut client, 100).1 >= 28);
 
     // Durable by now: a write that came later was acknowledged.
     node.ok(&["freeze", "orders", "--for", "1h", "--reason", "a write that is acknowledged"]);
@@ -172,6 +176,58 @@ fn the_api_takes_put_and_refuses_what_makes_no_sense() {
     assert_eq!(ask("prad", r#"{"load": 1}"#).status, 404);
     let simulated = node.ok(&["simulate", "--down", "dr"]);
     assert!(simulated.contains("prod"), "{simulated}");
+}
+
+#[test]
+fn gateways_say_themselves_how_full_they_are() {
+    let port = free_port();
+    let (a, b) = (Scripted::start("127.10.78.2", port), Scripted::start("127.10.78.3", port));
+    let says =
+        |gateway: &Scripted, load: &str| gateway.says(Script { body: format!(r#"{{"status": "ok", "cpu": {{"percent": {load}}}}}"#), ..Script::default() });
+    says(&a, "20");
+    says(&b, "30");
+    let node = TestNode::start(&format!(
+        r#"[monitor.gateway]
+url = "http://{{address}}:{port}/health"
+load_from = {{ json = "$.cpu.percent" }}
+interval = "1s"
+timeout = "500ms"
+[monitor.trusted]
+always = "up"
+[pool.prod]
+monitor = "gateway"
+endpoints = ["127.10.78.2", "127.10.78.3"]
+shed = {{ over = 80, share = 30, hold = "0s" }}
+[pool.dr]
+monitor = "trusted"
+endpoints = ["{DR}"]
+[service.orders]
+name = "orders.api.example.com"
+max_answers = 1
+policy = {{ failover = ["prod", "dr"] }}
+"#
+    ));
+    let mut client = Client::new(node.dns);
+    let load = |wanted: f64| {
+        wait_for(&format!("a load of {wanted}"), PATIENCE, || (node.json(&["describe", "pool", "prod"])["shed"]["load"] == wanted).then_some(()));
+    };
+    load(25.0);
+    assert_eq!(counted(&mut client, 50).1, 0);
+    // One is hot, and the pool is not.
+    says(&a, "100");
+    load(65.0);
+    assert_eq!(counted(&mut client, 50).1, 0);
+    says(&b, "90.5");
+    load(95.25);
+    let (_, dr) = counted(&mut client, 200);
+    assert!((56..=64).contains(&dr), "{dr} of 200");
+    assert_eq!(node.json(&["describe", "pool", "prod"])["shed"]["told_by"], "monitor gateway, the mean of 2 endpoints");
+    says(&b, "\"much\"");
+    let warning = || node.json(&["describe", "endpoint", "prod/127.10.78.3"])["last_probe"]["warning"].as_str().unwrap_or_default().to_string();
+    wait_for("a word about what it tells", PATIENCE, || warning().contains("is no load from 0 to 1000000000").then_some(()));
+    says(&a, "10");
+    says(&b, "10");
+    wait_for("prod to keep its answers", PATIENCE, || (counted(&mut client, 20).1 == 0).then_some(()));
 }
 
 #[test]

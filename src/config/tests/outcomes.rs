@@ -78,6 +78,8 @@ fn what_is_wrong_is_said_with_its_place() {
         ("data_at = { header = 'X Y' }", "monitor.m.data_at.header: not a header's name"),
         ("data_at = { header = 'X', json = '$.at' }", "monitor.m.data_at.json: a time of the data is told in one place, not in a header and in the body"),
         ("method = 'HEAD'\ndata_at = { json = '$.at' }", "monitor.m.data_at.json: `json` means nothing beside `HEAD`"),
+        ("load_from = { header = 'X', json = '$.load' }", "monitor.m.load_from.json: a load is told in one place, not in a header and in the body"),
+        ("load_from = {}", "monitor.m.load_from: it is not said where the load is told"),
         ("ca = 'c.pem'", "monitor.m.ca: `ca` means nothing beside `http://`"),
     ] {
         assert_eq!(wrong(monitor, ""), said, "{monitor}");

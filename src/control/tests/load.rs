@@ -146,3 +146,43 @@ fn a_pool_that_sheds_and_dies_fails_over_and_comes_home() {
     world.turn("prod", State::Up);
     assert_eq!(world.answers("orders"), "prod 70, dr 30");
 }
+
+/// Three endpoints of which two answer; probed every 10 s, for 3 s at most.
+const READ: &str = "outcomes load_from=X-Load
+pool prod: a=10.0.0.1 b=10.0.0.2 c=10.0.0.3@1 shed=30; pool dr: 10.1.0.1; service orders: failover prod dr failback=0s";
+
+#[test]
+fn what_probes_read_counts_by_the_mean_of_those_that_answer() {
+    let mut world = World::new(READ);
+    world.reads(0, 95.0);
+    assert_eq!(world.answers("orders"), "prod 100", "b has not told yet, and may");
+    world.reads(2, 5.0);
+    world.reads(1, 60.0);
+    assert_eq!(world.answers("orders"), "prod 100", "77.5");
+    world.reads(1, 70.0);
+    assert_eq!(world.answers("orders"), "prod 70, dr 30", "82.5; c only stands by");
+    let why = world.core.pool_load(world.core.estate().pool_named("prod").unwrap()).unwrap().why.unwrap();
+    assert!(why.starts_with("its load is 82.5, over 80 (monitor gateway, the mean of 2 endpoints)"), "{why}");
+    // Who is down says nothing, whoever takes its place does: 70 and 5.
+    world.later(60);
+    while world.core.health().judgement(crate::model::JudgementId(0)).state != State::Down {
+        world.probe(crate::model::TargetId(0), false);
+    }
+    world.reads(1, 70.0);
+    world.reads(2, 5.0);
+    assert_eq!(world.answers("orders"), "prod 100");
+}
+
+#[test]
+fn who_tells_no_more_is_left_out_and_a_push_counts_until_the_next_reading() {
+    let mut world = World::new(READ);
+    world.later(14);
+    world.reads(0, 95.0);
+    assert_eq!(world.answers("orders"), "prod 70, dr 30", "b could have told by now");
+    world.load("prod", 10.0).unwrap();
+    world.later(60);
+    assert_eq!(world.answers("orders"), "prod 100");
+    world.later(60);
+    world.reads(1, 85.0);
+    assert_eq!(world.answers("orders"), "prod 70, dr 30", "a has not told for a minute");
+}

@@ -65,6 +65,25 @@ fn the_simulated_fall_is_what_the_real_one_does() {
 }
 
 #[test]
+fn who_sheds_goes_on_shedding() {
+    let text = THREE.replace("10.0.0.2;", "10.0.0.2 shed=30;").replace("10.1.0.2;", "10.1.0.2 shed=30;");
+    let mut world = World::new(&text);
+    world.load("eu", 85.0).unwrap();
+    assert_eq!(world.answers("orders"), "eu 70, us 30");
+    assert_eq!(moved(&simulate(&world, &["ap"]))[0], "search: eu 35, us 39, ap 26 → eu 44, us 56");
+    let simulated = simulate(&world, &["us"]);
+    assert_eq!(moved(&simulated), ["search: eu 35, us 39, ap 26 → eu 50, ap 50", "orders: eu 70, us 30 → eu 70, ap 30"]);
+    world.turn("us", State::Down);
+    for service in &simulated.services {
+        assert_eq!(world.answers(&service.service), shares(&service.after));
+    }
+    world.load("us", 90.0).unwrap();
+    let other = configuration(&text.replace("shed=30;", "shed=50;"));
+    let after = world.core.picture_after(&other, world.now).simulate(&[], &peak);
+    assert_eq!(moved(&after), ["search: eu 50, ap 50 → eu 36, ap 64", "orders: eu 70, ap 30 → eu 50, ap 50"], "of another file, too");
+}
+
+#[test]
 fn an_overloaded_region_falls_and_then_the_next_until_nobody_is_left() {
     let mut world = World::new(THREE);
     declared(&mut world, &[("eu", 60), ("us", 50), ("ap", 100)]);

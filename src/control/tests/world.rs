@@ -325,6 +325,13 @@ impl World {
         self.replies.remove(at).1
     }
 
+    /// A probe that passes and reads how much is asked of its endpoint.
+    pub(super) fn reads(&mut self, target: usize, load: f64) {
+        let load = crate::model::Load::new(load).map(crate::health::LoadRead::Told);
+        let (plan, report) = (self.core.plan(), crate::health::ProbeReport { load, ..report(true, self.now) });
+        self.event(Event::Probed { plan, target: TargetId::at(target), report });
+    }
+
     /// Outcomes for every endpoint of a pool until its verdict is there.
     pub(super) fn turn(&mut self, pool: &str, state: State) {
         let estate = self.core.estate().clone();
