@@ -83,6 +83,7 @@ fn estate() -> Estate {
             names: [name(&format!("{service}.api.example.com"))].into_iter().collect(),
             form: Arc::new(form),
             policy,
+            answer: Default::default(),
             ttl: 30,
             ttl_min: 5,
             max_answers: 8,

@@ -77,6 +77,7 @@ fn service(service: &Service, paint: Paint) -> String {
             .unwrap_or_default(),
     );
     facts.some("trickle", &if service.trickle == 0.0 { String::new() } else { format!("{} % to who stands by", service.trickle) });
+    facts.some("answers with", if service.answer == "cname" { "a CNAME to the host name of an endpoint, whatever is asked for" } else { "" });
     facts.line("when all down", service.when_all_down.as_str()).line("max answers", service.max_answers.to_string());
     facts.some("frozen by", service.frozen.as_deref().unwrap_or_default()).some("rung", traffic.rung.as_deref().unwrap_or("nothing is answered"));
     let mut out = facts.0.render(paint);

@@ -469,6 +469,7 @@ table! {
         name: OneOrMany<String>,
         names_file: String,
         policy: Policy,
+        answer: String,
         traffic_from: String,
         ttl: Duration,
         ttl_min: Duration,

@@ -438,7 +438,7 @@ impl Core {
         if let (Some(_), Some(place)) = (form, estate.managed.get(&file.name)) {
             return (self.shares.of_file(file), Some(Self::set_aside(place).into()));
         }
-        match form.map(|form| (form, estate.resolve(form))) {
+        match form.map(|form| (form, estate.resolve_for(file, form))) {
             None => (self.shares.of_file(file), None),
             Some((_, Ok(tree))) if tree.asks_about_clients() && !self.configuration.clients.answers(&Questions::of_tree(&tree, &estate)) => {
                 (self.shares.of_file(file), Some("clients can't be told apart as it asks".into()))

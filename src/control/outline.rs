@@ -212,6 +212,7 @@ pub fn outline(configuration: &Configuration) -> Outline {
             ("name", format!("{shown}{more}")),
             ("names", if more.is_empty() { String::new() } else { digest(&service.names.iter().map(|name| name.to_string()).collect::<Vec<_>>()) }),
             ("policy", form_text(&service.form)),
+            ("answer", service.answer.word().to_string()),
             ("traffic_from", if estate.managed.contains_key(&service.name) { "file".to_string() } else { "operators".to_string() }),
             ("ttl", format!("{}s", service.ttl)),
             ("ttl_min", format!("{}s", service.ttl_min)),

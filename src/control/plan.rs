@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Family, Node, Now, ServiceId, did_you_mean};
+use crate::model::{Answering, Family, Node, Now, ServiceId, did_you_mean};
 use crate::policy::Memory;
 
 use super::change::{Applied, Beside, Change, Refusal, RefusalKind};
@@ -246,7 +246,8 @@ impl Core {
                 v6 |= self.health.pool_has(estate, pool, Family::V6);
             });
         }
-        if v6 && !v4 { Family::V6 } else { Family::V4 }
+        let by_name = estate.service(service).answer == Answering::Cname;
+        if v6 && !v4 && !by_name { Family::V6 } else { Family::V4 }
     }
 }
 

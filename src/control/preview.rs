@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::client::ClassId;
 use crate::health::{Guard, HealthTable};
-use crate::model::{Estate, Family, Node, Now, PolicyForm, PoolId, Service, ServiceId, Timestamp};
+use crate::model::{Answering, Estate, Family, Node, Now, PolicyForm, PoolId, Service, ServiceId, Timestamp};
 use crate::policy::{self, Facts, Memory};
 
 use super::change::Fault;
@@ -113,7 +113,7 @@ impl Core {
                 actor: record.actor.clone(),
                 reason: record.reason.clone(),
                 at: record.at,
-                set_aside: next.estate.managed.contains_key(&service.name) || next.estate.resolve(form).is_err(),
+                set_aside: next.estate.managed.contains_key(&service.name) || next.estate.resolve_for(service, form).is_err(),
             });
         }
         drift
@@ -130,7 +130,7 @@ impl Core {
             let was = before.remove(&*service.name);
             let memory = self.memory_after(service, was, estate);
             let tree = self.tree_after(service, estate);
-            let family = family_of(estate, facts.health, &tree);
+            let family = family_of(estate, facts.health, service, &tree);
             let decision = policy::decide(service, &tree, &facts, &memory, now);
             let after = |class| {
                 let shares = policy::effective(&decision.of_class(class).0[family.index()], &tree);
@@ -187,7 +187,7 @@ impl Core {
     /// The operators' tree where it would count, else the file's.
     pub(super) fn tree_after(&self, service: &Service, estate: &Estate) -> Arc<Node> {
         let form = self.traffic.get(&service.name).and_then(|(record, _)| record.form.as_ref()).filter(|_| !estate.managed.contains_key(&service.name));
-        form.and_then(|form| estate.resolve(form).ok()).unwrap_or_else(|| service.policy.clone())
+        form.and_then(|form| estate.resolve_for(service, form).ok()).unwrap_or_else(|| service.policy.clone())
     }
 
     /// What taking `next` would have to say, but for what it takes.
@@ -218,11 +218,12 @@ impl Core {
 }
 
 /// IPv4 unless no pool of the tree has an IPv4 endpoint.
-pub(super) fn family_of(estate: &Estate, health: &HealthTable, tree: &Node) -> Family {
+pub(super) fn family_of(estate: &Estate, health: &HealthTable, service: &Service, tree: &Node) -> Family {
     let (mut v4, mut v6) = (false, false);
     tree.pools(&mut |pool| {
         v4 |= health.pool_has(estate, pool, Family::V4);
         v6 |= health.pool_has(estate, pool, Family::V6);
     });
-    if v6 && !v4 { Family::V6 } else { Family::V4 }
+    // Services that answer with host names are decided as IPv4.
+    if v6 && !v4 && service.answer == Answering::Addresses { Family::V6 } else { Family::V4 }
 }

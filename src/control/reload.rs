@@ -137,12 +137,13 @@ impl Core {
     pub(super) fn unusable_after(&self, next: &Configuration) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (name, (record, revision)) in &self.traffic {
-            let (Some(form), Some(_)) = (&record.form, next.estate.service_named(name)) else { continue };
+            let (Some(form), Some(after)) = (&record.form, next.estate.service_named(name)) else { continue };
             if next.estate.managed.contains_key(name) {
                 continue;
             }
-            let usable_now = self.configuration.estate.service_named(name).is_some() && self.configuration.estate.resolve(form).is_ok();
-            if let (true, Err(errors)) = (usable_now, next.estate.resolve(form)) {
+            let estate = &self.configuration.estate;
+            let usable_now = estate.service_named(name).is_some_and(|now| estate.resolve_for(estate.service(now), form).is_ok());
+            if let (true, Err(errors)) = (usable_now, next.estate.resolve_for(next.estate.service(after), form)) {
                 let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                 faults.push(Fault {
                     pointer: format!("/service/{name}"),

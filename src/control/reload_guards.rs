@@ -107,7 +107,7 @@ impl Core {
                 places.insert(place, found.len());
             }
             let memory = self.memory_after(service, Some(was), estate);
-            let (family, facts) = (family_of(estate, after.health, &tree), self.facts());
+            let (family, facts) = (family_of(estate, after.health, service, &tree), self.facts());
             let decision = policy::decide(service, &tree, &after, &memory, now);
             let mut of_kinds = Vec::new();
             for kind in eyes.kinds(&decided.decision, &decision) {

@@ -292,7 +292,7 @@ impl Core {
             };
             let kinds = eyes.kinds(known.map_or(&self.undecided, |id| self.service(id).decision), &decision).into_iter().map(fate).collect();
             let frozen = carried.overrides.frozen.get(&id).copied();
-            let mut group = Group { services: vec![id], family: family_of(estate, &carried.health, &tree), tree, memory, frozen, kinds };
+            let mut group = Group { services: vec![id], family: family_of(estate, &carried.health, service, &tree), tree, memory, frozen, kinds };
             group.take(decision, &facts);
             groups.push(group);
         }

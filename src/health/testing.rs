@@ -20,7 +20,7 @@
 //! policy world: geo network:office|network:lab!=prod *=dr        (`!`: strictly)
 //! policy close: nearest prod dr ties=share unknown=share         (or `latency`, without ties)
 //! policy europe: failover prod dr min_up=2
-//! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8 sticky
+//! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8 sticky cname
 //! ```
 //!
 //! `name=address`, `@tier`, `*weight`. `failback` is a duration, `manual`, `one_way:1m`, or `staged:AFTER:5,20,100:HOLD`; `all_down` one of the words, or `pool:NAME`. Named policies may stand in any order.
@@ -28,8 +28,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Address, AllDown, AnyMonitor, Busy, By, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Even,
-    Factor, Failback, GeoRule, Host, HostId, HttpCheck, HttpOutcomes, JudgementId, Load, Mark, Member, Monitor, MonitorId, Nearest, Need, Network, Place,
+    Address, AllDown, Answering, AnyMonitor, Busy, By, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate,
+    Even, Factor, Failback, GeoRule, Host, HostId, HttpCheck, HttpOutcomes, JudgementId, Load, Mark, Member, Monitor, MonitorId, Nearest, Need, Network, Place,
     PolicyForm, Pool, PoolId, Region, RegionId, ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Shed, ShedBy, Site, Stages,
     Steps, Sticky, TargetId, TcpCheck, Thresholds, Watch, Weight, parse_duration,
 };
@@ -363,7 +363,7 @@ impl Builder {
         let mut trickle = crate::model::Share::ZERO;
         let (mut failback, mut ttl, mut ttl_min, mut max_answers, mut when_all_down) =
             (Failback::After(std::time::Duration::from_secs(60)), 30, 5, 8, AllDown::LastGood);
-        let mut sticky = None;
+        let (mut sticky, mut answer) = (None, Answering::Addresses);
         let mut policy = Vec::new();
         for word in rest.split_whitespace() {
             match word.split_once('=') {
@@ -376,6 +376,7 @@ impl Builder {
                 Some(("ttl", number)) => ttl = number.parse().expect("ttl"),
                 Some(("ttl_min", number)) => ttl_min = number.parse().expect("ttl_min"),
                 Some(("max_answers", number)) => max_answers = number.parse().expect("max_answers"),
+                None if word == "cname" => answer = Answering::Cname,
                 None if word == "sticky" => sticky = Some(Sticky::default()),
                 Some(("trickle", percent)) => trickle = percent.parse().ok().and_then(crate::model::Share::from_percent).expect("per cent"),
                 Some(("all_down", word)) => when_all_down = self.all_down(word),
@@ -390,6 +391,7 @@ impl Builder {
             names,
             form: Arc::new(form),
             policy: resolved,
+            answer,
             ttl,
             ttl_min,
             max_answers,

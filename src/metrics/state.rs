@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::control::{Core, OverrideTargetName, OverrideWord};
 use crate::health::State;
-use crate::model::{EndpointId, Estate, Family, Now, PoolId, RegionId, ServiceId, Timestamp, Watch};
+use crate::model::{Answering, EndpointId, Estate, Family, Now, PoolId, RegionId, ServiceId, Timestamp, Watch};
 use crate::policy::{self, EndpointView, OverrideKind, RegionState, Rung, Verdict};
 
 use super::answers::pools_of;
@@ -237,7 +237,12 @@ fn standing(core: &Core, service: ServiceId) -> Standing {
     let pools = pools_of(core, service);
     let mut standing = Standing { available: false, fallback: false };
     for family in Family::ALL {
-        if !pools.iter().any(|pool| core.health().pool_has(estate, *pool, family)) {
+        let present = match estate.service(service).answer {
+            Answering::Addresses => pools.iter().any(|pool| core.health().pool_has(estate, *pool, family)),
+            // Decided once, as IPv4.
+            Answering::Cname => family == Family::V4,
+        };
+        if !present {
             continue;
         }
         // Available is what some clients get an answer of; who gets none is told by `fallback`.

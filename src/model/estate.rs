@@ -114,6 +114,29 @@ pub struct Requirement {
     pub up: u32,
 }
 
+/// What a service answers with (`answer`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Answering {
+    /// A and AAAA records.
+    #[default]
+    Addresses,
+    /// One CNAME record, for every type that is asked for: its endpoints have host names.
+    Cname,
+}
+
+impl Answering {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Addresses, Self::Cname];
+
+    /// The word in file and API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Addresses => "addresses",
+            Self::Cname => "cname",
+        }
+    }
+}
+
 /// What an endpoint's answers are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
@@ -179,11 +202,13 @@ pub struct Service {
     pub form: Arc<PolicyForm>,
     /// The file's policy resolved.
     pub policy: Arc<Node>,
+    /// What it answers with.
+    pub answer: Answering,
     /// TTL of its answers, whole seconds.
     pub ttl: u32,
     /// The lowest TTL it may fall to; whole seconds.
     pub ttl_min: u32,
-    /// Most addresses in one answer.
+    /// Most addresses in one answer; a CNAME is one.
     pub max_answers: u16,
     /// When a returned pool is used again.
     pub failback: Failback,
@@ -412,6 +437,22 @@ impl Estate {
     /// A form's names looked up in pools and named policies (SEMANTICS, 6). All faults are listed; form faults are the form's own ([`PolicyForm::faults`]).
     pub fn resolve(&self, form: &PolicyForm) -> Result<Arc<Node>, Vec<ResolveError>> {
         self.resolver().resolve(form)
+    }
+
+    /// The same for this service: one that answers with host names can use no pool that has addresses.
+    pub fn resolve_for(&self, service: &Service, form: &PolicyForm) -> Result<Arc<Node>, Vec<ResolveError>> {
+        let tree = self.resolve(form)?;
+        let mut errors = Vec::new();
+        if service.answer == Answering::Cname {
+            tree.pools(&mut |pool| errors.extend(self.nameless(pool)));
+        }
+        if errors.is_empty() { Ok(tree) } else { Err(errors) }
+    }
+
+    /// An endpoint of the pool has an address: no CNAME can lead there.
+    pub fn nameless(&self, pool: PoolId) -> Option<ResolveError> {
+        let endpoint = self.pool(pool).endpoints.iter().find(|endpoint| self.host_of(**endpoint).is_none())?;
+        Some(ResolveError::Nameless { name: self.pool(pool).name.to_string(), endpoint: self.endpoint(*endpoint).name.to_string() })
     }
 
     /// The region of everything below a child of `nearest` or `latency`, which must be one; for `nearest` it has a place, too.

@@ -43,7 +43,7 @@ pub use answering::{AnswerSettings, CookieSecret, CookieSettings, RateLimit, Sub
 pub use change_rules::{Capacity, ChangeKind, ChangeRules, FreezeTime, FreezeWindow, Gate, GuardKeys, GuardKind, Origin, parse_week_moment};
 pub use clients::{By, Condition, Even, GeoRule, GeoRules, LatencyRules, Nearest, Network, Place, Site, Sticky};
 pub use dns_check::DnsCheck;
-pub use estate::{Address, AllDown, Endpoint, Estate, Pool, Region, Requirement, Resolver, Service, Target, Watch, did_you_mean};
+pub use estate::{Address, AllDown, Answering, Endpoint, Estate, Pool, Region, Requirement, Resolver, Service, Target, Watch, did_you_mean};
 pub use exec_check::{ExecCheck, ExecTerms, ExitRule};
 pub use fading::Fading;
 pub use failback::{Failback, STEPS_MAX, Stages, Steps, StepsError};

@@ -16,6 +16,8 @@ use super::{Memory, Note, Turn};
 pub struct Decision {
     /// By [`Family::index`](crate::model::Family::index); if the policy asks about clients: for those of whom nothing is known.
     pub families: [FamilyDecision; 2],
+    /// Answers are CNAMEs to the host names of endpoints, whatever is asked for. What is decided stands where IPv4 stands, and nothing where IPv6 does.
+    pub by_name: bool,
     /// Seconds, of `families`.
     pub ttl: u32,
     /// What clients may be told with odd answers, in the same order.
@@ -103,7 +105,8 @@ impl Decision {
 
     /// Everybody gets the same from both.
     pub fn answers_like(&self, other: &Self) -> bool {
-        (&self.families, self.ttl, self.notes, self.sticky, &self.by_client) == (&other.families, other.ttl, other.notes, other.sticky, &other.by_client)
+        let answers = |decision: &Self| (decision.by_name, decision.ttl, decision.notes, decision.sticky);
+        answers(self) == answers(other) && (&self.families, &self.by_client) == (&other.families, &other.by_client)
     }
 }
 

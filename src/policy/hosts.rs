@@ -23,7 +23,7 @@ impl Shortest {
 
 /// The record with the shortest life of those that are answered; of equals the first host's. `None`: there are no host names among the answers.
 pub(super) fn shortest(decision: &Decision, facts: &Facts<'_>) -> Option<Shortest> {
-    if facts.estate.hosts.is_empty() {
+    if decision.by_name || facts.estate.hosts.is_empty() {
         return None;
     }
     let endpoints = decision.families.iter().flat_map(|family| &family.leaves).flat_map(|leaf| &leaf.endpoints);

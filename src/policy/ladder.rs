@@ -251,7 +251,7 @@ impl Ladder<'_> {
         if picks.is_empty() {
             let held_back = self.pools.judged.iter().any(|judged| judged.outdated);
             let facts = &self.effective.facts;
-            let awaited = self.pools.judged.iter().any(|judged| facts.health.has_unresolved(facts.estate, judged.pool));
+            let awaited = !self.effective.by_name && self.pools.judged.iter().any(|judged| facts.health.has_unresolved(facts.estate, judged.pool));
             return self.servfail(match (held_back, awaited) {
                 (true, _) => "the data of every pool that may answer is too old",
                 (false, true) => "the host names of what may answer are not resolved yet",

@@ -57,7 +57,7 @@ pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
 
 use crate::client::ClassId;
-use crate::model::{AllDown, Failback, Family, Node, Now, PoolId, Service, Share, Sticky};
+use crate::model::{AllDown, Answering, Failback, Family, Node, Now, PoolId, Service, Share, Sticky};
 
 use effective::Effective;
 use hold::{Holds, Pace};
@@ -164,7 +164,7 @@ fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'
     let answered: Vec<PoolId> = memory.last.iter().flatten().copied().collect();
 
     let memory_of_before = Memory { last: memory.last.clone(), first: memory.first.clone(), ..Memory::default() };
-    let mut decision = Decision { memory: memory_of_before, sticky: service.sticky, ..Decision::default() };
+    let mut decision = Decision { memory: memory_of_before, sticky: service.sticky, by_name: effective.by_name, ..Decision::default() };
     let mut lowest = Rung::Policy;
     let remembered = decision.memory.last.iter_mut().zip(&mut decision.memory.first).zip(&mut decision.memory.all_down);
     for (family, (decided, ((last, first), all_down))) in Family::ALL.into_iter().zip(decision.families.iter_mut().zip(remembered)) {
@@ -221,12 +221,16 @@ fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'
 }
 
 /// Has anything that may answer an address of this family? If not, the family is NODATA and nothing is decided for it. A name that was never resolved
-/// may have one: where nothing else answers that is SERVFAIL, because resolvers would keep NODATA.
+/// may have one: where nothing else answers that is SERVFAIL, because resolvers would keep NODATA. Services that answer
+/// with host names are decided once, as IPv4.
 fn answers_in(service: &Service, facts: &Facts<'_>, tree: &[PoolId], family: Family) -> bool {
     let last_resort = match service.when_all_down {
         AllDown::Pool(pool) => Some(pool),
         _ => None,
     };
+    if service.answer == Answering::Cname {
+        return family == Family::V4;
+    }
     let health = facts.health;
     tree.iter().chain(&last_resort).any(|pool| health.pool_has(facts.estate, *pool, family) || health.has_unresolved(facts.estate, *pool))
 }

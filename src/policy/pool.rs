@@ -58,7 +58,7 @@ impl Judged {
             present,
             state: all.state(min_up).and(required),
             usable: undrained.state(min_up).and(required),
-            observed: facts.health.pool(pool, family),
+            observed: effective.observed(pool, family),
             permitted,
             drained: permitted && drained,
             outdated: false,

@@ -86,7 +86,7 @@ pub fn endpoint_view<'a>(facts: &Facts<'a>, service: Option<ServiceId>, endpoint
     let effective = Effective::new(facts, service);
     let item = facts.estate.endpoint(endpoint);
     let (degraded, told) = (effective.degraded(endpoint), facts.health.told_weight(facts.estate, endpoint));
-    let families = || Family::ALL.into_iter().filter(|family| facts.health.is_in_family(facts.estate, endpoint, *family));
+    let families = || Family::ALL.into_iter().filter(|family| effective.members(item.pool, *family).any(|member| member == endpoint));
     EndpointView {
         state: effective.state(endpoint),
         observed: facts.health.endpoint(facts.estate, endpoint),

@@ -288,6 +288,7 @@ mod tests {
             names: Default::default(),
             form: Arc::new(PolicyForm::new(Choice::Failover(Vec::new()))),
             policy: Arc::new(Node::Pool(PoolId(0))),
+            answer: Default::default(),
             ttl: 30,
             ttl_min: 5,
             max_answers: 8,

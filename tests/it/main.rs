@@ -9,6 +9,7 @@ mod files;
 
 mod acceptance;
 mod access;
+mod aliases;
 mod api;
 mod architecture;
 mod asking;

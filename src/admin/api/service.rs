@@ -23,6 +23,9 @@ pub struct Service {
     pub trickle: f64,
     /// What is answered when everything is down: `last_good`, `serve_all`, `first`, `nodata`, `servfail`, or `pool/NAME`.
     pub when_all_down: String,
+    /// What it answers with: `addresses`, or `cname`, one CNAME whatever is asked for.
+    #[serde(default)]
+    pub answer: String,
     /// Most addresses in one answer.
     pub max_answers: u16,
     /// Where its traffic goes.

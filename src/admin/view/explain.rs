@@ -157,12 +157,18 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
         let (decision, told) = core.explain(id, class, now);
         let (families, ttl) = decision.of_class(class);
         steps.extend(told.into_iter().map(|step| api::ExplainStep { topic: step.topic.to_string(), text: step.text }));
-        if !has_family(estate, core.health(), core.service(id).policy, family) && families[family.index()].leaves.is_empty() {
+        if !decision.by_name && !has_family(estate, core.health(), core.service(id).policy, family) && families[family.index()].leaves.is_empty() {
             let word = if family == Family::V4 { "IPv4" } else { "IPv6" };
             let text = format!("no pool of this service has an {word} address, so {} is NODATA; above is the other family", explain.type_);
             steps.push(api::ExplainStep { topic: "family".to_string(), text });
         }
-        let decided = &families[family.index()];
+        let by_name = decision.by_name;
+        if by_name {
+            explain.type_ = "CNAME".to_string();
+            let text = "answers with a CNAME, whatever is asked for: its endpoints have host names".to_string();
+            steps.push(api::ExplainStep { topic: "answer".to_string(), text });
+        }
+        let decided = &families[if by_name { 0 } else { family.index() }];
         if let (Some(sticky), Some(keeper)) = (decision.sticky, Keeper::of(&decided.leaves)) {
             let text = match client {
                 Some(client) => {

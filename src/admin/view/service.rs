@@ -40,6 +40,7 @@ pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, n
             AllDown::ServFail => "servfail".to_string(),
             AllDown::Pool(pool) => format!("pool/{}", core.estate().pool(pool).name),
         },
+        answer: definition.answer.word().to_string(),
         max_answers: definition.max_answers,
         traffic: traffic_of(core, &view, metrics, &pools),
         pools,

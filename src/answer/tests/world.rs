@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::answer::{Asked, Counters, Cx, Handled, Limiter, Transport, answer};
 use crate::model::{
-    AllDown, AnswerSettings, Choice, Endpoint, EndpointId, Estate, Failback, Family, Node, Now, PolicyForm, Pool, PoolId, Region, RegionId, Service, ServiceId,
-    Timestamp, Watch,
+    Address, AllDown, AnswerSettings, Answering, Choice, Endpoint, EndpointId, Estate, Failback, Family, HostId, Node, Now, PolicyForm, Pool, PoolId, Region,
+    RegionId, Service, ServiceId, Timestamp, Watch,
 };
 use crate::policy::{Decision, FamilyDecision, Leaf, Rung, Verdict};
 use crate::snapshot::{CellMap, Content, Snapshot, compile};
@@ -67,6 +67,7 @@ impl World {
             names: names.iter().map(|name| Name::parse(name).unwrap()).collect(),
             form: Arc::new(PolicyForm::new(Choice::Failover(Vec::new()))),
             policy: Arc::new(Node::Pool(PoolId(0))),
+            answer: Answering::Addresses,
             ttl,
             ttl_min: 5,
             max_answers,
@@ -78,6 +79,9 @@ impl World {
         };
         self.estate.services.push(service);
         let decision = self.decision(ttl, parts);
+        if decision.by_name {
+            self.estate.services.last_mut().unwrap().answer = Answering::Cname;
+        }
         self.decisions.push(decision);
         self.publish();
         self
@@ -123,7 +127,12 @@ impl World {
                 *decided = FamilyDecision::default();
             }
         }
-        Decision { families, ttl, ..Decision::default() }
+        let by_name = !self.estate.hosts.is_empty()
+            && families.iter().flat_map(|family| &family.leaves).flat_map(|leaf| &leaf.endpoints).any(|endpoint| self.estate.host_of(*endpoint).is_some());
+        if by_name {
+            families[Family::V6.index()] = FamilyDecision::default();
+        }
+        Decision { families, by_name, ttl, ..Decision::default() }
     }
 
     fn pool(&mut self, name: &str) -> PoolId {
@@ -147,15 +156,15 @@ impl World {
     }
 
     fn endpoint(&mut self, pool: PoolId, address: &str, weight: u32) -> EndpointId {
-        let address: IpAddr = address.parse().unwrap();
-        self.estate.endpoints.push(Endpoint {
-            name: address.to_string().into(),
-            pool,
-            address: crate::model::Address::Fixed(address),
-            weight,
-            tier: 0,
-            watch: Watch::Always,
-        });
+        let name = address.into();
+        let address = match address.parse::<IpAddr>() {
+            Ok(address) => Address::Fixed(address),
+            Err(_) => {
+                self.estate.hosts.push(Name::parse(address).unwrap());
+                Address::Host(HostId::at(self.estate.hosts.len() - 1))
+            }
+        };
+        self.estate.endpoints.push(Endpoint { name, pool, address, weight, tier: 0, watch: Watch::Always });
         EndpointId::at(self.estate.endpoints.len() - 1)
     }
 

@@ -279,6 +279,7 @@ fn tree_faults(resolver: &Resolver<'_>, form: &PolicyForm) -> Vec<Fault> {
             ResolveError::WeightedBelowMultivalue { name }
             | ResolveError::Unknown { name, .. }
             | ResolveError::Cycle { name, .. }
+            | ResolveError::Nameless { name, .. }
             | ResolveError::NoPlace { name, .. } => form.choice.children().iter().position(|child| *child == name),
             ResolveError::UnknownNetwork { .. } => None,
         };

@@ -46,7 +46,7 @@ impl HealthTable {
                 (combined.since, combined.failing_since) = (known.since, known.failing_since);
             }
         }
-        let before: HashMap<&str, [PoolObserved; 2]> = from.pools.iter().map(|pool| &*pool.name).zip(self.pools.iter().copied()).collect();
+        let before: HashMap<&str, [PoolObserved; 3]> = from.pools.iter().map(|pool| &*pool.name).zip(self.pools.iter().copied()).collect();
         let derived = to.pools.iter().enumerate().map(|(at, pool)| {
             let before = before.get(&*pool.name).copied().unwrap_or_default();
             pools::derive(&table, to, PoolId::at(at), before, now)
@@ -85,7 +85,9 @@ impl HealthTable {
 
     /// Since when a predecessor has seen a pool up, per family: an unbroken Up keeps its clock.
     pub fn inherit_clocks(&mut self, pool: PoolId, left: [Option<Duration>; 2]) {
-        for (observed, left) in self.pools.get_mut(pool.index()).into_iter().flatten().zip(left) {
+        // By name as by the first family: that is told of no other.
+        let [v4, v6] = left;
+        for (observed, left) in self.pools.get_mut(pool.index()).into_iter().flatten().zip([v4, v6, v4]) {
             observed.up_since = observed.up_since.map(|now| left.map_or(now, |left| left.min(now)));
         }
     }

@@ -29,7 +29,8 @@ pub struct HealthTable {
     targets: Vec<TargetHealth>,
     judgements: Vec<JudgementHealth>,
     combined: Vec<CombinedHealth>,
-    pools: Vec<[PoolObserved; 2]>,
+    /// In both families, and for services that answer with host names.
+    pools: Vec<[PoolObserved; 3]>,
     pub(super) hosts: Vec<HostHealth>,
     /// Targets that are degraded or told a weight. Nearly always none: then nobody need ask.
     shaped: usize,
@@ -95,6 +96,12 @@ impl HealthTable {
     #[allow(clippy::indexing_slicing, reason = "sized by the estate")]
     pub fn pool(&self, pool: PoolId, family: Family) -> PoolObserved {
         self.pools[pool.index()][family.index()]
+    }
+
+    /// Observed state of a pool by its host names, whatever families these have.
+    #[allow(clippy::indexing_slicing, reason = "sized by the estate")]
+    pub fn pool_by_name(&self, pool: PoolId) -> PoolObserved {
+        self.pools[pool.index()][2]
     }
 
     /// Some target is degraded or told a weight.

@@ -122,3 +122,42 @@ fn a_names_weight_is_split_over_its_addresses() {
     }
     assert!((490..=510).contains(&own), "half of the answers, not a fifth: {own}");
 }
+
+const ALIASES: &str = "thresholds down_after=1 ok_after=1 up_after=1
+    pool saas: a=gw.vendor.example b=gx.vendor.example
+    pool other: gw.other.example
+    service orders: failover saas other cname ttl=30 ttl_min=5
+    service addresses: failover saas other ttl=30 ttl_min=5";
+
+#[test]
+fn a_service_of_names_is_decided_once_whatever_families_its_names_have_and_whether_they_are_resolved() {
+    let mut world = World::new(ALIASES);
+    for found in ["", "198.51.100.1", "2001:db8:9::1", "198.51.100.1 2001:db8:9::1"] {
+        world.resolves("gw.vendor.example", found, 12, None);
+        let decision = world.decide("orders");
+        assert!(decision.by_name);
+        assert_eq!((world.answers("orders"), world.answers_v6("orders")), ("saas 100".to_string(), "nodata".to_string()), "{found}");
+        assert_eq!(decision.families[0].leaves[0].endpoints.len(), 2, "{found}");
+        assert_eq!(decision.ttl, 30, "the name itself is answered, not what it has");
+    }
+    world.down("saas/a");
+    assert_eq!(world.decide("orders").families[0].leaves[0].endpoints.len(), 1);
+    world.down("saas/b");
+    assert_eq!(world.answers("orders"), "other 100");
+    assert!(world.explain("orders").contains("endpoint: other answers with gw.other.example\n"), "{}", world.explain("orders"));
+    world.up("saas");
+    assert_eq!((world.answers("orders"), world.held("orders")), ("other 100".to_string(), "saas".to_string()), "held in one family, that there is");
+    world.later(60);
+    assert_eq!(world.answers("orders"), "saas 100");
+}
+
+#[test]
+fn operators_overrides_act_on_names_as_on_addresses() {
+    let mut world = World::new(ALIASES);
+    world.begin("drain pool saas for orders");
+    assert_eq!(world.answers("orders"), "other 100");
+    world.end_all_overrides();
+    world.begin("force_down pool saas");
+    world.begin("force_down pool other");
+    assert_eq!(world.decide("orders").families[0].verdict, Verdict::ServFail("every pool that may answer is forced down".to_string()));
+}

@@ -401,3 +401,55 @@ fn when_all_are_down_answers_are_as_their_truth_table_says() {
     });
     is_kept("all_down", &page);
 }
+
+/// What a name may have, and whether that is old.
+const NAMES: [(&str, &str, Option<&str>); 5] = [
+    ("never resolved", "", Some("no answer")),
+    ("A", "198.51.100.1", None),
+    ("AAAA", "2001:db8::1", None),
+    ("A and AAAA", "198.51.100.1 2001:db8::1", None),
+    ("both, old", "198.51.100.1 2001:db8::1", Some("no answer")),
+];
+
+#[test]
+fn host_names_answer_in_the_families_that_their_truth_table_says() {
+    let page = page("host names: the families of what they have", &[Up, Unknown, Down], |text| {
+        text.push_str("\nA row: what the host name of a's only endpoint has. b has an address of each family and is up. `nodata`: a is chosen and has no such address (S7).\n");
+        text.push_str("CNAME: the same as `answer = \"cname\"`, where b has a host name, too, that was never resolved: one decision for every type.\n");
+        for (service, rule) in [
+            ("failover a b", "S7: a name without addresses of a family keeps its place; one without any is down."),
+            ("weighted a=80 b=20", "S7: a split stays a split."),
+            ("failover a", "S9: nobody else: a name that was never resolved is SERVFAIL, no NODATA that resolvers keep."),
+        ] {
+            for state in [Up, Unknown, Down] {
+                writeln!(text, "\n## {service}, a is {}\n{rule}\n", state.word()).unwrap();
+                let head = ["the name has", "A", "AAAA", "CNAME"].map(String::from).to_vec();
+                let row = |(word, found, old): (&str, &str, Option<&str>)| {
+                    let estate = |b: &str, answer: &str| {
+                        format!(
+                            "thresholds down_after=1 ok_after=1 up_after=1\npool a: gw.vendor.example\npool b: {b}\nservice s: {service} {answer} failback=manual all_down=serve_all"
+                        )
+                    };
+                    let decided = |text: &str| {
+                        let mut world = World::fresh(text);
+                        state.make(&mut world, "a");
+                        world.turn("b", State::Up);
+                        world.resolves("gw.vendor.example", found, 600, old);
+                        let decision = world.decide("s");
+                        Family::ALL.map(|family| {
+                            let decided = &decision.families[family.index()];
+                            let empty = decided.leaves.iter().any(|leaf| leaf.endpoints.is_empty());
+                            cell(&world, decided) + if empty { ", a's nodata" } else { "" }
+                        })
+                    };
+                    let [v4, v6] = decided(&estate("10.0.1.1 2001:db8:1::1", ""));
+                    let [alias, _] = decided(&estate("gw.other.example", "cname"));
+                    vec![word.to_string(), v4, v6, alias]
+                };
+                let rows: Vec<Vec<String>> = [head].into_iter().chain(NAMES.into_iter().map(row)).collect();
+                text.push_str(&aligned(&rows));
+            }
+        }
+    });
+    is_kept("hosts", &page);
+}
