@@ -271,7 +271,12 @@ pub(super) async fn explain(State(app): State<App>, Query(query): Query<api::Exp
     loop {
         let (estate, zones) = app.look(|core, _| (core.estate().clone(), core.zones().to_vec())).await?;
         let (known, place_of) = (estate.clone(), asked.clone());
-        let place = tokio::task::spawn_blocking(move || view::place(&zones, &estate, &place_of, rtype)).await;
+        let place = tokio::task::spawn_blocking(move || {
+            let place = view::place(&zones, &estate, &place_of, rtype);
+            let networks = client.filter(|_| place.service.is_some()).and_then(|client| view::networks(&estate, client));
+            view::Place { networks, ..place }
+        });
+        let place = place.await;
         let place = place.map_err(|_| Refused::new(ProblemKind::Internal, "looking the name up failed; this is a bug"))?;
         let asked = asked.clone();
         let told =

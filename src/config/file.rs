@@ -12,7 +12,7 @@ use crate::model::{Host, parse_duration};
 use super::problem::{Route, Sink};
 use super::read::{
     Capacity, HeaderValue, HostName, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, StepWord,
-    SubjectGrant, Value, WhenAllDown, parsed, table, unknown,
+    SubjectGrant, Value, WhenAllDown, parsed, refuse, table, unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
@@ -502,7 +502,8 @@ impl Read for Sticky {
     fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
         match value.get_ref() {
             DeValue::Boolean(yes) => Some(Sticky::Yes(*yes)),
-            _ => StickyPrefixes::read(value, at, sink).map(Sticky::Prefixes),
+            DeValue::Table(_) => StickyPrefixes::read(value, at, sink).map(Sticky::Prefixes),
+            _ => refuse(&value, at, sink, "true or a table", "sticky = true, or how many bits count: sticky = { ipv4_prefix = 24, ipv6_prefix = 56 }"),
         }
     }
 }

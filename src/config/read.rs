@@ -130,7 +130,7 @@ fn found(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-fn refuse<T>(value: &Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>, expected: &str, help: &str) -> Option<T> {
+pub(super) fn refuse<T>(value: &Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>, expected: &str, help: &str) -> Option<T> {
     sink.problem(&value.span(), at, format!("expected {expected}, found {}", found(value.get_ref())), help);
     None
 }

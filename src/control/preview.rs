@@ -178,7 +178,7 @@ impl Core {
     /// What a service of `estate`, which `was` that one, would remember.
     pub(super) fn memory_after(&self, service: &Service, was: Option<ServiceId>, estate: &Estate) -> Memory {
         match (was, self.spare_memories.get(&service.name)) {
-            (Some(id), _) => super::memory::recall(estate, &super::memory::remember(&self.configuration.estate, &self.service_memory(id))),
+            (Some(id), _) => super::memory::carried(&self.configuration.estate, &self.service_memory(id), estate),
             (None, Some(spare)) => super::memory::recall(estate, spare),
             (None, None) => Memory::default(),
         }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::health::Guard;
-use crate::model::{JudgementId, Now};
+use crate::model::{Estate, JudgementId, Now};
+use crate::policy::Memory;
 
 use super::change::{Applied, Beside, Fault, Refusal, RefusalKind};
 use super::core::{Core, Hurry, Serving};
@@ -58,7 +59,9 @@ impl Core {
         let kept: BTreeSet<&Arc<str>> = estate.judgements.iter().map(|judgement| &judgement.key).collect();
         let forgotten: Vec<Arc<str>> = old.estate.judgements.iter().map(|judgement| &judgement.key).filter(|key| !kept.contains(key)).cloned().collect();
         self.carry_learned(&old, forgotten);
+        let returning = self.returning(&old.estate);
         self.build_services();
+        self.go_on_returning(returning);
         self.overrides.resolve(&estate);
         self.freshness.set_estate(&estate);
         self.review_freshness(now, effects);
@@ -92,6 +95,22 @@ impl Core {
         messages.insert(0, text);
         let applied = Applied { messages, ..Applied::nothing(self.revision, now.wall) };
         self.replies.push((ticket, applied));
+    }
+
+    /// Memories of services that take a pool back step by step, as they go on in the estate in force. The store keeps no steps.
+    fn returning(&self, old: &Estate) -> Vec<(Arc<str>, Memory)> {
+        let services = old.services.iter().zip(&self.services).filter(|(_, state)| !state.memory.stages.is_empty());
+        services.map(|(service, state)| (service.name.clone(), super::memory::carried(old, &state.memory, &self.configuration.estate))).collect()
+    }
+
+    fn go_on_returning(&mut self, memories: Vec<(Arc<str>, Memory)>) {
+        for (name, memory) in memories {
+            let memory = self.shares.memory(memory);
+            let id = self.configuration.estate.service_named(&name);
+            if let Some(state) = id.and_then(|id| self.services.get_mut(id.index())) {
+                state.memory = memory;
+            }
+        }
     }
 
     /// Memories go to their names; learned state that waits is translated to the new ids (all that is known is written again: cheap and safe).

@@ -7,7 +7,7 @@
 //!  health ─▶ effective (overrides) ─▶ pool (up? who serves?) ─▶ hold (who waits?) ─▶ ladder ─▶ Decision + next Memory
 //!                                                                                     │ each rung
 //!                                                                                     └─ tree (failover, weighted, multivalue)
-//!  client classes ─▶ tailor (geo, nearest, latency ─▶ failover): one such run for each tree that comes out
+//!  client classes ─▶ tailor (geo, nearest, latency ─▶ in order): one such run for each tree that comes out
 //! ```
 //!
 //! Beside it: [`shares`](desired) (asked for, answered), [`view`](pool_view) (one pool or endpoint for people), [`edit`] (forms that `split` and `failover` make).
@@ -57,7 +57,7 @@ pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
 
 use crate::client::ClassId;
-use crate::model::{AllDown, Answering, Failback, Family, Node, Now, PoolId, Service, Share, Sticky};
+use crate::model::{AllDown, Answering, Family, Node, Now, PoolId, Service, Sticky};
 
 use effective::Effective;
 use hold::{Holds, Pace};
@@ -70,12 +70,12 @@ use tell::{Tell, Teller};
 ///
 /// Deciding again with the decision's own next memory at the same moment gives the same decision.
 pub fn decide(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now) -> Decision {
-    explain(service, policy, facts, memory, now, &mut |_| ())
+    explain_with(service, Pace::of(service), policy, facts, memory, now, None)
 }
 
 /// [`decide`], but no hold ends by its time and no step is taken: something else says that it is not yet time.
 pub fn decide_holding(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now) -> Decision {
-    explain_with(service, Pace { stands: true, ..Pace::of(service) }, policy, facts, memory, now, ClassId::UNKNOWN, &mut |_| ())
+    explain_with(service, Pace { stands: true, ..Pace::of(service) }, policy, facts, memory, now, None)
 }
 
 /// [`decide`], telling each step. The steps' texts are made only when `tell` calls the closure that it is handed.
@@ -85,7 +85,7 @@ pub fn explain(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Mem
 
 /// [`explain`] for the clients of a class. The decision is the same, whole one.
 pub fn explain_for(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, class: ClassId, tell: &mut Tell<'_>) -> Decision {
-    explain_with(service, Pace::of(service), policy, facts, memory, now, class, tell)
+    explain_with(service, Pace::of(service), policy, facts, memory, now, Some((class, tell)))
 }
 
 #[allow(clippy::too_many_arguments, reason = "what is decided, from what, and who listens")]
@@ -96,22 +96,15 @@ fn explain_with(
     facts: &Facts<'_>,
     memory: &Memory,
     now: Now,
-    class: ClassId,
-    tell: &mut Tell<'_>,
+    listener: Option<(ClassId, &mut Tell<'_>)>,
 ) -> Decision {
     if !policy.asks_about_clients() {
-        return explain_tree(service, pace, policy, facts, memory, now, tell);
+        return match listener {
+            Some((_, tell)) => explain_tree(service, pace, policy, facts, memory, now, tell),
+            None => explain_tree(service, pace, policy, facts, memory, now, &mut |_| ()),
+        };
     }
-    tailor::tell(policy, facts.clients, class, facts.estate, tell);
     let Variants { trees, of_class } = Variants::of(policy, facts.clients, facts.estate);
-    // An order that one kind of clients has made is none for the others.
-    let pace = match pace.failback {
-        Failback::OneWay(after) => Pace { failback: Failback::After(after), ..pace },
-        _ => pace,
-    };
-    // Who stands by for one kind of clients is nobody's standby.
-    let pace = Pace { trickle: Share::ZERO, ..pace };
-    let told = of_class.get(class.0 as usize).copied().unwrap_or(0);
     let answers_in = |tree: &Node, family| answers_in(service, facts, &pool::pools_of(tree), family);
     let (order, mut next) = (pool::pools_of(policy), memory.clone());
     let mut decisions = Vec::new();
@@ -124,8 +117,12 @@ fn explain_with(
         }
         next = learned;
     }
-    if let Some(tree) = trees.get(usize::from(told)) {
-        explain_tree(service, pace, tree, facts, &next, now, tell);
+    if let Some((class, tell)) = listener {
+        tailor::tell(policy, facts.clients, class, facts.estate, tell);
+        let told = of_class.get(class.0 as usize).copied().unwrap_or(0);
+        if let Some(tree) = trees.get(usize::from(told)) {
+            explain_tree(service, pace, tree, facts, &next, now, tell);
+        }
     }
     let wake_at = decisions.iter().filter_map(|decision| decision.wake_at).min();
     let sticky = decisions.iter().find_map(|decision| decision.sticky);

@@ -303,13 +303,17 @@ fn tree_text(estate: &Estate, node: &Node) -> String {
     };
     let children: Vec<String> = match choice {
         Choice::Failover(children) | Choice::Multivalue(children) => children.iter().map(|node| child(node)).collect(),
+        // As `tailor` makes them: their order is settled.
         Choice::Nearest(nearest) => nearest.among.iter().map(|node| child(node)).collect(),
         Choice::Geo(rules) => rules.iter().map(|rule| format!("{} → {}", super::tailor::rule_text(rule), child(&rule.then))).collect(),
         Choice::Weighted(children) => children.iter().map(|(node, share)| format!("{} {share} %", child(node))).collect(),
     };
-    let separator = if matches!(choice, Choice::Failover(_)) { ", then " } else { ", " };
+    let (word, separator) = match choice {
+        Choice::Failover(_) | Choice::Nearest(_) => ("failover", ", then "),
+        _ => (choice.word(), ", "),
+    };
     let needed = if 1 < *min_up { format!(" (at least {min_up} must be up)") } else { String::new() };
-    format!("{}: {}{needed}", choice.word(), children.join(separator))
+    format!("{word}: {}{needed}", children.join(separator))
 }
 
 fn rung_text(rung: Rung, service: &Service, estate: &Estate) -> String {

@@ -9,10 +9,13 @@ use crate::admin::api;
 use crate::client::ClassId;
 use crate::control::{Core, Source};
 use crate::health::HealthTable;
-use crate::model::{Estate, Family, Node, Now, ServiceId};
+use crate::model::{Estate, Family, Network, Node, Now, ServiceId};
 use crate::policy::{Keeper, Verdict, sticky_key};
 use crate::wire::Name;
 use crate::zone::{RecordSet, Zone};
+
+/// Networks of a client that are told.
+const NETWORKS_TOLD: usize = 20;
 
 const NS: u16 = 2;
 const CNAME: u16 = 5;
@@ -26,11 +29,13 @@ pub(in crate::admin) struct Place {
     pub service: Option<ServiceId>,
     /// `static`, `nodata`, `nxdomain`, `refused`, `delegated`; `answer` if a service decides.
     pub verdict: &'static str,
+    /// The file's networks that the client is in, if there are any.
+    pub networks: Option<String>,
 }
 
 /// Looks `name` up as a query would be, for `rtype` (1 or 28).
 pub(in crate::admin) fn place(zones: &[Arc<Zone>], estate: &Estate, name: &Name, rtype: u16) -> Place {
-    let mut place = Place { steps: Vec::new(), service: None, verdict: "refused" };
+    let mut place = Place { steps: Vec::new(), service: None, verdict: "refused", networks: None };
     let Some(zone) = zones.iter().filter(|zone| name.is_within(&zone.apex)).max_by_key(|zone| zone.apex.labels().count()) else {
         place.say("zone", format!("{name} is in none of our zones: REFUSED"));
         return place;
@@ -63,6 +68,21 @@ pub(in crate::admin) fn place(zones: &[Arc<Zone>], estate: &Estate, name: &Name,
     place.verdict = "nxdomain";
     place.say("zone", format!("{name} does not exist: NXDOMAIN"));
     place
+}
+
+/// Which of the file's networks a client is in, and by which prefix, the innermost first: `lab by 192.0.2.128/25, office by 192.0.2.0/24`.
+/// Looks at every prefix.
+pub(in crate::admin) fn networks(estate: &Estate, client: IpAddr) -> Option<String> {
+    let client = client.to_canonical();
+    let innermost = |network: &Network| {
+        let prefix = network.prefixes.iter().filter(|prefix| prefix.contains(&client)).max_by_key(|prefix| prefix.prefix_len())?;
+        Some((std::cmp::Reverse(prefix.prefix_len()), network.name.clone(), *prefix))
+    };
+    let mut found: Vec<_> = estate.networks.iter().filter_map(innermost).collect();
+    found.sort();
+    let told: Vec<String> = found.iter().take(NETWORKS_TOLD).map(|(_, name, prefix)| format!("{name} by {prefix}")).collect();
+    let more = if NETWORKS_TOLD < found.len() { format!(" and {} more", found.len() - NETWORKS_TOLD) } else { String::new() };
+    (!told.is_empty()).then(|| format!("{}{more}", told.join(", ")))
 }
 
 impl Place {
@@ -125,7 +145,7 @@ fn has_family(estate: &Estate, health: &HealthTable, policy: &Node, family: Fami
 
 /// The decision of the service that was found, told.
 pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family: Family, client: Option<IpAddr>, now: Now) -> api::Explain {
-    let Place { mut steps, service, verdict } = place;
+    let Place { mut steps, service, verdict, networks } = place;
     let estate = core.estate();
     let mut explain = api::Explain {
         name: name.to_string(),
@@ -144,6 +164,9 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
                 None => "a client of whom nothing is known; name one with --client".to_string(),
             };
             steps.push(api::ExplainStep { topic: "client".to_string(), text });
+            let text = networks
+                .map(|networks| format!("by networks of the file, the innermost first: {networks}; what else holds is what databases say, or was measured"));
+            steps.extend(text.map(|text| api::ExplainStep { topic: "client".to_string(), text }));
         }
         let measured = client.map(|client| core.explain_latency(id, client, now)).unwrap_or_default();
         steps.extend(measured.into_iter().map(|step| api::ExplainStep { topic: step.topic.to_string(), text: step.text }));
@@ -232,6 +255,24 @@ mod tests {
 
     fn set(owner: &str, rtype: u16) -> RecordSet {
         RecordSet { owner: name(owner), rtype, ttl: 60, rdata: vec![Box::from(&b"\x03www\x07example\0"[..])] }
+    }
+
+    #[test]
+    fn a_client_of_several_networks_is_told_by_which_prefixes() {
+        let network = |name: &str, prefixes: &[&str]| {
+            let prefixes = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
+            Network { name: name.into(), prefixes, place: None }
+        };
+        let networks = vec![
+            network("office", &["192.0.0.0/16", "192.0.2.0/24", "2001:db8::/32"]),
+            network("lab", &["192.0.2.128/25"]),
+            network("elsewhere", &["198.51.100.0/24"]),
+        ];
+        let estate = Estate { networks, ..Estate::default() };
+        let told = |client: &str| super::networks(&estate, client.parse().unwrap());
+        assert_eq!(told("192.0.2.200").as_deref(), Some("lab by 192.0.2.128/25, office by 192.0.2.0/24"));
+        assert_eq!(told("::ffff:192.0.3.1").as_deref(), Some("office by 192.0.0.0/16"));
+        assert_eq!(told("203.0.113.1"), None);
     }
 
     #[test]

@@ -137,3 +137,19 @@ fn a_simulation_says_for_whom_nothing_would_be_left() {
     let simulation = picture.simulate(&[OverrideTargetName::Pool("eu".into())], &|_| Load::default());
     assert_eq!(told(&simulation.services[0].by_client), ["clients of whom network:office holds (1): eu 100 → us 100"]);
 }
+
+#[test]
+fn views_tell_each_kind_of_clients_once_and_by_its_first_name() {
+    let mut world = World::new(&with("geo network:office|network:lab=home *=away"));
+    let told = |world: &World| -> Vec<String> {
+        let id = world.service("orders");
+        let kinds = world.core.effective_by_client(id, world.core.shown_family(id)).into_iter();
+        let real = |shares: Vec<(Arc<str>, f64)>| shares.into_iter().filter(|(_, share)| 0.0 < *share).map(|(pool, _)| pool.to_string()).collect::<Vec<_>>();
+        kinds.map(|(class, shares)| format!("{}: {}", world.core.name_of(class).unwrap_or_default(), real(shares).join(" "))).collect()
+    };
+    assert_eq!(told(&world), ["network:office: eu"], "office and lab get one answer");
+    world.turn("eu", crate::health::State::Down);
+    assert_eq!(told(&world), ["network:office: us"], "still a kind of their own, though all are answered alike");
+    world.change(traffic("orders", "failover us eu")).expect("it asks nobody");
+    assert_eq!(told(&world), Vec::<String>::new());
+}

@@ -336,3 +336,52 @@ fn questions_that_nobody_asked_are_known_as_such() {
     assert!(!asks("geo network:lab=newyork *=berlin") && !asks("nearest berlin newyork"));
     assert!(!world.clients.holds(ClassId::UNKNOWN, &Condition::Network("lab".into())));
 }
+
+#[test]
+fn one_way_turns_for_everybody_when_the_first_child_is_lost_for_every_kind_of_clients() {
+    let text = "policy near: geo network:office!=berlin *=newyork; service web: failover near sydney failback=one_way:60s";
+    let mut world = world(text);
+    let both = |world: &World| ["192.0.2.1", "203.0.113.1"].map(|client| answers(world, "web", client));
+    assert_eq!(both(&world), ["berlin 100", "newyork 100"]);
+    // Lost for the office alone: to them it comes back by time.
+    world.down("berlin");
+    assert_eq!(both(&world), ["sydney 100", "newyork 100"]);
+    world.up("berlin");
+    world.later(59);
+    assert_eq!(both(&world), ["sydney 100", "newyork 100"]);
+    world.later(1);
+    assert_eq!(both(&world), ["berlin 100", "newyork 100"]);
+    // Lost for all: who answers is the first from then on, for all.
+    world.down("berlin");
+    world.down("newyork");
+    assert_eq!(both(&world), ["sydney 100", "sydney 100"]);
+    world.up("berlin");
+    world.up("newyork");
+    world.later(1_000);
+    assert_eq!(both(&world), ["sydney 100", "sydney 100"]);
+    world.restart();
+    for target in 0..world.estate.targets.len() {
+        world.probe(crate::model::TargetId::at(target), true);
+    }
+    world.later(1_000);
+    assert_eq!(both(&world), ["sydney 100", "sydney 100"], "remembered by name");
+    world.down("sydney");
+    assert_eq!(both(&world), ["berlin 100", "newyork 100"], "the others keep their order");
+    world.up("sydney");
+    world.later(1_000);
+    assert_eq!(both(&world), ["berlin 100", "newyork 100"]);
+}
+
+#[test]
+fn a_trickle_goes_to_who_stands_by_in_what_an_operator_wrote_and_not_between_rules_or_regions() {
+    let mut world = world(
+        "policy home: failover berlin newyork; policy spread: weighted newyork=100 sydney=0
+         service web: geo network:office=home *=spread trickle=10 failback=0s; service close: nearest berlin newyork sydney trickle=10",
+    );
+    assert_eq!(answers(&world, "web", "192.0.2.1"), "berlin 90, newyork 10");
+    assert_eq!(answers(&world, "web", "203.0.113.1"), "newyork 90, sydney 10");
+    assert_eq!(answers(&world, "close", "192.0.2.1"), "berlin 100", "who is second for some is first for others");
+    world.down("newyork");
+    assert_eq!(answers(&world, "web", "192.0.2.1"), "berlin 100");
+    assert_eq!(answers(&world, "web", "203.0.113.1"), "sydney 100 standby");
+}

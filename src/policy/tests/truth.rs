@@ -9,7 +9,7 @@ use crate::client::{Clients, Questions};
 use crate::health::State;
 use crate::model::{Family, PoolId};
 use crate::policy::testing::World;
-use crate::policy::{Crowded, FamilyDecision, Hold, Override, OverrideKind, OverrideTarget, Reach, Rung, Verdict};
+use crate::policy::{Crowded, FamilyDecision, Hold, Keeper, Override, OverrideKind, OverrideTarget, Reach, Rung, Verdict, sticky_key};
 
 /// What a child is.
 #[derive(Clone, Copy, PartialEq)]
@@ -362,6 +362,57 @@ fn a_policy_that_asks_who_asks_answers_as_its_truth_table_says() {
         }
     });
     is_kept("clients", &page);
+}
+
+/// Where so many clients of a sticky service go, one letter each, and on which rung, if a, b and c are so.
+fn homes(service: &str, children: &[Child; 3]) -> String {
+    const CLIENTS: u32 = 20;
+    let mut world = World::fresh(&format!(
+        "thresholds down_after=1 ok_after=1 up_after=1
+         pool a: 10.0.0.1; pool b: 10.0.1.1; pool c: 10.0.2.1; service s: {service} sticky failback=manual all_down=serve_all"
+    ));
+    for (child, name) in children.iter().zip(["a", "b", "c"]) {
+        child.make(&mut world, name);
+    }
+    let decision = world.decide("s");
+    let leaves = &decision.families[Family::V4.index()].leaves;
+    let keeper = Keeper::of(leaves);
+    let home = |number: u32| {
+        let client = std::net::Ipv4Addr::from(0x2e00_0001_u32.wrapping_add(number << 8));
+        let (key, _) = sticky_key(decision.sticky.unwrap_or_default(), client.into());
+        let leaf = leaves.get(keeper.as_ref().map_or(0, |keeper| keeper.choose(key, 0)))?;
+        Some((world.estate.pool(*leaf.pools.first()?).name.to_string(), leaf.rung))
+    };
+    let homes: Vec<(String, Rung)> = (0..CLIENTS).filter_map(home).collect();
+    let rung = homes.iter().map(|(_, rung)| *rung).max().unwrap_or_default();
+    let told = if rung == Rung::Policy { String::new() } else { format!(" ({})", rung.word()) };
+    let letters: String = homes.iter().map(|(name, _)| name.as_str()).collect();
+    if letters.is_empty() { "servfail".into() } else { format!("{letters}{told}") }
+}
+
+#[test]
+fn a_client_of_a_sticky_service_goes_where_its_truth_table_says() {
+    const STATES: [Child; 5] = [Up, Unknown, Drained, Down, ForceDown];
+    let page = page("sticky: who keeps to whom", &STATES, |text| {
+        text.push_str("\nA row of letters: where each of twenty fixed clients goes, always in the same order. Nodes must agree on it, so it never changes.\n");
+        for (service, rule) in [
+            ("weighted a=50 b=30 c=20", "A child that goes loses its own clients and nobody else's; the same ones come back."),
+            ("weighted a=80 b=20 c=0", "c stands by: share 0 answers only if no child with a share may (S9)."),
+            ("weighted a=100 b=0 c=0", "Those who stand by share what comes to them."),
+            ("weighted a=60 b=40 c=0 trickle=20", "c keeps its part of the clients, and a loss among the others moves none of them."),
+        ] {
+            writeln!(text, "\n## {service}\n{rule}\n").unwrap();
+            let head = ["a", "b", "c", "clients"].map(String::from).to_vec();
+            let row = |(a, b, c): (Child, Child, Child)| {
+                let children = [a, b, c];
+                children.iter().map(|child| child.word().to_string()).chain([homes(service, &children)]).collect()
+            };
+            let every = STATES.into_iter().flat_map(|a| STATES.into_iter().flat_map(move |b| STATES.into_iter().map(move |c| (a, b, c))));
+            let rows: Vec<Vec<String>> = [head].into_iter().chain(every.map(row)).collect();
+            text.push_str(&aligned(&rows));
+        }
+    });
+    is_kept("sticky", &page);
 }
 
 #[test]
