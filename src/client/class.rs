@@ -13,6 +13,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::model::{Choice, Condition, Estate, Network, Node, Place, RegionId, Timestamp};
+use crate::wire::fold;
 
 use super::spans::{Prefix, Spans, sweep};
 
@@ -212,6 +213,8 @@ pub struct Clients {
     v6: Spans<u128>,
     /// There were more classes than fit; some clients are of the wrong one.
     too_many: bool,
+    /// Of which addresses are of which class.
+    mark: u64,
 }
 
 /// Everybody is [`ClassId::UNKNOWN`].
@@ -255,10 +258,17 @@ impl Clients {
                 network.prefixes.iter().for_each(|prefix| add(prefix, number));
             }
         }
-        let v4 = Spans::new(&sweep(v4, u32::MAX.into(), &mut |open| builder.class_of(open)));
-        let v6 = Spans::new(&sweep(v6, u128::MAX, &mut |open| builder.class_of(open)));
+        let v4 = sweep(v4, u32::MAX.into(), &mut |open| builder.class_of(open));
+        let v6 = sweep(v6, u128::MAX, &mut |open| builder.class_of(open));
+        let mix = |mark: u64, (start, class): &(u128, u32)| fold(fold(mark ^ *start as u64) ^ (*start >> 64) as u64 ^ u64::from(*class) << 32);
+        let mark = v6.iter().fold(fold(v4.iter().fold(0, mix)), mix);
         let Builder { conditions, nearest, classes, too_many, .. } = builder;
-        Self { conditions, nearest, classes, v4, v6, too_many }
+        Self { conditions, nearest, classes, v4: Spans::new(&v4), v6: Spans::new(&v6), too_many, mark }
+    }
+
+    /// The same if the same addresses are of the same class, also in another process: whether what is told of a class now holds for what was then.
+    pub fn mark(&self) -> u64 {
+        self.mark
     }
 
     /// The class of a client, and the scope: all addresses that share so many leading bits with `address` are of this class.

@@ -111,6 +111,7 @@ pub struct Core {
     pub(super) journal: super::journal::Journal,
     /// The last probes of each target; nothing is decided from them.
     pub(super) probes: super::probes::Probes,
+    pub(super) accounts: super::accounts::Watch,
 }
 
 /// Spread the first round over at most a second?
@@ -218,6 +219,7 @@ impl Core {
             serials: super::serials::Serials::default(),
             journal: super::journal::Journal::default(),
             probes: super::probes::Probes::new(&configuration.estate),
+            accounts: super::accounts::Watch::default(),
             configuration,
         };
         let alive = stored.iter().find_map(|stored| if let Record::Alive(at) = stored.record { Some(at) } else { None });

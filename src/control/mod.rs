@@ -2,6 +2,7 @@
 //!
 //! Sans-IO: events in, effects out. No channel, no task, no clock; any test can be at any moment.
 
+mod accounts;
 mod ahead;
 mod change;
 mod commits;
@@ -49,6 +50,9 @@ mod wakes;
 #[cfg(test)]
 mod tests;
 
+pub use accounts::{
+    Account, AccountAnswer, AccountClients, AccountFamily, AccountLeaf, AccountVerdict, Accounts, Alike, CAUSES, Past, PastDecision, PastUnknown,
+};
 pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, Taker, UndoTo};
 pub use core::{Core, Start};
 pub use event::{Configuration, ConfirmationStand, Effect, Effects, Event, Notice, Reply, Ticket};

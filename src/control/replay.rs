@@ -342,6 +342,7 @@ impl Stage {
                     | Effect::Measure { .. }
                     | Effect::Probe { .. }
                     | Effect::Heard { .. }
+                    | Effect::Accounts(_)
                     | Effect::Reply { .. }
                     | Effect::Secondaries(_)
                     | Effect::Happened(_) => (),

@@ -17,7 +17,7 @@ mod simulate;
 pub(super) use board::Board;
 pub(super) use concern::concerns;
 pub(super) use estate::{blind, databases, endpoint, freshness, override_, pool, record, region, sentinels, zone};
-pub(super) use explain::{answer_of, place};
+pub(super) use explain::{Asked, Client, answer_of, answer_then, place};
 pub(super) use guards::{gate, guards};
 pub(super) use preflight::preflight;
 pub(super) use replay::replayed;

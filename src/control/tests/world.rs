@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::{Clients, Origins, Questions};
 use crate::control::{
     Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Expect, Key, Legacy, Notice, Op, Push, Record, Refusal, Reply, Revision,
     Start, Stored, Ticket,
@@ -38,6 +39,8 @@ pub(super) struct World {
     /// Measurements that were ordered.
     pub(super) measures: Vec<(u64, u32, Arc<crate::model::Analysis>)>,
     pub(super) wake_at: Option<Duration>,
+    /// What was to be written into the record of decisions.
+    pub(super) accounts: Vec<crate::control::Accounts>,
     pub(super) plans: Vec<(u64, bool)>,
     /// Commits with their operations, oldest first.
     pub(super) commits: Vec<(Vec<Op>, bool)>,
@@ -84,11 +87,12 @@ pub(super) fn configuration(text: &str) -> Configuration {
     if !secondaries.is_empty() {
         estate.secondaries.push((apex.clone(), secondaries.into()));
     }
+    let clients = Arc::new(Clients::build(&estate, &Questions::of(&estate), &Origins::default()));
     Configuration {
         estate: Arc::new(estate),
         zones: vec![Arc::new(Zone { apex, sets })],
         answers: Arc::default(),
-        clients: Arc::default(),
+        clients,
         databases: Default::default(),
         needs_restart: Vec::new(),
         hash: "0123456789abcdef".into(),
@@ -136,6 +140,7 @@ impl World {
             without_store: false,
         };
         let mut core = Core::start(start, now);
+        core.keep_accounts();
         if let Some(legacy) = legacy {
             core.continue_from(&legacy, now);
         }
@@ -154,6 +159,7 @@ impl World {
             measures: Vec::new(),
             happenings: Vec::new(),
             wake_at: None,
+            accounts: Vec::new(),
             plans: Vec::new(),
             commits: Vec::new(),
             break_glass: Vec::new(),
@@ -187,6 +193,7 @@ impl World {
                     Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
                     Effect::Measure { shift, step, analysis, .. } => self.measures.push((shift, step, analysis)),
                     Effect::Heard { .. } => {}
+                    Effect::Accounts(accounts) => self.accounts.push(accounts),
                     Effect::Tell(notice) => self.notices.push(notice),
                     Effect::Happened(happening) => self.happenings.push(happening),
                     Effect::WakeAt(at) => self.wake_at = at,
