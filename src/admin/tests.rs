@@ -12,7 +12,8 @@ use super::door::Knock;
 use super::*;
 use crate::control::{Configuration, Core, Effect, Event, Start};
 use crate::model::{
-    AllDown, Check, Choice, Endpoint, Estate, Failback, Monitor, Now, PolicyForm, Pool, PoolId, Region, RegionId, Service, Share, Thresholds, TlsFiles, Watch,
+    Address, AllDown, Check, Choice, Endpoint, Estate, Failback, Monitor, Now, PolicyForm, Pool, PoolId, Region, RegionId, Service, Share, Thresholds,
+    TlsFiles, Watch,
 };
 use crate::wire::Name;
 use crate::zone::{RecordSet, Zone};
@@ -66,7 +67,7 @@ fn estate() -> Estate {
         estate.endpoints.push(Endpoint {
             name: address.as_str().into(),
             pool: PoolId::at(at),
-            address: address.parse().unwrap(),
+            address: Address::Fixed(address.parse().unwrap()),
             weight: 1,
             tier: 0,
             watch: Watch::Always,

@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::admin::door::Knock;
 use crate::control::{
-    ConfirmationStand, Core, Effect, Effects, Event, Found, Happening, Legacy, Measured, Notice, Refusal, RefusalKind, Reply, Revision, Ticket,
+    ConfirmationStand, Core, Effect, Effects, Event, Found, Happening, HostStands, Legacy, Measured, Notice, Refusal, RefusalKind, Reply, Revision, Ticket,
 };
 use crate::dns::notify;
 use crate::health::State;
@@ -58,6 +58,8 @@ pub(super) struct Hands {
     pub outcomes: Recorder,
     /// Keeps what was decided and why, for `explain?at=`.
     pub decisions: decisions::Recorder,
+    /// Where clients are told apart.
+    pub apart: mpsc::Sender<super::databases::Order>,
     /// What secondaries should know.
     pub secondaries: notify::Board,
     /// Who wants to hear of events, as configured now.
@@ -121,6 +123,7 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
     let (measured_in, mut measured) = mpsc::channel::<Measured>(MEASURING_MAX);
     let mut tickets: HashMap<Ticket, oneshot::Sender<Reply>> = HashMap::new();
     let mut wake = None;
+    let hosts = hands.prober.resolver();
     let mut mode = Mode::Working;
     let mut effects = Effects::new();
     core.settle_answers(hands.clock.now(), &mut effects);
@@ -160,6 +163,7 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
             // What comes to rest learns nothing any more: the last words of its prober are dropped.
             Some(probed) = queues.outcomes.recv() => if works { outcome(probed, &mut core, &mut hands, &mut effects) },
             Some(measured) = measured.recv() => if works { core.handle(hands.clock.now(), Event::Measured(measured), &mut effects) },
+            () = hosts.has_answered() => {}
             () = until(tick) => {
                 // The core says when the next one is due; if none is, a moment that has passed must not come again and again.
                 wake = None;
@@ -169,6 +173,10 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
         }
         if resting && !matches!(mode, Mode::Working) {
             continue;
+        }
+        // Before outcomes: what a name has must be known when its first probe is.
+        for (host, stands) in hosts.take_answered() {
+            core.handle(hands.clock.now(), Event::Resolved { host, stands }, &mut effects);
         }
         for _ in 0..TOGETHER {
             if !works {
@@ -319,6 +327,7 @@ impl Hands {
                 self.metrics.configured(&estate);
                 self.outcomes.targets(&estate);
                 self.webhooks.send_replace(estate.webhooks.clone());
+                self.prober.resolver().recall(core.known_hosts());
                 self.prober.plan(plan, estate, hurry);
                 self.give_back_soon();
             }
@@ -367,6 +376,8 @@ impl Hands {
                 let _ = self.happenings.send(happening);
             }
             Effect::Secondaries(announced) => drop(self.secondaries.send_replace(announced.into())),
+            // One is under way at a time; a full queue means that the one before was given up, and so is this then.
+            Effect::TellApart { estate, asked } => drop(self.apart.try_send((estate, asked))),
             Effect::WakeAt(at) => *wake = at.map(|mono| self.clock.instant(mono)),
         }
     }
@@ -420,6 +431,8 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         Notice::Database { sound: false, text } => warn!("{text}"),
         Notice::Freshness { pool, begins: true, text, .. } => warn!(%pool, "{text}"),
         Notice::Freshness { pool, begins: false, text, .. } => info!(%pool, "{text}"),
+        Notice::Host { host, stands: HostStands::Old, text } => warn!(%host, "{text}"),
+        Notice::Host { host, stands: HostStands::Good | HostStands::Moved, text } => info!(%host, "{text}"),
         Notice::Guarded { region, begins: true, text } => warn!(%region, "{text}"),
         Notice::Guarded { region, begins: false, text } => info!(%region, "{text}"),
         Notice::Blind { begins: true, text } => error!("{text}"),

@@ -114,7 +114,16 @@ impl Daemon {
         metrics.watch_panics(Box::new(super::panics::count));
         let databases = Arc::new(Databases::default());
         let read = loaded.databases.clone();
-        let configuration = reload::configuration(loaded, Vec::new(), &databases)?;
+        let asked = control::asked_by_stored(&stored);
+        let made = match databases.make(&loaded.estate, &read, &asked) {
+            // Traffic that asks too much is set aside, and says so; DNS answers all the same.
+            Err(why) if !asked.is_empty() => {
+                warn!("with what operators' traffic asks about clients, {why}");
+                databases.make(&loaded.estate, &read, &[])?
+            }
+            made => made?,
+        };
+        let configuration = reload::configured(loaded, Vec::new(), made);
         databases.keep(&read);
         metrics.databases(&configuration.databases);
         let stale_after = settings.node.stale_after;
@@ -152,8 +161,10 @@ impl Daemon {
         if accounts.is_on() {
             core.keep_accounts();
         }
+        let (apart, orders_to_tell_apart) = mpsc::channel(ORDERS);
         let hands = Hands {
             clock,
+            apart,
             happenings: happenings.clone(),
             webhooks,
             published: published.clone(),
@@ -174,7 +185,7 @@ impl Daemon {
         let own = Arc::new(settings.clone());
         let files = Files {
             plan: plan::planner(path.clone(), own.clone(), databases.clone(), door.clone()),
-            read: plan::reader(path.clone(), databases.clone()),
+            read: plan::reader(path.clone(), databases.clone(), door.clone()),
             settings: own,
         };
         let tls = Arc::new(OnceLock::new());
@@ -195,6 +206,7 @@ impl Daemon {
             None => (Some(api.serve(parts)), None),
             Some(_) => (None, Some((api, parts))),
         };
+        tokio::spawn(databases::tell_apart(databases.clone(), door.clone(), orders_to_tell_apart));
         tokio::spawn(databases::watch(databases, door.clone(), metrics.clone(), stopping.clone()));
         sample_often(door.clone(), metrics.clone(), stopping);
 

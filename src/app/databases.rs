@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::admin::door::Door;
 use crate::client::{Clients, DatabaseInfo, Origins, Questions};
 use crate::config::{Database, Mmdb, Stamp};
 use crate::control::{Event, Notice};
 use crate::metrics::Metrics;
-use crate::model::Estate;
+use crate::model::{Estate, PolicyForm};
 use crate::policy::too_many_variants;
 
 /// How often it is asked whether there are databases by now.
@@ -45,9 +45,10 @@ pub(super) struct Made {
 
 impl Databases {
     /// What counts of these files: each as it was read, or as it was before if it is broken. Takes a second for a million networks.
-    pub(super) fn make(&self, estate: &Estate, read: &[Database]) -> Result<Made, String> {
+    /// `asked`: what operators' traffic asks beside the file.
+    pub(super) fn make(&self, estate: &Estate, read: &[Database], asked: &[PolicyForm]) -> Result<Made, String> {
         let kept = self.with(read);
-        let questions = Questions::of(estate);
+        let questions = Questions::of(estate).with_forms(estate, asked);
         let (mut origins, mut infos) = (Origins::default(), Vec::new());
         for path in &estate.geo.databases {
             let Kept { stamp: _, sound, problem } = kept.get(path).cloned().unwrap_or_default();
@@ -67,6 +68,11 @@ impl Databases {
         for service in estate.services.iter().filter(|service| seen.insert(Arc::as_ptr(&service.policy))) {
             if let Some(why) = too_many_variants(&service.policy, &clients, estate) {
                 return Err(format!("the policy of `{}` {why}", service.name));
+            }
+        }
+        for tree in asked.iter().filter_map(|form| estate.resolve(form).ok()) {
+            if let Some(why) = too_many_variants(&tree, &clients, estate) {
+                return Err(format!("a policy that operators have set {why}"));
             }
         }
         Ok(Made { clients, infos })
@@ -114,7 +120,7 @@ pub(super) async fn watch(databases: Arc<Databases>, door: Door, metrics: Arc<Me
 /// One look: reads what was replaced, and has it counted.
 async fn look(databases: &Arc<Databases>, door: &Door, metrics: &Metrics) {
     let _turn = databases.turn.lock().await;
-    let Ok(estate) = door.look(|core, _| core.estate().clone()).await else { return };
+    let Ok((estate, asked)) = door.look(|core, _| (core.estate().clone(), core.asked_by_operators())).await else { return };
     let (known, of) = (databases.clone(), estate.clone());
     let made = tokio::task::spawn_blocking(move || {
         let replaced = known.replaced(&of.geo.databases);
@@ -122,7 +128,7 @@ async fn look(databases: &Arc<Databases>, door: &Door, metrics: &Metrics) {
             return None;
         }
         let read: Vec<Database> = replaced.iter().map(|path| Database::read(path)).collect();
-        let made = known.make(&of, &read);
+        let made = known.make(&of, &read, &asked);
         Some((read, made))
     });
     match made.await {
@@ -131,12 +137,29 @@ async fn look(databases: &Arc<Databases>, door: &Door, metrics: &Metrics) {
             databases.keep(&read);
             metrics.databases(&infos);
             read.iter().for_each(|database| door.mention(Event::Noticed(notice(database))));
-            door.mention(Event::Databases { estate, clients: Arc::new(clients), databases: infos.into() });
+            // It may not be lost; if the core is gone, so is the need.
+            let _ = door.tell(Event::Databases { estate, clients: Arc::new(clients), databases: infos.into() }).await;
         }
         // It is told at each look: the file counts as not yet read.
         Ok(Some((_, Err(why)))) => door.mention(Event::Noticed(Notice::Database { sound: false, text: format!("GeoIP databases can't be used: {why}") })),
         Err(_) => {
             door.mention(Event::Noticed(Notice::Database { sound: false, text: "reading a GeoIP database ended in a panic, which is a bug".to_string() }))
+        }
+    }
+}
+
+/// An order to tell clients apart by what these policies ask, too.
+pub(super) type Order = (Arc<Estate>, Vec<PolicyForm>);
+
+/// Carries out orders to tell clients apart, until the daemon stops. Files that were replaced meanwhile count with the next look.
+pub(super) async fn tell_apart(databases: Arc<Databases>, door: Door, mut orders: mpsc::Receiver<Order>) {
+    while let Some((estate, asked)) = orders.recv().await {
+        let _turn = databases.turn.lock().await;
+        let (known, of) = (databases.clone(), estate.clone());
+        let made = tokio::task::spawn_blocking(move || known.make(&of, &[], &asked).map(|made| Arc::new(made.clients)));
+        let made = made.await.unwrap_or_else(|_| Err("telling them apart ended in a panic, which is a bug".to_string()));
+        if door.tell(Event::ToldApart { estate, made }).await.is_err() {
+            return;
         }
     }
 }

@@ -25,13 +25,13 @@ pub(super) fn planner(path: PathBuf, settings: Arc<Settings>, databases: Arc<Dat
 }
 
 /// Makes the reader of the API.
-pub(super) fn reader(path: PathBuf, databases: Arc<Databases>) -> Reader {
+pub(super) fn reader(path: PathBuf, databases: Arc<Databases>, door: Door) -> Reader {
     let turn = Arc::new(tokio::sync::Mutex::new(()));
     Arc::new(move |from| {
-        let (path, databases, turn) = (path.clone(), databases.clone(), turn.clone());
+        let (path, databases, door, turn) = (path.clone(), databases.clone(), door.clone(), turn.clone());
         Box::pin(async move {
             let _turn = turn.lock().await;
-            made(read(path, from).await?, Vec::new(), databases).await
+            made(read(path, from).await?, Vec::new(), databases, &door).await
         })
     })
 }
@@ -42,9 +42,10 @@ async fn read(own: PathBuf, from: From) -> Result<Loaded, PlanOutcome> {
 }
 
 /// Telling clients apart takes a second for a million networks.
-async fn made(loaded: Loaded, restart: Vec<String>, databases: Arc<Databases>) -> Result<Configuration, PlanOutcome> {
+async fn made(loaded: Loaded, restart: Vec<String>, databases: Arc<Databases>, door: &Door) -> Result<Configuration, PlanOutcome> {
+    let asked = door.look(|core, _| core.asked_by_operators()).await.map_err(|_| PlanOutcome::Closed)?;
     let panicked = |_| PlanOutcome::Problems(vec!["telling clients apart ended in a panic, which is a bug; nothing was changed".to_string()]);
-    let made = tokio::task::spawn_blocking(move || configuration(loaded, restart, &databases)).await.map_err(panicked)?;
+    let made = tokio::task::spawn_blocking(move || configuration(loaded, restart, &databases, &asked)).await.map_err(panicked)?;
     made.map_err(|problem| PlanOutcome::Problems(vec![problem]))
 }
 
@@ -56,7 +57,7 @@ async fn plan(own: PathBuf, from: From, settings: Arc<Settings>, databases: Arc<
     let warnings = loaded.warnings.iter().map(sentence).collect();
     let restart = needs_restart(&settings, &loaded.settings);
     let (before, after) = (control::outline_of_settings(&settings), control::outline_of_settings(&loaded.settings));
-    let next = match made(loaded, restart, databases).await {
+    let next = match made(loaded, restart, databases, &door).await {
         Ok(next) => next,
         Err(outcome) => return outcome,
     };

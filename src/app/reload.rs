@@ -10,7 +10,7 @@ use crate::admin::{Certificates, ReloadOutcome, Reloader, Renewal};
 use crate::config;
 use crate::control::{Configuration, Event, Notice, Refusal, ReloadBy};
 use crate::metrics::Metrics;
-use crate::model::{AdminSettings, Settings};
+use crate::model::{AdminSettings, PolicyForm, Settings};
 
 use super::clock::Clock;
 use super::databases::{Databases, Made};
@@ -52,6 +52,9 @@ pub(super) fn reloader(
     })
 }
 
+/// So often clients are told apart for one reload, if operators ask something new about them meanwhile.
+const ATTEMPTS_MAX: usize = 3;
+
 async fn reload(
     path: PathBuf,
     settings: &Settings,
@@ -82,14 +85,29 @@ async fn reload(
         }
         _ => None,
     };
-    let (read, known) = (loaded.databases.clone(), databases.clone());
-    let configuration = match tokio::task::spawn_blocking(move || configuration(loaded, needs_restart, &known)).await {
-        Ok(Ok(configuration)) => configuration,
-        Ok(Err(problem)) => return ReloadOutcome::Problems(vec![problem]),
-        Err(_) => return ReloadOutcome::Problems(vec!["telling clients apart ended in a panic, which is a bug; nothing was changed".to_string()]),
+    let read = Arc::new(loaded.databases.clone());
+    let mut configuration = match told_apart(databases, door, move |known, asked| configuration(loaded, needs_restart, known, asked)).await {
+        Ok(configuration) => configuration,
+        Err(problem) => return ReloadOutcome::Problems(vec![problem]),
     };
-    let infos = configuration.databases.clone();
-    match door.ask(|ticket| Event::Reload { ticket, configuration, by }).await {
+    let mut attempts = 1;
+    let outcome = loop {
+        let (next, by) = (configuration.clone(), by.clone());
+        match door.ask(|ticket| Event::Reload { ticket, configuration: next, by }).await {
+            // Operators asked something new about clients in between.
+            Err(refusal) if refusal.asks().is_some() && attempts < ATTEMPTS_MAX => {
+                attempts += 1;
+                let (estate, read) = (configuration.estate.clone(), read.clone());
+                match told_apart(databases, door, move |known, asked| known.make(&estate, &read, asked)).await {
+                    Ok(made) => configuration.clients = Arc::new(made.clients),
+                    Err(problem) => return ReloadOutcome::Problems(vec![problem]),
+                }
+            }
+            outcome => break outcome,
+        }
+    };
+    let infos = configuration.databases;
+    match outcome {
         Ok(applied) => {
             databases.keep(&read);
             metrics.databases(&infos);
@@ -109,6 +127,18 @@ async fn reload(
     }
 }
 
+/// Makes something by telling clients apart, aside.
+async fn told_apart<T: Send + 'static>(
+    databases: &Arc<Databases>,
+    door: &Door,
+    make: impl FnOnce(&Databases, &[PolicyForm]) -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    let asked = door.look(|core, _| core.asked_by_operators()).await.map_err(|closed| closed.to_string())?;
+    let known = databases.clone();
+    let made = tokio::task::spawn_blocking(move || make(&known, &asked)).await;
+    made.unwrap_or_else(|_| Err("telling clients apart ended in a panic, which is a bug; nothing was changed".to_string()))
+}
+
 /// A refusal for log and event, which have no list: with every guard, and what to do about it.
 fn told(refusal: &Refusal) -> String {
     let guards = refusal.guards.iter().map(|finding| format!("; {}: {} → {}", finding.guard.word(), finding.message, finding.way_on));
@@ -116,9 +146,16 @@ fn told(refusal: &Refusal) -> String {
 }
 
 /// What the core needs of a loaded file; `Err`: clients can't be told apart as it wishes.
-pub(super) fn configuration(loaded: config::Loaded, needs_restart: Vec<String>, databases: &Databases) -> Result<Configuration, String> {
-    let Made { clients, infos } = databases.make(&loaded.estate, &loaded.databases)?;
-    Ok(Configuration {
+/// `asked`: what operators' traffic asks beside the file.
+pub(super) fn configuration(loaded: config::Loaded, needs_restart: Vec<String>, databases: &Databases, asked: &[PolicyForm]) -> Result<Configuration, String> {
+    let made = databases.make(&loaded.estate, &loaded.databases, asked)?;
+    Ok(configured(loaded, needs_restart, made))
+}
+
+/// The same, with clients told apart already.
+pub(super) fn configured(loaded: config::Loaded, needs_restart: Vec<String>, made: Made) -> Configuration {
+    let Made { clients, infos } = made;
+    Configuration {
         clients: Arc::new(clients),
         databases: infos.into(),
         estate: Arc::new(loaded.estate),
@@ -126,7 +163,7 @@ pub(super) fn configuration(loaded: config::Loaded, needs_restart: Vec<String>, 
         answers: Arc::new(super::secret::with_secret(loaded.answers)),
         needs_restart,
         hash: loaded.hash.into(),
-    })
+    }
 }
 
 /// Tables whose keys take no part in a reload and differ (SEMANTICS, 16).

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::admin::api::{Busy, Certificate, ClientTraffic, Degraded, Endpoint, Member, Pool, Probe, Region, Service, ServicePool, State};
+use crate::admin::api::{Busy, Certificate, ClientTraffic, Degraded, Endpoint, HostName, Member, Pool, Probe, Region, Service, ServicePool, State};
 
 use super::args::{DescribeArgs, Described};
 use super::change::policy_text;
@@ -190,9 +190,20 @@ fn pool(pool: &Pool, endpoints: &[&Endpoint], paint: Paint) -> String {
     out
 }
 
+/// `192.0.2.1 192.0.2.2 (kept for 60 s, resolved at 12:00:03)`
+fn host_text(host: &HostName) -> String {
+    match (host.ttl_seconds, host.resolved_at) {
+        (Some(ttl), Some(at)) => format!("{} (kept for {ttl} s, resolved at {})", host.addresses.join(" "), clock(at, Default::default())),
+        _ => "not resolved yet".to_string(),
+    }
+}
+
 fn endpoint(endpoint: &Endpoint, paint: Paint) -> String {
     let mut facts = Facts::new();
     facts.line("endpoint", endpoint.id.as_str()).line("address", endpoint.address.as_str()).line("region", endpoint.region.as_str());
+    if let Some(host) = &endpoint.host {
+        facts.line("addresses", host_text(host)).some("trouble", host.trouble.as_deref().unwrap_or_default());
+    }
     facts.some("probed at", &probed_at(endpoint));
     facts.line("tier", endpoint.tier.to_string()).line("weight", endpoint.weight.to_string());
     facts.line("monitor", endpoint.monitor.as_deref().unwrap_or("none: nothing watches it"));

@@ -158,7 +158,7 @@ impl Split {
         sets.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         for (set, count) in sets {
             let serves = |leaf: &&crate::admin::api::ExplainLeaf| {
-                set.iter().all(|address| leaf.endpoints.iter().any(|endpoint| endpoint.address.parse() == Ok(*address)))
+                set.iter().all(|address| leaf.endpoints.iter().flat_map(|endpoint| endpoint.answered()).any(|known| known.parse() == Ok(*address)))
             };
             let pools = leaves.iter().find(serves).map(|leaf| leaf.pools.join(" + ")).unwrap_or_default();
             let line = Line::of(&mut lines, pools, set);

@@ -1,8 +1,8 @@
 //! Client classes: all clients that no policy tells apart are one class.
 //!
-//! Policies ask two kinds of questions about a client: does a condition hold ([`Condition`]), and in which order are these regions near.
-//! A class is one list of answers to all questions that any policy of the estate asks. [`Clients`] gives an address its class and the scope
-//! in which the answer holds; it is built when configuration or databases change, and never touched by health.
+//! Policies ask two kinds of questions about a client: does a condition hold ([`Condition`]), and in which order are these regions near ([`By`] distance,
+//! or as measured). A class is one list of answers to all questions that any policy of the estate asks. [`Clients`] gives an address its class and the scope
+//! in which the answer holds; it is built when configuration, databases or measured orders change, and never touched by health.
 //!
 //! Never here: which pool answers. That is a table per service and class, made by `policy` and compiled by `snapshot`.
 
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::model::{Choice, Condition, Estate, Network, Node, Place, RegionId, Timestamp};
+use crate::model::{By, Choice, Condition, Estate, Nearest, Network, Node, Place, PolicyForm, RegionId, Timestamp};
 use crate::wire::fold;
 
 use super::spans::{Prefix, Spans, sweep};
@@ -96,21 +96,34 @@ pub struct DatabaseInfo {
     pub problem: Option<String>,
 }
 
-/// Prefixes of a database, each with the position of its origin.
+/// Which regions are quickest for whom, as measured from outside. What exactly was measured stays with `control`: classes depend on orders alone.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// Of which state of the measurements this is; each change of an order makes the next one.
+    pub state: u64,
+    /// Names of regions, the quickest first; each order once.
+    pub orders: Vec<Arc<[Arc<str>]>>,
+    /// Whose, by position in `orders`; of nested ones the innermost that orders two of the regions in question says it.
+    pub networks: Vec<(IpNet, u32)>,
+}
+
+/// What is known of clients: prefixes of databases, each with the position of its origin, and what was measured.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
     /// What is known, each once.
     pub origins: Vec<Origin>,
     /// Whose; of nested ones the innermost that knows something says it.
     pub prefixes: Vec<(IpNet, u32)>,
+    /// What was measured.
+    pub measured: Arc<Measured>,
 }
 
 /// Everything that policies ask about clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Questions {
     conditions: BTreeSet<Condition>,
-    /// Regions among which some `nearest` chooses, ascending.
-    nearest: BTreeSet<Vec<RegionId>>,
+    /// By what some `nearest` or `latency` chooses among which regions, ascending.
+    nearest: BTreeSet<(By, Vec<RegionId>)>,
 }
 
 impl Questions {
@@ -131,6 +144,17 @@ impl Questions {
         questions
     }
 
+    /// These, and those of other policies of the estate; what names something that it lacks asks nothing.
+    pub fn with_forms<'f>(mut self, estate: &Estate, forms: impl IntoIterator<Item = &'f PolicyForm>) -> Self {
+        let resolver = estate.resolver();
+        for form in forms {
+            if let Ok(tree) = resolver.resolve(form) {
+                self.add(&tree, estate);
+            }
+        }
+        self
+    }
+
     /// Those of a tree.
     pub fn of_tree(tree: &Node, estate: &Estate) -> Self {
         let mut questions = Self::default();
@@ -143,7 +167,7 @@ impl Questions {
         match choice {
             Choice::Geo(rules) => self.conditions.extend(rules.iter().flat_map(|rule| rule.when.iter().cloned())),
             Choice::Nearest(nearest) => {
-                self.nearest.insert(regions_of(&nearest.among, estate));
+                self.nearest.insert((nearest.by, regions_of(&nearest.among, nearest.by, estate)));
             }
             Choice::Failover(_) | Choice::Weighted(_) | Choice::Multivalue(_) => {}
         }
@@ -182,6 +206,11 @@ impl Questions {
         }
     }
 
+    /// What was measured is asked for.
+    pub fn ask_for_latency(&self) -> bool {
+        self.nearest.iter().any(|(by, _)| *by == By::Latency)
+    }
+
     /// Nothing is asked.
     pub fn is_empty(&self) -> bool {
         self.conditions.is_empty() && self.nearest.is_empty()
@@ -189,8 +218,8 @@ impl Questions {
 }
 
 /// Each once, ascending: what a [`Class`] knows an order of.
-fn regions_of(among: &[Arc<Node>], estate: &Estate) -> Vec<RegionId> {
-    let regions: BTreeSet<RegionId> = among.iter().filter_map(|child| estate.region_of(child).ok()).collect();
+fn regions_of(among: &[Arc<Node>], by: By, estate: &Estate) -> Vec<RegionId> {
+    let regions: BTreeSet<RegionId> = among.iter().filter_map(|child| estate.region_of(child, by).ok()).collect();
     regions.into_iter().collect()
 }
 
@@ -199,18 +228,32 @@ fn regions_of(among: &[Arc<Node>], estate: &Estate) -> Vec<RegionId> {
 struct Class {
     /// By position in `Clients::conditions`.
     holds: Box<[bool]>,
-    /// By position in `Clients::nearest`: for each region its rank, 0 the nearest, equal ones equally far. `None`: nobody knows where the client is.
-    ranks: Box<[Option<Box<[u16]>>]>,
+    /// By position in `Clients::nearest`. `None`: nothing was measured, and nobody knows where the client is.
+    ranks: Box<[Option<Ranks>]>,
 }
+
+/// How near regions are to the clients of a class.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Ranks {
+    /// Of each region, 0 the nearest, equal ones equally far.
+    ranks: Box<[u16]>,
+    /// By what.
+    by: By,
+}
+
+/// Conditions that hold, ranks of regions: the answers of one class to some questions.
+type Answers = (Vec<bool>, Vec<Option<Box<[u16]>>>);
 
 /// Which class a client belongs to.
 #[derive(Debug)]
 pub struct Clients {
     conditions: Vec<Condition>,
-    nearest: Vec<Vec<RegionId>>,
+    nearest: Vec<(By, Vec<RegionId>)>,
     classes: Vec<Class>,
     v4: Spans<u32>,
     v6: Spans<u128>,
+    /// [`Measured::state`]
+    measured: u64,
     /// There were more classes than fit; some clients are of the wrong one.
     too_many: bool,
     /// Of which addresses are of which class.
@@ -232,6 +275,8 @@ const CLASSES_MAX: usize = 65_536;
 
 /// What [`Prefix::what`] counts from for networks; below it stand origins.
 const NETWORKS_FROM: u32 = 1 << 31;
+/// And for measured orders.
+const ORDERS_FROM: u32 = 3 << 30;
 
 impl Clients {
     /// Cuts the address space into classes. Takes a second for a million prefixes.
@@ -241,6 +286,7 @@ impl Clients {
             conditions: questions.conditions.iter().cloned().collect(),
             nearest: questions.nearest.iter().cloned().collect(),
             origins: &origins.origins,
+            orders: orders(&origins.measured, estate),
             classes: Vec::new(),
             by_class: HashMap::new(),
             by_open: HashMap::new(),
@@ -258,12 +304,15 @@ impl Clients {
                 network.prefixes.iter().for_each(|prefix| add(prefix, number));
             }
         }
+        if questions.ask_for_latency() {
+            origins.measured.networks.iter().for_each(|(prefix, order)| add(prefix, ORDERS_FROM + order));
+        }
         let v4 = sweep(v4, u32::MAX.into(), &mut |open| builder.class_of(open));
         let v6 = sweep(v6, u128::MAX, &mut |open| builder.class_of(open));
         let mix = |mark: u64, (start, class): &(u128, u32)| fold(fold(mark ^ *start as u64) ^ (*start >> 64) as u64 ^ u64::from(*class) << 32);
         let mark = v6.iter().fold(fold(v4.iter().fold(0, mix)), mix);
         let Builder { conditions, nearest, classes, too_many, .. } = builder;
-        Self { conditions, nearest, classes, v4: Spans::new(&v4), v6: Spans::new(&v6), too_many, mark }
+        Self { conditions, nearest, classes, v4: Spans::new(&v4), v6: Spans::new(&v6), measured: origins.measured.state, too_many, mark }
     }
 
     /// The same if the same addresses are of the same class, also in another process: whether what is told of a class now holds for what was then.
@@ -298,6 +347,11 @@ impl Clients {
         self.too_many.then(text)
     }
 
+    /// Of which state of the measurements this was made.
+    pub fn measured(&self) -> u64 {
+        self.measured
+    }
+
     /// How many spans of addresses there are in both families.
     pub fn spans(&self) -> usize {
         self.v4.len() + self.v6.len()
@@ -322,25 +376,19 @@ impl Clients {
         Some(holding.fold(first, |all, next| format!("{all}, {next}")))
     }
 
-    /// How near the regions of these children are to the clients of a class: the rank of each child, 0 the nearest, equal ones equally far.
-    /// `None`: nobody knows where the clients are.
-    pub fn ranks(&self, class: ClassId, among: &[Arc<Node>], estate: &Estate) -> Option<Vec<u16>> {
-        let regions = regions_of(among, estate);
-        let at = self.nearest.binary_search(&regions).ok()?;
-        let ranks = self.class(class)?.ranks.get(at)?.as_ref()?;
-        let rank = |child: &Arc<Node>| ranks.get(regions.binary_search(&estate.region_of(child).ok()?).ok()?).copied();
-        among.iter().map(rank).collect()
+    /// How near the regions of these children are to the clients of a class: the rank of each child, 0 the nearest, equal ones equally far; and by what,
+    /// for `latency` falls back on distance. `None`: nothing was measured, and nobody knows where the clients are.
+    pub fn ranks(&self, class: ClassId, nearest: &Nearest<Arc<Node>>, estate: &Estate) -> Option<(Vec<u16>, By)> {
+        let asked = (nearest.by, regions_of(&nearest.among, nearest.by, estate));
+        let at = self.nearest.binary_search(&asked).ok()?;
+        let Ranks { ranks, by } = self.class(class)?.ranks.get(at)?.as_ref()?;
+        let rank = |child: &Arc<Node>| ranks.get(asked.1.binary_search(&estate.region_of(child, nearest.by).ok()?).ok()?).copied();
+        Some((nearest.among.iter().map(rank).collect::<Option<_>>()?, *by))
     }
 
     /// Classes that these questions don't tell apart: the first of each such group, [`ClassId::UNKNOWN`] first, and by class which group it belongs to.
     pub fn groups(&self, questions: &Questions) -> (Vec<ClassId>, Vec<u32>) {
-        let conditions: Vec<usize> = questions.conditions.iter().filter_map(|asked| self.conditions.binary_search(asked).ok()).collect();
-        let nearest: Vec<usize> = questions.nearest.iter().filter_map(|asked| self.nearest.binary_search(asked).ok()).collect();
-        let answers = |class: &Class| {
-            let holds: Vec<bool> = conditions.iter().map(|at| class.holds.get(*at).copied().unwrap_or(false)).collect();
-            let ranks: Vec<_> = nearest.iter().map(|at| class.ranks.get(*at).cloned().flatten()).collect();
-            (holds, ranks)
-        };
+        let answers = self.answers_to(questions);
         let (mut known, mut first) = (HashMap::new(), Vec::new());
         let group = |(class, id): (&Class, ClassId)| {
             *known.entry(answers(class)).or_insert_with(|| {
@@ -350,6 +398,27 @@ impl Clients {
         };
         let of_class = self.classes.iter().zip(self.classes()).map(group).collect();
         (first, of_class)
+    }
+
+    /// By class: the class of `before`, where clients were told apart otherwise, that answers these questions alike; `None`: there was no such one.
+    pub fn counterparts(&self, before: &Clients, questions: &Questions) -> Vec<Option<ClassId>> {
+        let (answers, answered) = (self.answers_to(questions), before.answers_to(questions));
+        let mut known = HashMap::new();
+        for (class, id) in before.classes.iter().zip(before.classes()) {
+            known.entry(answered(class)).or_insert(id);
+        }
+        self.classes.iter().map(|class| known.get(&answers(class)).copied()).collect()
+    }
+
+    /// What is known of a class, as far as these questions go. What was not asked when this was built holds for nobody.
+    fn answers_to(&self, questions: &Questions) -> impl Fn(&Class) -> Answers + use<> {
+        let conditions: Vec<Option<usize>> = questions.conditions.iter().map(|asked| self.conditions.binary_search(asked).ok()).collect();
+        let nearest: Vec<Option<usize>> = questions.nearest.iter().map(|asked| self.nearest.binary_search(asked).ok()).collect();
+        move |class| {
+            let holds = conditions.iter().map(|at| at.and_then(|at| class.holds.get(at).copied()).unwrap_or(false));
+            let ranks = nearest.iter().map(|at| Some(class.ranks.get((*at)?)?.as_ref()?.ranks.clone()));
+            (holds.collect(), ranks.collect())
+        }
     }
 
     /// Whether all that a tree asks was asked when this was built.
@@ -366,8 +435,10 @@ impl Clients {
 struct Builder<'a> {
     estate: &'a Estate,
     conditions: Vec<Condition>,
-    nearest: Vec<Vec<RegionId>>,
+    nearest: Vec<(By, Vec<RegionId>)>,
     origins: &'a [Origin],
+    /// Of [`Measured::orders`].
+    orders: Vec<Vec<RegionId>>,
     classes: Vec<Class>,
     by_class: HashMap<Class, u32>,
     /// By what surrounds a span: nearly all prefixes of a database say the same as others.
@@ -398,7 +469,11 @@ impl Builder<'_> {
     fn describe(&self, open: &[u32]) -> Class {
         let innermost = || open.iter().rev();
         let origins = || innermost().filter(|what| **what < NETWORKS_FROM).filter_map(|what| self.origins.get(*what as usize));
-        let networks = || innermost().filter_map(|what| self.estate.networks.get(what.checked_sub(NETWORKS_FROM)? as usize));
+        let networks = || {
+            let numbers = innermost().filter(|what| **what < ORDERS_FROM).filter_map(|what| what.checked_sub(NETWORKS_FROM));
+            numbers.filter_map(|number| self.estate.networks.get(number as usize))
+        };
+        let orders = || innermost().filter_map(|what| self.orders.get(what.checked_sub(ORDERS_FROM)? as usize));
         let (continent, country, asn) =
             (origins().find_map(|origin| origin.continent), origins().find_map(|origin| origin.country), origins().find_map(|origin| origin.asn));
         let subdivision = origins().find_map(|origin| origin.subdivision.as_ref());
@@ -410,16 +485,47 @@ impl Builder<'_> {
             Condition::Network(asked) => networks().any(|network: &Network| network.name == *asked),
         };
         let place = origins().find_map(|origin| origin.place).or_else(|| networks().find_map(|network| network.place));
-        let ranks = |regions: &Vec<RegionId>| place.map(|place| ranks(self.estate, regions, place));
+        let ranks = |(by, regions): &(By, Vec<RegionId>)| {
+            let far = place.and_then(|place| ranks(self.estate, regions, place));
+            let measured = match by {
+                By::Distance => None,
+                By::Latency => orders().find_map(|order| quickest(order, regions, far.as_deref())),
+            };
+            let measured = measured.map(|ranks| Ranks { ranks, by: By::Latency });
+            measured.or_else(|| Some(Ranks { ranks: far?, by: By::Distance }))
+        };
         Class { holds: self.conditions.iter().map(holds).collect(), ranks: self.nearest.iter().map(ranks).collect() }
     }
 }
 
-/// The rank of each region by distance and bias.
-fn ranks(estate: &Estate, regions: &[RegionId], place: Place) -> Box<[u16]> {
-    let far = |region: &RegionId| estate.sites.get(region).map_or(i64::MAX, |site| i64::from(site.place.distance_km(place)) + i64::from(site.bias_km));
-    let distances: Vec<i64> = regions.iter().map(far).collect();
+/// The rank of each region by distance and bias; `None`: nobody knows where one of them is.
+fn ranks(estate: &Estate, regions: &[RegionId], place: Place) -> Option<Box<[u16]>> {
+    let far = |region: &RegionId| estate.sites.get(region).map(|site| i64::from(site.place.distance_km(place)) + i64::from(site.bias_km));
+    let distances: Vec<i64> = regions.iter().map(far).collect::<Option<_>>()?;
     let nearer: BTreeSet<i64> = distances.iter().copied().collect();
     let order: Vec<i64> = nearer.into_iter().collect();
-    distances.iter().map(|distance| order.partition_point(|nearer| nearer < distance) as u16).collect()
+    Some(distances.iter().map(|distance| order.partition_point(|nearer| nearer < distance) as u16).collect())
+}
+
+/// Fewer measured regions than this are no order: nothing to compare with.
+const ORDERED_MIN: usize = 2;
+
+/// The rank of each region as measured. Those that were not measured come after all that were, the nearest of them first if `far` says it.
+/// `None`: too few of these were measured.
+fn quickest(order: &[RegionId], regions: &[RegionId], far: Option<&[u16]>) -> Option<Box<[u16]>> {
+    let known: Vec<RegionId> = order.iter().copied().filter(|region| regions.contains(region)).collect();
+    if known.len() < ORDERED_MIN {
+        return None;
+    }
+    let rank = |(at, region): (usize, &RegionId)| match known.iter().position(|known| known == region) {
+        Some(rank) => rank as u16,
+        None => known.len() as u16 + far.and_then(|far| far.get(at)).copied().unwrap_or(0),
+    };
+    Some(regions.iter().enumerate().map(rank).collect())
+}
+
+/// Measured orders by ids. Regions that the estate lacks are left out.
+fn orders(measured: &Measured, estate: &Estate) -> Vec<Vec<RegionId>> {
+    let known: HashMap<&str, RegionId> = estate.regions.iter().enumerate().map(|(at, region)| (&*region.name, RegionId::at(at))).collect();
+    measured.orders.iter().map(|order| order.iter().filter_map(|name| known.get(&**name).copied()).collect()).collect()
 }

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-pub use class::{Attributes, ClassId, Clients, DatabaseInfo, Origin, Origins, Questions};
+pub use class::{Attributes, ClassId, Clients, DatabaseInfo, Measured, Origin, Origins, Questions};
 pub use subnet::Subnet;
 
 /// What counts as one client for limits: an IPv4 address, or an IPv6 /64, which is what one host usually has.

@@ -9,6 +9,7 @@ mod failback;
 mod guarding;
 mod guards;
 mod keys;
+mod latency;
 mod monitors;
 mod networks;
 mod policies;
@@ -66,6 +67,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
         region,
         network,
         geo,
+        latency,
         monitor,
         sentinel,
         pool,
@@ -101,6 +103,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     estate.fading = clients::check(clients.or_default(), sink);
     probing::check(allow, &settings, &written, &mut estate, sink);
     networks::geo(geo.or_default(), folder, &mut estate, sink);
+    estate.latency = latency::check(latency.or_default(), sink);
     networks::check(network.or_default(), folder, &mut estate, &mut files, sink);
     let policies = policies::check(policy.or_default(), &pools, &mut estate, sink);
     let last_resorts = services::check(services, services::Context { folder, zones: &zones, policies: &policies }, &mut estate, &mut files, sink);

@@ -11,8 +11,8 @@ use crate::model::{Host, parse_duration};
 
 use super::problem::{Route, Sink};
 use super::read::{
-    Capacity, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, StepWord, SubjectGrant,
-    Value, WhenAllDown, parsed, table, unknown,
+    Capacity, HeaderValue, HostName, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, StepWord,
+    SubjectGrant, Value, WhenAllDown, parsed, table, unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
@@ -66,6 +66,7 @@ table! {
         region: Named<Region>,
         network: Named<Network>,
         geo: Geo,
+        latency: Latency,
         monitor: Named<Monitor>,
         sentinel: Named<Sentinel>,
         pool: Named<Pool>,
@@ -239,6 +240,16 @@ table! {
     Geo {
         databases: OneOrMany<String>,
         check_every: Duration,
+    } later NONE
+}
+
+table! {
+    /// `[latency]`
+    Latency {
+        max_age: Duration,
+        better_by: i64,
+        and_by: Duration,
+        networks_max: i64,
     } later NONE
 }
 
@@ -436,6 +447,7 @@ table! {
     EndpointTable {
         name: String,
         address: IpAddr,
+        host: HostName,
         connect: Reach,
         weight: i64,
         tier: i64,
@@ -576,7 +588,7 @@ impl Read for Failback {
     }
 }
 
-/// An address, or a table with one.
+/// An address, or a table with one, or with a host name.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint(pub EndpointTable);
 

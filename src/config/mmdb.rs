@@ -104,7 +104,7 @@ impl Mmdb {
     pub fn origins(&self, questions: &Questions, all: &mut Origins) -> Result<(), String> {
         // Nearly all networks are told apart by nothing that anybody asks.
         let mut known: HashMap<Origin, u32> = all.origins.iter().cloned().zip(0..).collect();
-        let Origins { origins, prefixes } = all;
+        let Origins { origins, prefixes, measured: _ } = all;
         let (mut last, mut number) = (usize::MAX, None);
         let mut at_once: HashMap<usize, Option<u32>> = HashMap::new();
         self.walk_offsets(|prefix, offset, decode| {
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(clients.find("198.51.100.200".parse().unwrap()).1, 25);
         let ranks = |client: &str| {
             let crate::model::Node::Policy { choice: crate::model::Choice::Nearest(nearest), .. } = &*estate.services[1].policy else { panic!() };
-            clients.ranks(clients.find(client.parse().unwrap()).0, &nearest.among, &estate)
+            clients.ranks(clients.find(client.parse().unwrap()).0, nearest, &estate).map(|(ranks, _)| ranks)
         };
         assert_eq!(ranks("198.51.100.1"), Some(vec![0, 1]));
         assert_eq!(ranks("2001:db8::1"), Some(vec![1, 0]));

@@ -426,6 +426,20 @@ impl Read for Host {
 }
 
 /// A name that a resolver can be asked for; IPv4 first, unless somebody knows better. What ends like an address is a slip of the fingers.
+/// A host name, and no address.
+#[derive(Clone, Debug)]
+pub(super) struct HostName(pub Name);
+
+impl Read for HostName {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let help = "write it like \"gw.vendor.example\"; an address belongs to the key `address`, a port to `connect`";
+        parsed(value, at, sink, help, |text| match host_name(text)? {
+            Host::Name(name, _) => Ok(HostName(name)),
+            Host::Address(_) | Host::Answered(_) => Err("not a host name".to_string()),
+        })
+    }
+}
+
 fn host_name(text: &str) -> Result<Host, String> {
     let name = Name::parse(text).map_err(|why| format!("`{text}` {why}"))?;
     let sound =
@@ -590,8 +604,8 @@ pub(super) struct Policy {
     pub children: Vec<Range<usize>>,
 }
 
-const POLICY_KEYS: [&str; 8] = ["failover", "weighted", "multivalue", "geo", "nearest", "ties", "unknown", "min_up"];
-const POLICY_LATER: [&str; 3] = ["latency", "sticky", "guard"];
+const POLICY_KEYS: [&str; 9] = ["failover", "weighted", "multivalue", "geo", "nearest", "latency", "ties", "unknown", "min_up"];
+const POLICY_LATER: [&str; 2] = ["sticky", "guard"];
 /// Keys that stand beside the choice.
 const POLICY_BESIDE: [&str; 3] = ["min_up", "ties", "unknown"];
 
@@ -615,7 +629,7 @@ impl Read for Policy {
         match PolicyForm::deserialize(ValueDeserializer::from(value)) {
             Ok(form) => Some(Policy { form, children }),
             Err(why) => {
-                let help = "write { failover = [\"prod\", \"dr\"] }, { weighted = { prod = 80, dr = 20 } } { multivalue = [\"prod\", \"dr\"] }, { nearest = [\"prod\", \"dr\"] } or { geo = [{ when = [\"continent:EU\"], then = \"prod\" }, { then = \"dr\" }] }; children are names of pools or of [policy.NAME]";
+                let help = "write { failover = [\"prod\", \"dr\"] }, { weighted = { prod = 80, dr = 20 } } { multivalue = [\"prod\", \"dr\"] }, { nearest = [\"prod\", \"dr\"] }, { latency = [\"prod\", \"dr\"] } or { geo = [{ when = [\"continent:EU\"], then = \"prod\" }, { then = \"dr\" }] }; children are names of pools or of [policy.NAME]";
                 sink.problem(&why.span().unwrap_or(span), at, why.message(), help);
                 None
             }

@@ -13,9 +13,13 @@ use crate::model::{
 };
 
 /// `gateway@192.0.2.10#9f3c52aa01b7d64e`, or `gateway@10.0.0.1:9000#…` if the endpoint has a port of its own for probes. A host name counts, not what it
-/// resolves to: `gateway@gw.internal.example#…`, and `gateway@gw.internal.example/ipv6#…` where that family is asked for first.
+/// resolves to: `gateway@gw.internal.example#…`, and `gateway@gw.internal.example/ipv6#…` where that family is asked for first, `…/both#…` where both are.
 pub(super) fn target_key(monitor: &Monitor, host: &Host, port: Option<u16>) -> String {
-    let family = if matches!(host, Host::Name(_, Family::V6)) { "/ipv6" } else { "" };
+    let family = match host {
+        Host::Name(_, Family::V6) => "/ipv6",
+        Host::Answered(_) => "/both",
+        Host::Name(_, Family::V4) | Host::Address(_) => "",
+    };
     let reached = host.with_port(port) + family;
     format!("{}@{reached}#{:016x}", monitor.name, fnv1a(question(&monitor.check).as_bytes()))
 }

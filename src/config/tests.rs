@@ -18,7 +18,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{AllDown, Check, Fading, Failback, Family, GuardRules, Watch};
+use crate::model::{AllDown, Check, Fading, Failback, Family, GuardRules, LatencyRules, Watch};
 
 const ZONE: &str =
     "$TTL 1h\n@ SOA ns1 host 1 1h 15m 1w 5m\n@ NS ns1\nns1 A 192.0.2.53\nold A 192.0.2.9\nalias CNAME b.test.\ncut NS ns.other.test.\nnear TXT x\n";
@@ -108,6 +108,7 @@ fn what_the_shipped_file_shows_as_defaults_are_the_defaults() {
     let (orders, default) = (&shipped.estate.services[0], &none.estate.services[0]);
     assert_eq!((orders.ttl, orders.ttl_min, orders.max_answers), (default.ttl, default.ttl_min, default.max_answers));
     assert_eq!((shipped.estate.guard, shipped.estate.guard), (none.estate.guard, GuardRules::default()));
+    assert_eq!((shipped.estate.latency, none.estate.latency), (LatencyRules::default(), LatencyRules::default()));
     assert_eq!((shipped.estate.fading, none.estate.fading), (Fading::default(), Fading::default()));
     assert_eq!((orders.failback, orders.when_all_down, orders.metrics), (default.failback, default.when_all_down, default.metrics));
     assert_eq!((orders.ttl, orders.ttl_min, orders.max_answers, orders.failback), (30, 5, 8, Failback::After(Duration::from_secs(60))));
@@ -362,8 +363,36 @@ fn every_problem_is_told_with_its_place() {
             after + 2,
             10,
             "service.s.policy",
-            "a policy has one of failover, weighted, multivalue, geo, nearest, not two",
+            "a policy has one of failover, weighted, multivalue, geo, nearest, latency, not two",
         ),
+        (
+            policy("{ latency = ['a', 'b'], ties = 'share' }"),
+            after + 2,
+            10,
+            "service.s.policy",
+            "`ties` goes with nearest alone: what was measured has an order",
+        ),
+        (
+            policy("{ failover = ['a', 'b'], unknown = 'share' }"),
+            after + 2,
+            10,
+            "service.s.policy",
+            "`ties` goes with nearest alone, `unknown` with nearest and latency",
+        ),
+        (policy("{ latency = ['a', 'b'], min_up = 2 }"), after + 2, 10, "service.s.policy", "min_up does not go with `latency`"),
+        (policy("{ latency = ['a', 'b'], nearest = ['a'] }"), after + 2, 10, "service.s.policy", "a policy has one of"),
+        (
+            named("[policy.ab]\nfailover = ['a', 'b']\n[policy.x]\nlatency = ['ab', 'b']"),
+            after + 3,
+            12,
+            "policy.x",
+            "`ab` can't be near or far: it has pools in `a` and `b`; below latency a child is in one region",
+        ),
+        ("[latency]\nmax_age = '31days'\n".into(), 2, 11, "latency.max_age", "`1month 13h 26m 24s` is out of range"),
+        ("[latency]\nmax_age = '500ms'\n".into(), 2, 11, "latency.max_age", "`500ms` is out of range"),
+        ("[latency]\nbetter_by = 91\n".into(), 2, 13, "latency.better_by", "91 is out of range"),
+        ("[latency]\nand_by = '11s'\n".into(), 2, 10, "latency.and_by", "`11s` is out of range"),
+        ("[latency]\nnetworks_max = 0\n".into(), 2, 16, "latency.networks_max", "0 is out of range"),
         (policy("{ failovr = ['a'] }"), after + 2, 12, "service.s.policy.failovr", "unknown key"),
         (policy("7"), after + 2, 10, "service.s.policy", "invalid type"),
         (named("[policy.a]\nfailover = ['b']"), after, 9, "policy.a", "a pool is called `a` too, at w.toml:5:7"),

@@ -239,18 +239,31 @@ pub struct Refusal {
     pub guards: Vec<GuardFinding>,
     /// The N of `c-N`, if it waits for a second person.
     pub confirmation: Option<u64>,
-    /// Of something that does not exist: the nearest that does.
-    pub did_you_mean: Option<Box<Nearest>>,
+    /// What few refusals have.
+    pub beside: Option<Box<Beside>>,
 }
 
-/// The nearest name that exists. In a box: a [`Refusal`] is returned everywhere.
+/// What few refusals have. In a box: a [`Refusal`] is returned everywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nearest(pub String);
+pub enum Beside {
+    /// Of something that does not exist: the nearest name that does.
+    Nearest(String),
+    /// It can't be weighed before clients are told apart as this policy asks; nobody outside sees that.
+    Asks(PolicyForm),
+}
 
 impl Refusal {
     /// A refusal with one sentence and no faults.
     pub fn new(kind: RefusalKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), faults: Vec::new(), revision: None, guards: Vec::new(), confirmation: None, did_you_mean: None }
+        Self { kind, detail: detail.into(), faults: Vec::new(), revision: None, guards: Vec::new(), confirmation: None, beside: None }
+    }
+
+    /// The policy as which clients must be told apart first.
+    pub fn asks(&self) -> Option<&PolicyForm> {
+        match self.beside.as_deref() {
+            Some(Beside::Asks(form)) => Some(form),
+            _ => None,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::Clients;
 use crate::model::{GuardKind, JudgementId, ServiceId, TargetId};
 use crate::wire::Name;
 
@@ -37,6 +38,8 @@ pub(super) struct Waiting {
     /// A second person has said so, too.
     pub confirmed: bool,
     pub dry_run: bool,
+    /// How clients would be told apart, if a dry run asks something new about them.
+    pub clients: Option<Arc<Clients>>,
 }
 
 /// The commit that the store is working on.
@@ -69,6 +72,12 @@ pub(super) struct Learned {
     pub used: BTreeSet<Arc<str>>,
     /// Regions that told how fresh their data is. It goes with the next batch that is due for another reason.
     pub freshness: BTreeSet<Arc<str>>,
+    /// Host names that were resolved. Only new addresses make a batch by themselves: see `moved`.
+    pub hosts: BTreeSet<Name>,
+    /// Some of `hosts` have other addresses than before.
+    pub moved: bool,
+    /// Host names that nobody has any more.
+    pub hosts_gone: BTreeSet<Name>,
     /// Replies to requests with an `Idempotency-Key`, by id; those that are gone are deleted.
     pub replies: BTreeSet<Arc<str>>,
     /// Who waits for this batch; told whether it is written or can't be.
@@ -79,17 +88,38 @@ pub(super) struct Learned {
 
 impl Learned {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { verdicts, probes, memories, ended, forgotten, serials, journal, used: _, freshness: _, replies, answers, alive } = self;
+        let Self {
+            verdicts,
+            probes,
+            memories,
+            ended,
+            forgotten,
+            serials,
+            journal,
+            used: _,
+            freshness: _,
+            hosts: _,
+            moved,
+            hosts_gone,
+            replies,
+            answers,
+            alive,
+        } = self;
         let estate = verdicts.is_empty() && probes.is_empty() && memories.is_empty() && ended.is_empty() && forgotten.is_empty();
         let told = replies.is_empty() && answers.is_empty();
-        estate && told && serials.is_empty() && *journal == super::journal::Unwritten::default() && !alive
+        let hosts = !moved && hosts_gone.is_empty();
+        estate && hosts && told && serials.is_empty() && *journal == super::journal::Unwritten::default() && !alive
     }
 
     /// Puts a failed batch back; what was learned since stays.
     pub(super) fn put_back(&mut self, failed: Learned) {
-        let Learned { verdicts, probes, memories, ended, forgotten, serials, journal, used, freshness, replies, answers, alive } = failed;
+        let Learned { verdicts, probes, memories, ended, forgotten, serials, journal, used, freshness, hosts, moved, hosts_gone, replies, answers, alive } =
+            failed;
         self.used.extend(used);
         self.freshness.extend(freshness);
+        self.hosts.extend(hosts);
+        self.moved |= moved;
+        self.hosts_gone.extend(hosts_gone);
         self.replies.extend(replies);
         self.answers.extend(answers);
         self.verdicts.extend(verdicts);

@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::{Clients, DatabaseInfo};
+use crate::client::Questions;
 use crate::health::{ByKey, Guard, HealthTable, Observed, ProbeReport, Reason, State, Transition};
-use crate::model::{Estate, JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
+use crate::model::{JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
 use crate::policy::{Decision, Facts};
 use crate::snapshot::{CellMap, Snapshot};
 
@@ -85,6 +85,10 @@ pub struct Core {
     pub(super) rebuild: bool,
     /// Clients are told apart otherwise than in the snapshot that was published.
     pub(super) reclassified: bool,
+    /// Services whose decision counts classes by other numbers than the one that was published.
+    pub(super) renumbered: Vec<ServiceId>,
+    /// Who asks something new about clients.
+    pub(super) asking: super::asking::Asking,
     /// Services to decide, and what touched them.
     pub(super) dirty: Dirty,
     /// Services that health has touched while the node was blind.
@@ -121,7 +125,7 @@ pub(super) struct Hurry(pub bool);
 /// Has DNS begun to answer?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Serving {
-    /// The first round runs, until this `mono` at most; so many judgements have no verdict.
+    /// The first round runs, until this `mono` at most; so many judgements have no verdict, and host names no addresses.
     FirstRound { until: Duration, unknown: usize },
     /// It may; nobody was told yet.
     Due,
@@ -141,6 +145,8 @@ pub(super) enum StoreState {
 /// What touched a service. The greatest one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Cause {
+    /// Clients are told apart otherwise.
+    Clients,
     /// Probes, or the end of a hold. Since the first failed probe, if one did.
     Health { failing_since: Option<Duration> },
     /// The guard takes back what health has done of late.
@@ -204,6 +210,8 @@ impl Core {
             plan_due: None,
             rebuild: true,
             reclassified: false,
+            renumbered: Vec::new(),
+            asking: super::asking::Asking::default(),
             dirty: Dirty::default(),
             put_off: Dirty::default(),
             wakes: Wakes::default(),
@@ -226,12 +234,14 @@ impl Core {
         let usable = alive.is_some_and(|alive| now.wall.since(alive) <= stale_after);
         let mut verdicts = 0;
         let mut kept: Vec<(Arc<str>, LearnedVerdict)> = Vec::new();
+        let mut hosts = BTreeMap::new();
         let targets: HashMap<Arc<str>, TargetId> =
             core.configuration.estate.targets.iter().enumerate().map(|(at, target)| (target.key.clone(), TargetId::at(at))).collect();
         for Stored { key, record, revision } in stored {
             match (key, record) {
                 (Key::Verdict(key), Record::Verdict(verdict)) => kept.push((key, verdict)),
                 (key, Record::Line(text)) => core.recall(key, text),
+                (Key::Host(name), Record::Host(found)) => drop(hosts.insert(name, found)),
                 (Key::Probes(key), Record::Probes(learned)) => match targets.get(&key) {
                     Some(target) => core.probes.restore(*target, &learned),
                     None => drop(core.commits.learned.forgotten.insert(key)),
@@ -239,6 +249,7 @@ impl Core {
                 (key, record) => core.remember(key, record, revision, now),
             }
         }
+        core.recall_hosts(&hosts, now);
         let estate = core.configuration.estate.clone();
         let known = ByKey::new(kept.iter().map(|(key, verdict)| (&**key, *verdict)));
         for (at, judgement) in estate.judgements.iter().enumerate().filter(|_| usable) {
@@ -260,10 +271,10 @@ impl Core {
         core.freshness.set_estate(&core.configuration.estate);
         // Nobody listens yet; what is too old at the start stands in status and metrics.
         core.review_freshness(now, &mut Vec::new());
-        let judged = core.configuration.estate.judged_by_probes();
-        let hurry = judged > 0 && verdicts == 0;
+        let awaited = core.configuration.estate.judged_by_probes() + core.unresolved();
+        let hurry = awaited > 0 && verdicts == 0;
         if hurry {
-            core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: judged };
+            core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: awaited };
         }
         core.plan_due = Some(Hurry(hurry));
         core
@@ -277,7 +288,19 @@ impl Core {
             Event::Push { ticket, push } => self.pushed(ticket, push, now, effects),
             Event::Synchronised { ticket, push } => self.synchronised(ticket, push, now, effects),
             Event::Change { ticket, origin, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
-                let waiting = super::commits::Waiting { ticket, origin, actor, reason, change, expect, expect_file, break_glass, confirmed: false, dry_run };
+                let waiting = super::commits::Waiting {
+                    ticket,
+                    origin,
+                    actor,
+                    reason,
+                    change,
+                    expect,
+                    expect_file,
+                    break_glass,
+                    confirmed: false,
+                    dry_run,
+                    clients: None,
+                };
                 self.wish(waiting, now, effects);
             }
             Event::Reload { ticket, configuration, by } => self.reload(ticket, configuration, &by, now, effects),
@@ -286,26 +309,16 @@ impl Core {
             Event::Called(call) => self.called(call, now),
             Event::Noticed(notice) => effects.push(Effect::Tell(notice)),
             Event::Queued(words) => self.keep_queue(words),
-            Event::Databases { estate, clients, databases } => self.told_apart(&estate, clients, databases),
+            Event::Databases { estate, clients, databases } => self.databases_read(&estate, clients, databases, now, effects),
+            Event::ToldApart { estate, made } => self.told_apart(&estate, made, now, effects),
             Event::Replied { ticket, claim, reply } => self.replied(ticket, claim, reply, now, effects),
             Event::TokenUsed { id } => self.token_used(&id, now),
             Event::Measured(measured) => self.measured(measured, now),
             Event::Counted { service, good, bad } => self.counted(&service, good, bad),
+            Event::Resolved { host, stands } => self.resolved(&host, stands, now, effects),
             Event::Tick => self.told_wake = None,
         }
         self.note(from, now, effects);
-    }
-
-    /// Clients fall into other classes. Whoever answers by them is decided anew, frozen or not: what was decided speaks of classes that are gone.
-    fn told_apart(&mut self, of: &Arc<Estate>, clients: Arc<Clients>, databases: Arc<[DatabaseInfo]>) {
-        if !Arc::ptr_eq(of, &self.configuration.estate) {
-            return;
-        }
-        (self.configuration.clients, self.configuration.databases) = (clients, databases);
-        self.reclassified = true;
-        let asking = |state: &ServiceState| state.rules.tree.asks_about_clients();
-        let services: Vec<ServiceId> = self.services.iter().enumerate().filter(|(_, state)| asking(state)).map(|(at, _)| ServiceId::at(at)).collect();
-        services.into_iter().for_each(|service| self.touch(service, Cause::Config));
     }
 
     /// An outcome: nearly always O(1), nothing else happens.
@@ -407,6 +420,9 @@ impl Core {
         }
         match form.map(|form| (form, estate.resolve(form))) {
             None => (self.shares.of_file(file), None),
+            Some((_, Ok(tree))) if tree.asks_about_clients() && !self.configuration.clients.answers(&Questions::of_tree(&tree, &estate)) => {
+                (self.shares.of_file(file), Some("clients can't be told apart as it asks".into()))
+            }
             Some((form, Ok(tree))) => (self.shares.of_operator(file, form, &tree), None),
             Some((_, Err(errors))) => {
                 let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -422,6 +438,7 @@ impl Core {
         self.shares = Shares::default();
         self.users = vec![Vec::new(); estate.pools.len()];
         self.services = Vec::with_capacity(estate.services.len());
+        self.renumbered.clear();
         self.wakes.clear();
         self.dirty.clear();
         // Everything is dirty, for a greater cause.

@@ -145,7 +145,7 @@ impl Core {
             (Key::Reply(id), Record::Line(text)) => self.kept_replies.recall(id, &text),
             (Key::EventPending(number), _) => self.commits.learned.journal.told(number),
             // What a commit wrote of the audit is known already.
-            (Key::Verdict(_) | Key::Probes(_) | Key::Alive | Key::Audit(_), _) => (),
+            (Key::Verdict(_) | Key::Probes(_) | Key::Host(_) | Key::Alive | Key::Audit(_), _) => (),
             (key, _) => debug_assert!(false, "{key:?} holds a record of another kind"),
         }
     }
@@ -167,7 +167,7 @@ impl Core {
             Key::LastChange => self.last_change = None,
             Key::Freshness(region) => self.freshness.forget(region),
             Key::Reply(id) => self.kept_replies.forget(id),
-            Key::Verdict(_) | Key::Probes(_) | Key::Serial(_) | Key::Alive => (),
+            Key::Verdict(_) | Key::Probes(_) | Key::Host(_) | Key::Serial(_) | Key::Alive => (),
             Key::Audit(_) | Key::AuditAnchor | Key::EventPending(_) | Key::Event(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..) => (),
         }
     }

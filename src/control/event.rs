@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::{Clients, DatabaseInfo};
-use crate::health::ProbeReport;
-use crate::model::{Analysis, AnswerSettings, Estate, GuardKind, TargetId};
+use crate::health::{HostHealth, ProbeReport};
+use crate::model::{Analysis, AnswerSettings, Estate, GuardKind, PolicyForm, TargetId};
 use crate::snapshot::Snapshot;
+use crate::wire::Name;
 use crate::zone::Zone;
 
 use super::change::{Actor, Applied, Change, Refusal};
@@ -110,6 +111,13 @@ pub enum Event {
         /// What was read.
         databases: Arc<[DatabaseInfo]>,
     },
+    /// What [`Effect::TellApart`] ordered.
+    ToldApart {
+        /// For this estate.
+        estate: Arc<Estate>,
+        /// The classes of clients, or why there are none: one sentence.
+        made: Result<Arc<Clients>, String>,
+    },
     /// A token was used; told once a minute at most.
     TokenUsed {
         /// Its id.
@@ -147,6 +155,13 @@ pub enum Event {
         good: u64,
         /// Those that didn't.
         bad: u64,
+    },
+    /// A host name that answers are made from stands otherwise, or was looked up again.
+    Resolved {
+        /// Which; names that no endpoint has are ignored.
+        host: Name,
+        /// How.
+        stands: HostHealth,
     },
     /// The moment asked for by [`Effect::WakeAt`], or later.
     Tick,
@@ -196,6 +211,13 @@ pub enum Effect {
     },
     /// Tell secondaries (RFC 1996). This is all there is to tell; it replaces what was said before.
     Secondaries(Vec<super::serials::Announced>),
+    /// Tell clients apart by what the file asks and what these policies do; [`Event::ToldApart`] says what came of it. One at a time.
+    TellApart {
+        /// For this estate.
+        estate: Arc<Estate>,
+        /// Operators' policies.
+        asked: Vec<PolicyForm>,
+    },
     /// Measure this; [`Event::Measured`] says what was found. Prometheus and answered shares only.
     Measure {
         /// The N of `s-N`.
@@ -380,6 +402,15 @@ pub enum Notice {
         region: Arc<str>,
         /// It is not used from now on.
         begins: bool,
+        /// One sentence.
+        text: String,
+    },
+    /// A host name that answers are made from has other addresses, can't be resolved, or can again.
+    Host {
+        /// Which.
+        host: Arc<str>,
+        /// What became of it.
+        stands: super::hosts::HostStands,
         /// One sentence.
         text: String,
     },

@@ -4,13 +4,13 @@
 //! A hand-over has no gap to doubt: counters, clocks and marks go on where they were. Everything is by name, since the file may have changed; times
 //! are `mono` of one clock that both cores share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::{ByKey, Guard, GuardNames, JudgementHealth, Quality, State};
+use crate::health::{ByKey, Guard, GuardNames, HostFound, JudgementHealth, Quality, State};
 use crate::model::{Estate, Family, JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
 use crate::policy::{Hold, Memory, Stage};
 
@@ -40,6 +40,9 @@ pub struct Legacy {
     /// What was told, and until when it holds.
     #[serde(default)]
     pub pushes: Vec<super::pushes::PushLegacy>,
+    /// The last good addresses of host names.
+    #[serde(default)]
+    pub hosts: Vec<(String, Arc<HostFound>)>,
     /// How fresh data is, by region.
     #[serde(default)]
     pub freshness: Vec<(Arc<str>, super::freshness::DataTold)>,
@@ -150,6 +153,7 @@ impl Core {
             probes: self.probes.legacy(estate),
             pushes: self.pushes.legacy(estate),
             freshness: self.freshness.legacy(),
+            hosts: self.known_hosts().map(|(name, found)| (name.to_string(), Arc::new(found.clone()))).collect(),
         }
     }
 
@@ -172,6 +176,9 @@ impl Core {
                 self.health.inherit_quality(TargetId::at(at), (*quality).clone());
             }
         }
+        let hosts: BTreeMap<_, _> = legacy.hosts.iter().filter_map(|(name, found)| Some((name.parse().ok()?, found.clone()))).collect();
+        self.recall_hosts(&hosts, now);
+        self.commits.learned.hosts.extend(hosts.into_keys());
         self.probes.inherit(&legacy.probes, &estate);
         self.pushes.inherit(&legacy.pushes, &estate);
         for (region, told) in &legacy.freshness {

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod ahead;
+mod asking;
 mod change;
 mod commits;
 mod confirm;
@@ -16,6 +17,7 @@ mod freshness;
 mod gates;
 mod guarding;
 mod guards;
+mod hosts;
 mod journal;
 mod legacy;
 mod managed;
@@ -51,14 +53,17 @@ mod wakes;
 mod tests;
 
 pub use accounts::{
-    Account, AccountAnswer, AccountClients, AccountFamily, AccountLeaf, AccountVerdict, Accounts, Alike, CAUSES, Past, PastDecision, PastUnknown,
+    Account, AccountAnswer, AccountClients, AccountEndpoint, AccountFamily, AccountLeaf, AccountVerdict, Accounts, Alike, CAUSES, Past, PastDecision,
+    PastUnknown,
 };
-pub use change::{Actor, Applied, Change, Fault, Move, Refusal, RefusalKind, Taker, UndoTo};
+pub use asking::asked_by_stored;
+pub use change::{Actor, Applied, Beside, Change, Fault, Move, Refusal, RefusalKind, Taker, UndoTo};
 pub use core::{Core, Start};
 pub use event::{Configuration, ConfirmationStand, Effect, Effects, Event, Notice, Reply, Ticket};
 pub use freshness::{DataPush, DataTime, DataTold, PoolFreshness};
 pub use gates::GateView;
 pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
+pub use hosts::HostStands;
 pub use journal::{Anchor, AuditDraft, Broken, Call, EVENT_KINDS, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
 pub use outline::{Became, Fields, ObjectChange, ObjectName, Outline, compared, differences, outline, outline_of_settings};

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::model::{
-    AllDown, Analysis, AnyMonitor, Choice, Estate, Gauge, Monitor, PolicyForm, PoolId, RegionId, Settings, Share, Thresholds, Watch, duration_text,
+    AllDown, Analysis, AnyMonitor, Choice, Estate, Gauge, LatencyRules, Monitor, PolicyForm, PoolId, RegionId, Settings, Share, Thresholds, Watch,
+    duration_text,
 };
 
 use super::event::Configuration;
@@ -189,10 +190,9 @@ pub fn outline(configuration: &Configuration) -> Outline {
             Watch::Combined(combined) => estate.composite(estate.combined(combined).composite).name.to_string(),
         };
         let judged = estate.judgements_on(*id).first().map(|judgement| thresholds(&estate.judgement(*judgement).thresholds));
-        let target = estate.targets_of(*id).next().map(|target| estate.target(target));
-        let connect = target.filter(|target| target.port.is_some() || target.address.address() != Some(endpoint.address));
+        let connect = estate.probed_elsewhere(*id);
         let fields = vec![
-            ("address", endpoint.address.to_string()),
+            ("address", estate.address_text(*id)),
             ("connect", connect.map(|target| target.address.with_port(target.port)).unwrap_or_default()),
             ("weight", endpoint.weight.to_string()),
             ("tier", endpoint.tier.to_string()),
@@ -254,6 +254,9 @@ pub fn outline(configuration: &Configuration) -> Outline {
     put("guards", "guards", vec![("rules", if estate.rules == Default::default() { String::new() } else { format!("{:?}", estate.rules) })]);
     let files = estate.geo.databases.iter().map(|file| file.display());
     put("geo", "geo", vec![("databases", list(files)), ("check_every", duration_text(estate.geo.check_every))]);
+    let LatencyRules { max_age, better_by, and_by, networks_max } = &estate.latency;
+    let better = format!("{better_by} % and {}", duration_text(*and_by));
+    put("latency", "latency", vec![("max_age", duration_text(*max_age)), ("better by", better), ("networks_max", networks_max.to_string())]);
     put("health", "guard", vec![("window", duration_text(estate.guard.window)), ("blind_share", estate.guard.blind_share.to_string())]);
     let fading = &estate.fading;
     put("clients", "clients", vec![("stragglers", fading.stragglers.to_string()), ("stragglers_for", duration_text(fading.stragglers_for))]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::{Family, Node, Now, ServiceId, did_you_mean};
 use crate::policy::Memory;
 
-use super::change::{Applied, Change, Nearest, Refusal, RefusalKind};
+use super::change::{Applied, Beside, Change, Refusal, RefusalKind};
 use super::commits::{InFlight, WAITING_MAX, Waiting};
 use super::confirm;
 use super::core::{Core, StoreState};
@@ -39,8 +39,11 @@ impl Core {
     pub(super) fn wish(&mut self, waiting: Waiting, now: Now, effects: &mut Effects) {
         let ticket = waiting.ticket;
         if waiting.dry_run {
-            let reply = self.planned(waiting, now).map(|plan| Applied { dry_run: true, ..plan.applied });
-            effects.push(Effect::Reply { ticket, reply });
+            let planned = self.planned(waiting.clone(), now);
+            match planned.as_ref().err().and_then(Refusal::asks).cloned() {
+                Some(form) => self.park(waiting, form, now, effects),
+                None => effects.push(Effect::Reply { ticket, reply: planned.map(|plan| Applied { dry_run: true, ..plan.applied }) }),
+            }
         } else if self.store == StoreState::Absent {
             let refusal = Refusal::new(
                 RefusalKind::StoreUnavailable,
@@ -63,6 +66,9 @@ impl Core {
     pub(super) fn start_change(&mut self, waiting: Waiting, now: Now, effects: &mut Effects) {
         let (ticket, asked) = (waiting.ticket, waiting.clone());
         let planned = self.meant(waiting, now).and_then(|meant| self.plan_change(&meant, now).map(|plan| (plan, meant)));
+        if let Some(form) = planned.as_ref().err().and_then(Refusal::asks).cloned() {
+            return self.park(asked, form, now, effects);
+        }
         match planned {
             Err(refusal) => {
                 if let Change::ShiftMove { id, .. } = asked.change {
@@ -101,7 +107,7 @@ impl Core {
     }
 
     /// The plan of a wish, or of the one that it confirms.
-    fn planned(&self, waiting: Waiting, now: Now) -> Result<Plan, Refusal> {
+    pub(super) fn planned(&self, waiting: Waiting, now: Now) -> Result<Plan, Refusal> {
         self.plan_change(&self.meant(waiting, now)?, now)
     }
 
@@ -110,7 +116,7 @@ impl Core {
         match waiting.change {
             Change::Confirm { id } => {
                 let confirmed = self.confirmed(id, waiting.ticket, &waiting.actor, waiting.dry_run, now)?;
-                Ok(Waiting { origin: waiting.origin, ..confirmed })
+                Ok(Waiting { origin: waiting.origin, clients: waiting.clients, ..confirmed })
             }
             _ => Ok(waiting),
         }
@@ -185,7 +191,7 @@ impl Core {
             }
             Change::Schedule { moment, change } => self.set_schedule(*moment, change, waiting, now),
             Change::CancelSchedule { id } => self.cancel_schedule(*id, waiting, now),
-            Change::Fire { id } => Ok(self.fire_schedule(*id, now)),
+            Change::Fire { id } => self.fire_schedule(*id, now),
             Change::Token { id, record } => self.keep_token(id, record, now),
             Change::RevokeToken { id } => self.revoke_token(id, now),
         }
@@ -236,8 +242,8 @@ impl Core {
         let (mut v4, mut v6) = (false, false);
         if let Some(state) = self.services.get(service.index()) {
             state.rules.tree.pools(&mut |pool| {
-                v4 |= estate.pool_family(pool, Family::V4).next().is_some();
-                v6 |= estate.pool_family(pool, Family::V6).next().is_some();
+                v4 |= self.health.pool_has(estate, pool, Family::V4);
+                v6 |= self.health.pool_has(estate, pool, Family::V6);
             });
         }
         if v6 && !v4 { Family::V6 } else { Family::V4 }
@@ -247,7 +253,7 @@ impl Core {
 pub(super) fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Refusal {
     let near = did_you_mean(name, known);
     let hint = near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    Refusal { did_you_mean: near.map(Nearest).map(Box::new), ..Refusal::new(RefusalKind::NotFound, format!("there is no {kind} `{name}`{hint}")) }
+    Refusal { beside: near.map(Beside::Nearest).map(Box::new), ..Refusal::new(RefusalKind::NotFound, format!("there is no {kind} `{name}`{hint}")) }
 }
 
 pub(super) fn because(reason: &str) -> String {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::ClassId;
+use crate::client::{ClassId, Clients, Questions};
 use crate::health::State;
 use crate::model::{Estate, Family, GuardKind, Node, Now, PoolId, RegionId, ServiceId, Timestamp};
 use crate::policy::{self, ChildState, Decision, Facts, Memory};
@@ -168,7 +168,8 @@ impl Core {
 
     fn weigh(&self, deed: &Deed<'_>, waiting: &Waiting, now: Now) -> Vec<Weighed> {
         let estate = &self.configuration.estate;
-        let facts = Facts { overrides: &deed.overrides.resolved, ..self.facts() };
+        let clients = waiting.clients.as_ref().unwrap_or(&self.configuration.clients);
+        let facts = Facts { overrides: &deed.overrides.resolved, clients, ..self.facts() };
         let limited = |overrides: &Overrides| overrides.resolved.iter().filter_map(|limited| limited.services.clone()).flatten().collect::<Vec<_>>();
         let apart: HashSet<ServiceId> = limited(&self.overrides).into_iter().chain(limited(deed.overrides)).collect();
         let mut places: HashMap<Place, usize> = HashMap::new();
@@ -196,9 +197,23 @@ impl Core {
         let estate = &self.configuration.estate;
         let Imagined { service, tree, memory, as_is: _ } = imagined;
         let (view, family) = (self.service(*service), self.main_family(*service));
+        let clients = facts.clients;
+        // Told apart anew, but for a look: what is decided counts classes by the old numbers.
+        let renumbered;
+        let old_decision = match &waiting.clients {
+            None => view.decision,
+            Some(_) => {
+                let counterparts = clients.counterparts(&self.configuration.clients, &Questions::of_tree(view.policy, estate));
+                renumbered = view.decision.renumbered(&counterparts, || {
+                    let facts = Facts { clients, ..self.facts() };
+                    policy::decide(view.service, view.policy, &facts, &self.service_memory(*service), now)
+                });
+                &renumbered
+            }
+        };
         // What only keeps things as they are moves nothing.
-        let decision = if deed.act.keeps() { view.decision.clone() } else { policy::decide(view.service, tree, facts, memory, now) };
-        let before = policy::effective(&view.decision.families[family.index()], view.policy);
+        let decision = if deed.act.keeps() { old_decision.clone() } else { policy::decide(view.service, tree, facts, memory, now) };
+        let before = policy::effective(&old_decision.families[family.index()], view.policy);
         let after = policy::effective(&decision.families[family.index()], tree);
         let sight = Sight { before: &self.facts(), after: facts, service: *service };
         let name = &view.service.name;
@@ -220,11 +235,10 @@ impl Core {
         };
         let mut findings: Vec<GuardFinding> = Vec::new();
         // What is harmless for most clients may take away all that others have.
-        for class in self.kinds_of_clients(view.decision, &decision) {
-            let clients = &self.configuration.clients;
+        for class in kinds_of_clients(clients, old_decision, &decision) {
             let (old, new) = (policy::tailor(view.policy, clients, class, estate), policy::tailor(tree, clients, class, estate));
             let shares = |decision: &Decision, tree: &Node| policy::effective(&decision.of_class(class).0[family.index()], tree);
-            let (before, after) = (shares(view.decision, &old), shares(&decision, &new));
+            let (before, after) = (shares(old_decision, &old), shares(&decision, &new));
             let found = check(&self.region_changes(&sight, (&old, &before), (&new, &after)));
             // Of each guard the first kind of clients is told for whom it does not hold.
             let broken: Vec<GuardKind> = findings.iter().filter(|known| !known.ok).map(|known| known.guard).collect();
@@ -237,16 +251,6 @@ impl Core {
             }));
         }
         Weighed { before, after, findings, services: vec![*service] }
-    }
-
-    /// One class for each pair of answers that clients have before and after.
-    fn kinds_of_clients(&self, before: &Decision, after: &Decision) -> Vec<ClassId> {
-        let mut seen = HashSet::new();
-        let kind = |class: &ClassId| seen.insert((before.number_of(*class), after.number_of(*class)));
-        match (&before.by_client, &after.by_client) {
-            (None, None) => vec![ClassId::UNKNOWN],
-            _ => self.configuration.clients.classes().filter(kind).collect(),
-        }
     }
 
     /// A service's regions before and after, by what policies ask for, what is answered, and who could answer.
@@ -399,6 +403,16 @@ impl Core {
                 }
             }
         }
+    }
+}
+
+/// One class for each pair of answers that clients have before and after.
+fn kinds_of_clients(clients: &Clients, before: &Decision, after: &Decision) -> Vec<ClassId> {
+    let mut seen = HashSet::new();
+    let kind = |class: &ClassId| seen.insert((before.number_of(*class), after.number_of(*class)));
+    match (&before.by_client, &after.by_client) {
+        (None, None) => vec![ClassId::UNKNOWN],
+        _ => clients.classes().filter(kind).collect(),
     }
 }
 

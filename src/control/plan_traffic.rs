@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::model::{Choice, Node, Now, PolicyForm, ServiceId, Share, Watch};
+use crate::client::Questions;
+use crate::model::{Choice, Node, Now, PolicyForm, ResolveError, ServiceId, Share, Watch};
 use crate::policy;
 
-use super::change::{Actor, Change, Fault, Refusal, RefusalKind, UndoTo};
+use super::change::{Actor, Beside, Change, Fault, Refusal, RefusalKind, UndoTo};
 use super::commits::Waiting;
 use super::core::Core;
 use super::event::Notice;
@@ -34,7 +35,7 @@ impl Core {
         let estate = &self.configuration.estate;
         let definition = estate.service(service);
         let tree = match &form {
-            Some(form) => self.checked(form)?,
+            Some(form) => self.checked(form, waiting)?,
             None => definition.policy.clone(),
         };
         let name = definition.name.clone();
@@ -69,7 +70,7 @@ impl Core {
     }
 
     /// The tree of a form that an operator wrote; every fault with its pointer.
-    fn checked(&self, form: &PolicyForm) -> Result<Arc<Node>, Refusal> {
+    fn checked(&self, form: &PolicyForm, waiting: &Waiting) -> Result<Arc<Node>, Refusal> {
         let word = form.choice.word();
         let fault = |pointer: String, code, message: String, hint: &str| Fault { pointer, code, message, hint: hint.to_string() };
         let mut faults: Vec<Fault> = form
@@ -80,19 +81,17 @@ impl Core {
         let tree = self.configuration.estate.resolve(form);
         if let Err(errors) = &tree {
             faults.extend(errors.iter().map(|error| {
+                let (code, hint) = match error {
+                    ResolveError::UnknownNetwork { .. } => ("unknown-network", "name a [network.NAME] of the file; see `windrose export`"),
+                    ResolveError::NoPlace { .. } => ("no-place", "give the region coordinates in the file: [region.NAME] with location"),
+                    _ => ("unknown-child", "name pools and policies of the file; see `windrose get pools`"),
+                };
                 let pointer = match error {
-                    crate::model::ResolveError::Unknown { name, .. } => format!("/policy/{word}/{name}"),
+                    ResolveError::Unknown { name, .. } => format!("/policy/{word}/{name}"),
                     _ => format!("/policy/{word}"),
                 };
-                fault(pointer, "unknown-child", error.to_string(), "name pools and policies of the file; see `windrose get pools`")
+                fault(pointer, code, error.to_string(), hint)
             }));
-        }
-        if let Ok(tree) = &tree
-            && !self.configuration.clients.answers(&crate::client::Questions::of_tree(tree, &self.configuration.estate))
-        {
-            // Whom a question is about is looked up in a table that is made with the configuration.
-            let message = "no policy of the file asks this about clients".to_string();
-            faults.push(fault(format!("/policy/{word}"), "unasked", message, "write it in the file as [policy.NAME], and name that here"));
         }
         if let Ok(tree) = &tree {
             tree.pools(&mut |pool| {
@@ -102,6 +101,19 @@ impl Core {
                     faults.push(fault(format!("/policy/{word}/{}", pool.name), "unwatched-pool", message, "give the pool a monitor in the file"));
                 }
             });
+        }
+        let (estate, clients) = (&self.configuration.estate, waiting.clients.as_ref().unwrap_or(&self.configuration.clients));
+        if let Ok(tree) = &tree
+            && faults.is_empty()
+            && tree.asks_about_clients()
+        {
+            if !clients.answers(&Questions::of_tree(tree, estate)) {
+                let why = "clients must be told apart as this policy asks first; nothing was changed";
+                return Err(Refusal { beside: Some(Box::new(Beside::Asks(form.clone()))), ..Refusal::new(RefusalKind::InvalidRequest, why) });
+            }
+            if let Some(why) = policy::too_many_variants(tree, clients, estate) {
+                faults.push(fault(format!("/policy/{word}"), "policy", format!("this policy {why}"), "tell fewer clients apart"));
+            }
         }
         match tree {
             Ok(tree) if faults.is_empty() => Ok(tree),
@@ -218,7 +230,7 @@ pub(super) fn policy_text(form: &PolicyForm) -> String {
     match &form.choice {
         Choice::Failover(children) => format!("failover {}", children.join(" > ")),
         Choice::Multivalue(children) => format!("multivalue {}", children.join(", ")),
-        Choice::Nearest(nearest) => format!("nearest {}", nearest.among.join(", ")),
+        Choice::Nearest(nearest) => format!("{} {}", nearest.by.word(), nearest.among.join(", ")),
         Choice::Geo(_) => format!("geo {}", form.choice.children().into_iter().cloned().collect::<Vec<_>>().join(", ")),
         Choice::Weighted(children) => format!("weighted {}", children.iter().map(|(name, share)| format!("{name} {share} %")).collect::<Vec<_>>().join(", ")),
     }

@@ -126,7 +126,7 @@ impl Core {
             let was = before.remove(&*service.name);
             let memory = self.memory_after(service, was, estate);
             let tree = self.tree_after(service, estate);
-            let family = family_of(estate, &tree);
+            let family = family_of(estate, facts.health, &tree);
             let decision = policy::decide(service, &tree, &facts, &memory, now);
             let after = policy::effective(&decision.families[family.index()], &tree);
             let after = real(after.into_iter().map(|(pool, share)| (estate.pool(pool).name.clone(), share)));
@@ -201,11 +201,11 @@ impl Core {
 }
 
 /// IPv4 unless no pool of the tree has an IPv4 endpoint.
-pub(super) fn family_of(estate: &Estate, tree: &Node) -> Family {
+pub(super) fn family_of(estate: &Estate, health: &HealthTable, tree: &Node) -> Family {
     let (mut v4, mut v6) = (false, false);
     tree.pools(&mut |pool| {
-        v4 |= estate.pool_family(pool, Family::V4).next().is_some();
-        v6 |= estate.pool_family(pool, Family::V6).next().is_some();
+        v4 |= health.pool_has(estate, pool, Family::V4);
+        v6 |= health.pool_has(estate, pool, Family::V6);
     });
     if v6 && !v4 { Family::V6 } else { Family::V4 }
 }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::health::{Outcome, ProbeReport, Reason, State};
 use crate::model::{Check, EndpointId, Estate, Now, PushCheck, Silence, TargetId, Timestamp, did_you_mean, duration_text, harmless};
 
-use super::change::{Actor, Applied, Fault, Nearest, Refusal, RefusalKind};
+use super::change::{Actor, Applied, Beside, Fault, Refusal, RefusalKind};
 use super::core::Core;
 use super::event::{Effect, Effects, Ticket};
 
@@ -223,7 +223,7 @@ impl Core {
         let nothing = |what: &str, name: &str, near: Option<String>| {
             let hint = near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             let detail = format!("there is no {what} `{}`{hint}", harmless(name, 100));
-            Refusal { did_you_mean: near.map(Nearest).map(Box::new), ..Refusal::new(RefusalKind::NotFound, detail) }
+            Refusal { beside: near.map(Beside::Nearest).map(Box::new), ..Refusal::new(RefusalKind::NotFound, detail) }
         };
         let pools = || estate.pools.iter().map(|pool| &*pool.name);
         let pool = estate.pool_named(&push.pool).ok_or_else(|| nothing("pool", &push.pool, did_you_mean(&push.pool, pools())))?;

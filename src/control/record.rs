@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::health::{History as ProbeHistory, HistorySize, Moment, Said, State};
+use crate::health::{History as ProbeHistory, HistorySize, HostFound, Moment, Said, State};
 use crate::model::{Family, PolicyForm, Scope, Timestamp};
 use crate::wire::Name;
 
@@ -29,6 +29,8 @@ pub enum Key {
     Verdict(Arc<str>),
     /// `probes/TARGET-KEY`
     Probes(Arc<str>),
+    /// `host/NAME`: the last good addresses of a host name.
+    Host(Name),
     /// `memory/SERVICE`
     Memory(Arc<str>),
     /// `gate/NAME`
@@ -80,6 +82,8 @@ pub enum Record {
     Verdict(LearnedVerdict),
     /// For [`Key::Probes`].
     Probes(Arc<LearnedProbes>),
+    /// For [`Key::Host`].
+    Host(Arc<HostFound>),
     /// For [`Key::Memory`].
     Memory(Arc<LearnedMemory>),
     /// For [`Key::Gate`].

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::health::Guard;
 use crate::model::{JudgementId, Now};
 
-use super::change::{Applied, Fault, Refusal, RefusalKind};
+use super::change::{Applied, Beside, Fault, Refusal, RefusalKind};
 use super::core::{Core, Hurry, Serving};
 use super::event::{Configuration, Effect, Effects, Notice, Ticket};
 use super::guards::GuardFinding;
@@ -14,6 +14,12 @@ use super::reload_guards::{ReloadBy, sentences};
 
 impl Core {
     pub(super) fn reload(&mut self, ticket: Ticket, next: Configuration, by: &ReloadBy, now: Now, effects: &mut Effects) {
+        if !self.answers_all(&next.clients, &next.estate) {
+            let why = "what operators' traffic asks about clients changed while the file was read; nothing was changed, reload once more";
+            let refusal = Refusal { beside: self.asked_by_operators().pop().map(Beside::Asks).map(Box::new), ..Refusal::new(RefusalKind::InvalidRequest, why) };
+            effects.push(Effect::Reply { ticket, reply: Err(refusal) });
+            return;
+        }
         let faults = self.unusable_after(&next);
         if !faults.is_empty() {
             let refusal = Refusal {
@@ -59,8 +65,9 @@ impl Core {
         self.plan += 1;
         self.plan_due = Some(Hurry(false));
         self.rebuild = true;
+        let unresolved = self.unresolved();
         if let Serving::FirstRound { unknown, .. } = &mut self.serving {
-            *unknown = estate.judged_by_probes();
+            *unknown = estate.judged_by_probes() + unresolved;
         }
         let text = format!(
             "configuration taken: {}, {}, {}, {}",
@@ -106,6 +113,9 @@ impl Core {
             let lost = std::mem::take(batch);
             if !lost.is_empty() {
                 self.commits.learned.serials.extend(lost.serials.iter().cloned());
+                self.commits.learned.hosts.extend(lost.hosts);
+                self.commits.learned.moved |= lost.moved;
+                self.commits.learned.hosts_gone.extend(lost.hosts_gone);
                 self.commits.learned.replies.extend(lost.replies);
                 self.commits.learned.answers.extend(lost.answers);
                 let known = |id: &JudgementId| self.health.judgement(*id).state != crate::health::State::Unknown;

@@ -105,7 +105,7 @@ impl Core {
                 places.insert(place, found.len());
             }
             let memory = self.memory_after(service, Some(was), estate);
-            let family = family_of(estate, &tree);
+            let family = family_of(estate, after.health, &tree);
             let decision = policy::decide(service, &tree, &after, &memory, now);
             let then = policy::effective(&decision.families[family.index()], &tree);
             let facts = self.facts();

@@ -345,7 +345,8 @@ impl Stage {
                     | Effect::Accounts(_)
                     | Effect::Reply { .. }
                     | Effect::Secondaries(_)
-                    | Effect::Happened(_) => (),
+                    | Effect::Happened(_)
+                    | Effect::TellApart { .. } => (),
                 }
             }
             effects = next;

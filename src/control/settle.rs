@@ -77,6 +77,7 @@ impl Core {
         self.begin_serving(now);
         self.end_overrides(now, effects);
         self.fall_silent(now, effects);
+        self.give_up_asking(now, effects);
         if self.freshness.next_at().is_some_and(|at| at <= now.mono) {
             self.review_freshness(now, effects);
         }
@@ -174,10 +175,12 @@ impl Core {
         let first_round = matches!(self.serving, Serving::FirstRound { .. });
         for (service, cause) in touched {
             if cause <= Cause::Guard && self.overrides.frozen.contains_key(&service) {
+                changes.extend(self.readdress(service));
                 continue;
             }
             if cause < Cause::Guard && self.guard.blind().is_some() {
                 self.put_off.touch(service, cause);
+                changes.extend(self.readdress(service));
                 continue;
             }
             if self.stands(cause) {
@@ -235,7 +238,19 @@ impl Core {
                 moved.services.push(service);
             }
         }
+        self.add_renumbered(&mut changes);
         changes
+    }
+
+    /// Who was not decided anew is published by the new numbers of classes all the same.
+    fn add_renumbered(&mut self, changes: &mut Vec<(ServiceId, Compiled)>) {
+        let renumbered = std::mem::take(&mut self.renumbered);
+        let changed: HashSet<ServiceId> = if renumbered.is_empty() { HashSet::new() } else { changes.iter().map(|(service, _)| *service).collect() };
+        for service in renumbered.into_iter().filter(|service| !changed.contains(service)) {
+            if let Some((state, decided)) = self.services.get(service.index()).and_then(|state| Some((state, state.decided.clone()?))) {
+                changes.push((service, decided.alike.of(state.slot, &mut self.cells)));
+            }
+        }
     }
 
     /// Decided anew because of the file, or by a process that takes over, while this node is blind: no hold ends by its time, for nobody saw that
@@ -270,7 +285,7 @@ impl Core {
             let (trigger, took) = match cause {
                 Cause::Health { failing_since } => ("health", failing_since.map(|since| now.mono.saturating_sub(since))),
                 Cause::Guard => ("guard", None),
-                Cause::Config => ("config", None),
+                Cause::Config | Cause::Clients => ("config", None),
                 Cause::Operator => ("operator", None),
             };
             self.moved_alike(Moved { from, to: decided.clone(), trigger, took, services: Vec::new() })
@@ -361,7 +376,23 @@ impl Core {
 
     fn learned_ops(&self, batch: &Learned, now: Now) -> Vec<Op> {
         let estate = &self.configuration.estate;
-        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, freshness, replies, journal: _, answers: _, alive: _ } = batch;
+        let Learned {
+            verdicts,
+            probes,
+            memories,
+            ended,
+            forgotten,
+            serials,
+            used,
+            freshness,
+            hosts,
+            moved: _,
+            hosts_gone,
+            replies,
+            journal: _,
+            answers: _,
+            alive: _,
+        } = batch;
         let mut ops = vec![Op::Put(Key::Alive, Record::Alive(now.wall))];
         for judgement in verdicts {
             let health = self.health.judgement(*judgement);
@@ -383,6 +414,8 @@ impl Core {
         ops.extend(serials.iter().filter_map(|zone| Some(Op::Put(Key::Serial(zone.clone()), Record::Serial(self.serials.to_store(zone)?)))));
         ops.extend(self.tokens_used.ops(used));
         ops.extend(self.freshness.ops(freshness));
+        ops.extend(self.host_ops(hosts));
+        ops.extend(hosts_gone.iter().map(|name| Op::Delete(Key::Host(name.clone()))));
         ops.extend(self.kept_replies.ops(replies.iter()));
         ops.extend(ended.iter().map(|id| Op::Delete(Key::Override(*id))));
         ops.extend(forgotten.iter().flat_map(|key| [Op::Delete(Key::Verdict(key.clone())), Op::Delete(Key::Probes(key.clone()))]));
@@ -405,6 +438,7 @@ impl Core {
             self.guard.next_at(),
             self.pushes.next_at(),
             self.freshness.next_at(),
+            self.asking.next_at(),
             self.serials.next_at(),
             self.journal_wake(),
             shifts,

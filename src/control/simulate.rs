@@ -240,7 +240,7 @@ impl Core {
             let tree = self.tree_after(service, estate);
             let mut group = Group {
                 services: vec![id],
-                family: family_of(estate, &tree),
+                family: family_of(estate, &carried.health, &tree),
                 tree,
                 memory: self.memory_after(service, known, estate),
                 frozen: carried.overrides.frozen.get(&id).copied(),

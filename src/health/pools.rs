@@ -57,7 +57,7 @@ pub(super) fn derive(health: &HealthTable, estate: &Estate, pool: PoolId, before
     let required_confirmed = requirements_state(estate, pool, &only_confirmed) == State::Up;
     let derived = Family::ALL.map(|family| {
         let (mut present, mut up, mut unknown, mut confirmed) = (false, 0, 0, 0);
-        for endpoint in estate.pool_family(pool, family) {
+        for endpoint in health.pool_family(estate, pool, family) {
             present = true;
             match health.endpoint(estate, endpoint) {
                 State::Up => up += 1,

@@ -7,6 +7,7 @@
 //! pool prod: 10.0.0.1 10.0.0.2 2001:db8::1
 //! pool dr: a=10.1.0.1 b=10.1.0.2@1 c=10.1.0.3*5 region=west min_up=2 min_active=2
 //! pool sorry: 10.9.0.1 monitor=none            (or monitor=always)
+//! pool saas: gw.vendor.example                 (or name=gw.vendor.example)
 //! pool portal: 10.2.0.1 requires=prod,dr:2 down_after=1
 //! composite both: all web !database ~disk
 //! pool pair: 10.3.0.1 monitor=both
@@ -16,7 +17,7 @@
 //! region prod: 52.52,13.405 bias=-100
 //! network office: 192.0.2.0/24,2001:db8::/48 at=52.52,13.405
 //! policy world: geo network:office|network:lab!=prod *=dr        (`!`: strictly)
-//! policy close: nearest prod dr ties=share unknown=share
+//! policy close: nearest prod dr ties=share unknown=share         (or `latency`, without ties)
 //! policy europe: failover prod dr min_up=2
 //! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8 sticky
 //! ```
@@ -26,10 +27,10 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AllDown, AnyMonitor, Busy, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Even, Factor, Failback,
-    GeoRule, HttpCheck, HttpOutcomes, JudgementId, Mark, Member, Monitor, MonitorId, Nearest, Need, Network, Place, PolicyForm, Pool, PoolId, Region, RegionId,
-    ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Site, Stages, Steps, Sticky, TargetId, TcpCheck, Thresholds, Watch,
-    Weight, parse_duration,
+    Address, AllDown, AnyMonitor, Busy, By, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Even,
+    Factor, Failback, GeoRule, Host, HostId, HttpCheck, HttpOutcomes, JudgementId, Mark, Member, Monitor, MonitorId, Nearest, Need, Network, Place, PolicyForm,
+    Pool, PoolId, Region, RegionId, ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Site, Stages, Steps, Sticky, TargetId,
+    TcpCheck, Thresholds, Watch, Weight, parse_duration,
 };
 use crate::wire::Name;
 
@@ -70,7 +71,8 @@ pub(crate) fn form(text: &str) -> PolicyForm {
     let choice = match kind {
         "failover" => Choice::Failover(names()),
         "multivalue" => Choice::Multivalue(names()),
-        "nearest" => Choice::Nearest(Nearest { among: names(), ties, unknown }),
+        "nearest" => Choice::Nearest(Nearest { by: By::Distance, among: names(), ties, unknown }),
+        "latency" => Choice::Nearest(Nearest { by: By::Latency, among: names(), ties, unknown }),
         "weighted" => {
             let equal = Share(1_000_000 / children.len() as u32);
             let share = |share: &Option<f64>| share.map_or(equal, |percent| Share::from_percent(percent).expect("0 to 100"));
@@ -246,7 +248,7 @@ impl Builder {
         }))
     }
 
-    fn members(&mut self, composite: CompositeId, address: std::net::IpAddr, endpoint: EndpointId, own: Thresholds, found: &mut Vec<JudgementId>) {
+    fn members(&mut self, composite: CompositeId, address: &str, endpoint: EndpointId, own: Thresholds, found: &mut Vec<JudgementId>) {
         for member in self.estate.composite(composite).members.clone() {
             match member.monitor {
                 AnyMonitor::Simple(id) if self.estate.monitor(id).check == Check::Always => {}
@@ -269,7 +271,7 @@ impl Builder {
     fn sentinel(&mut self, text: &str) {
         let (name, address) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
         let monitor = self.monitor("gateway");
-        let judgement = self.judgement(monitor, address.parse().expect("an address"), None, self.thresholds);
+        let judgement = self.judgement(monitor, address, None, self.thresholds);
         self.estate.sentinels.push(Sentinel { name: name.into(), judgement });
     }
 
@@ -287,7 +289,6 @@ impl Builder {
         let (word, weight) = word.split_once('*').map_or((word, 1), |(word, weight)| (word, weight.parse().expect("weight")));
         let (address, tier) = word.split_once('@').map_or((word, 0), |(word, tier)| (word, tier.parse().expect("tier")));
         let id = EndpointId::at(self.estate.endpoints.len());
-        let address = address.parse().unwrap_or_else(|_| panic!("not an address: {word}"));
         let watch = match monitor {
             "always" => Watch::Always,
             "none" => Watch::Nothing,
@@ -305,15 +306,28 @@ impl Builder {
             },
         };
         let name: Arc<str> = name.map_or_else(|| address.to_string().into(), Into::into);
+        let address = match address.parse() {
+            Ok(fixed) => Address::Fixed(fixed),
+            Err(_) => Address::Host(self.host(address)),
+        };
         self.estate.endpoints.push(Endpoint { name, pool, address, weight, tier, watch });
         id
     }
 
+    fn host(&mut self, name: &str) -> HostId {
+        let name = Name::parse(name).unwrap_or_else(|_| panic!("neither an address nor a host name: {name}"));
+        self.estate.host_named(&name).unwrap_or_else(|| {
+            self.estate.hosts.push(name);
+            HostId::at(self.estate.hosts.len() - 1)
+        })
+    }
+
     /// One target per monitor and address, as in a real estate.
-    fn judgement(&mut self, monitor: MonitorId, address: std::net::IpAddr, endpoint: Option<EndpointId>, own: Thresholds) -> JudgementId {
+    fn judgement(&mut self, monitor: MonitorId, address: &str, endpoint: Option<EndpointId>, own: Thresholds) -> JudgementId {
         let key = format!("{}@{address}#0", self.estate.monitor(monitor).name);
         let found = self.estate.targets.iter().position(|target| *target.key == *key);
-        let target = found.map(TargetId::at).unwrap_or_else(|| self.estate.add_target(monitor, (address.into(), None), key.into(), own));
+        let reached = address.parse().map(Host::Address).unwrap_or_else(|_| Host::Answered(Name::parse(address).expect("a host name")));
+        let target = found.map(TargetId::at).unwrap_or_else(|| self.estate.add_target(monitor, (reached, None), key.into(), own));
         let judgement = self.estate.judge(target, own);
         self.estate.judgements[judgement.index()].endpoints.extend(endpoint);
         judgement

@@ -59,7 +59,7 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
     for id in (0..estate.pools.len()).map(PoolId::at) {
         let pool = estate.pool(id);
         let [pool_name, region] = [&pool.name, &estate.region(pool.region).name];
-        let families = Family::ALL.map(|family| estate.pool_family(id, family).next().map(|_| policy::pool_view(&facts, None, id, family)));
+        let families = Family::ALL.map(|family| core.health().pool_has(estate, id, family).then(|| policy::pool_view(&facts, None, id, family)));
         let mut up_endpoints = 0;
         for endpoint in &pool.endpoints {
             let view = policy::endpoint_view(&facts, None, *endpoint);
@@ -210,7 +210,7 @@ fn standing(core: &Core, service: ServiceId) -> Standing {
     let pools = pools_of(core, service);
     let mut standing = Standing { available: false, fallback: false };
     for family in Family::ALL {
-        if pools.iter().all(|pool| estate.pool_family(*pool, family).next().is_none()) {
+        if !pools.iter().any(|pool| core.health().pool_has(estate, *pool, family)) {
             continue;
         }
         // Available is what some clients get an answer of; who gets none is told by `fallback`.

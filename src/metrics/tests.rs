@@ -98,7 +98,13 @@ impl World {
                         self.metrics.store_operation(if learned { "learn" } else { "put" }, true, Duration::from_millis(2));
                         self.core.handle(self.now, Event::Committed { commit, revision: self.revision }, &mut effects);
                     }
-                    Effect::Serve | Effect::Accounts(_) | Effect::Measure { .. } | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::WakeAt(_) => (),
+                    Effect::Serve
+                    | Effect::Accounts(_)
+                    | Effect::Measure { .. }
+                    | Effect::Secondaries(_)
+                    | Effect::Reply { .. }
+                    | Effect::TellApart { .. }
+                    | Effect::WakeAt(_) => (),
                 }
             }
             self.core.settle(self.now, &mut effects);

@@ -135,15 +135,56 @@ pub struct GeoRule<C> {
     pub strict: bool,
 }
 
-/// `nearest`
+/// `nearest` and `latency`
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Nearest<C> {
+    /// What is near.
+    pub by: By,
     /// In the order written.
     pub among: Vec<C>,
-    /// Which of those that are equally near.
+    /// Which of those that are equally near (by distance; what was measured has an order).
     pub ties: Even,
-    /// Which, if nobody knows where a client is.
+    /// Which, if nothing was measured for a client and nobody knows where it is.
     pub unknown: Even,
+}
+
+/// What makes one region nearer than another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum By {
+    /// Kilometres.
+    #[default]
+    Distance,
+    /// Milliseconds that were measured from the client's network; where nothing was, kilometres.
+    Latency,
+}
+
+impl By {
+    /// The word of the policy.
+    pub fn word(self) -> &'static str {
+        match self {
+            By::Distance => "nearest",
+            By::Latency => "latency",
+        }
+    }
+}
+
+/// `[latency]`: how long measurements count, and how much better a region must be to get the clients of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LatencyRules {
+    /// An older measurement is not known any more. Default 24 h.
+    pub max_age: Duration,
+    /// By so many per cent. Default 20.
+    pub better_by: u8,
+    /// And by so much time. Default 10 ms.
+    pub and_by: Duration,
+    /// Networks that are kept. Default 100,000.
+    pub networks_max: u32,
+}
+
+impl Default for LatencyRules {
+    fn default() -> Self {
+        Self { max_age: Duration::from_secs(24 * 3600), better_by: 20, and_by: Duration::from_millis(10), networks_max: 100_000 }
+    }
 }
 
 /// `[geo]`: databases that say where clients are.

@@ -9,9 +9,9 @@ use crate::wire::Name;
 use crate::wire::tsig::TsigKey;
 
 use super::{
-    ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, Condition, EndpointId, Factor, Fading, Failback, Family, GeoRule, GeoRules, GuardRules,
-    Host, Judgement, JudgementId, Monitor, MonitorId, Names, Nearest, Network, Node, PolicyForm, PoolId, ProbeRules, RegionId, ResolveError, ResolverRules,
-    Secondary, Sentinel, ServiceId, Share, ShiftRules, Site, Sticky, TargetId, Thresholds,
+    By, ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, Condition, EndpointId, Factor, Fading, Failback, Family, GeoRule, GeoRules,
+    GuardRules, Host, HostId, Judgement, JudgementId, LatencyRules, Monitor, MonitorId, Names, Nearest, Network, Node, PolicyForm, PoolId, ProbeRules,
+    RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, Share, ShiftRules, Site, Sticky, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -23,6 +23,8 @@ pub struct Estate {
     pub pools: Vec<Pool>,
     /// Endpoints of all pools.
     pub endpoints: Vec<Endpoint>,
+    /// Host names that endpoints have instead of an address, each once.
+    pub hosts: Vec<Name>,
     /// Monitors, probed or not.
     pub monitors: Vec<Monitor>,
     /// Composite monitors.
@@ -61,6 +63,8 @@ pub struct Estate {
     pub networks: Vec<Network>,
     /// `[geo]`
     pub geo: GeoRules,
+    /// `[latency]`
+    pub latency: LatencyRules,
     /// Where regions are; only those that say so.
     pub sites: BTreeMap<RegionId, Site>,
     /// How shifts go.
@@ -108,16 +112,25 @@ pub struct Requirement {
     pub up: u32,
 }
 
-/// One gateway address in a pool.
+/// What an endpoint's answers are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// This one.
+    Fixed(IpAddr),
+    /// Whatever our resolver finds for a host name: which is known is `health`'s, since it changes.
+    Host(HostId),
+}
+
+/// One gateway in a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its name in the pool; by default the address.
+    /// Its name in the pool; by default the address, or the host name.
     pub name: Arc<str>,
     /// The pool that it belongs to.
     pub pool: PoolId,
     /// What answers name.
-    pub address: IpAddr,
-    /// Relative weight when a pool has more endpoints than an answer takes; at least 1.
+    pub address: Address,
+    /// Relative weight when a pool has more endpoints than an answer takes; at least 1. Of a host name it is split over its addresses.
     pub weight: u32,
     /// 0 serves first.
     pub tier: u32,
@@ -216,6 +229,8 @@ impl Estate {
         pool, pools, PoolId => Pool);
     table!(/// The endpoint with this id.
         endpoint, endpoints, EndpointId => Endpoint);
+    table!(/// The host name with this id.
+        host, hosts, HostId => Name);
     table!(/// The monitor with this id.
         monitor, monitors, MonitorId => Monitor);
     table!(/// The target with this id.
@@ -347,9 +362,49 @@ impl Estate {
         format!("{}/{}", self.pool(endpoint.pool).name, endpoint.name)
     }
 
-    /// The pool's endpoints of one family, in file order.
-    pub fn pool_family(&self, pool: PoolId, family: Family) -> impl Iterator<Item = EndpointId> + '_ {
-        self.pool(pool).endpoints.iter().copied().filter(move |id| Family::of(self.endpoint(*id).address) == family)
+    /// The endpoints with this host name.
+    pub fn endpoints_at(&self, host: HostId) -> impl Iterator<Item = EndpointId> + '_ {
+        let at = move |id: &EndpointId| self.endpoint(*id).address == Address::Host(host);
+        (0..self.endpoints.len()).map(EndpointId::at).filter(at)
+    }
+
+    /// The host called `name`.
+    pub fn host_named(&self, name: &Name) -> Option<HostId> {
+        self.hosts.iter().position(|host| host == name).map(HostId::at)
+    }
+
+    /// The host name of an endpoint; `None`: it has an address.
+    pub fn host_of(&self, endpoint: EndpointId) -> Option<&Name> {
+        match self.endpoint(endpoint).address {
+            Address::Fixed(_) => None,
+            Address::Host(host) => Some(self.host(host)),
+        }
+    }
+
+    /// An endpoint's address, or its host name, as in the file.
+    pub fn address_text(&self, endpoint: EndpointId) -> String {
+        match self.endpoint(endpoint).address {
+            Address::Fixed(address) => address.to_string(),
+            Address::Host(host) => self.host(host).to_string(),
+        }
+    }
+
+    /// Where an endpoint is probed, if that is neither its address nor its host name.
+    pub fn probed_elsewhere(&self, endpoint: EndpointId) -> Option<&Target> {
+        let target = self.target(self.targets_of(endpoint).next()?);
+        let own = match self.endpoint(endpoint).address {
+            Address::Fixed(address) => target.address == Host::Address(address),
+            Address::Host(host) => matches!(&target.address, Host::Answered(name) if name == self.host(host)),
+        };
+        (target.port.is_some() || !own).then_some(target)
+    }
+
+    /// Answers of this family may have something of it: for certain only if it has an address of its own.
+    pub fn may_answer(&self, endpoint: EndpointId, family: Family) -> bool {
+        match self.endpoint(endpoint).address {
+            Address::Fixed(address) => Family::of(address) == family,
+            Address::Host(_) => true,
+        }
     }
 
     /// A form's names looked up in pools and named policies (SEMANTICS, 6). All faults are listed; form faults are the form's own ([`PolicyForm::faults`]).
@@ -357,8 +412,8 @@ impl Estate {
         self.resolver().resolve(form)
     }
 
-    /// The region of everything below a child of `nearest`, which must be one, and have a place.
-    pub fn region_of(&self, child: &Node) -> Result<RegionId, ResolveError> {
+    /// The region of everything below a child of `nearest` or `latency`, which must be one; for `nearest` it has a place, too.
+    pub fn region_of(&self, child: &Node, by: By) -> Result<RegionId, ResolveError> {
         let mut regions = BTreeSet::new();
         let mut name = None;
         child.pools(&mut |pool| {
@@ -371,10 +426,10 @@ impl Estate {
         };
         let mut regions = regions.into_iter();
         match (regions.next(), regions.next()) {
-            (Some(region), None) if self.sites.contains_key(&region) => Ok(region),
+            (Some(region), None) if by == By::Latency || self.sites.contains_key(&region) => Ok(region),
             (Some(region), None) => Err(ResolveError::NoPlace { name, why: format!("region `{}` has no `location`", self.region(region).name) }),
             (Some(a), Some(b)) => {
-                let why = format!("it has pools in `{}` and `{}`; below nearest a child is in one region", self.region(a).name, self.region(b).name);
+                let why = format!("it has pools in `{}` and `{}`; below {} a child is in one region", self.region(a).name, self.region(b).name, by.word());
                 Err(ResolveError::NoPlace { name, why })
             }
             (None, _) => Err(ResolveError::NoPlace { name, why: "it has no pools".to_string() }),
@@ -429,10 +484,10 @@ impl Resolver<'_> {
                 let rule = |rule: &GeoRule<String>| GeoRule { when: rule.when.clone(), then: child(&rule.then), strict: rule.strict };
                 Choice::Geo(rules.iter().map(rule).collect())
             }
-            Choice::Nearest(Nearest { among, ties, unknown }) => {
+            Choice::Nearest(Nearest { by, among, ties, unknown }) => {
                 let among: Vec<Arc<Node>> = among.iter().map(&mut child).collect();
-                errors.extend(among.iter().filter_map(|node| self.estate.region_of(node).err()));
-                Choice::Nearest(Nearest { among, ties: *ties, unknown: *unknown })
+                errors.extend(among.iter().filter_map(|node| self.estate.region_of(node, *by).err()));
+                Choice::Nearest(Nearest { by: *by, among, ties: *ties, unknown: *unknown })
             }
             Choice::Failover(children) => Choice::Failover(children.iter().map(&mut child).collect()),
             Choice::Multivalue(children) => Choice::Multivalue(children.iter().map(&mut child).collect()),

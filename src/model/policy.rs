@@ -9,7 +9,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Condition, Even, GeoRule, Nearest, PoolId};
+use super::{By, Condition, Even, GeoRule, Nearest, PoolId};
 
 /// A share in parts per million: 80 % is 800,000. People write per cent with up to four decimals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,7 +74,7 @@ pub enum Choice<C> {
     Multivalue(Vec<C>),
     /// By rules about the client: the first that matches and is up; the last one matches everybody.
     Geo(Vec<GeoRule<C>>),
-    /// The nearest to the client of those that are up.
+    /// The nearest to the client of those that are up, by distance or by what was measured.
     Nearest(Nearest<C>),
 }
 
@@ -86,7 +86,7 @@ impl<C> Choice<C> {
             Choice::Weighted(_) => "weighted",
             Choice::Multivalue(_) => "multivalue",
             Choice::Geo(_) => "geo",
-            Choice::Nearest(_) => "nearest",
+            Choice::Nearest(nearest) => nearest.by.word(),
         }
     }
 
@@ -189,8 +189,8 @@ impl Serialize for PolicyForm {
             Choice::Weighted(children) => map.serialize_entry("weighted", &Shares(children))?,
             Choice::Multivalue(children) => map.serialize_entry("multivalue", children)?,
             Choice::Geo(rules) => map.serialize_entry("geo", &rules.iter().map(RuleForm::from).collect::<Vec<_>>())?,
-            Choice::Nearest(Nearest { among, ties, unknown }) => {
-                map.serialize_entry("nearest", among)?;
+            Choice::Nearest(Nearest { by, among, ties, unknown }) => {
+                map.serialize_entry(by.word(), among)?;
                 for (key, even) in [("ties", ties), ("unknown", unknown)] {
                     if *even != Even::default() {
                         map.serialize_entry(key, even.word())?;
@@ -230,6 +230,10 @@ impl RuleForm {
     }
 }
 
+fn nearest(by: By, among: Vec<String>) -> Choice<String> {
+    Choice::Nearest(Nearest { by, among, ties: Even::default(), unknown: Even::default() })
+}
+
 fn even<E: serde::de::Error>(word: &str) -> Result<Even, E> {
     Even::from_word(word).ok_or_else(|| E::unknown_variant(word, &["first", "share"]))
 }
@@ -265,7 +269,8 @@ impl<'de> Deserialize<'de> for PolicyForm {
                             let rules: Vec<RuleForm> = map.next_value()?;
                             Choice::Geo(rules.into_iter().map(RuleForm::rule).collect::<Result<_, _>>().map_err(A::Error::custom)?)
                         }
-                        "nearest" => Choice::Nearest(Nearest { among: map.next_value()?, ties: Even::default(), unknown: Even::default() }),
+                        "nearest" => nearest(By::Distance, map.next_value()?),
+                        "latency" => nearest(By::Latency, map.next_value()?),
                         "ties" => {
                             ties = Some(even(&map.next_value::<String>()?)?);
                             continue;
@@ -274,21 +279,24 @@ impl<'de> Deserialize<'de> for PolicyForm {
                             unknown = Some(even(&map.next_value::<String>()?)?);
                             continue;
                         }
-                        "latency" => {
-                            return Err(A::Error::custom("`latency` is not supported yet; use nearest, geo, failover, weighted or multivalue"));
-                        }
                         other => {
-                            return Err(A::Error::unknown_field(other, &["failover", "weighted", "multivalue", "geo", "nearest", "ties", "unknown", "min_up"]));
+                            let known = &["failover", "weighted", "multivalue", "geo", "nearest", "latency", "ties", "unknown", "min_up"];
+                            return Err(A::Error::unknown_field(other, known));
                         }
                     };
                     if choice.replace(found).is_some() {
-                        return Err(A::Error::custom("a policy has one of failover, weighted, multivalue, geo, nearest, not two"));
+                        return Err(A::Error::custom("a policy has one of failover, weighted, multivalue, geo, nearest, latency, not two"));
                     }
                 }
-                let mut choice = choice.ok_or_else(|| A::Error::custom("a policy needs one of failover, weighted, multivalue, geo, nearest"))?;
+                let mut choice = choice.ok_or_else(|| A::Error::custom("a policy needs one of failover, weighted, multivalue, geo, nearest, latency"))?;
                 match &mut choice {
+                    Choice::Nearest(Nearest { by: By::Latency, .. }) if ties.is_some() => {
+                        return Err(A::Error::custom("`ties` goes with nearest alone: what was measured has an order"));
+                    }
                     Choice::Nearest(nearest) => (nearest.ties, nearest.unknown) = (ties.unwrap_or_default(), unknown.unwrap_or_default()),
-                    _ if ties.is_some() || unknown.is_some() => return Err(A::Error::custom("`ties` and `unknown` go with nearest alone")),
+                    _ if ties.is_some() || unknown.is_some() => {
+                        return Err(A::Error::custom("`ties` goes with nearest alone, `unknown` with nearest and latency"));
+                    }
                     _ => {}
                 }
                 Ok(PolicyForm { choice, min_up })
@@ -393,7 +401,7 @@ pub enum ResolveError {
         /// The nearest name that exists.
         did_you_mean: Option<String>,
     },
-    /// `nearest` can't tell how far a child is.
+    /// `nearest` or `latency` can't tell how far a child is.
     #[error("`{name}` can't be near or far: {why}")]
     NoPlace {
         /// The child.

@@ -1,10 +1,13 @@
 //! What a decision is.
 
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::ClassId;
-use crate::model::{EndpointId, PoolId, Sticky};
+use crate::model::{Address, EndpointId, Estate, PoolId, Sticky};
 
 use super::{Memory, Note, Turn};
 
@@ -68,6 +71,36 @@ impl Decision {
         self.by_client.as_ref().and_then(|by| by.of_class.get(class.0 as usize)).copied().unwrap_or(0)
     }
 
+    /// The same for clients who are told apart otherwise from now on. By their new class: which old one (`counterparts`) they were decided for;
+    /// kinds of clients that there were not get what `fresh`, a decision for the new classes, has for them.
+    pub fn renumbered(&self, counterparts: &[Option<ClassId>], fresh: impl FnOnce() -> Decision) -> Decision {
+        let Some(by_client) = &self.by_client else { return self.clone() };
+        let fresh = if counterparts.contains(&None) { fresh() } else { Decision::default() };
+        let mut variants: Vec<Variant> = Vec::new();
+        // Of old ones `Ok`, of fresh ones `Err`: which they have become.
+        let mut known: HashMap<Result<u16, u16>, u16> = HashMap::from([(Ok(0), 0)]);
+        let mut keep = |from: Result<u16, u16>| {
+            *known.entry(from).or_insert_with(|| {
+                let place = |of: &[Variant], number: u16| of.get(usize::from(number).wrapping_sub(1)).cloned();
+                variants.extend(match from {
+                    Ok(number) => place(&by_client.variants, number),
+                    Err(number) => {
+                        let others = || place(fresh.by_client.as_ref().map(|by| &by.variants[..]).unwrap_or_default(), number);
+                        let first = || Variant { families: fresh.families.clone(), ttl: fresh.ttl, notes: fresh.notes };
+                        Some(others().unwrap_or_else(first))
+                    }
+                });
+                variants.len() as u16
+            })
+        };
+        let of_class = (0_u32..).zip(counterparts).map(|(class, before)| match before {
+            Some(before) => keep(Ok(self.number_of(*before))),
+            None => keep(Err(fresh.number_of(ClassId(class)))),
+        });
+        let of_class = of_class.collect();
+        Decision { by_client: Some(Box::new(ByClient { of_class, variants })), ..self.clone() }
+    }
+
     /// Everybody gets the same from both.
     pub fn answers_like(&self, other: &Self) -> bool {
         (&self.families, self.ttl, self.notes, self.sticky, &self.by_client) == (&other.families, other.ttl, other.notes, other.sticky, &other.by_client)
@@ -108,8 +141,21 @@ pub struct Leaf {
     pub endpoints: Vec<EndpointId>,
     /// Their weights in millionths, in the same order; `None`: as in the file.
     pub weights: Option<Box<[u64]>>,
+    /// The addresses of those that have a host name, of this family, in the same order; empty for others. `None`: all have their address in the file.
+    pub addresses: Option<Box<[Arc<[IpAddr]>]>>,
     /// The weighted choices that lead to it, one list for each way; of sticky services alone.
     pub ways: Vec<Vec<Turn>>,
+}
+
+impl Leaf {
+    /// The addresses that the endpoint at this place is answered with.
+    pub fn addresses_at<'a>(&'a self, estate: &'a Estate, at: usize) -> &'a [IpAddr] {
+        match self.endpoints.get(at).map(|endpoint| &estate.endpoint(*endpoint).address) {
+            Some(Address::Fixed(address)) => std::slice::from_ref(address),
+            Some(Address::Host(_)) => self.addresses.as_ref().and_then(|found| found.get(at)).map_or(&[], |found| &**found),
+            None => &[],
+        }
+    }
 }
 
 /// Shares are numbers, never NaN.
@@ -117,8 +163,8 @@ impl Eq for Leaf {}
 
 impl Hash for Leaf {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let Self { pools, share, rung, endpoints, weights, ways } = self;
-        (pools, share.to_bits(), rung, endpoints, weights, ways).hash(hasher);
+        let Self { pools, share, rung, endpoints, weights, addresses, ways } = self;
+        (pools, share.to_bits(), rung, endpoints, weights, addresses, ways).hash(hasher);
     }
 }
 

@@ -4,10 +4,11 @@
 //! target (one limited to services, one not) are settled in favour of `force_down`. One that names the target counts more than a pattern that its
 //! name fits, and that more than a tag that it has.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::health::State;
-use crate::model::{EndpointId, Factor, PoolId, Service, ServiceId};
+use crate::model::{EndpointId, Factor, Family, PoolId, Service, ServiceId};
 
 use super::{Facts, Override, OverrideKind, OverrideTarget};
 
@@ -35,6 +36,24 @@ impl<'a> Effective<'a> {
         let services = &facts.estate.services;
         let find = || services.element_offset(service).map(ServiceId::at).or_else(|| facts.estate.service_named(&service.name));
         Self::new(facts, limited.then(find).flatten())
+    }
+
+    /// The pool's endpoints that answer in a family, in file order.
+    pub(super) fn members(&self, pool: PoolId, family: Family) -> impl Iterator<Item = EndpointId> + use<'a> {
+        self.facts.health.pool_family(self.facts.estate, pool, family)
+    }
+
+    /// What the resolver has found for endpoints with host names, in one family; `None`: all of them have addresses in the file, as nearly always.
+    pub(super) fn addresses(&self, endpoints: &[EndpointId], family: Family) -> Option<Box<[Arc<[IpAddr]>]>> {
+        let Facts { estate, health, .. } = &self.facts;
+        if estate.hosts.is_empty() || !endpoints.iter().any(|endpoint| estate.host_of(*endpoint).is_some()) {
+            return None;
+        }
+        let found = |endpoint: &EndpointId| {
+            let found = health.host_of(estate, *endpoint).and_then(|host| host.found.as_ref());
+            found.and_then(|found| found.addresses.get(family.index())).cloned().unwrap_or_else(|| Arc::from([]))
+        };
+        Some(endpoints.iter().map(found).collect())
     }
 
     /// The state that policy sees: an override's, else the observed one unless the guard keeps it.

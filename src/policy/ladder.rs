@@ -163,7 +163,8 @@ impl Ladder<'_> {
         let among = |pool| self.judged(pool).map_or(Among::Undrained, Judged::among);
         let endpoints: Vec<_> = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, among(*pool))).collect();
         let weights = weights(self.effective, &endpoints);
-        Leaf { pools, share, rung, endpoints, weights, ways: ways(way) }
+        let addresses = self.effective.addresses(&endpoints, self.pools.family);
+        Leaf { pools, share, rung, endpoints, weights, addresses, ways: ways(way) }
     }
 
     /// `when_all_down` (SEMANTICS, 10).
@@ -189,12 +190,19 @@ impl Ladder<'_> {
         };
         if picks.is_empty() {
             let held_back = self.pools.judged.iter().any(|judged| judged.outdated);
-            return self.servfail(if held_back { "the data of every pool that may answer is too old" } else { "every pool that may answer is forced down" });
+            let facts = &self.effective.facts;
+            let awaited = self.pools.judged.iter().any(|judged| facts.health.has_unresolved(facts.estate, judged.pool));
+            return self.servfail(match (held_back, awaited) {
+                (true, _) => "the data of every pool that may answer is too old",
+                (false, true) => "the host names of what may answer are not resolved yet",
+                (false, false) => "every pool that may answer is forced down",
+            });
         }
         let leaf = |Pick { pools, share, way, .. }: Pick| {
             let endpoints: Vec<_> = pools.iter().flat_map(|pool| serving(self.effective, *pool, self.pools.family, Among::Permitted)).collect();
             let weights = weights(self.effective, &endpoints);
-            Leaf { pools, share, rung: Rung::AllDown, endpoints, weights, ways: ways(way) }
+            let addresses = self.effective.addresses(&endpoints, self.pools.family);
+            Leaf { pools, share, rung: Rung::AllDown, endpoints, weights, addresses, ways: ways(way) }
         };
         FamilyDecision { verdict: Verdict::Answer, leaves: merged(picks.into_iter().map(leaf)) }
     }

@@ -7,7 +7,7 @@
 //!  health ─▶ effective (overrides) ─▶ pool (up? who serves?) ─▶ hold (who waits?) ─▶ ladder ─▶ Decision + next Memory
 //!                                                                                     │ each rung
 //!                                                                                     └─ tree (failover, weighted, multivalue)
-//!  client classes ─▶ tailor (geo, nearest ─▶ failover): one such run for each tree that comes out
+//!  client classes ─▶ tailor (geo, nearest, latency ─▶ failover): one such run for each tree that comes out
 //! ```
 //!
 //! Beside it: [`shares`](desired) (asked for, answered), [`view`](pool_view) (one pool or endpoint for people), [`edit`] (forms that `split` and `failover` make).
@@ -18,6 +18,7 @@ mod effective;
 mod facts;
 mod forecast;
 mod hold;
+mod hosts;
 mod ladder;
 mod note;
 mod order;
@@ -42,6 +43,7 @@ pub use decision::{ByClient, Decision, FamilyDecision, Leaf, Rung, Variant, Verd
 pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach, Stage};
 pub use forecast::Forecast;
 pub use hold::{hold_ends, hold_moves};
+pub use hosts::readdressed;
 pub use note::Note;
 pub use order::{leads, ordered};
 pub use region::{RegionState, region_state};
@@ -231,17 +233,23 @@ fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'
     decision.memory.stages.sort_unstable();
     decision.ttl = if lowest == Rung::AllDown { service.ttl.min(service.ttl_min) } else { service.ttl };
     let soon = if lowest == Rung::AllDown { None } else { soon::lower(&mut decision, &effective, service, policy, now) };
-    tell::ttl(tell, service, &decision, lowest, soon.map(|soon| soon.text(&effective, now)));
+    let record = hosts::shortest(&decision, facts).filter(|record| record.ttl < decision.ttl);
+    if let Some(record) = &record {
+        decision.ttl = decision.ttl.min(record.ttl.max(service.ttl_min));
+    }
+    tell::ttl(tell, service, &decision, lowest, soon.map(|soon| soon.text(&effective, now)), record.map(|record| record.text(facts.estate)));
     decision
 }
 
-/// Has anything that may answer an address of this family? If not, the family is NODATA and nothing is decided for it.
+/// Has anything that may answer an address of this family? If not, the family is NODATA and nothing is decided for it. A name that was never resolved
+/// may have one: where nothing else answers that is SERVFAIL, because resolvers would keep NODATA.
 fn answers_in(service: &Service, facts: &Facts<'_>, tree: &[PoolId], family: Family) -> bool {
     let last_resort = match service.when_all_down {
         AllDown::Pool(pool) => Some(pool),
         _ => None,
     };
-    tree.iter().chain(&last_resort).any(|pool| facts.estate.pool_family(*pool, family).next().is_some())
+    let health = facts.health;
+    tree.iter().chain(&last_resort).any(|pool| health.pool_has(facts.estate, *pool, family) || health.has_unresolved(facts.estate, *pool))
 }
 
 /// The pools that a decision answers with, each once, in file order.

@@ -4,7 +4,8 @@
 //! |---------------------------------------------|--------------------------------------------------------------------------------|
 //! | `geo`                                       | failover of the rules that match, in their order, up to the first strict one   |
 //! | `nearest`                                   | failover, nearest first; equally near ones as `ties` says                      |
-//! | `nearest`, nobody knows where the client is | all children as `unknown` says                                                 |
+//! | `latency`                                   | failover, quickest first as measured; nothing measured: as `nearest`           |
+//! | both, nobody knows where the client is      | all children as `unknown` says                                                 |
 //!
 //! A failover passes over what is down, so health comes *before* distance: the nearest that is up answers.
 //! What follows from the client's prefix itself (its hash, for instance) can't stand here: that is chosen at query time, among the leaves of the decision.
@@ -13,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::client::{ClassId, Clients, Questions};
-use crate::model::{Choice, Estate, Even, GeoRule, Nearest, Node, Share};
+use crate::model::{By, Choice, Estate, Even, GeoRule, Nearest, Node, Share};
 use crate::wire::hash_octets;
 
 use super::tell::{Step, Tell};
@@ -95,7 +96,7 @@ pub fn tailor(policy: &Node, clients: &Clients, class: ClassId, estate: &Estate)
         Choice::Multivalue(children) => Choice::Multivalue(children.iter().map(child).collect()),
         Choice::Weighted(children) => Choice::Weighted(children.iter().map(|(node, share)| (child(node), *share)).collect()),
         Choice::Geo(rules) => Choice::Failover(matching(rules, clients, class).map(|(_, rule)| child(&rule.then)).collect()),
-        Choice::Nearest(nearest) => by_distance(nearest, clients, class, estate),
+        Choice::Nearest(nearest) => nearest_first(nearest, clients, class, estate),
     };
     Node::Policy { name: name.clone(), choice, min_up: *min_up }
 }
@@ -107,10 +108,10 @@ fn matching<'r, C>(rules: &'r [GeoRule<C>], clients: &Clients, class: ClassId) -
     rules.iter().enumerate().filter(move |(_, rule)| matches(rule)).take_while(move |(_, rule)| !std::mem::replace(&mut ended, rule.strict))
 }
 
-fn by_distance(nearest: &Nearest<Arc<Node>>, clients: &Clients, class: ClassId, estate: &Estate) -> Choice<Arc<Node>> {
-    // Below `nearest` a child is in one region; nothing in it asks where the client is.
-    let Nearest { among, ties, unknown } = nearest;
-    let Some(ranks) = clients.ranks(class, among, estate) else { return evenly(among.clone(), *unknown) };
+fn nearest_first(nearest: &Nearest<Arc<Node>>, clients: &Clients, class: ClassId, estate: &Estate) -> Choice<Arc<Node>> {
+    // Below it a child is in one region; nothing in it asks where the client is.
+    let Nearest { by: _, among, ties, unknown } = nearest;
+    let Some((ranks, _)) = clients.ranks(class, nearest, estate) else { return evenly(among.clone(), *unknown) };
     let mut ranked: Vec<(u16, Arc<Node>)> = ranks.into_iter().zip(among.iter().map(|child| Arc::new(tailor(child, clients, class, estate)))).collect();
     // Stable: what is equally near stays in the order written.
     ranked.sort_by_key(|(rank, _)| *rank);
@@ -173,15 +174,21 @@ pub(super) fn tell(policy: &Node, clients: &Clients, class: ClassId, estate: &Es
             }
             Choice::Nearest(nearest) => say(&|| {
                 let name = |child: &Arc<Node>| node_name(estate, child);
-                match clients.ranks(class, &nearest.among, estate) {
-                    None => format!("{}: nobody knows where the client is; unknown = \"{}\"", node_name(estate, node), nearest.unknown.word()),
-                    Some(ranks) => {
+                let lacks = if nearest.by == By::Latency { "nothing was measured for its network, and " } else { "" };
+                match clients.ranks(class, nearest, estate) {
+                    None => format!("{}: {lacks}nobody knows where the client is; unknown = \"{}\"", node_name(estate, node), nearest.unknown.word()),
+                    Some((ranks, by)) => {
+                        let how = match (nearest.by, by) {
+                            (_, By::Latency) => "quickest first, as measured",
+                            (By::Latency, By::Distance) => "nothing was measured for its network; nearest first",
+                            (By::Distance, By::Distance) => "nearest first",
+                        };
                         let mut ranked: Vec<_> = ranks.into_iter().zip(&nearest.among).collect();
                         ranked.sort_by_key(|(rank, _)| *rank);
                         let groups = ranked.chunk_by(|(a, _), (b, _)| a == b);
                         let groups: Vec<String> =
                             groups.map(|group| group.iter().map(|(_, child)| name(child).to_string()).collect::<Vec<_>>().join(" = ")).collect();
-                        format!("{}: nearest first: {}", node_name(estate, node), groups.join(", "))
+                        format!("{}: {how}: {}", node_name(estate, node), groups.join(", "))
                     }
                 }
             }),

@@ -7,6 +7,7 @@ use crate::model::{AllDown, Choice, EndpointId, Estate, Failback, Family, Node, 
 
 use super::effective::Effective;
 use super::hold::Holds;
+use super::hosts;
 use super::pool::{Judged, Pools};
 use super::requires;
 use super::view::node_name;
@@ -129,14 +130,15 @@ impl Teller<'_, '_, '_> {
     }
 }
 
-/// Tells the TTL, the last step. `soon`: what it is lowered for.
-pub(super) fn ttl(tell: &mut Tell<'_>, service: &Service, decision: &Decision, rung: Rung, soon: Option<String>) {
+/// Tells the TTL, the last step. `soon`: what it is lowered for; `record`: that of a host name, if it is shorter than `ttl`.
+pub(super) fn ttl(tell: &mut Tell<'_>, service: &Service, decision: &Decision, rung: Rung, soon: Option<String>, record: Option<String>) {
     tell(&|| {
         let text = match rung {
             Rung::AllDown => format!("{} s: the smaller of ttl ({} s) and ttl_min ({} s), because nothing is up", decision.ttl, service.ttl, service.ttl_min),
-            _ => match &soon {
-                Some(soon) => format!("{} s: between ttl_min ({} s) and ttl ({} s), because {soon}", decision.ttl, service.ttl_min, service.ttl),
-                None => format!("{} s", decision.ttl),
+            _ => match (&soon, &record) {
+                (_, Some(record)) => format!("{} s: between ttl_min ({} s) and ttl ({} s), because {record}", decision.ttl, service.ttl_min, service.ttl),
+                (Some(soon), None) => format!("{} s: between ttl_min ({} s) and ttl ({} s), because {soon}", decision.ttl, service.ttl_min, service.ttl),
+                (None, None) => format!("{} s", decision.ttl),
             },
         };
         Step { topic: "ttl", text }
@@ -154,7 +156,7 @@ fn family_word(family: Family) -> &'static str {
 fn pool_text(effective: &Effective<'_>, judged: &Judged, family: Family) -> String {
     let estate = effective.facts.estate;
     let by = if judged.present { family } else { family.other() };
-    let endpoints: Vec<EndpointId> = estate.pool_family(judged.pool, by).collect();
+    let endpoints: Vec<EndpointId> = effective.members(judged.pool, by).collect();
     let is_up = |endpoint: &EndpointId| effective.state(*endpoint) == State::Up;
     let up = endpoints.iter().filter(|endpoint| is_up(endpoint)).count();
     let remarks: Vec<String> = endpoints.iter().filter_map(|endpoint| endpoint_remark(effective, *endpoint)).collect();
@@ -191,7 +193,9 @@ fn pool_text(effective: &Effective<'_>, judged: &Judged, family: Family) -> Stri
     if judged.factor < 1.0 {
         text += &format!("; degraded: where shares are weighted it counts {} of its own", (judged.factor * 1000.0).round() / 1000.0);
     }
-    if !judged.present {
+    if !judged.present && endpoints.is_empty() {
+        text += &hosts::awaited(effective, judged.pool);
+    } else if !judged.present {
         text += &format!("; it has no {} address, so its share is answered with no data", family_word(family));
     }
     text
@@ -201,7 +205,7 @@ fn pool_text(effective: &Effective<'_>, judged: &Judged, family: Family) -> Stri
 fn endpoint_remark(effective: &Effective<'_>, endpoint: EndpointId) -> Option<String> {
     let facts = &effective.facts;
     let item = facts.estate.endpoint(endpoint);
-    let mut remarks = Vec::new();
+    let mut remarks: Vec<String> = hosts::remark(facts, endpoint).into_iter().collect();
     let observed = facts.health.endpoint(facts.estate, endpoint);
     let watched = facts.health.watched(facts.estate, endpoint);
     let quality = facts.health.quality(facts.estate, endpoint).map(|(_, quality)| quality);
@@ -316,14 +320,19 @@ fn leaf_text(estate: &Estate, leaf: &Leaf, family: Family) -> String {
     if leaf.endpoints.is_empty() {
         return format!("{pools} has no {} address: no data", family_word(family));
     }
-    let endpoint = |id: &EndpointId| {
+    let endpoint = |(at, id): (usize, &EndpointId)| {
         let item = estate.endpoint(*id);
-        let address = item.address.to_string();
+        let address = estate.address_text(*id);
         let name = if *item.name == *address { address } else { format!("{} {address}", item.name) };
+        let found = leaf.addresses.as_ref().and_then(|addresses| addresses.get(at)).filter(|found| !found.is_empty());
+        let name = found.map_or(name.clone(), |found| {
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            format!("{name} ({})", found.join(" "))
+        });
         if item.tier == 0 { name } else { format!("{name} (tier {})", item.tier) }
     };
     let more = leaf.endpoints.len().saturating_sub(2 * NAMED_MAX);
-    let named = leaf.endpoints.iter().take(2 * NAMED_MAX).map(endpoint).collect::<Vec<_>>().join(", ");
+    let named = leaf.endpoints.iter().enumerate().take(2 * NAMED_MAX).map(endpoint).collect::<Vec<_>>().join(", ");
     let more = if 0 < more { format!(" and {more} more") } else { String::new() };
     format!("{pools} answers with {named}{more}")
 }

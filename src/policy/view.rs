@@ -86,6 +86,7 @@ pub fn endpoint_view<'a>(facts: &Facts<'a>, service: Option<ServiceId>, endpoint
     let effective = Effective::new(facts, service);
     let item = facts.estate.endpoint(endpoint);
     let (degraded, told) = (effective.degraded(endpoint), facts.health.told_weight(facts.estate, endpoint));
+    let families = || Family::ALL.into_iter().filter(|family| facts.health.is_in_family(facts.estate, endpoint, *family));
     EndpointView {
         state: effective.state(endpoint),
         observed: facts.health.endpoint(facts.estate, endpoint),
@@ -96,7 +97,7 @@ pub fn endpoint_view<'a>(facts: &Facts<'a>, service: Option<ServiceId>, endpoint
         forced: effective.forced(endpoint),
         guarded: effective.is_kept(endpoint),
         drained: effective.drained(endpoint),
-        serving: pool_view(facts, service, item.pool, Family::of(item.address)).serving.contains(&endpoint),
+        serving: families().any(|family| pool_view(facts, service, item.pool, family).serving.contains(&endpoint)),
     }
 }
 

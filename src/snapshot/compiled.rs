@@ -16,6 +16,9 @@ const EXTRA_TEXT_OCTETS_MAX: usize = 200;
 /// Addresses in one answer, whatever `max_answers` says: 1,000 AAAA records are 28,000 octets.
 const ANSWERS_MAX: usize = 1000;
 
+/// A weight as in the file, times this, can be split over any number of addresses up to 16 without a rest.
+const SPLITS_EVENLY: u64 = 720_720;
+
 /// A service's decision in wire form; equal decisions share their body.
 #[derive(Clone, Debug)]
 pub struct Compiled {
@@ -278,13 +281,20 @@ fn compile_family(estate: &Estate, decided: &FamilyDecision, family: Family, ttl
 /// The same address twice in a leaf (two endpoints, or two pools of a multivalue) is answered once: a record set has no duplicates (RFC 2181, section 5).
 fn compile_leaf(estate: &Estate, leaf: &Leaf, family: Family, ttl: u32, max_answers: usize) -> LeafBody {
     let mut chosen: Vec<(IpAddr, u64)> = Vec::with_capacity(leaf.endpoints.len());
-    let of_leaf = leaf.endpoints.iter().enumerate().map(|(at, id)| (at, estate.endpoint(*id)));
-    for (at, endpoint) in of_leaf.filter(|(_, endpoint)| Family::of(endpoint.address) == family) {
+    for (at, id) in leaf.endpoints.iter().enumerate() {
         // Weights are relative: those of a leaf are all in millionths, or all as in the file.
-        let weight = leaf.weights.as_ref().and_then(|weights| weights.get(at).copied()).unwrap_or(u64::from(endpoint.weight)).max(1);
-        match chosen.iter_mut().find(|(address, _)| *address == endpoint.address) {
-            Some((_, sum)) => *sum += weight,
-            None => chosen.push((endpoint.address, weight)),
+        let weight = leaf.weights.as_ref().and_then(|weights| weights.get(at).copied()).unwrap_or(u64::from(estate.endpoint(*id).weight)).max(1);
+        let addresses = leaf.addresses_at(estate, at);
+        // A host name's weight is all its addresses' together.
+        let weight = match leaf.addresses {
+            None => weight,
+            Some(_) => weight.saturating_mul(if leaf.weights.is_some() { 1000 } else { SPLITS_EVENLY }) / addresses.len().max(1) as u64,
+        };
+        for address in addresses.iter().copied().filter(|address| Family::of(*address) == family) {
+            match chosen.iter_mut().find(|(known, _)| *known == address) {
+                Some((_, sum)) => *sum += weight,
+                None => chosen.push((address, weight)),
+            }
         }
     }
     // Positions are 16 bits wide; a pool so large could not be probed.

@@ -3,6 +3,7 @@
 //! These types are private to the store, so that a renamed field elsewhere never changes what is on disk. Unknown fields are refused:
 //! a record is understood whole or not at all.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::control::{
     DataTold, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
     Scope, TokenRecord, TrafficRecord,
 };
-use crate::health::{Moment, Reason, Said, State};
+use crate::health::{HostFound, Moment, Reason, Said, State};
 use crate::model::{Family, PolicyForm, Timestamp};
 
 /// The text of a key; numbers are padded so that text order is number order.
@@ -26,6 +27,7 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::TokenUsed(id) => format!("token-used/{id}"),
         Key::Verdict(target) => format!("verdict/{target}"),
         Key::Probes(target) => format!("probes/{target}"),
+        Key::Host(name) => format!("host/{name}"),
         Key::Memory(service) => format!("memory/{service}"),
         Key::Gate(name) => format!("gate/{name}"),
         Key::Freshness(region) => format!("freshness/{region}"),
@@ -66,6 +68,7 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         "token-used" => Some(Key::TokenUsed(rest.into())),
         "verdict" => Some(Key::Verdict(rest.into())),
         "probes" => Some(Key::Probes(rest.into())),
+        "host" => rest.parse().ok().map(Key::Host),
         "memory" => Some(Key::Memory(rest.into())),
         "gate" => Some(Key::Gate(rest.into())),
         "freshness" => Some(Key::Freshness(rest.into())),
@@ -115,6 +118,7 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::TokenUsed(_), Record::TokenUsed(_))
             | (Key::Verdict(_), Record::Verdict(_))
             | (Key::Probes(_), Record::Probes(_))
+            | (Key::Host(_), Record::Host(_))
             | (Key::Memory(_), Record::Memory(_))
             | (Key::Gate(_), Record::Gate(_))
             | (Key::Freshness(_), Record::Freshness(_))
@@ -164,6 +168,7 @@ enum Form {
     Schedule(Box<ScheduleForm>),
     Change(Timestamp),
     Serial(u32),
+    Host(HostForm),
     Line(Arc<str>),
     Alive(Timestamp),
 }
@@ -211,6 +216,15 @@ struct GateForm {
     on: bool,
     actor: String,
     reason: String,
+    at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostForm {
+    v4: Vec<IpAddr>,
+    v6: Vec<IpAddr>,
+    ttl: u32,
     at: Timestamp,
 }
 
@@ -316,6 +330,10 @@ impl TryFrom<&Record> for Form {
             Record::Schedule(record) => Self::Schedule(Box::new(ScheduleForm::of(&record)?)),
             Record::LastChange(at) => Self::Change(at),
             Record::Serial(serial) => Self::Serial(serial),
+            Record::Host(found) => {
+                let [v4, v6] = found.addresses.each_ref().map(|addresses| addresses.to_vec());
+                Self::Host(HostForm { v4, v6, ttl: found.ttl, at: found.at })
+            }
             Record::Line(text) => Self::Line(text),
             Record::Alive(at) => Self::Alive(at),
         })
@@ -369,6 +387,7 @@ impl TryFrom<Form> for Record {
             Form::Shift(form) => Self::Shift(Arc::new((*form).try_into()?)),
             Form::Change(at) => Self::LastChange(at),
             Form::Serial(serial) => Self::Serial(serial),
+            Form::Host(HostForm { v4, v6, ttl, at }) => Self::Host(Arc::new(HostFound { addresses: [v4.into(), v6.into()], ttl, at })),
             Form::Line(text) => Self::Line(text),
             Form::Alive(at) => Self::Alive(at),
         })
@@ -484,6 +503,11 @@ pub(super) mod tests {
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
         let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
         let serial = (zone, any::<u32>()).prop_map(|(zone, serial)| (Key::Serial(zone), Record::Serial(serial)));
+        let addresses = || (prop::collection::vec(any::<[u8; 4]>(), 0..3), prop::collection::vec(any::<[u8; 16]>(), 0..3));
+        let host = ("([a-z0-9_-]{1,8}\\.){1,3}[a-z]{2,5}", addresses(), any::<u32>(), at()).prop_map(|(host, (v4, v6), ttl, at)| {
+            let addresses = [v4.into_iter().map(IpAddr::from).collect(), v6.into_iter().map(IpAddr::from).collect()];
+            (Key::Host(host.parse().unwrap()), Record::Host(Arc::new(HostFound { addresses, ttl, at })))
+        });
         let line = (name(), any::<u64>(), 0..7, text()).prop_map(|(name, number, kind, text)| {
             let key = match kind {
                 0 => Key::Audit(number),
@@ -511,6 +535,7 @@ pub(super) mod tests {
             super::super::schedule_form::tests::entry(),
             change,
             serial,
+            host,
             line,
             alive
         ]

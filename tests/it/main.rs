@@ -25,6 +25,7 @@ mod errors;
 mod events;
 mod exec;
 mod explaining;
+mod flattened;
 mod fresh;
 mod fuzzed;
 mod gateway;

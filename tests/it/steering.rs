@@ -296,3 +296,40 @@ fn a_real_country_database_says_what_its_own_reader_says() {
         }
     }
 }
+
+#[test]
+fn traffic_asks_about_clients_what_the_file_does_not_and_a_restart_a_reload_and_another_database_keep_it() {
+    let plain = GEO.replace("{ geo = [{ when = [\"country:DE\"], then = \"prod\" }, { then = \"dr\" }] }", "{ failover = [\"dr\", \"prod\"] }");
+    let mut node = TestNode::prepare(&plain);
+    replace(&node, &of_country("FR"));
+    node.launch();
+    let put = |node: &TestNode, query: &str, when: &str| {
+        let body = format!(r#"{{"policy": {{"geo": [{{"when": ["{when}"], "then": "prod"}}, {{"then": "dr"}}]}}, "reason": "CHG-1"}}"#);
+        let path = format!("/api/v1/services/orders/traffic{query}");
+        http::over_socket(&node.socket(), "PUT", &path, &["If-Match: *", "Content-Type: application/json"], &body).expect("it answers")
+    };
+    let first = |node: &TestNode| wait_for("an answer", PATIENCE, || Client::new(node.dns).first(ORDERS)).to_string();
+    assert_eq!(first(&node), "198.51.100.1");
+
+    let dry = put(&node, "?dry_run=true", "country:FR");
+    assert_eq!(dry.status, 200, "{}", dry.body);
+    assert_eq!(first(&node), "198.51.100.1", "a dry run changes nothing");
+    let done = put(&node, "", "country:FR");
+    assert_eq!(done.status, 200, "{}", done.body);
+    assert_eq!(first(&node), "192.0.2.1", "it is acknowledged when DNS answers with it");
+
+    node.ok(&["reload"]);
+    assert_eq!(first(&node), "192.0.2.1");
+    node.stop();
+    node.launch();
+    assert_eq!(first(&node), "192.0.2.1");
+    replace(&node, &of_country("DE"));
+    wait_for("the other database", 3 * PATIENCE, || (first(&node) == "198.51.100.1").then_some(()));
+    replace(&node, &of_country("FR"));
+    wait_for("the first one", 3 * PATIENCE, || (first(&node) == "192.0.2.1").then_some(()));
+
+    let unknown = put(&node, "", "network:office");
+    assert!(unknown.status == 400 && unknown.body.contains("no network is called `office`"), "{}", unknown.body);
+    node.ok(&["undo", "orders", "--reason", "back"]);
+    assert_eq!(first(&node), "198.51.100.1");
+}

@@ -136,6 +136,19 @@ fn whole() -> f64 {
     1.0
 }
 
+/// How a host name stands that answers are made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostName {
+    /// Its last good addresses, IPv4 first; empty: it was never resolved.
+    pub addresses: Vec<String>,
+    /// How long the resolver may keep them, in seconds.
+    pub ttl_seconds: Option<u32>,
+    /// When the resolver said so.
+    pub resolved_at: Option<Time>,
+    /// Why they are old, or missing, one sentence; `null`: they are as the resolver says.
+    pub trouble: Option<String>,
+}
+
 /// One gateway address in a pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoint {
@@ -147,8 +160,11 @@ pub struct Endpoint {
     pub pool: String,
     /// Its pool's region.
     pub region: String,
-    /// What answers name.
+    /// What answers name: its address, or its host name.
     pub address: String,
+    /// How its host name stands; `null`: it has an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostName>,
     /// Where it is probed, if that is not its address alone: `10.0.0.1:9000`, `gw.internal.example:8443`. What a name was resolved to: `last_probe.resolved`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<String>,

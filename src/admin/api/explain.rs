@@ -70,7 +70,7 @@ pub struct ExplainPast {
 pub struct ExplainChange {
     /// When it was made.
     pub at: Time,
-    /// What made it: `start` (of the process), `verdict`, `hold`, `ttl`, `guard`, `reload`, `traffic`, `override`.
+    /// What made it: `start` (of the process), `verdict`, `hold`, `ttl`, `guard`, `reload`, `traffic`, `override`, `clients` (are told apart otherwise).
     pub cause: String,
     /// Sentences that were not said before, each with its topic before it.
     pub changed: Vec<String>,
@@ -98,11 +98,22 @@ pub struct ExplainLeaf {
     pub endpoints: Vec<ExplainEndpoint>,
 }
 
+impl ExplainEndpoint {
+    /// What is answered of it: an older server says its address alone.
+    pub fn answered(&self) -> impl Iterator<Item = &str> {
+        let alone = self.addresses.is_empty().then_some(self.address.as_str());
+        self.addresses.iter().map(String::as_str).chain(alone)
+    }
+}
+
 /// An endpoint of a serving set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainEndpoint {
     /// `pool/name`
     pub id: String,
-    /// What answers name.
+    /// What answers name: its address, or its host name.
     pub address: String,
+    /// What is answered of it in this family: its address, or those that its host name has.
+    #[serde(default)]
+    pub addresses: Vec<String>,
 }

@@ -64,7 +64,7 @@ mod units;
 
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
 pub use config::{Config, ConfigChange, ConfigDiff, ConfigObject, ConfigPlan, ConfigPlanPost, Drift, FieldChange};
-pub use estate::{Busy, Certificate, Degraded, Endpoint, EndpointState, Guarded, Member, Pool, Region, Required, Sentinel, Zone};
+pub use estate::{Busy, Certificate, Degraded, Endpoint, EndpointState, Guarded, HostName, Member, Pool, Region, Required, Sentinel, Zone};
 pub use explain::{Explain, ExplainChange, ExplainEndpoint, ExplainLeaf, ExplainPast, ExplainQuery, ExplainStep};
 pub use feeds::{AuditHead, AuditPage, Delivery, EventQuery, WebhookTest};
 pub use guards::{Confirmation, EffectiveGuard, Gate, GatePut, GuardFinding, ServiceGuards, Taker};

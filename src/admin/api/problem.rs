@@ -250,10 +250,10 @@ impl Problem {
 
 impl From<control::Refusal> for Problem {
     fn from(refusal: control::Refusal) -> Self {
-        let control::Refusal { kind, detail, faults, revision, guards, confirmation, did_you_mean } = refusal;
+        let control::Refusal { kind, detail, faults, revision, guards, confirmation, beside } = refusal;
         let errors = guards.into_iter().map(Fault::from).chain(faults.into_iter().map(Fault::from)).collect();
         let (revision, confirmation) = (revision.map(|revision| revision.0), confirmation.map(|id| format!("c-{id}")));
-        let did_you_mean = did_you_mean.map(|near| near.0);
+        let did_you_mean = beside.and_then(|beside| if let control::Beside::Nearest(near) = *beside { Some(near) } else { None });
         Self { errors, revision, confirmation, did_you_mean, ..Self::new(kind.into(), detail) }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::admin::api;
 use crate::control::{Core, OverrideWord};
-use crate::health::CertificateState;
-use crate::model::{EndpointId, Now, RegionId, TargetId, duration_text};
+use crate::health::{CertificateState, HostHealth};
+use crate::model::{EndpointId, HostId, Now, RegionId, TargetId, duration_text};
 
 use super::estate::override_id;
 
@@ -93,6 +93,22 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
             let first = core.estate().endpoints_of(id).next();
             let subject = first.map_or_else(|| "sentinel".to_string(), |endpoint| format!("endpoint/{}", core.estate().endpoint_label(endpoint)));
             say("certificate-expiring", "warning", subject, text, None);
+        }
+    }
+    for (at, name) in core.estate().hosts.iter().enumerate() {
+        let HostHealth { found, trouble } = core.health().host(HostId::at(at));
+        let Some(endpoint) = core.estate().endpoints_at(HostId::at(at)).next().map(|id| core.estate().endpoint_label(id)) else { continue };
+        let next = Some(format!("windrose describe endpoint {endpoint}"));
+        match (found, trouble) {
+            (Some(found), Some(trouble)) => {
+                let text = format!("{name} answers with its addresses of {}, since then: {trouble}", found.at.whole_seconds());
+                say("host-unresolved", "warning", format!("endpoint/{endpoint}"), text, next);
+            }
+            (None, Some(trouble)) => {
+                let text = format!("{name} was never resolved, so nothing of it is answered: {trouble}");
+                say("host-unresolved", "critical", format!("endpoint/{endpoint}"), text, next);
+            }
+            (_, None) => (),
         }
     }
     for kept in core.overrides() {

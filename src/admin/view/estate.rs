@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::admin::api;
 use crate::client::DatabaseInfo;
 use crate::control::{Core, Override, OverrideWord};
-use crate::health::{MemberHealth, Outcome, State};
+use crate::health::{HostHealth, MemberHealth, Outcome, State};
 use crate::model::{self, EndpointId, Estate, Family, Now, PoolId, RegionId, Sentinel, ServiceId, TargetId, Timestamp, Watch};
 use crate::policy::{Required, endpoint_view, lacking, pool_view, region_state, required};
 use crate::zone::Zone;
@@ -99,7 +99,7 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
     let estate = core.estate();
     let pool = estate.pool(id);
     let region = &estate.region(pool.region).name;
-    let view = pool_view(&core.policy_facts(), None, id, shown_family(estate, id));
+    let view = pool_view(&core.policy_facts(), None, id, shown_family(core, id));
     let (up, of) = up_of(core, id);
     let required = required(&core.policy_facts(), None, id);
     let requirement = |required: &Required| api::Required {
@@ -158,7 +158,8 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         name: endpoint.name.to_string(),
         pool: pool.name.to_string(),
         region: estate.region(pool.region).name.to_string(),
-        address: endpoint.address.to_string(),
+        address: estate.address_text(id),
+        host: core.health().host_of(estate, id).map(host),
         connect: connect(core, id),
         weight: endpoint.weight,
         weight_reported: view.told.map(|told| told.as_f64()),
@@ -187,12 +188,18 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
     }
 }
 
+fn host(HostHealth { found, trouble }: &HostHealth) -> api::HostName {
+    api::HostName {
+        addresses: found.iter().flat_map(|found| found.all()).map(|address| address.to_string()).collect(),
+        ttl_seconds: found.as_ref().map(|found| found.ttl),
+        resolved_at: found.as_ref().map(|found| found.at.into()),
+        trouble: trouble.as_deref().map(str::to_string),
+    }
+}
+
 /// Where it is probed, if that is not its address alone.
 fn connect(core: &Core, id: EndpointId) -> Option<String> {
-    let (estate, endpoint) = (core.estate(), core.estate().endpoint(id));
-    let target = estate.target(estate.targets_of(id).next()?);
-    let elsewhere = target.port.is_some() || target.address.address() != Some(endpoint.address);
-    elsewhere.then(|| target.address.with_port(target.port))
+    core.estate().probed_elsewhere(id).map(|target| target.address.with_port(target.port))
 }
 
 fn member(member: &MemberHealth<'_>) -> api::Member {
@@ -293,6 +300,6 @@ pub(super) fn cause(core: &Core, service: ServiceId, pool: PoolId, family: Famil
             _ => None,
         }
     };
-    let of_family = estate.pool_family(pool, family);
-    of_family.chain(estate.pool_family(pool, family.other())).find_map(failed)
+    let of_family = |family| core.health().pool_family(estate, pool, family);
+    of_family(family).chain(of_family(family.other())).chain(estate.pool(pool).endpoints.iter().copied()).find_map(failed)
 }

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::admin::api;
 use crate::client::ClassId;
-use crate::control::{Account, AccountAnswer, AccountClients, AccountLeaf, Core, Past, PastDecision};
+use crate::control::{Account, AccountAnswer, AccountClients, AccountEndpoint, AccountLeaf, Core, Past, PastDecision};
 use crate::model::{Estate, Family, Now, PolicyForm, ServiceId, Sticky, SubnetSettings, Timestamp};
 use crate::policy::Step;
 use crate::wire::Name;
@@ -174,7 +174,7 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, asked: &Asked, now:
     steps.push(step("revision", text));
     let (decision, told) = core.explain(id, class, now);
     let (families, ttl) = decision.of_class(class);
-    let answer = AccountAnswer::new(core.estate(), &view.service.name, view.policy, families, ttl, &told);
+    let answer = AccountAnswer::new(&core.policy_facts(), &view.service.name, view.policy, families, ttl, &told);
     explained(asked, steps, &view.service.name, &answer, decision.sticky, client)
 }
 
@@ -298,11 +298,16 @@ fn explained(
         };
         steps.push(step("sticky", text));
     }
+    let endpoint = |AccountEndpoint { id, address, addresses }: &AccountEndpoint| api::ExplainEndpoint {
+        id: id.to_string(),
+        address: address.to_string(),
+        addresses: addresses.iter().map(ToString::to_string).collect(),
+    };
     let leaf = |leaf: &AccountLeaf| api::ExplainLeaf {
         pools: leaf.pools.iter().map(ToString::to_string).collect(),
         share: f64::from(leaf.share) / 1e4,
         rung: leaf.rung.word().to_string(),
-        endpoints: leaf.endpoints.iter().map(|(id, address)| api::ExplainEndpoint { id: id.to_string(), address: address.to_string() }).collect(),
+        endpoints: leaf.endpoints.iter().map(endpoint).collect(),
     };
     api::Explain {
         service: Some(service.to_string()),

@@ -28,7 +28,8 @@ pub(super) use simulate::{forecast, simulation};
 
 use std::sync::Arc;
 
-use crate::model::{Estate, Family, PoolId};
+use crate::control::Core;
+use crate::model::{Family, PoolId};
 
 /// Names listed where there may be very many (host names, services of a pool).
 const NAMES_SHOWN: usize = 100;
@@ -39,6 +40,6 @@ fn names<'a>(names: impl IntoIterator<Item = &'a Arc<str>>) -> Vec<String> {
 }
 
 /// The family that a pool is shown for: IPv4 unless it has none.
-fn shown_family(estate: &Estate, pool: PoolId) -> Family {
-    if estate.pool_family(pool, Family::V4).next().is_some() { Family::V4 } else { Family::V6 }
+fn shown_family(core: &Core, pool: PoolId) -> Family {
+    if core.health().pool_has(core.estate(), pool, Family::V4) { Family::V4 } else { Family::V6 }
 }

@@ -242,7 +242,7 @@ fn wall_of(mono: Duration, now: Now) -> Timestamp {
 fn since(core: &Core, pool: PoolId, family: Family, state: State) -> Option<api::Time> {
     let estate = core.estate();
     let changed = |id| core.health().watched(estate, id).filter(|health| health.state == state).map(|health| health.since);
-    let own = estate.pool_family(pool, family).filter_map(changed).max();
+    let own = core.health().pool_family(estate, pool, family).filter_map(changed).max();
     // It may be so because of what it requires.
     let requires = || estate.pool(pool).requires.iter().flat_map(|required| &estate.pool(required.pool).endpoints).filter_map(|id| changed(*id)).max();
     own.or_else(requires).and_then(known_time)

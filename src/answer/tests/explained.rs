@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{EndpointId, Family};
+use crate::model::Family;
 use crate::policy::testing::World as Decided;
 use crate::policy::tests::properties::{apply, cases, estate, happening};
 use crate::policy::{Step, Verdict, explain};
@@ -60,8 +60,8 @@ proptest! {
             }
             let mut shares: BTreeMap<Addresses, (f64, f64)> = BTreeMap::new();
             for leaf in &explained.leaves {
-                let address = |id: &EndpointId| decided.estate.endpoint(*id).address;
-                let known = shares.entry(leaf.endpoints.iter().map(address).collect()).or_default();
+                let addresses = (0..leaf.endpoints.len()).flat_map(|at| leaf.addresses_at(&decided.estate, at).iter().copied());
+                let known = shares.entry(addresses.collect()).or_default();
                 *known = (known.0 + leaf.share, known.1 + WITHIN);
             }
             if explained.verdict == Verdict::NoData {

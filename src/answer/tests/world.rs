@@ -103,10 +103,18 @@ impl World {
             let pool = self.pool(pool);
             let endpoints: Vec<EndpointId> = addresses.iter().map(|(address, weight)| self.endpoint(pool, address, *weight)).collect();
             for family in Family::ALL {
-                let of_family = endpoints.iter().copied().filter(|id| Family::of(self.estate.endpoint(*id).address) == family).collect();
+                let of_family = endpoints.iter().copied().filter(|id| self.estate.may_answer(*id, family)).collect();
                 let decided = &mut families[family.index()];
                 decided.verdict = Verdict::Answer;
-                decided.leaves.push(Leaf { pools: vec![pool], share: *share, rung: Rung::Policy, endpoints: of_family, weights: None, ways: Vec::new() });
+                decided.leaves.push(Leaf {
+                    pools: vec![pool],
+                    share: *share,
+                    rung: Rung::Policy,
+                    endpoints: of_family,
+                    weights: None,
+                    addresses: None,
+                    ways: Vec::new(),
+                });
             }
         }
         for decided in &mut families {
@@ -138,7 +146,14 @@ impl World {
 
     fn endpoint(&mut self, pool: PoolId, address: &str, weight: u32) -> EndpointId {
         let address: IpAddr = address.parse().unwrap();
-        self.estate.endpoints.push(Endpoint { name: address.to_string().into(), pool, address, weight, tier: 0, watch: Watch::Always });
+        self.estate.endpoints.push(Endpoint {
+            name: address.to_string().into(),
+            pool,
+            address: crate::model::Address::Fixed(address),
+            weight,
+            tier: 0,
+            watch: Watch::Always,
+        });
         EndpointId::at(self.estate.endpoints.len() - 1)
     }
 

@@ -123,9 +123,62 @@ fn every_problem_of_the_resolver_is_told() {
 #[test]
 fn what_the_page_about_host_names_shows_is_a_configuration() {
     let page = include_str!("../../../docs/hostnames.md");
-    let block = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let block = page.split("```toml\n").nth(2).and_then(|rest| rest.split("```").next()).unwrap();
+    let answered = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let loaded = good(&format!("[zone.'example.com']\nfile = 'z'\n{answered}"));
+    assert_eq!((loaded.estate.hosts.len(), loaded.estate.services[0].names.len()), (1, 1));
     let loaded = good(block);
     assert_eq!((loaded.estate.targets.len(), loaded.estate.resolver.servers.len()), (4, 2));
     let default = ResolverRules::default();
     assert_eq!((loaded.estate.resolver.timeout, loaded.estate.resolver.attempts), (default.timeout, default.attempts), "it shows the defaults");
+}
+
+/// A pool with this endpoint beside the others of [`text`].
+fn hosted(endpoint: &str) -> String {
+    text("192.0.2.7", SERVERS).replace("[service.s]", &format!("[pool.saas]\nmonitor = 'm'\nendpoints = [{endpoint}]\n[service.s]"))
+}
+
+#[test]
+fn an_endpoint_may_have_a_host_name_instead_of_an_address() {
+    let loaded = good(
+        &hosted("{ name = 'saas', host = 'GW.vendor.example.', weight = 2 }, { host = 'gw.vendor.example', connect = '10.0.0.1:81', tier = 1 }")
+            .replace("host = 'gw.vendor", "host = 'gx.vendor"),
+    );
+    let estate = &loaded.estate;
+    let pool = estate.pool(estate.pool_named("saas").unwrap());
+    let shown: Vec<_> =
+        pool.endpoints.iter().map(|id| (&*estate.endpoint(*id).name, estate.address_text(*id), estate.probed_elsewhere(*id).is_some())).collect();
+    assert_eq!(
+        shown,
+        [("saas", "gw.vendor.example".to_string(), false), ("gx.vendor.example", "gx.vendor.example".to_string(), true)],
+        "the name is the default name, and where it is probed unless `connect` says otherwise"
+    );
+    assert_eq!(estate.hosts.len(), 2);
+    let target = estate.targets_of(pool.endpoints[0]).next().unwrap();
+    assert_eq!(estate.target(target).address, Host::Answered("gw.vendor.example".parse().unwrap()));
+    assert!(estate.target(target).key.starts_with("m@gw.vendor.example/both#"), "{}", estate.target(target).key);
+}
+
+#[test]
+fn every_problem_of_a_host_name_is_told() {
+    for (endpoint, why) in [
+        (
+            "{ name = 'x', address = '192.0.2.1', host = 'gw.vendor.example' }",
+            "pool.saas.endpoints[0].host: an endpoint has an address or a host name, not both",
+        ),
+        ("{ name = 'x' }", "pool.saas.endpoints[0].address: `address` is missing"),
+        ("{ host = '192.0.2.1' }", "pool.saas.endpoints[0].host: neither an IP address nor a host name"),
+        ("{ host = 'gw.vendor.example:443' }", "pool.saas.endpoints[0].host: neither an IP address nor a host name"),
+        (
+            "{ host = 'gw.vendor.example' }, { name = 'y', host = 'gw.vendor.example' }",
+            "pool.saas.endpoints[1]: `gw.vendor.example` stands twice in this pool; the first is at ",
+        ),
+        ("{ host = 's.example.com' }", "pool.saas.endpoints[0].host: `s.example.com` is answered by service `s`"),
+    ] {
+        let told = refused(&hosted(endpoint));
+        assert!(told.starts_with(why), "{endpoint}: {told}");
+    }
+    // The system's resolvers are taken where there are some, and that there are some is looked at.
+    let without = hosted("{ host = 'gw.vendor.example' }").replace(SERVERS, "[resolver]\nservers = []\n");
+    assert_eq!(refused(&without), "resolver.servers: no server");
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use crate::model::{Estate, ServiceId, Timestamp};
 
 pub use past::{Past, PastDecision, PastUnknown};
-pub use told::{Account, AccountAnswer, AccountClients, AccountFamily, AccountLeaf, AccountVerdict};
+pub use told::{Account, AccountAnswer, AccountClients, AccountEndpoint, AccountFamily, AccountLeaf, AccountVerdict};
 pub(super) use watch::Watch;
 
 /// Services that are explained otherwise than before.
@@ -48,5 +48,6 @@ pub struct Alike {
     pub services: Vec<ServiceId>,
 }
 
-/// What makes a service be decided anew: the start of the process, probes or time, the guard, the file, a person.
-pub const CAUSES: [&str; 5] = ["start", "health", "guard", "config", "operator"];
+/// What makes a service be decided anew: the start of the process, probes or time, the guard, the file, a person, or that clients are told
+/// apart otherwise (databases, measurements). Their order is that of the record.
+pub const CAUSES: [&str; 6] = ["start", "health", "guard", "config", "operator", "clients"];

@@ -5,8 +5,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{Estate, Family, Node, Sticky};
-use crate::policy::{FamilyDecision, Keeper, Leaf, Rung, Step, Turn, Verdict, sticky_key};
+use crate::model::{EndpointId, Family, Node, Sticky};
+use crate::policy::{Facts, FamilyDecision, Keeper, Leaf, Rung, Step, Turn, Verdict, sticky_key};
 
 /// Stands for the service's name in a sentence.
 const NAME: char = '\u{1}';
@@ -80,16 +80,27 @@ pub struct AccountLeaf {
     pub share: u32,
     /// Which step of the ladder answers.
     pub rung: Rung,
-    /// The serving set: `pool/name` and address.
-    pub endpoints: Vec<(Arc<str>, Arc<str>)>,
+    /// The serving set.
+    pub endpoints: Vec<AccountEndpoint>,
     /// Of sticky services: the choices that lead here.
     pub ways: Vec<Vec<Turn>>,
 }
 
+/// An endpoint of a serving set.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AccountEndpoint {
+    /// `pool/name`
+    pub id: Arc<str>,
+    /// Its address or host name.
+    pub address: Arc<str>,
+    /// The addresses that it is answered with.
+    pub addresses: Vec<Arc<str>>,
+}
+
 impl AccountAnswer {
     /// Of what was decided, and the steps behind it.
-    pub fn new(estate: &Estate, service: &str, policy: &Node, families: &[FamilyDecision; 2], ttl: u32, steps: &[Step]) -> Self {
-        let family = |family: Family| AccountFamily::new(estate, policy, family, &families[family.index()]);
+    pub fn new(facts: &Facts<'_>, service: &str, policy: &Node, families: &[FamilyDecision; 2], ttl: u32, steps: &[Step]) -> Self {
+        let family = |family: Family| AccountFamily::new(facts, policy, family, &families[family.index()]);
         let steps = steps.iter().map(|Step { topic, text }| opened(service, ttl, &format!("{topic}: {text}")).into()).collect();
         Self { steps, families: Family::ALL.map(family), ttl }
     }
@@ -122,6 +133,7 @@ impl AccountAnswer {
             rung: leaf.rung,
             endpoints: Vec::new(),
             weights: None,
+            addresses: None,
             ways: leaf.ways.clone(),
         };
         let keeper = Keeper::of(&leaves.iter().map(bare).collect::<Vec<_>>())?;
@@ -136,16 +148,18 @@ impl AccountAnswer {
 }
 
 impl AccountFamily {
-    fn new(estate: &Estate, policy: &Node, family: Family, decided: &FamilyDecision) -> Self {
+    fn new(facts: &Facts<'_>, policy: &Node, family: Family, decided: &FamilyDecision) -> Self {
+        let estate = facts.estate;
+        let endpoint = |leaf: &Leaf, at: usize, id: EndpointId| AccountEndpoint {
+            id: estate.endpoint_label(id).into(),
+            address: estate.address_text(id).into(),
+            addresses: leaf.addresses_at(estate, at).iter().map(|address| address.to_string().into()).collect(),
+        };
         let leaf = |leaf: &Leaf| AccountLeaf {
             pools: leaf.pools.iter().map(|pool| estate.pool(*pool).name.clone()).collect(),
             share: (leaf.share * 1e6).round() as u32,
             rung: leaf.rung,
-            endpoints: leaf
-                .endpoints
-                .iter()
-                .map(|endpoint| (estate.endpoint_label(*endpoint).into(), estate.endpoint(*endpoint).address.to_string().into()))
-                .collect(),
+            endpoints: leaf.endpoints.iter().enumerate().map(|(at, id)| endpoint(leaf, at, *id)).collect(),
             ways: leaf.ways.clone(),
         };
         let verdict = match decided.verdict {
@@ -154,7 +168,7 @@ impl AccountFamily {
             Verdict::ServFail(_) => AccountVerdict::ServFail,
         };
         let mut present = false;
-        policy.pools(&mut |pool| present |= estate.pool_family(pool, family).next().is_some());
+        policy.pools(&mut |pool| present |= facts.health.pool_has(estate, pool, family));
         let leaves: Vec<AccountLeaf> = decided.leaves.iter().map(leaf).collect();
         Self { verdict, absent: !present && leaves.is_empty(), leaves }
     }

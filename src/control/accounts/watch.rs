@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hashbrown::{HashMap, hash_map::Entry};
 
-use crate::client::Clients;
+use crate::client::{ClassId, Clients};
 use crate::model::{Estate, Interner, Node, Now, PolicyForm, ServiceId};
 use crate::policy::{self, FamilyDecision, Memory, Step};
 
@@ -156,20 +156,23 @@ impl Core {
     }
 
     fn account(&mut self, id: ServiceId, now: Now) -> Arc<Account> {
-        let estate = self.configuration.estate.clone();
         let view = self.service(id);
         let name = view.service.name.clone();
-        let mut steps = policy::explain_each(view.service, view.policy, &self.facts(), view.memory, now).1;
+        let (fresh, mut steps) = policy::explain_each(view.service, view.policy, &self.facts(), view.memory, now);
         let (whose, sticky, policy) = (self.whose(id), view.decision.sticky, view.policy.clone());
         let stands = self.stands_because(id);
-        let others = view.decision.by_client.iter().flat_map(|by| &by.variants).map(|variant| (&variant.families, variant.ttl));
-        let answers: Vec<_> = std::iter::once((&view.decision.families, view.decision.ttl)).chain(others).collect();
+        // Numbered as whoever asks later will number them; what counts is what is served.
+        let mut classes: Vec<Option<ClassId>> = vec![None; fresh.of_anybody().count()];
+        for class in self.configuration.clients.classes() {
+            classes.iter_mut().skip(fresh.number_of(class).into()).take(1).for_each(|first| *first = first.or(Some(class)));
+        }
+        let answers: Vec<_> = classes.iter().map(|class| view.decision.of_class(class.unwrap_or(ClassId::UNKNOWN))).collect();
         if let Some(stands) = stands {
             steps.iter_mut().zip(&answers).for_each(|(steps, (_, ttl))| stand(steps, *ttl, stands.clone()));
         }
         let many = [Step { topic: "policy", text: format!("steps are told of the first {} kinds of answers alone", policy::TOLD_MAX) }];
         let answer = |(number, (families, ttl)): (usize, &(&[FamilyDecision; 2], u32))| {
-            AccountAnswer::new(&estate, &name, &policy, families, *ttl, steps.get(number).map_or(&many[..], Vec::as_slice))
+            AccountAnswer::new(&self.facts(), &name, &policy, families, *ttl, steps.get(number).map_or(&many[..], Vec::as_slice))
         };
         let answers = answers.iter().enumerate().map(answer).collect();
         let form = view.form.clone();
@@ -197,6 +200,7 @@ fn word(cause: Cause) -> &'static str {
         Cause::Health { .. } => "health",
         Cause::Guard => "guard",
         Cause::Config => "config",
+        Cause::Clients => "clients",
         Cause::Operator => "operator",
     }
 }

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::control::event::{ConfirmationStand, Notice};
+use crate::control::hosts::HostStands;
 use crate::health::State;
 use crate::model::{Estate, Timestamp};
 use crate::policy::RegionState;
 
 /// Kinds of events, all of them: what stands behind `windrose.` in `type`, and the label values of `windrose_events_total`.
-pub const EVENT_KINDS: [&str; 51] = [
+pub const EVENT_KINDS: [&str; 54] = [
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
@@ -63,6 +64,9 @@ pub const EVENT_KINDS: [&str; 51] = [
     "database.replaced",
     "database.failed",
     "certificate.expiring",
+    "host.moved",
+    "host.unresolved",
+    "host.resolved",
     "node.blind",
     "node.sees",
     "store.lost",
@@ -308,6 +312,14 @@ impl Context {
             Notice::ReloadFailed { text } => Draft::new("config.failed", "warning", "config", text.clone()),
             Notice::Database { sound: true, text } => Draft::new("database.replaced", "info", "geo", text.clone()),
             Notice::Database { sound: false, text } => Draft::new("database.failed", "warning", "geo", text.clone()),
+            Notice::Host { host, stands, text } => {
+                let (kind, severity) = match stands {
+                    HostStands::Good => ("host.resolved", "info"),
+                    HostStands::Moved => ("host.moved", "info"),
+                    HostStands::Old => ("host.unresolved", "warning"),
+                };
+                Draft::new(kind, severity, format!("host/{host}"), text.clone())
+            }
             Notice::Guarded { region, begins, text } => {
                 let (kind, severity) = if *begins { ("region.guarded", "critical") } else { ("region.unguarded", "info") };
                 Draft::new(kind, severity, format!("region/{region}"), text.clone()).of_region(region)

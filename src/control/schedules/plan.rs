@@ -101,22 +101,20 @@ impl Core {
     }
 
     /// Its moment is there: the change, or what stands in its way, in one commit with the schedule's record.
-    pub(in crate::control) fn fire_schedule(&self, id: u64, now: Now) -> Plan {
-        let Some(kept) = self.schedules.kept.get(&id).filter(|kept| kept.is_waiting()) else { return self.plan_of(Vec::new(), now) };
+    ///
+    /// Refused only if clients must be told apart first.
+    pub(in crate::control) fn fire_schedule(&self, id: u64, now: Now) -> Result<Plan, Refusal> {
+        let Some(kept) = self.schedules.kept.get(&id).filter(|kept| kept.is_waiting()) else { return Ok(self.plan_of(Vec::new(), now)) };
         let record = &kept.record;
         if kept.missed <= now.mono {
             let why = kept.held.as_ref().map_or("the node was down", |(_, why)| why.as_str());
             let late = now.wall.since(record.due).as_secs();
-            return self.came_of(
-                id,
-                self.plan_of(Vec::new(), now),
-                ScheduleState::Missed,
-                &format!("{late} s too late: {why}; make it by hand if it is still wanted"),
-                now,
-            );
+            let text = format!("{late} s too late: {why}; make it by hand if it is still wanted");
+            return Ok(self.came_of(id, self.plan_of(Vec::new(), now), ScheduleState::Missed, &text, now));
         }
         let waiting = self.scheduled(id, record);
-        match self.plan_change(&waiting, now) {
+        Ok(match self.plan_change(&waiting, now) {
+            Err(refusal) if refusal.asks().is_some() => return Err(refusal),
             Ok(plan) => {
                 let said = plan.applied.messages.join("; ");
                 self.came_of(id, plan, ScheduleState::Done, &said, now)
@@ -132,7 +130,7 @@ impl Core {
                 }
                 self.came_of(id, plan, ScheduleState::Refused, &reasons(&refusal), now)
             }
-        }
+        })
     }
 
     /// The wish that a schedule stands for.
@@ -148,6 +146,7 @@ impl Core {
             break_glass: record.break_glass.clone(),
             confirmed: true,
             dry_run: false,
+            clients: None,
         }
     }
 

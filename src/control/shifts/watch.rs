@@ -53,6 +53,7 @@ impl Core {
                     break_glass: record.break_glass.clone(),
                     confirmed: true,
                     dry_run: false,
+                    clients: None,
                 };
                 // An abort waits for nobody.
                 if aborts {

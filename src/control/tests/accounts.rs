@@ -71,7 +71,7 @@ fn live(world: &World, name: &str, client: &str) -> Option<(AccountAnswer, Strin
     let view = world.core.service(id);
     let (decision, steps) = world.core.explain(id, class, world.now);
     let (families, ttl) = decision.of_class(class);
-    Some((AccountAnswer::new(world.core.estate(), name, view.policy, families, ttl, &steps), world.core.whose(id)))
+    Some((AccountAnswer::new(&world.core.policy_facts(), name, view.policy, families, ttl, &steps), world.core.whose(id)))
 }
 
 /// What was recorded of it last, up to a moment.

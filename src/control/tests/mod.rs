@@ -1,12 +1,14 @@
 //! The core at any moment: events in, effects out, a store and DNS imagined.
 
 mod accounts;
+mod asking;
 mod changes;
 mod composite;
 mod explain;
 mod flips;
 mod guard;
 mod guards;
+mod hosts;
 mod journal;
 mod learned;
 mod legacy;

@@ -10,7 +10,10 @@ use crate::control::{
 };
 use crate::health::State;
 use crate::health::testing::estate;
-use crate::model::{Check, Family, GuardKind, JudgementId, Monitor, MonitorId, Now, PushCheck, Secondary, ServiceId, Silence, TargetId, Thresholds, Timestamp};
+use crate::model::{
+    Check, Estate, Family, GuardKind, JudgementId, Monitor, MonitorId, Now, PolicyForm, PushCheck, Secondary, ServiceId, Silence, TargetId, Thresholds,
+    Timestamp,
+};
 use crate::policy::testing::report;
 use crate::snapshot::Snapshot;
 use crate::zone::{RecordSet, Zone};
@@ -48,6 +51,12 @@ pub(super) struct World {
     pub(super) break_glass: Vec<GuardKind>,
     pub(super) actor: &'static str,
     pub(super) reason: &'static str,
+    /// What databases say.
+    pub(super) origins: Origins,
+    /// Orders to tell clients apart are carried out at once.
+    pub(super) tells_apart: bool,
+    /// Those that are not.
+    pub(super) apart: Vec<(Arc<Estate>, Vec<PolicyForm>)>,
     tickets: u64,
 }
 
@@ -87,16 +96,22 @@ pub(super) fn configuration(text: &str) -> Configuration {
     if !secondaries.is_empty() {
         estate.secondaries.push((apex.clone(), secondaries.into()));
     }
-    let clients = Arc::new(Clients::build(&estate, &Questions::of(&estate), &Origins::default()));
     Configuration {
         estate: Arc::new(estate),
         zones: vec![Arc::new(Zone { apex, sets })],
         answers: Arc::default(),
-        clients,
+        clients: Arc::default(),
         databases: Default::default(),
         needs_restart: Vec::new(),
         hash: "0123456789abcdef".into(),
     }
+}
+
+/// With clients told apart by what is asked in it, and by operators.
+fn told_apart(configuration: Configuration, asked: &[PolicyForm], origins: &Origins) -> Configuration {
+    let estate = &configuration.estate;
+    let clients = Arc::new(Clients::build(estate, &Questions::of(estate).with_forms(estate, asked), origins));
+    Configuration { clients, ..configuration }
 }
 
 impl World {
@@ -132,13 +147,8 @@ impl World {
     }
 
     fn begin(text: &str, disk: Vec<Stored>, disk_revision: Revision, now: Now, legacy: Option<Legacy>) -> Self {
-        let start = Start {
-            configuration: configuration(text),
-            stored: disk.clone(),
-            revision: disk_revision,
-            stale_after: Duration::from_secs(600),
-            without_store: false,
-        };
+        let configuration = told_apart(configuration(text), &crate::control::asked_by_stored(&disk), &Origins::default());
+        let start = Start { configuration, stored: disk.clone(), revision: disk_revision, stale_after: Duration::from_secs(600), without_store: false };
         let mut core = Core::start(start, now);
         core.keep_accounts();
         if let Some(legacy) = legacy {
@@ -165,6 +175,9 @@ impl World {
             break_glass: Vec::new(),
             actor: "token:anna",
             reason: "CHG-1",
+            origins: Origins::default(),
+            tells_apart: true,
+            apart: Vec::new(),
             tickets: 0,
         };
         world.settle();
@@ -194,6 +207,12 @@ impl World {
                     Effect::Measure { shift, step, analysis, .. } => self.measures.push((shift, step, analysis)),
                     Effect::Heard { .. } => {}
                     Effect::Accounts(accounts) => self.accounts.push(accounts),
+                    Effect::TellApart { estate, asked } if !self.tells_apart => self.apart.push((estate, asked)),
+                    Effect::TellApart { estate, asked } => {
+                        let made = Ok(self.clients(&estate, &asked));
+                        self.core.handle(self.now, Event::ToldApart { estate, made }, &mut next);
+                        self.core.settle(self.now, &mut next);
+                    }
                     Effect::Tell(notice) => self.notices.push(notice),
                     Effect::Happened(happening) => self.happenings.push(happening),
                     Effect::WakeAt(at) => self.wake_at = at,
@@ -214,6 +233,28 @@ impl World {
             }
             effects = next;
         }
+    }
+
+    /// Told apart by what the file asks, and what these do.
+    pub(super) fn clients(&self, estate: &Estate, asked: &[PolicyForm]) -> Arc<Clients> {
+        Arc::new(Clients::build(estate, &Questions::of(estate).with_forms(estate, asked), &self.origins))
+    }
+
+    /// Databases that are replaced say this from now on.
+    pub(super) fn databases(&mut self, origins: Origins) {
+        self.origins = origins;
+        let estate = self.core.estate().clone();
+        let clients = self.clients(&estate, &self.core.asked_by_operators());
+        self.event(Event::Databases { estate, clients, databases: Default::default() });
+    }
+
+    /// Effective IPv4 shares for one client: `prod 80, dr 20`.
+    pub(super) fn answers_for(&self, service: &str, client: &str) -> String {
+        let view = self.core.service(self.service(service));
+        let (class, _) = self.core.configuration().clients.find(client.parse().expect("an address"));
+        let leaves = &view.decision.of_class(class).0[Family::V4.index()].leaves;
+        let part = |leaf: &crate::policy::Leaf| format!("{} {}", self.core.estate().pool(leaf.pools[0]).name, (leaf.share * 100.0).round());
+        leaves.iter().map(part).collect::<Vec<_>>().join(", ")
     }
 
     fn is_as_expected(&self, expect: &[(Key, Expect)]) -> bool {
@@ -320,7 +361,8 @@ impl World {
             break_glass: std::mem::take(&mut self.break_glass),
             ..Default::default()
         };
-        self.event(Event::Reload { ticket, configuration: configuration(text), by });
+        let configuration = told_apart(configuration(text), &self.core.asked_by_operators(), &self.origins);
+        self.event(Event::Reload { ticket, configuration, by });
         let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
         self.replies.remove(at).1
     }

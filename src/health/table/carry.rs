@@ -31,6 +31,12 @@ impl HealthTable {
             }
         }
         table.streaks = table.judgements.iter().filter(|health| 0 < health.against()).count();
+        let known: HashMap<_, _> = from.hosts.iter().zip(&self.hosts).collect();
+        for (name, host) in to.hosts.iter().zip(&mut table.hosts) {
+            if let Some(known) = known.get(name) {
+                host.clone_from(known);
+            }
+        }
         let known = self.combined_by_name(from);
         for endpoint in (0..to.endpoints.len()).map(EndpointId::at) {
             let Watch::Combined(id) = to.endpoint(endpoint).watch else { continue };

@@ -17,6 +17,7 @@ pub use known::{EndpointHealth, JudgementHealth, Observed, TargetHealth, Transit
 use crate::model::{CombinedId, EndpointId, Estate, Family, JudgementId, Now, PoolId, TargetId, Watch};
 
 use super::State;
+use super::hosts::HostHealth;
 use super::pools::{self, PoolObserved};
 #[cfg(test)]
 use super::quality::Quality;
@@ -29,6 +30,7 @@ pub struct HealthTable {
     judgements: Vec<JudgementHealth>,
     combined: Vec<CombinedHealth>,
     pools: Vec<[PoolObserved; 2]>,
+    pub(super) hosts: Vec<HostHealth>,
     /// Targets that are degraded or told a weight. Nearly always none: then nobody need ask.
     shaped: usize,
     /// Verdicts with a streak against them. Nearly always none, too.
@@ -44,6 +46,7 @@ impl HealthTable {
             judgements: vec![unknown; estate.judgements.len()],
             combined: vec![CombinedHealth::default(); estate.combined.len()],
             pools: vec![Default::default(); estate.pools.len()],
+            hosts: vec![HostHealth::default(); estate.hosts.len()],
             shaped: 0,
             streaks: 0,
         };
@@ -124,7 +127,7 @@ impl HealthTable {
     }
 
     /// Derives the pools that these endpoints stand in.
-    fn derive_pools_of(&mut self, estate: &Estate, endpoints: &[EndpointId], now: Now) {
+    pub(super) fn derive_pools_of(&mut self, estate: &Estate, endpoints: &[EndpointId], now: Now) {
         for pool in estate.pools_moved_by(endpoints.iter().copied()) {
             self.derive(estate, pool, now);
         }

@@ -1,8 +1,9 @@
-//! `geo` and `nearest`: whose answer, for whom.
+//! `geo`, `nearest` and `latency`: whose answer, for whom.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use crate::client::{ClassId, Clients, Origin, Origins, Questions};
+use crate::client::{ClassId, Clients, Measured, Origin, Origins, Questions};
 use crate::model::{Condition, Family, Place};
 use crate::policy::testing::World;
 use crate::policy::{Rung, explain_for};
@@ -69,6 +70,76 @@ fn ties_are_settled_as_configured_and_a_bias_keeps_clients_away() {
     assert_eq!(answers(&world, "web", "192.0.2.1"), "newyork 100", "6,400 km are less than 7,000 km");
 }
 
+/// What was measured, as (prefix, regions from the quickest on).
+pub(super) fn measured(networks: &[(&str, &str)]) -> Origins {
+    let orders = networks.iter().map(|(_, order)| order.split_whitespace().map(Into::into).collect()).collect();
+    let networks = (0..).zip(networks).map(|(at, (prefix, _))| (prefix.parse().unwrap(), at)).collect();
+    Origins { measured: Arc::new(Measured { state: 1, orders, networks }), ..Origins::default() }
+}
+
+#[test]
+fn the_quickest_region_that_is_up_answers_and_where_nothing_was_measured_the_nearest() {
+    let text = "service web: latency sydney newyork berlin failback=0s; service share: latency berlin newyork unknown=share failback=0s";
+    let mut world = World::new(&format!("{EARTH}{text}"));
+    let origins = measured(&[
+        ("192.0.2.0/24", "sydney berlin newyork"),
+        ("203.0.0.0/16", "berlin newyork"),
+        // Of one region nothing follows: there is nothing to compare it with. What surrounds it counts.
+        ("203.0.113.0/24", "newyork"),
+        ("2001:db8::/56", "newyork gone berlin"),
+        ("198.51.100.0/24", "gone berlin"),
+    ]);
+    world.clients = Clients::build(&world.estate, &Questions::of(&world.estate), &origins);
+    world.settle();
+    let all = |world: &World| ["192.0.2.1", "203.0.113.1", "2001:db8::1", "198.51.100.1", "8.8.8.8"].map(|client| answers(world, "web", client));
+    assert_eq!(
+        all(&world),
+        ["sydney 100", "berlin 100", "newyork 100", "newyork 100", "sydney 100"],
+        "measured, measured around, without what is gone, nearest, first"
+    );
+    world.down("sydney");
+    world.down("newyork");
+    assert_eq!(all(&world), ["berlin 100"; 5], "health comes before latency");
+    world.down("berlin");
+    world.up("newyork");
+    assert_eq!(all(&world), ["newyork 100"; 5]);
+    assert_eq!(answers(&world, "share", "8.8.8.8"), "newyork 100");
+    world.up("berlin");
+    assert_eq!([answers(&world, "share", "8.8.8.8"), answers(&world, "share", "192.0.2.1")], ["berlin 50, newyork 50", "berlin 100"]);
+    let scope = |client: &str| world.clients.find(client.parse().unwrap()).1;
+    assert_eq!(
+        [scope("203.0.1.1"), scope("203.0.113.9"), scope("192.0.2.1"), scope("2001:db8::1")],
+        [16, 16, 24, 56],
+        "an order that says the same narrows nothing"
+    );
+}
+
+#[test]
+fn what_was_not_measured_comes_after_what_was_the_nearest_of_it_first() {
+    let text = format!(
+        "{EARTH} region tokyo: 35.7,139.7; pool tokyo: 10.4.0.1; pool paris: 10.5.0.1
+        service web: latency berlin newyork sydney tokyo failback=0s; service odd: latency paris berlin newyork failback=0s"
+    );
+    let mut world = World::new(&text);
+    let origins = measured(&[("192.0.2.0/24", "tokyo newyork"), ("203.0.113.0/24", "tokyo sydney"), ("198.51.100.0/24", "newyork paris")]);
+    world.clients = Clients::build(&world.estate, &Questions::of(&world.estate), &origins);
+    world.settle();
+    let told = |world: &World, client: &str| {
+        let mut steps = Vec::new();
+        let id = world.service("web");
+        let service = world.estate.service(id);
+        explain_for(service, &service.policy, &world.facts(), &Default::default(), world.now, class(world, client), &mut |step| steps.push(step().text));
+        steps.into_iter().find(|step| step.contains("first")).unwrap()
+    };
+    assert_eq!(told(&world, "192.0.2.1"), "latency: quickest first, as measured: tokyo, newyork, berlin, sydney");
+    assert_eq!(told(&world, "203.0.113.1"), "latency: quickest first, as measured: tokyo, sydney, berlin = newyork");
+    assert_eq!(told(&world, "192.0.3.1"), "latency: nothing was measured for its network, and nobody knows where the client is; unknown = \"first\"");
+    assert_eq!(answers(&world, "odd", "198.51.100.1"), "newyork 100", "paris has no place, and needs none");
+    assert_eq!(answers(&world, "odd", "192.0.2.1"), "paris 100", "but then nobody can say what is nearest");
+    world.down("newyork");
+    assert_eq!(answers(&world, "odd", "198.51.100.1"), "paris 100");
+}
+
 #[test]
 fn the_first_rule_that_matches_and_is_up_answers_and_a_strict_one_keeps_its_clients() {
     let table = "service loose: geo network:lab=newyork network:office=berlin *=sydney failback=0s
@@ -106,6 +177,7 @@ fn what_a_database_says_decides_and_its_innermost_prefix_says_it() {
             ("172.16.0.0/12".parse().unwrap(), 2),
             ("2001:db8::/32".parse().unwrap(), 3),
         ],
+        ..Origins::default()
     };
     world.clients = Clients::build(&world.estate, &Questions::of(&world.estate), &origins);
     let expected =

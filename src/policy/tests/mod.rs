@@ -4,6 +4,7 @@ mod clients;
 mod degraded;
 mod failback;
 mod fresh;
+mod hosts;
 mod ladder;
 mod notes;
 mod pools;

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::client::{Clients, Origins, Questions};
+use crate::client::{Clients, Questions};
 use crate::health::State;
 use crate::model::{Family, PoolId};
 use crate::policy::testing::World;
@@ -283,7 +283,8 @@ fn answers_by_client(service: &str, children: &[Child; 3]) -> Vec<String> {
          region a: 52.5,13.4; region b: 40.7,-74.0; region c: -33.9,151.2; network near_a: 192.0.2.0/24 at=52.4,13.1; network near_b: 198.51.100.0/24 at=40.0,-74.0
          pool a: 10.0.0.1; pool b: 10.0.1.1; pool c: 10.0.2.1; service s: {service} failback=manual all_down=serve_all"
     ));
-    world.clients = Clients::build(&world.estate, &Questions::of(&world.estate), &Origins::default());
+    let origins = super::clients::measured(&[("192.0.2.0/24", "c a b"), ("198.51.100.0/24", "a b")]);
+    world.clients = Clients::build(&world.estate, &Questions::of(&world.estate), &origins);
     for (child, name) in children.iter().zip(["a", "b", "c"]) {
         child.make(&mut world, name);
     }
@@ -294,11 +295,13 @@ fn answers_by_client(service: &str, children: &[Child; 3]) -> Vec<String> {
 
 #[test]
 fn a_policy_that_asks_who_asks_answers_as_its_truth_table_says() {
-    let page = page("geo and nearest: who asks", FIVE, |text| {
+    let page = page("geo, nearest and latency: who asks", FIVE, |text| {
         text.push_str("\nThe region nearest to network near_a is a, then b, then c; to near_b: b, a, c. Nothing is known of the third client.\n");
+        text.push_str("Measured from near_a: c is quickest, then a, then b; from near_b: a, then b, nothing of c.\n");
         for (service, rule) in [
             ("nearest c b a", "The nearest that is up: health comes before distance. Of whom nothing is known gets the first written."),
             ("nearest c b a unknown=share", "The same, and those of whom nothing is known are spread."),
+            ("latency b a c", "The quickest that is up, as measured; c, of which near_b has measured nothing, comes after all others there."),
             ("geo network:near_a=a network:near_b=b *=c", "The first rule that matches and whose branch is up."),
             ("geo network:near_a!=a network:near_b=b *=c", "A strict rule keeps its clients, whatever its branch is."),
         ] {

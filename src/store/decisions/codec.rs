@@ -15,7 +15,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::control::{Account, AccountAnswer, AccountClients, AccountFamily, AccountLeaf, AccountVerdict, CAUSES, PastDecision};
+use crate::control::{Account, AccountAnswer, AccountClients, AccountEndpoint, AccountFamily, AccountLeaf, AccountVerdict, CAUSES, PastDecision};
 use crate::model::{Sticky, Timestamp};
 use crate::policy::{Rung, Turn};
 use crate::store::frames::{BLOCK_MAX, frame, put, put_frame, put_signed, put_text, take, take_signed, take_text};
@@ -182,9 +182,11 @@ impl Writer {
             put(octets, pools.len() as u64);
             pools.iter().for_each(|pool| self.put_text_number(octets, pool));
             put(octets, endpoints.len() as u64);
-            for (id, address) in endpoints {
+            for AccountEndpoint { id, address, addresses } in endpoints {
                 self.put_text_number(octets, id);
                 self.put_text_number(octets, address);
+                put(octets, addresses.len() as u64);
+                addresses.iter().for_each(|address| self.put_text_number(octets, address));
             }
             put(octets, ways.len() as u64);
             for way in ways {
@@ -300,12 +302,14 @@ impl Reader {
             2 => AccountVerdict::ServFail,
             _ => return None,
         };
+        let endpoint =
+            |rest: &mut &[u8]| Some(AccountEndpoint { id: self.text(rest)?, address: self.text(rest)?, addresses: self.list(rest, |rest| self.text(rest))? });
         let leaf = |rest: &mut &[u8]| {
             Some(AccountLeaf {
                 rung: *Rung::ALL.get(usize::from(octet(rest)?))?,
                 share: u32::try_from(take(rest)?).ok()?,
                 pools: self.list(rest, |rest| self.text(rest))?,
-                endpoints: self.list(rest, |rest| Some((self.text(rest)?, self.text(rest)?)))?,
+                endpoints: self.list(rest, endpoint)?,
                 ways: self.list(rest, |rest| self.list(rest, turn))?,
             })
         };

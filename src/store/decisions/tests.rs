@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::control::{Account, AccountAnswer, AccountFamily, AccountLeaf, AccountVerdict};
+use crate::control::{Account, AccountAnswer, AccountEndpoint, AccountFamily, AccountLeaf, AccountVerdict};
 use crate::health::testing::estate;
 use crate::model::{ServiceId, Timestamp};
 use crate::policy::Rung;
@@ -23,7 +23,7 @@ fn week() -> DecisionSettings {
 
 /// Answers from a pool, for a reason.
 fn account(pool: &str, why: &str) -> Arc<Account> {
-    let endpoints = vec![(format!("{pool}/1").into(), "10.0.0.1".into())];
+    let endpoints = vec![AccountEndpoint { id: format!("{pool}/1").into(), address: "10.0.0.1".into(), addresses: vec!["10.0.0.1".into()] }];
     let leaf = AccountLeaf { pools: vec![pool.into()], share: 1_000_000, rung: Rung::Policy, endpoints, ways: Vec::new() };
     let families = [AccountFamily { verdict: AccountVerdict::Answer, absent: false, leaves: vec![leaf] }, AccountFamily::default()];
     let steps = ["policy: failover: a, then b", "rung: policy: a 100 %", why].map(Arc::from).to_vec();
