@@ -44,6 +44,7 @@
 //! | who is too full, and who takes what it gives away | `control/load.rs`, `policy/shed.rs`; for people: `docs/shed.md` |
 //! | what other thresholds would have made of last night | `control/replay.rs`, `store/outcomes/`; for people: `docs/replay.md` |
 //! | what would be if, and when clients will have followed | `control/simulate.rs`, `policy/forecast.rs`; for people: `docs/predicting.md` |
+//! | what was answered last night, and why | `control/accounts/`, `store/decisions/`; for people: `docs/explain.md` |
 //! | who owns what, and the order of starting and stopping | `app/daemon.rs` |
 //! | what happened, who did it, and who is told | `control/journal/`, `app/telling.rs`, `webhook/`; for people: `docs/events.md` |
 //! | how another process takes over | `app/upgrade/mod.rs` |

@@ -39,6 +39,7 @@ mod connections;
 mod describe;
 pub mod doctor;
 mod etag;
+mod explain;
 mod feeds;
 mod glass;
 mod latency;
@@ -65,6 +66,7 @@ mod unix;
 pub mod upgrade;
 mod view;
 
+pub use explain::DecisionReader;
 pub use feeds::{AuditReader, Feeds, Tested, WebhookDesk};
 pub use listen::BindError;
 pub use replay::OutcomeReader;
@@ -100,6 +102,8 @@ pub struct Parts {
     pub feeds: Feeds,
     /// `POST /replay`
     pub outcomes: OutcomeReader,
+    /// `GET /explain?at=`
+    pub decisions: DecisionReader,
     /// `GET /readyz`: nothing, or why not, one sentence each.
     pub ready: Arc<dyn Fn() -> Result<(), Vec<String>> + Send + Sync>,
 }

@@ -7,10 +7,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use crate::control::{Core, Revision};
-use crate::model::{EndpointId, Estate, Family, Now, PoolId, RegionId, ServiceId};
-use crate::wire::Name;
+use crate::model::{EndpointId, Estate, Now, PoolId, RegionId, ServiceId};
 
-use super::api::{self, Fault, List, ProblemKind};
+use super::api::{self, List, ProblemKind};
 use super::auth::Caller;
 use super::body::Query;
 use super::pages::{Key, PAGE_MAX, Page, Which, named, newest, numbered};
@@ -243,48 +242,6 @@ pub(super) async fn zones(State(app): State<App>, page: Page) -> Found<List<api:
         Json(page.of(core, core.zones().iter().map(|zone| (zone.apex.to_string().into_bytes().into(), zone)), |zone| view::zone(core, zone)))
     })
     .await
-}
-
-pub(super) async fn explain(State(app): State<App>, Query(query): Query<api::ExplainQuery>) -> Found<api::Explain> {
-    let api::ExplainQuery { name, type_, client, at } = query;
-    let fault = |pointer: &str, message: String, hint: &str| {
-        let fault = Fault { pointer: pointer.into(), code: "invalid-value".into(), message, hint: hint.into(), ..Fault::default() };
-        Refused::invalid(vec![fault])
-    };
-    if at.is_some() {
-        let hint = "leave `at` out; what happened then stands in `windrose events` and `windrose history SERVICE`";
-        return Err(fault("/at", "only the present can be explained: no history of decisions is kept".to_string(), hint));
-    }
-    let (family, rtype) = match type_.as_deref().unwrap_or("A").to_ascii_uppercase().as_str() {
-        "A" => (Family::V4, 1),
-        "AAAA" => (Family::V6, 28),
-        other => return Err(fault("/type", format!("`{}` can't be explained", other.escape_debug()), "type is A or AAAA")),
-    };
-    let asked = Name::parse(&name).map_err(|why| fault("/name", format!("`{}` {why}", name.escape_debug()), "ask for a host name, such as www.example.com"))?;
-    let client = client.map(|text| {
-        // Of a prefix its first address.
-        let address = text.split_once('/').map_or(text.as_str(), |(address, _)| address).parse::<std::net::IpAddr>();
-        address.map_err(|_| fault("/client", format!("`{}` is no address", text.escape_debug()), "client is an IPv4 or IPv6 address, such as 203.0.113.9"))
-    });
-    let client = client.transpose()?;
-    // A reload in between would give ids another meaning: then look again.
-    loop {
-        let (estate, zones) = app.look(|core, _| (core.estate().clone(), core.zones().to_vec())).await?;
-        let (known, place_of) = (estate.clone(), asked.clone());
-        let place = tokio::task::spawn_blocking(move || {
-            let place = view::place(&zones, &estate, &place_of, rtype);
-            let networks = client.filter(|_| place.service.is_some()).and_then(|client| view::networks(&estate, client));
-            view::Place { networks, ..place }
-        });
-        let place = place.await;
-        let place = place.map_err(|_| Refused::new(ProblemKind::Internal, "looking the name up failed; this is a bug"))?;
-        let asked = asked.clone();
-        let told =
-            app.look(move |core, now| std::sync::Arc::ptr_eq(core.estate(), &known).then(|| view::answer_of(core, place, &asked, family, client, now))).await?;
-        if let Some(told) = told {
-            return Ok(Json(told));
-        }
-    }
 }
 
 pub(super) async fn tokens(State(app): State<App>, page: Page) -> Found<List<api::Token>> {

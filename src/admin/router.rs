@@ -18,7 +18,9 @@ use super::describe::{Condition, Reply, Words, gives, says};
 use super::feeds::AuditQuery;
 use super::pages::PageQuery;
 use super::problem::Refused;
-use super::{App, change, config, doctor, feeds, glass, latency, looks, manual, middleware, once, push, read, replay, schedule, shift, simulate, upgrade};
+use super::{
+    App, change, config, doctor, explain, feeds, glass, latency, looks, manual, middleware, once, push, read, replay, schedule, shift, simulate, upgrade,
+};
 
 use Condition::{Optional, Required};
 use Touches::{Node, Nothing, Service, Services};
@@ -195,7 +197,7 @@ pub(super) const ROUTES: &[Route] = &[
         says::<ChangeReply>("confirm", "Makes a change that waits for a second person").writes().refuses(MOVES)),
     route!(GET, "/zones", Read, Nothing, read::zones,
         says::<List<api::Zone>>("listZones", "Zones that are served").query::<PageQuery>()),
-    route!(GET, "/explain", Read, Nothing, read::explain,
+    route!(GET, "/explain", Read, Nothing, explain::explain,
         says::<api::Explain>("explain", "Why a name is answered as it is").query::<api::ExplainQuery>()),
     route!(POST, "/simulate", Read, Nothing, simulate::simulate,
         says::<api::Simulation>("simulate", "What would happen if something fell").body::<api::SimulatePost>().refuses(FILES)),

@@ -154,6 +154,7 @@ fn own_settings(admin: &AdminSettings, socket: &std::path::Path) -> crate::model
         metrics: MetricsSettings { listen: None, services_max: 1000, endpoints_max: 1000 },
         store: crate::model::StoreSettings { path: socket.to_path_buf() },
         outcomes: crate::model::OutcomeSettings::default(),
+        decisions: crate::model::DecisionSettings::default(),
         audit: crate::model::AuditSettings::default(),
     }
 }
@@ -236,6 +237,7 @@ impl Server {
             upgrades: None,
             feeds: Feeds::default(),
             outcomes: Arc::new(|_| Ok(crate::health::Recording::default())),
+            decisions: Arc::new(|_, _| Err(crate::control::PastUnknown::Off)),
             ready: Arc::new(move || match is_ready.load(Ordering::Relaxed) {
                 READY => Ok(()),
                 NOT_YET => Err(vec!["not yet".into()]),

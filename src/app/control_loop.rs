@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::model::{Estate, Gauge, Webhook};
 use crate::probe::{Probed, Prober};
 use crate::snapshot::Snapshot;
+use crate::store::decisions;
 use crate::store::outcomes::Recorder;
 use crate::store::{Store, StoreError};
 
@@ -55,6 +56,8 @@ pub(super) struct Hands {
     pub metrics: Arc<Metrics>,
     /// Keeps what probes found, for replays.
     pub outcomes: Recorder,
+    /// Keeps what was decided and why, for `explain?at=`.
+    pub decisions: decisions::Recorder,
     /// Where clients are told apart.
     pub apart: mpsc::Sender<super::databases::Order>,
     /// What secondaries should know.
@@ -229,6 +232,7 @@ async fn obey(order: Order, mode: Mode, core: &mut Core, hands: &Hands, effects:
 /// Everything that can be written is: lets go of the store, and says what the next one needs.
 async fn rest(core: &Core, hands: &Hands, rested: oneshot::Sender<Rested>) {
     hands.outcomes.flush();
+    hands.decisions.flush();
     if let Some(store) = hands.store.clone() {
         let _a_panic_has_closed_it_too = tokio::task::spawn_blocking(move || store.close()).await;
     }
@@ -333,6 +337,7 @@ impl Hands {
                 self.metrics.probed(target, &report);
                 self.outcomes.outcome(target, &report);
             }
+            Effect::Accounts(accounts) => self.decisions.accounts(accounts, || core.accounts()),
             Effect::Commit { commit, expect, ops, learned } => {
                 let Some(store) = self.store.clone() else { return };
                 let (finished, metrics, large) = (finished.clone(), self.metrics.clone(), LARGE_COMMIT <= ops.len());

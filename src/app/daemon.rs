@@ -28,6 +28,7 @@ use crate::model::{Estate, Settings};
 use crate::probe::{Probed, Prober};
 use crate::snapshot::{CellMap, Snapshot};
 use crate::store::Store;
+use crate::store::decisions::{self, Decisions};
 use crate::store::outcomes::{self, Recorder, Recordings};
 
 use super::clock::Clock;
@@ -152,9 +153,17 @@ impl Daemon {
         let published = Arc::new(ArcSwap::from_pointee(nothing()));
         let (secondaries, announced) = dns::notify::board();
         let audit_store = store.clone();
+        let lost = metrics.lost();
         // Without a store there is no folder that one could trust.
         let (recorder, recordings) =
-            if store.is_some() { outcomes::record(&settings.store.path, settings.outcomes) } else { (Recorder::off(), Recordings::none()) };
+            if store.is_some() { outcomes::record(&settings.store.path, settings.outcomes, lost.outcomes) } else { (Recorder::off(), Recordings::none()) };
+        let (accounts, decisions) = match store {
+            Some(_) => decisions::record(&settings.store.path, settings.decisions, lost.decisions),
+            None => (decisions::Recorder::off(), Decisions::none()),
+        };
+        if accounts.is_on() {
+            core.keep_accounts();
+        }
         let (apart, orders_to_tell_apart) = mpsc::channel(ORDERS);
         let hands = Hands {
             clock,
@@ -167,6 +176,7 @@ impl Daemon {
             store,
             metrics: metrics.clone(),
             outcomes: recorder,
+            decisions: accounts,
             secondaries,
             classify,
             moves_left: 0,
@@ -189,7 +199,9 @@ impl Daemon {
         let desk = super::telling::start(&settings.node.name, &door, &happenings, &metrics, clock, queued, wanted);
         let feeds = Feeds { happenings, audit: audit_reader(audit_store), webhooks: Some(desk) };
         let outcomes: admin::OutcomeReader = Arc::new(move |since| recordings.read(since));
-        let parts = Parts { upgrades, feeds, outcomes, ..parts(&settings, &door, &metrics, (&reloader, files), (&serving, &dns_known), clock, doctor) };
+        let decisions: admin::DecisionReader = Arc::new(move |service, at| decisions.at(service, at));
+        let parts =
+            Parts { upgrades, feeds, outcomes, decisions, ..parts(&settings, &door, &metrics, (&reloader, files), (&serving, &dns_known), clock, doctor) };
         let api = admin::bind(&settings.admin, &settings.metrics, left.admin).await.map_err(|error| error.to_string())?;
         if let Some(certificates) = api.certificates() {
             let _ = tls.set(certificates);
@@ -359,6 +371,7 @@ fn parts(
         upgrades: None,
         feeds: Feeds::default(),
         outcomes: Arc::new(|_| Ok(Default::default())),
+        decisions: Arc::new(|_, _| Err(control::PastUnknown::Off)),
         ready: Arc::new(ready),
     }
 }

@@ -169,7 +169,7 @@ pub(super) fn configured(loaded: config::Loaded, needs_restart: Vec<String>, mad
 
 /// Tables whose keys take no part in a reload and differ (SEMANTICS, 16).
 pub(super) fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
-    let Settings { node, dns, admin, metrics, store, outcomes, audit } = old;
+    let Settings { node, dns, admin, metrics, store, outcomes, decisions, audit } = old;
     // TLS files and subjects are taken by a reload; whether there is TLS at all is not.
     let without_files = |settings: &AdminSettings| AdminSettings { tls: None, ..settings.clone() };
     let admin_differs = without_files(admin) != without_files(&new.admin) || admin.tls.is_some() != new.admin.tls.is_some();
@@ -180,6 +180,7 @@ pub(super) fn needs_restart(old: &Settings, new: &Settings) -> Vec<String> {
         ("[metrics]", *metrics != new.metrics),
         ("[store]", *store != new.store),
         ("[outcomes]", *outcomes != new.outcomes),
+        ("[decisions]", *decisions != new.decisions),
         ("[audit]", *audit != new.audit),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(table, _)| table.to_string()).collect()

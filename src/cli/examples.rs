@@ -112,7 +112,9 @@ Examples:
 pub(super) const EXPLAIN: &str = "\
 Examples:
   windrose explain orders.api.example.com
-  windrose explain orders.api.example.com --type AAAA";
+  windrose explain orders.api.example.com --type AAAA
+  windrose explain orders.api.example.com --at 03:12        the last time it was 03:12 UTC
+  windrose explain web.api.example.com --at 2h --client 192.0.2.53 --ecs 203.0.113.0/24";
 
 pub(super) const SIMULATE: &str = "\
 Nothing is changed. A region that carries more than it declares (capacity) falls next, until nobody does.

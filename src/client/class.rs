@@ -13,6 +13,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::model::{By, Choice, Condition, Estate, Nearest, Network, Node, Place, PolicyForm, RegionId, Timestamp};
+use crate::wire::fold;
 
 use super::spans::{Prefix, Spans, sweep};
 
@@ -255,6 +256,8 @@ pub struct Clients {
     measured: u64,
     /// There were more classes than fit; some clients are of the wrong one.
     too_many: bool,
+    /// Of which addresses are of which class.
+    mark: u64,
 }
 
 /// Everybody is [`ClassId::UNKNOWN`].
@@ -304,10 +307,17 @@ impl Clients {
         if questions.ask_for_latency() {
             origins.measured.networks.iter().for_each(|(prefix, order)| add(prefix, ORDERS_FROM + order));
         }
-        let v4 = Spans::new(&sweep(v4, u32::MAX.into(), &mut |open| builder.class_of(open)));
-        let v6 = Spans::new(&sweep(v6, u128::MAX, &mut |open| builder.class_of(open)));
+        let v4 = sweep(v4, u32::MAX.into(), &mut |open| builder.class_of(open));
+        let v6 = sweep(v6, u128::MAX, &mut |open| builder.class_of(open));
+        let mix = |mark: u64, (start, class): &(u128, u32)| fold(fold(mark ^ *start as u64) ^ (*start >> 64) as u64 ^ u64::from(*class) << 32);
+        let mark = v6.iter().fold(fold(v4.iter().fold(0, mix)), mix);
         let Builder { conditions, nearest, classes, too_many, .. } = builder;
-        Self { conditions, nearest, classes, v4, v6, measured: origins.measured.state, too_many }
+        Self { conditions, nearest, classes, v4: Spans::new(&v4), v6: Spans::new(&v6), measured: origins.measured.state, too_many, mark }
+    }
+
+    /// The same if the same addresses are of the same class, also in another process: whether what is told of a class now holds for what was then.
+    pub fn mark(&self) -> u64 {
+        self.mark
     }
 
     /// The class of a client, and the scope: all addresses that share so many leading bits with `address` are of this class.

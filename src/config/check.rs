@@ -56,6 +56,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
         metrics,
         store,
         outcomes,
+        decisions,
         audit,
         webhook,
         health,
@@ -87,7 +88,7 @@ pub(super) fn check(file: File, folder: &Path, sink: &mut Sink<'_>) -> Meaning {
     }
     let mut files = Vec::new();
     let answers = answering::check(&node, &dns, folder, &mut files, sink);
-    let settings = settings::check(settings::Tables { node, dns, admin, metrics, store, outcomes, audit }, folder, sink);
+    let settings = settings::check(settings::Tables { node, dns, admin, metrics, store, outcomes, decisions, audit }, folder, sink);
     let mut estate = Estate { webhooks: telling::webhooks(webhook.or_default(), folder, &mut files, sink), ..Estate::default() };
     let keys = keys::check(key.or_default(), folder, &mut estate, &mut files, sink);
     let zones = zones::check(zone.or_default(), folder, &keys, &mut files, sink);

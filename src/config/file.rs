@@ -54,6 +54,7 @@ table! {
         metrics: Metrics,
         store: Store,
         outcomes: Outcomes,
+        decisions: Decisions,
         audit: Audit,
         webhook: Named<WebhookTable>,
         health: Health,
@@ -167,6 +168,14 @@ table! {
 table! {
     /// `[outcomes]`
     Outcomes {
+        keep: Duration,
+        mib_max: i64,
+    } later NONE
+}
+
+table! {
+    /// `[decisions]`
+    Decisions {
         keep: Duration,
         mib_max: i64,
     } later NONE

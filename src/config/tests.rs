@@ -93,11 +93,11 @@ fn the_shipped_file_loads_without_a_warning() {
 fn what_the_shipped_file_shows_as_defaults_are_the_defaults() {
     let shipped = load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config/windrose.toml"))).unwrap();
     let none = good(&format!("{BASE}[service.orders]\nname = 'orders.example.com'\npolicy = {{ weighted = {{ a = 80, b = 20 }} }}\n"));
-    let Settings { node, dns, admin, metrics, store, outcomes, audit } = shipped.settings;
+    let Settings { node, dns, admin, metrics, store, outcomes, decisions, audit } = shipped.settings;
     assert_eq!(node.stale_after, none.settings.node.stale_after);
     assert!(!none.settings.node.name.is_empty());
     assert_eq!((dns, admin, metrics, store), (none.settings.dns, none.settings.admin, none.settings.metrics, none.settings.store));
-    assert_eq!((outcomes, audit), (none.settings.outcomes, none.settings.audit));
+    assert_eq!((outcomes, decisions, audit), (none.settings.outcomes, none.settings.decisions, none.settings.audit));
     let (gateway, default) = (&shipped.estate.monitors[0], &none.estate.monitors[0]);
     assert_eq!((gateway.interval, gateway.timeout, gateway.thresholds), (default.interval, default.timeout, default.thresholds));
     let status = |check: &Check| match check {

@@ -123,6 +123,7 @@ pub struct Core {
     pub(super) journal: super::journal::Journal,
     /// The last probes of each target; nothing is decided from them.
     pub(super) probes: super::probes::Probes,
+    pub(super) accounts: super::accounts::Watch,
 }
 
 /// Spread the first round over at most a second?
@@ -240,6 +241,7 @@ impl Core {
             serials: super::serials::Serials::default(),
             journal: super::journal::Journal::default(),
             probes: super::probes::Probes::new(&configuration.estate),
+            accounts: super::accounts::Watch::default(),
             configuration,
         };
         core.commits.learned.latency = unwritten;

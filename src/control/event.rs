@@ -249,6 +249,8 @@ pub enum Effect {
     Tell(Notice),
     /// An event for whoever listens; made from a `Tell` of the same step.
     Happened(Arc<Happening>),
+    /// Services are explained otherwise than before: for the record of decisions. Only after [`Core::keep_accounts`](super::Core::keep_accounts).
+    Accounts(super::accounts::Accounts),
     /// Send `Tick` at this `mono`; replaces the last one. `None`: no need.
     WakeAt(Option<Duration>),
 }

@@ -2,6 +2,7 @@
 //!
 //! Sans-IO: events in, effects out. No channel, no task, no clock; any test can be at any moment.
 
+mod accounts;
 mod ahead;
 mod asking;
 mod change;
@@ -54,6 +55,10 @@ mod wakes;
 #[cfg(test)]
 mod tests;
 
+pub use accounts::{
+    Account, AccountAnswer, AccountClients, AccountEndpoint, AccountFamily, AccountLeaf, AccountVerdict, Accounts, Alike, CAUSES, Past, PastDecision,
+    PastUnknown,
+};
 pub use asking::asked_by_stored;
 pub use change::{Actor, Applied, Beside, Change, Fault, Move, Refusal, RefusalKind, Taker, UndoTo};
 pub use core::{Core, Start};

@@ -109,7 +109,7 @@ pub fn compared(mut before: Outline, after: Outline) -> Vec<ObjectChange> {
 
 /// What takes no part in a reload.
 pub fn outline_of_settings(settings: &Settings) -> Outline {
-    let Settings { node, dns, admin, metrics, store, outcomes, audit } = settings;
+    let Settings { node, dns, admin, metrics, store, outcomes, decisions, audit } = settings;
     let mut outline = Outline::new();
     let mut put = |name: &str, fields: Vec<(&'static str, String)>| drop(outline.insert(("settings", name.to_string()), fields.into_iter().collect()));
     put("node", vec![("name", node.name.clone()), ("stale_after", duration_text(node.stale_after))]);
@@ -119,6 +119,7 @@ pub fn outline_of_settings(settings: &Settings) -> Outline {
     let listen = metrics.listen.map_or_else(|| "off".to_string(), |listen| listen.to_string());
     put("metrics", vec![("listen", listen), ("services_max", metrics.services_max.to_string()), ("endpoints_max", metrics.endpoints_max.to_string())]);
     put("store", vec![("path", store.path.display().to_string())]);
+    put("decisions", vec![("keep", duration_text(decisions.keep)), ("mib_max", (decisions.octets_max >> 20).to_string())]);
     put("outcomes", vec![("keep", duration_text(outcomes.keep)), ("mib_max", (outcomes.octets_max >> 20).to_string())]);
     put("audit", vec![("keep", duration_text(audit.keep)), ("entries_max", audit.entries_max.to_string())]);
     outline

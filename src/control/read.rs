@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use crate::client::{ClassId, DatabaseInfo};
 use crate::health::HealthTable;
-use crate::model::{Estate, Family, Node, Now, PolicyForm, PoolId, Service, ServiceId, Timestamp};
+use crate::model::{Estate, Family, Node, Now, PolicyForm, PoolId, Service, ServiceId, SubnetSettings, Timestamp};
 use crate::policy::{self, Decision, Facts, Memory, Step};
 use crate::snapshot::CellMap;
 use crate::zone::Zone;
 
 use super::core::{Core, StoreState};
+use super::event::Configuration;
 use super::record::{History, OverrideRecord, Revision, Source, TrafficRecord};
 
 /// A service as it stands: what explain, status and metrics read.
@@ -220,19 +221,41 @@ impl Core {
         let view = self.service(id);
         let mut steps = Vec::new();
         let decision = policy::explain_for(view.service, view.policy, &self.facts(), view.memory, now, class, &mut |step| steps.push(step()));
-        if let Some(id) = view.frozen {
-            steps.push(Step { topic: "frozen", text: format!("override o-{id} freezes this service: it answers as decided before, whatever health says") });
-            return (view.decision.clone(), steps);
+        match self.stands_because(id) {
+            Some(stands) => {
+                stand(&mut steps, view.decision.of_class(class).1, stands);
+                (view.decision.clone(), steps)
+            }
+            None => (decision, steps),
         }
-        if let Some(why) = self.services.get(id.index()).and_then(|state| state.waits.as_deref()) {
-            steps.push(Step { topic: "guards", text: format!("its time is over, and guards put that off: {why}") });
-            return (view.decision.clone(), steps);
-        }
-        if let Some(why) = self.blind_because() {
-            steps.push(Step { topic: "blind", text: format!("this node is blind: {why}; it answers as decided before, whatever health says") });
-            return (view.decision.clone(), steps);
-        }
-        (decision, steps)
+    }
+
+    /// Why a service answers as decided before, whatever health says.
+    pub(super) fn stands_because(&self, id: ServiceId) -> Option<Step> {
+        let view = self.service(id);
+        let frozen = view.frozen.map(|id| format!("override o-{id} freezes this service: it answers as decided before, whatever health says"));
+        let waits = || view.waits.map(|why| format!("its time is over, and guards put that off: {why}"));
+        let blind = || self.blind_because().map(|why| format!("this node is blind: {why}; it answers as decided before, whatever health says"));
+        let step = |topic, text: Option<String>| text.map(|text| Step { topic, text });
+        step("frozen", frozen).or_else(|| step("guards", waits())).or_else(|| step("blind", blind()))
+    }
+
+    /// Whose policy a service is answered by, and of which revision.
+    pub fn whose(&self, id: ServiceId) -> String {
+        let view = self.service(id);
+        super::settle::whose(view.source, Some(view.revision))
+    }
+
+    /// Which answer the clients of a class get by a policy of the past, and why; `None`: clients are told apart otherwise today than by this mark.
+    pub fn tell_client(&self, form: &PolicyForm, mark: u64, class: ClassId) -> Option<(usize, Vec<Step>)> {
+        let Configuration { estate, clients, .. } = &self.configuration;
+        let tree = estate.resolve(form).ok()?;
+        (policy::client_mark(&tree, clients, estate) == mark).then(|| policy::tell_client(&tree, clients, class, estate))
+    }
+
+    /// Whose EDNS Client Subnet counts, and how much of it.
+    pub fn subnets(&self) -> &SubnetSettings {
+        &self.configuration.answers.subnets
     }
 
     /// Overrides by id.
@@ -250,6 +273,12 @@ impl Core {
     pub fn history(&self, service: &str) -> Vec<(Revision, &History)> {
         self.history.get(service).into_iter().flat_map(|entries| entries.values().rev()).map(|(revision, history)| (*revision, history)).collect()
     }
+}
+
+/// Steps of a decision that does not count, because a service answers as decided before.
+pub(super) fn stand(steps: &mut Vec<Step>, ttl: u32, why: Step) {
+    steps.retain(|step| step.topic != "ttl");
+    steps.extend([Step { topic: "ttl", text: format!("{ttl} s, as decided before") }, why]);
 }
 
 /// The same for equal forms, in every process of one build.

@@ -348,6 +348,7 @@ impl Stage {
                     | Effect::Probe { .. }
                     | Effect::Heard { .. }
                     | Effect::Classify
+                    | Effect::Accounts(_)
                     | Effect::Reply { .. }
                     | Effect::Secondaries(_)
                     | Effect::Happened(_)

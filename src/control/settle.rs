@@ -13,7 +13,7 @@ use crate::snapshot::{Compiled, Explained, Snapshot, Why};
 use super::commits::{InFlight, Learned};
 use super::core::{Cause, Core, Hurry, Serving, StoreState};
 use super::event::{Effect, Effects, Notice};
-use super::record::{Key, LearnedMemory, LearnedVerdict, Op, Record, Source};
+use super::record::{Key, LearnedMemory, LearnedVerdict, Op, Record, Revision, Source};
 use super::services::{Decided, Rules};
 
 /// Services that were moved alike by one publish.
@@ -35,6 +35,14 @@ struct Group {
     cause: Cause,
     /// When it is going to change by itself.
     planned: Option<Duration>,
+}
+
+/// Whose policy is in force, of which revision.
+pub(super) fn whose(source: Source, revision: Option<Revision>) -> String {
+    match (source, revision) {
+        (Source::Operator, Some(revision)) => format!("the operators' policy, revision {}", revision.0),
+        _ => "the file's policy".to_string(),
+    }
 }
 
 /// As `_explain` queries get it.
@@ -126,6 +134,7 @@ impl Core {
             self.tell_metrics_the_rest(effects);
         }
         self.classify(effects);
+        self.tell_accounts(effects);
         self.note(first, now, effects);
         self.advance_journal(now);
         self.next_commit(now, effects);
@@ -164,6 +173,7 @@ impl Core {
 
     fn decide_dirty(&mut self, now: Now) -> Vec<(ServiceId, Compiled)> {
         let touched = self.dirty.take();
+        self.accounts.touched(&touched, now);
         let mut changes = Vec::with_capacity(touched.len());
         let mut outcomes: HashMap<Group, Outcome> = HashMap::new();
         // Services that see other overrides than the rest are decided one by one.
@@ -219,10 +229,7 @@ impl Core {
             state.waits = outcome.waits.clone();
             if let Some(steps) = &outcome.steps {
                 let name = &estate.service(service).name;
-                let whose: Arc<str> = match (state.rules.source, self.traffic.get(name)) {
-                    (Source::Operator, Some((_, revision))) => format!("the operators' policy, revision {}", revision.0).into(),
-                    _ => "the file's policy".into(),
-                };
+                let whose: Arc<str> = whose(state.rules.source, self.traffic.get(name).map(|(_, revision)| *revision)).into();
                 if state.why.as_ref().is_none_or(|known| (&known.steps, &known.whose) != (steps, &whose)) {
                     state.why = Some(Arc::new(Why { service: name.clone(), whose, at: now.wall, steps: steps.clone() }));
                     self.whys.push(service);

@@ -134,6 +134,7 @@ catalog! {
     STORE_REVISION: Gauge "windrose_store_revision" [] "Revision of the state that this node serves.";
     STORE_OPERATIONS: Counter "windrose_store_operations_total" ["store" "op" "outcome"] "State store operations.";
     STORE_DURATION: Histogram "windrose_store_operation_duration_seconds" ["store" "op"] "Duration of state store operations.";
+    RECORD_LOST: Counter "windrose_record_lost_total" ["record"] "Probe outcomes and decisions that were not written into their logs, because they came too fast or the disk refused them.";
 
     API_REQUESTS: Counter "windrose_api_requests_total" ["method" "route" "code"] "Admin API requests.";
     API_DURATION: Histogram "windrose_api_request_duration_seconds" ["method" "route"] "Duration of admin API requests.";

@@ -20,6 +20,7 @@ pub mod catalog;
 mod changes;
 mod dns;
 mod endpoints;
+mod lost;
 mod peaks;
 mod probe;
 mod process;
@@ -44,6 +45,7 @@ use crate::health::ProbeReport;
 use crate::model::{Estate, Now, TargetId, Timestamp};
 use crate::snapshot::Snapshot;
 
+pub use lost::LostRecords;
 pub use probe::ProbeMetrics;
 pub use resolver::{ResolverMetrics, ResolverTrouble};
 pub use tracked::SeriesMax;
@@ -70,6 +72,7 @@ pub struct Metrics {
     started: Timestamp,
     probe: Arc<ProbeMetrics>,
     transfers: Arc<TransferMetrics>,
+    lost: LostRecords,
     workers: Mutex<Vec<Arc<Counters>>>,
     tcp_connections: Watched<u64>,
     ready: Watched<bool>,
@@ -96,6 +99,7 @@ impl Metrics {
             started,
             probe: Arc::default(),
             transfers: Arc::default(),
+            lost: LostRecords::default(),
             workers: Mutex::default(),
             tcp_connections: OnceLock::new(),
             ready: OnceLock::new(),
@@ -137,6 +141,11 @@ impl Metrics {
     /// For whoever tells and serves secondaries.
     pub fn transfers(&self) -> Arc<TransferMetrics> {
         self.transfers.clone()
+    }
+
+    /// For whoever records outcomes and decisions.
+    pub fn lost(&self) -> LostRecords {
+        self.lost.clone()
     }
 
     /// A probe of `target` ended; it is of the estate of the last [`configured`](Self::configured).
@@ -273,6 +282,7 @@ impl Metrics {
         lock(&self.endpoints).collect(&mut out);
         self.probe.collect(now.wall, &mut out);
         self.transfers.collect(&mut out);
+        self.lost.collect(&mut out);
         state::collect(core, &tracked, now, &mut out);
         {
             let mut changes = lock(&self.changes);

@@ -102,6 +102,7 @@ impl World {
                         self.core.handle(self.now, Event::Committed { commit, revision: self.revision }, &mut effects);
                     }
                     Effect::Serve
+                    | Effect::Accounts(_)
                     | Effect::Measure { .. }
                     | Effect::Secondaries(_)
                     | Effect::Reply { .. }

@@ -64,7 +64,9 @@ pub use policy::{Choice, Node, PolicyForm, ResolveError, Share};
 pub use probing::{Forbidden, Own, ProbeRules};
 pub use scope::Scope;
 pub use secret::Secret;
-pub use settings::{AdminSettings, AuditSettings, DnsSettings, MetricsSettings, NodeSettings, OutcomeSettings, Settings, StoreSettings, Subject, TlsFiles};
+pub use settings::{
+    AdminSettings, AuditSettings, DecisionSettings, DnsSettings, MetricsSettings, NodeSettings, OutcomeSettings, Settings, StoreSettings, Subject, TlsFiles,
+};
 pub use shedding::{Load, SHED_MAX, Shed, ShedBy};
 pub use shift_plan::{AbortWhen, Analysis, Gauge, ShiftPlan, ShiftRules, ShiftStep, parse_step, step_faults};
 pub use time::{Now, Timestamp, duration_text, parse_duration};

@@ -32,6 +32,22 @@ impl Moment {
         found.ok_or_else(|| format!("`{}` is no moment; write it like 2026-11-21T22:00:00Z, +30m, or 22:00 (the next one, UTC)", text.escape_debug()))
     }
 
+    /// A moment of the past, seen from `now`: RFC 3339, `03:12` (the last time that it was so, UTC), `2h` or `2h ago`; a sentence if it is none of these.
+    pub fn past(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+        let text = text.trim();
+        let span = |text: &str| parse_duration(text).ok().and_then(|span| i64::try_from(span.as_millis()).ok());
+        let found = match text.strip_suffix("ago") {
+            Some(ago) => span(ago).map(|span| now.0 - span),
+            None => match daily(text) {
+                Some(daily) => Some(daily.from(now).0 - DAY),
+                None => rfc3339(text).map(|at| at.0).or_else(|| span(text).map(|span| now.0 - span)),
+            },
+        };
+        let wrong =
+            || format!("`{}` is no moment of the past; write it like 2026-11-20T03:12:00Z, 03:12 (the last one, UTC), or 2h (ago)", text.escape_debug());
+        found.map(Timestamp).ok_or_else(wrong)
+    }
+
     /// The moment itself, seen from `now`.
     pub fn from(self, now: Timestamp) -> Timestamp {
         match self {
@@ -85,6 +101,18 @@ mod tests {
         ] {
             assert_eq!(at(text).as_deref(), Ok(wanted), "{text}");
         }
+        let past = |text: &str| Moment::past(text, noon).map(Timestamp::whole_seconds);
+        for (text, wanted) in [
+            ("2026-11-21T03:12:00Z", "2026-11-21T03:12:00Z"),
+            ("2026-11-21T05:12:00+02:00", "2026-11-21T03:12:00Z"),
+            ("03:12", "2026-11-21T03:12:00Z"),
+            ("22:00", "2026-11-20T22:00:00Z"),
+            ("2h ago", "2026-11-21T10:00:00Z"),
+            ("2h 30m", "2026-11-21T09:30:00Z"),
+        ] {
+            assert_eq!(past(text).as_deref(), Ok(wanted), "{text}");
+        }
+        assert!(["", "ago", "+2h", "yesterday", "3:12"].iter().all(|text| Moment::past(text, noon).is_err()));
         for text in ["", "+", "tonight", "24:00", "3:15", "2026-11-21", "2026-11-21T22:00:00", "2026-11-21T22:00:00+1:00", "22:00:00", "é:00+01:00"] {
             assert!(Moment::parse(text).is_err(), "{text}");
         }

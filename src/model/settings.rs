@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::scope::Scope;
 
-/// `[node] [dns] [admin] [metrics] [store] [outcomes] [audit]`.
+/// `[node] [dns] [admin] [metrics] [store] [outcomes] [decisions] [audit]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// `[node]`
@@ -22,6 +22,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// `[outcomes]`
     pub outcomes: OutcomeSettings,
+    /// `[decisions]`
+    pub decisions: DecisionSettings,
     /// `[audit]`
     pub audit: AuditSettings,
 }
@@ -36,6 +38,21 @@ pub struct OutcomeSettings {
 }
 
 impl Default for OutcomeSettings {
+    fn default() -> Self {
+        Self { keep: Duration::from_secs(7 * 86_400), octets_max: 64 << 20 }
+    }
+}
+
+/// `[decisions]`: the record of decisions, for `explain?at=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecisionSettings {
+    /// Older ones are deleted; 0: none are recorded. Default 7 d.
+    pub keep: Duration,
+    /// So many octets at most; the oldest are deleted. Default 64 MiB.
+    pub octets_max: u64,
+}
+
+impl Default for DecisionSettings {
     fn default() -> Self {
         Self { keep: Duration::from_secs(7 * 86_400), octets_max: 64 << 20 }
     }

@@ -52,7 +52,7 @@ pub use requires::{Required, lacking, required};
 pub use shares::{child_shares, desired, desired_with, effective};
 pub use soon::{NO_PLANS, Planned, Plans};
 pub use sticky::{Keeper, Turn, TurnBy, key as sticky_key};
-pub use tailor::{tailor, too_many_variants};
+pub use tailor::{client_mark, tailor, tell_client, too_many_variants};
 pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
 
@@ -70,12 +70,12 @@ use tell::{Tell, Teller};
 ///
 /// Deciding again with the decision's own next memory at the same moment gives the same decision.
 pub fn decide(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now) -> Decision {
-    explain_with(service, Pace::of(service), policy, facts, memory, now, None)
+    explain_with(service, Pace::of(service), policy, facts, memory, now, Whom::Nobody)
 }
 
 /// [`decide`], but no hold ends by its time and no step is taken: something else says that it is not yet time.
 pub fn decide_holding(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now) -> Decision {
-    explain_with(service, Pace { stands: true, ..Pace::of(service) }, policy, facts, memory, now, None)
+    explain_with(service, Pace { stands: true, ..Pace::of(service) }, policy, facts, memory, now, Whom::Nobody)
 }
 
 /// [`decide`], telling each step. The steps' texts are made only when `tell` calls the closure that it is handed.
@@ -85,23 +85,41 @@ pub fn explain(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Mem
 
 /// [`explain`] for the clients of a class. The decision is the same, whole one.
 pub fn explain_for(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, class: ClassId, tell: &mut Tell<'_>) -> Decision {
-    explain_with(service, Pace::of(service), policy, facts, memory, now, Some((class, tell)))
+    explain_with(service, Pace::of(service), policy, facts, memory, now, Whom::Class(class, tell))
 }
 
-#[allow(clippy::too_many_arguments, reason = "what is decided, from what, and who listens")]
-fn explain_with(
-    service: &Service,
-    pace: Pace<'_>,
-    policy: &Node,
-    facts: &Facts<'_>,
-    memory: &Memory,
-    now: Now,
-    listener: Option<(ClassId, &mut Tell<'_>)>,
-) -> Decision {
+/// [`explain`] for everybody: the steps behind each answer that the decision has, by [`Decision::number_of`] (of the first [`TOLD_MAX`]), without those that
+/// only say which answer a client gets ([`tell_client`]).
+pub fn explain_each(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now) -> (Decision, Vec<Vec<Step>>) {
+    let mut steps = Vec::new();
+    let decision = explain_with(service, Pace::of(service), policy, facts, memory, now, Whom::Each(&mut steps));
+    (decision, steps)
+}
+
+/// Answers of one decision whose steps [`explain_each`] tells.
+pub const TOLD_MAX: usize = 256;
+
+/// Who listens to the steps of a decision.
+enum Whom<'a, 't> {
+    /// Nobody.
+    Nobody,
+    /// Somebody who asks for the clients of a class.
+    Class(ClassId, &'a mut Tell<'t>),
+    /// Somebody who wants those of every answer.
+    Each(&'a mut Vec<Vec<Step>>),
+}
+
+fn explain_with(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, whom: Whom<'_, '_>) -> Decision {
     if !policy.asks_about_clients() {
-        return match listener {
-            Some((_, tell)) => explain_tree(service, pace, policy, facts, memory, now, tell),
-            None => explain_tree(service, pace, policy, facts, memory, now, &mut |_| ()),
+        return match whom {
+            Whom::Nobody => explain_tree(service, pace, policy, facts, memory, now, &mut |_| ()),
+            Whom::Class(_, tell) => explain_tree(service, pace, policy, facts, memory, now, tell),
+            Whom::Each(all) => {
+                let mut steps = Vec::new();
+                let decision = explain_tree(service, pace, policy, facts, memory, now, &mut |step| steps.push(step()));
+                all.push(steps);
+                decision
+            }
         };
     }
     let Variants { trees, of_class } = Variants::of(policy, facts.clients, facts.estate);
@@ -117,11 +135,21 @@ fn explain_with(
         }
         next = learned;
     }
-    if let Some((class, tell)) = listener {
-        tailor::tell(policy, facts.clients, class, facts.estate, tell);
-        let told = of_class.get(class.0 as usize).copied().unwrap_or(0);
-        if let Some(tree) = trees.get(usize::from(told)) {
-            explain_tree(service, pace, tree, facts, &next, now, tell);
+    match whom {
+        Whom::Nobody => {}
+        Whom::Class(class, tell) => {
+            tailor::tell(policy, facts.clients, class, facts.estate, tell);
+            let told = of_class.get(class.0 as usize).copied().unwrap_or(0);
+            if let Some(tree) = trees.get(usize::from(told)) {
+                explain_tree(service, pace, tree, facts, &next, now, tell);
+            }
+        }
+        Whom::Each(all) => {
+            for tree in trees.iter().take(TOLD_MAX) {
+                let mut steps = Vec::new();
+                explain_tree(service, pace, tree, facts, &next, now, &mut |step| steps.push(step()));
+                all.push(steps);
+            }
         }
     }
     let wake_at = decisions.iter().filter_map(|decision| decision.wake_at).min();

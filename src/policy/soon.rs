@@ -16,7 +16,7 @@ use crate::health::{State, Streak};
 use crate::model::{EndpointId, Node, Now, Service};
 
 use super::effective::Effective;
-use super::{Decision, pool};
+use super::{Decision, pool, tell};
 
 /// Recomputed so often: on whole seconds, so that many services cost one publish.
 const EVERY: Duration = Duration::from_secs(1);
@@ -118,16 +118,16 @@ fn first_streak(decision: &Decision, effective: &Effective<'_>, service: &Servic
 }
 
 impl Soon {
-    /// For people: `prod/a may be down in 12 s (2 of 3 fails)`.
+    /// For people: `prod/a may be down at 2026-11-21T12:00:12Z (2 of 3 fails)`.
     pub(super) fn text(&self, effective: &Effective<'_>, now: Now) -> String {
-        let left = self.at.saturating_sub(now.mono).as_secs();
+        let at = tell::moment(self.at, now);
         match &self.why {
             Why::Streak(endpoint, state, Streak { counted, needed, .. }) => {
                 let outcomes = if *state == State::Down { "fails" } else { "passes" };
-                format!("{} may be {} in {left} s ({counted} of {needed} {outcomes})", effective.facts.estate.endpoint_label(*endpoint), state.word())
+                format!("{} may be {} at {at} ({counted} of {needed} {outcomes})", effective.facts.estate.endpoint_label(*endpoint), state.word())
             }
-            Why::Failback => format!("a failback is due in {left} s"),
-            Why::Planned(what) => format!("{what} is due in {left} s"),
+            Why::Failback => format!("a failback is due at {at}"),
+            Why::Planned(what) => format!("{what} is due at {at}"),
         }
     }
 }

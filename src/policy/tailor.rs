@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crate::client::{ClassId, Clients, Questions};
 use crate::model::{By, Choice, Estate, Even, GeoRule, Nearest, Node, Share};
+use crate::wire::hash_octets;
 
 use super::tell::{Step, Tell};
 use super::view::node_name;
@@ -65,6 +66,26 @@ pub fn too_many_variants(policy: &Node, clients: &Clients, estate: &Estate) -> O
     more.then(|| {
         format!("gives clients more than {VARIANTS_MAX} different orders of answers: let `nearest` choose among fewer regions, or `geo` have fewer rules")
     })
+}
+
+/// Which answer of a policy's decisions the clients of a class get ([`Decision::number_of`](super::Decision::number_of)), and the steps that say why.
+pub fn tell_client(policy: &Node, clients: &Clients, class: ClassId, estate: &Estate) -> (usize, Vec<Step>) {
+    let mut steps = Vec::new();
+    tell(policy, clients, class, estate, &mut |step| steps.push(step()));
+    let number = Variants::of(policy, clients, estate).of_class.get(class.0 as usize).copied();
+    (number.unwrap_or(0).into(), steps)
+}
+
+/// The same for policies that tell clients apart alike: [`tell_client`] then says the same of any client, also after a restart or a reload.
+pub fn client_mark(policy: &Node, clients: &Clients, estate: &Estate) -> u64 {
+    let Variants { trees, of_class } = Variants::of(policy, clients, estate);
+    let mut said = Vec::from(clients.mark().to_le_bytes());
+    said.extend(of_class.iter().flat_map(|number| number.to_le_bytes()));
+    for tree in std::iter::once(policy).chain(&trees) {
+        said.extend_from_slice(super::tell::tree_text(estate, tree).as_bytes());
+        said.push(0);
+    }
+    hash_octets(&said)
 }
 
 /// The tree as the clients of a class have it.

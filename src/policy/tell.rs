@@ -69,23 +69,20 @@ impl Teller<'_, '_, '_> {
                 let waits = service.failback.wait(&service.name).map(duration_text).unwrap_or_default();
                 match (end, service.failback) {
                     (Some(end), _) if let Some((stage, stages)) = stage => format!(
-                        "pool {name} has returned and takes {} % of its share (step {} of {}); the next step in {}, all of it in {}, or by `{manual}`",
+                        "pool {name} has returned and takes {} % of its share (step {} of {}); the next step at {}, all of it at {}, or by `{manual}`",
                         stages.steps.percent(stage.step),
                         stage.step,
                         stages.steps.count(),
-                        rounded(next.unwrap_or_default().saturating_sub(now.mono)),
-                        rounded(end.saturating_sub(now.mono)),
+                        moment(next.unwrap_or_default(), now),
+                        moment(end, now),
                     ),
                     (Some(_), Failback::Staged(stages)) => format!(
-                        "pool {name} has returned and waits {} more before its first step, or until `{manual}`; then it takes {} % of its share, {} each",
-                        rounded(next.unwrap_or_default().saturating_sub(now.mono)),
+                        "pool {name} has returned and waits: its first step is at {}, or `{manual}` ends it; then it takes {} % of its share, {} each",
+                        moment(next.unwrap_or_default(), now),
                         stages.steps,
                         duration_text(stages.hold),
                     ),
-                    (Some(end), _) => format!(
-                        "pool {name} has returned and waits {} more before it is used again, or until `{manual}`",
-                        rounded(end.saturating_sub(now.mono))
-                    ),
+                    (Some(end), _) => format!("pool {name} has returned and waits: it is used again at {}, or by `{manual}`", moment(end, now)),
                     (None, Failback::Manual) if up => format!("pool {name} has returned and waits for `{manual}`"),
                     (None, Failback::Manual) => format!("pool {name} went down while it was answering: when it is back it waits for `{manual}`"),
                     (None, _) if holds.started.contains(pool) => {
@@ -295,7 +292,7 @@ fn kept_text(facts: &super::Facts<'_>, pool: crate::model::PoolId) -> String {
 }
 
 /// `weighted: prod 80 %, dr 20 %`; a named policy below shows its own tree in brackets.
-fn tree_text(estate: &Estate, node: &Node) -> String {
+pub(super) fn tree_text(estate: &Estate, node: &Node) -> String {
     let Node::Policy { choice, min_up, .. } = node else { return node_name(estate, node).to_string() };
     let child = |child: &Node| match child {
         Node::Pool(_) => node_name(estate, child).to_string(),
@@ -379,8 +376,8 @@ fn percent(share: f64) -> String {
     format!("{tenths} %")
 }
 
-/// To the next whole second: people don't wait in milliseconds.
-fn rounded(span: std::time::Duration) -> String {
-    let whole = span.as_secs() + u64::from(0 < span.subsec_nanos());
-    duration_text(std::time::Duration::from_secs(whole))
+/// A moment on `mono` by the clock on the wall, to the next whole second. What is told stands for a while, so it names moments, never what is left till then.
+pub(super) fn moment(at: std::time::Duration, now: Now) -> String {
+    let ahead = at.as_millis() as i64 - now.mono.as_millis() as i64;
+    crate::model::Timestamp(now.wall.0 + ahead + 999).whole_seconds()
 }

@@ -8,15 +8,19 @@
 //! - The counter ([`Revision`](crate::control::Revision)) only grows; learned state (verdicts, memory) does not raise it.
 //! - A second process on the same folder is refused. A file that can't be read is refused, never overwritten or "repaired" by guessing.
 //!
-//! Beside it lies the log of probe outcomes ([`outcomes`]), which nothing that runs depends on.
+//! Beside it lie two logs which nothing that runs depends on: of probe outcomes ([`outcomes`]), and of decisions ([`decisions`]). Both are files of frames
+//! (`frames.rs`), bounded by age and size (`segments.rs`).
 //!
 //! Never here: deciding what to write, or when. Nothing on the query path waits for this room.
 
 mod codec;
+pub mod decisions;
 mod file;
+mod frames;
 pub mod outcomes;
 mod problem;
 mod schedule_form;
+mod segments;
 mod shift_form;
 
 pub use file::Store;

@@ -44,6 +44,7 @@ mod outcome_log;
 mod outcomes;
 mod overload;
 mod pages;
+mod past;
 mod peers;
 mod persistence;
 mod planfile;

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Time;
+
 /// `GET /explain?…`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -16,7 +18,10 @@ pub struct ExplainQuery {
     /// Whose answer: an address. Without, a client of whom nothing is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
-    /// A moment; always refused: no history of decisions is kept.
+    /// The EDNS Client Subnet of its query: a prefix such as 203.0.113.0/24. Counts as it would then: only from a trusted resolver (`client`), cut as configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ecs: Option<String>,
+    /// A moment of the past: 2026-11-20T03:12:00Z, 03:12 (the last time it was so, UTC), or 2h (ago). Without, now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
 }
@@ -39,6 +44,36 @@ pub struct Explain {
     pub ttl: Option<u32>,
     /// `answer`, `nodata`, `servfail`, `nxdomain`, `refused`, `static`, `delegated`.
     pub verdict: String,
+    /// Of a moment of the past: since when it was so, and what came before and after; `null`: it is so now.
+    pub past: Option<ExplainPast>,
+}
+
+/// A decision of the past.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExplainPast {
+    /// The moment that was asked for.
+    pub as_of: Time,
+    /// How what was in force then came to be.
+    pub decided: ExplainChange,
+    /// Of the answers then.
+    pub generation: u64,
+    /// Hash of the configuration then.
+    pub configuration: String,
+    /// When what was in force before was decided; `null`: not known.
+    pub previous: Option<Time>,
+    /// What changed it; `null`: nothing yet.
+    pub next: Option<ExplainChange>,
+}
+
+/// A decision that differs from the one before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExplainChange {
+    /// When it was made.
+    pub at: Time,
+    /// What made it: `start` (of the process), `verdict`, `hold`, `ttl`, `guard`, `reload`, `traffic`, `override`, `clients` (are told apart otherwise).
+    pub cause: String,
+    /// Sentences that were not said before, each with its topic before it.
+    pub changed: Vec<String>,
 }
 
 /// One step.

@@ -28,7 +28,7 @@
 //! | `GET /guards` | | [`List`]`<`[`ServiceGuards`]`>` |
 //! | `GET /gates` · `PUT /gates/{gate}` | [`GatePut`] | [`List`]`<`[`Gate`]`>` · [`ChangeReply`] |
 //! | `GET /confirmations` · `POST /confirmations/{id}` | | [`List`]`<`[`Confirmation`]`>` · [`ChangeReply`] |
-//! | `GET /explain?name=&type=&client=` | [`ExplainQuery`] | [`Explain`] |
+//! | `GET /explain?name=&type=&client=&ecs=&at=` | [`ExplainQuery`] | [`Explain`] |
 //! | `POST /simulate` | [`SimulatePost`] | [`Simulation`] |
 //! | `POST /replay` | [`ReplayPost`] | [`Replay`] |
 //! | `GET /config?kind=&name=` | | [`Config`] |
@@ -68,7 +68,7 @@ mod units;
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
 pub use config::{Config, ConfigChange, ConfigDiff, ConfigObject, ConfigPlan, ConfigPlanPost, Drift, FieldChange};
 pub use estate::{Busy, Certificate, Degraded, Endpoint, EndpointState, Guarded, HostName, Member, Pool, PoolShed, Region, Required, Sentinel, Zone};
-pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
+pub use explain::{Explain, ExplainChange, ExplainEndpoint, ExplainLeaf, ExplainPast, ExplainQuery, ExplainStep};
 pub use feeds::{AuditHead, AuditPage, Delivery, EventQuery, WebhookTest};
 pub use guards::{Confirmation, EffectiveGuard, Gate, GatePut, GuardFinding, ServiceGuards, Taker};
 pub use latency::{Latency, LatencyMeasurement, LatencyPut, LatencyQuery, LatencyRegion, LatencyReply, LatencyWithdrawal};

@@ -30,7 +30,7 @@ async fn explain_tells_the_place_and_the_decision() {
     assert_eq!(server.get("/api/v1/explain?name=www.api.example.com").await["verdict"], "static");
     assert_eq!(server.get("/api/v1/explain?name=no.api.example.com").await["verdict"], "nxdomain");
     assert_eq!(server.get("/api/v1/explain?name=example.org").await["verdict"], "refused");
-    for query in ["name=a..b", "name=a.b&type=MX", "", "name=a.b&client=1"] {
+    for query in ["name=a..b", "name=a.b&type=MX", "", "name=a.b&client=1", "name=a.b&ecs=1.2.3", "name=a.b&at=soon", "name=orders.api.example.com&at=1h"] {
         assert_eq!(server.over_socket("GET", &format!("/api/v1/explain?{query}"), &[], "").await.problem().0, 400, "{query}");
     }
 }

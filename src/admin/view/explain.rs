@@ -5,12 +5,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::admin::api;
 use crate::client::ClassId;
-use crate::control::{Core, Source};
-use crate::health::HealthTable;
-use crate::model::{Estate, Family, Network, Node, Now, ServiceId};
-use crate::policy::{Keeper, Verdict, sticky_key};
+use crate::control::{Account, AccountAnswer, AccountClients, AccountEndpoint, AccountLeaf, Core, Past, PastDecision};
+use crate::model::{Estate, Family, Network, Now, PolicyForm, ServiceId, Sticky, SubnetSettings, Timestamp};
+use crate::policy::Step;
 use crate::wire::Name;
 use crate::zone::{RecordSet, Zone};
 
@@ -136,108 +137,219 @@ fn exists(zone: &Zone, estate: &Estate, name: &Name) -> bool {
     zone.sets.iter().any(|set| set.owner.is_within(name)) || estate.services.iter().any(|service| service.names.reach_below(name))
 }
 
-/// Does any pool of the tree have an address of this family?
-fn has_family(estate: &Estate, health: &HealthTable, policy: &Node, family: Family) -> bool {
-    let mut found = false;
-    policy.pools(&mut |pool| found |= health.pool_has(estate, pool, family));
-    found
+/// What is asked, by whom.
+#[derive(Clone, Debug)]
+pub(in crate::admin) struct Asked {
+    pub name: Name,
+    pub family: Family,
+    pub client: Option<Client>,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(in crate::admin) enum Client {
+    /// An address, or that of a resolver which sends no client subnet.
+    Address(IpAddr),
+    /// For whom a resolver (perhaps of this address) asks: an EDNS Client Subnet.
+    Subnet(Option<IpAddr>, IpNet),
+}
+
+impl Client {
+    /// Whom policy sees, and what is worth saying about that (SEMANTICS, 25).
+    pub(in crate::admin) fn seen(&self, settings: &SubnetSettings) -> (Option<IpAddr>, Option<String>) {
+        let SubnetSettings { trusted, ipv4_prefix, ipv6_prefix } = settings;
+        match self {
+            Client::Address(address) => (Some(*address), None),
+            Client::Subnet(resolver, subnet) => {
+                let trusts = |resolver: &IpAddr| trusted.as_ref().is_none_or(|trusted| trusted.iter().any(|network| network.contains(resolver)));
+                if let Some(resolver) = resolver.filter(|resolver| !trusts(resolver)) {
+                    return (
+                        Some(resolver),
+                        Some(format!("{resolver} is not one of the resolvers whose client subnets count (dns.ecs), so {subnet} does not")),
+                    );
+                }
+                if subnet.prefix_len() == 0 {
+                    return (*resolver, Some("a client subnet of length 0 says nothing: the resolver itself counts".to_string()));
+                }
+                let most = if subnet.addr().is_ipv4() { *ipv4_prefix } else { *ipv6_prefix };
+                let length = subnet.prefix_len().min(most);
+                let cut = IpNet::new(subnet.addr(), length).map_or(*subnet, |cut| cut.trunc());
+                (Some(cut.addr()), Some(format!("asked for by the client subnet {cut}")))
+            }
+        }
+    }
 }
 
 /// The decision of the service that was found, told.
-pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family: Family, client: Option<IpAddr>, now: Now) -> api::Explain {
+pub(in crate::admin) fn answer_of(core: &Core, place: Place, asked: &Asked, now: Now) -> api::Explain {
     let Place { mut steps, service, verdict, networks } = place;
-    let estate = core.estate();
-    let mut explain = api::Explain {
-        name: name.to_string(),
-        type_: if family == Family::V4 { "A" } else { "AAAA" }.to_string(),
+    let Some(id) = service else { return nothing(asked, steps, verdict) };
+    let (client, note) = asked.client.as_ref().map_or((None, None), |client| client.seen(core.subnets()));
+    let (class, scope) = client.map_or((ClassId::UNKNOWN, 0), |client| core.class_of(client));
+    let (view, overview) = (core.service(id), core.overview());
+    if view.policy.asks_about_clients() {
+        steps.extend(client_steps(client, scope, note));
+        let text = |networks| format!("by networks of the file, the innermost first: {networks}; what else holds is what databases say, or was measured");
+        steps.extend(networks.map(|networks| step("client", text(networks))));
+    }
+    let measured = client.map(|client| core.explain_latency(id, client, now)).unwrap_or_default();
+    steps.extend(measured.into_iter().map(|Step { topic, text }| step(topic, text)));
+    let text = format!("{}; configuration {}, answers of generation {}", core.whose(id), overview.config_hash, overview.generation);
+    steps.push(step("revision", text));
+    let (decision, told) = core.explain(id, class, now);
+    let (families, ttl) = decision.of_class(class);
+    let answer = AccountAnswer::new(&core.policy_facts(), &view.service.name, view.policy, families, ttl, &told);
+    explained(asked, steps, &view.service.name, &answer, Manner { sticky: decision.sticky, by_name: decision.by_name }, client)
+}
+
+/// What was decided at a moment of the past, told as it was then. An error is about `client`: it can't be said of whom it was.
+pub(in crate::admin) fn answer_then(core: &Core, place: Place, asked: &Asked, past: &Past, as_of: Timestamp) -> Result<api::Explain, String> {
+    let Place { mut steps, service, verdict, networks: _ } = place;
+    let Past { then, before, after } = past;
+    let (Some(id), PastDecision { at, generation, cause: _, configuration, account: Some(account) }) = (service, then) else {
+        return Ok(nothing(asked, steps, verdict));
+    };
+    let service = core.estate().service(id).name.clone();
+    let (client, note) = asked.client.as_ref().map_or((None, None), |client| client.seen(core.subnets()));
+    let mut number = 0;
+    if let Some(AccountClients { mark, form }) = &account.clients {
+        let (class, scope) = client.map_or((ClassId::UNKNOWN, 0), |client| core.class_of(client));
+        steps.extend(client_steps(client, scope, note));
+        // Clients of whom nothing is known always get the first answer.
+        let told = serde_json::from_str::<PolicyForm>(form).ok().and_then(|form| core.tell_client(&form, *mark, class));
+        match told {
+            Some((found, told)) => {
+                number = found;
+                steps.extend(told.into_iter().map(|Step { topic, text }| step(topic, text)));
+            }
+            None if client.is_none() => {}
+            None => {
+                return Err(
+                    "the configuration or the databases that told clients apart then are no more, so it is not known which answer this one got".to_string()
+                );
+            }
+        }
+    }
+    steps.push(step("revision", format!("{}; configuration {configuration}, answers of generation {generation}, decided {at}", account.whose)));
+    let chosen = |account: &Account| account.answers.get(number).or(account.answers.first()).cloned().unwrap_or_default();
+    let answer = chosen(account);
+    let sentences = |decision: &PastDecision| {
+        let steps = decision.account.as_ref().map(|account| chosen(account).steps(&service).collect::<Vec<_>>()).unwrap_or_default();
+        (decision.account.as_ref().map(|account| account.whose.clone()), steps)
+    };
+    let change = |decision: &PastDecision, before: Option<&PastDecision>| {
+        let (whose, said) = sentences(decision);
+        let (whose_before, said_before) = before.map(sentences).unwrap_or_default();
+        let new: Vec<&(String, String)> = said.iter().filter(|said| before.is_some() && !said_before.contains(said)).collect();
+        let touches = |topic: &str| new.iter().any(|(known, _)| known == topic);
+        let cause = match decision.cause {
+            "health" if touches("pool") => "verdict",
+            "health" if touches("hold") => "hold",
+            "health" if before.is_some_and(|before| before.account.is_some()) && new.iter().all(|(topic, _)| topic == "ttl") => "ttl",
+            "health" => "verdict",
+            "operator" if whose != whose_before => "traffic",
+            "operator" => "override",
+            "config" => "reload",
+            other => other,
+        };
+        let gone = decision.account.is_none().then(|| "service: the configuration has it no more".to_string());
+        let changed = new.into_iter().map(|(topic, text)| format!("{topic}: {text}")).chain(gone).collect();
+        api::ExplainChange { at: decision.at.into(), cause: cause.to_string(), changed }
+    };
+    let past = api::ExplainPast {
+        as_of: as_of.into(),
+        decided: change(then, before.as_ref()),
+        generation: *generation,
+        configuration: configuration.to_string(),
+        previous: before.as_ref().map(|before| before.at.into()),
+        next: after.as_ref().map(|after| change(after, Some(then))),
+    };
+    Ok(api::Explain { past: Some(past), ..explained(asked, steps, &service, &answer, Manner { sticky: account.sticky, by_name: account.by_name }, client) })
+}
+
+fn step(topic: &str, text: String) -> api::ExplainStep {
+    api::ExplainStep { topic: topic.to_string(), text }
+}
+
+fn client_steps(client: Option<IpAddr>, scope: u8, note: Option<String>) -> impl Iterator<Item = api::ExplainStep> {
+    let text = match client {
+        Some(client) => format!("{client}: all of {}/{scope} gets the same answer", first_of(client, scope)),
+        None => "a client of whom nothing is known; name one with --client".to_string(),
+    };
+    note.into_iter().chain([text]).map(|text| step("client", text))
+}
+
+/// No service answers.
+fn nothing(asked: &Asked, steps: Vec<api::ExplainStep>, verdict: &str) -> api::Explain {
+    api::Explain {
+        name: asked.name.to_string(),
+        type_: type_of(asked.family).to_string(),
         service: None,
-        steps: Vec::new(),
+        steps,
         distribution: Vec::new(),
         ttl: None,
         verdict: verdict.to_string(),
-    };
-    if let Some(id) = service {
-        let (class, scope) = client.map_or((ClassId::UNKNOWN, 0), |client| core.class_of(client));
-        if core.service(id).policy.asks_about_clients() {
-            let text = match client {
-                Some(client) => format!("{client}: all of {}/{scope} gets the same answer", first_of(client, scope)),
-                None => "a client of whom nothing is known; name one with --client".to_string(),
-            };
-            steps.push(api::ExplainStep { topic: "client".to_string(), text });
-            let text = networks
-                .map(|networks| format!("by networks of the file, the innermost first: {networks}; what else holds is what databases say, or was measured"));
-            steps.extend(text.map(|text| api::ExplainStep { topic: "client".to_string(), text }));
-        }
-        let measured = client.map(|client| core.explain_latency(id, client, now)).unwrap_or_default();
-        steps.extend(measured.into_iter().map(|step| api::ExplainStep { topic: step.topic.to_string(), text: step.text }));
-        let (view, overview) = (core.service(id), core.overview());
-        let whose = match view.source {
-            Source::File => "the file's policy".to_string(),
-            Source::Operator => format!("the operators' policy, revision {}", view.revision.0),
-        };
-        let text = format!("{whose}; configuration {}, answers of generation {}", overview.config_hash, overview.generation);
-        steps.push(api::ExplainStep { topic: "revision".to_string(), text });
-        let (decision, told) = core.explain(id, class, now);
-        let (families, ttl) = decision.of_class(class);
-        steps.extend(told.into_iter().map(|step| api::ExplainStep { topic: step.topic.to_string(), text: step.text }));
-        if !decision.by_name && !has_family(estate, core.health(), core.service(id).policy, family) && families[family.index()].leaves.is_empty() {
-            let word = if family == Family::V4 { "IPv4" } else { "IPv6" };
-            let text = format!("no pool of this service has an {word} address, so {} is NODATA; above is the other family", explain.type_);
-            steps.push(api::ExplainStep { topic: "family".to_string(), text });
-        }
-        let by_name = decision.by_name;
-        if by_name {
-            explain.type_ = "CNAME".to_string();
-            let text = "answers with a CNAME, whatever is asked for: its endpoints have host names".to_string();
-            steps.push(api::ExplainStep { topic: "answer".to_string(), text });
-        }
-        let decided = &families[if by_name { 0 } else { family.index() }];
-        if let (Some(sticky), Some(keeper)) = (decision.sticky, Keeper::of(&decided.leaves)) {
-            let text = match client {
-                Some(client) => {
-                    let (key, length) = sticky_key(sticky, client);
-                    let odds = keeper.odds(key, decided.leaves.len());
-                    let gets = decided.leaves.iter().zip(odds).filter(|(_, part)| 0.0 < *part);
-                    let names: Vec<String> = gets
-                        .map(|(leaf, part)| {
-                            let names: Vec<&str> = leaf.pools.iter().map(|pool| &*estate.pool(*pool).name).collect();
-                            let part = if part < 1.0 { format!(" {} %", (part * 1000.0).round() / 10.0) } else { String::new() };
-                            format!("{}{part}", names.join(" + "))
-                        })
-                        .collect();
-                    format!("all of {}/{length} keeps to {}", first_of(client, length), names.join(", "))
-                }
-                None => format!("clients of one /{} (IPv4) or /{} (IPv6) keep together; name one with --client", sticky.ipv4_prefix, sticky.ipv6_prefix),
-            };
-            steps.push(api::ExplainStep { topic: "sticky".to_string(), text });
-        }
-        let leaf = |leaf: &crate::policy::Leaf| api::ExplainLeaf {
-            pools: leaf.pools.iter().map(|pool| estate.pool(*pool).name.to_string()).collect(),
-            share: (leaf.share * 1e6).round() / 1e4,
-            rung: leaf.rung.word().to_string(),
-            endpoints: leaf
-                .endpoints
-                .iter()
-                .enumerate()
-                .map(|(at, endpoint)| api::ExplainEndpoint {
-                    id: estate.endpoint_label(*endpoint),
-                    address: estate.address_text(*endpoint),
-                    addresses: leaf.addresses_at(estate, at).iter().map(ToString::to_string).collect(),
-                })
-                .collect(),
-        };
-        explain.service = Some(estate.service(id).name.to_string());
-        explain.distribution = decided.leaves.iter().map(leaf).collect();
-        explain.ttl = Some(ttl);
-        explain.verdict = match &decided.verdict {
-            Verdict::Answer if decided.leaves.iter().all(|leaf| leaf.endpoints.is_empty()) => "nodata",
-            Verdict::Answer => "answer",
-            Verdict::NoData => "nodata",
-            Verdict::ServFail(_) => "servfail",
-        }
-        .to_string();
+        past: None,
     }
-    api::Explain { steps, ..explain }
+}
+
+fn type_of(family: Family) -> &'static str {
+    if family == Family::V4 { "A" } else { "AAAA" }
+}
+
+/// How a service answers.
+struct Manner {
+    sticky: Option<Sticky>,
+    /// With a CNAME.
+    by_name: bool,
+}
+
+/// An answer, told: the same for now and then.
+fn explained(asked: &Asked, mut steps: Vec<api::ExplainStep>, service: &str, answer: &AccountAnswer, manner: Manner, client: Option<IpAddr>) -> api::Explain {
+    let Manner { sticky, by_name } = manner;
+    let family = if by_name { Family::V4 } else { asked.family };
+    steps.extend(answer.steps(service).map(|(topic, text)| api::ExplainStep { topic, text }));
+    let decided = &answer.families[family.index()];
+    if !by_name && decided.absent {
+        let word = if family == Family::V4 { "IPv4" } else { "IPv6" };
+        let text = format!("no pool of this service has an {word} address, so {} is NODATA; above is the other family", type_of(family));
+        steps.push(step("family", text));
+    }
+    if by_name {
+        steps.push(step("answer", "answers with a CNAME, whatever is asked for: its endpoints have host names".to_string()));
+    }
+    if let Some(sticky) = sticky.filter(|_| answer.keeps(family)) {
+        let kept = client.and_then(|client| Some((client, answer.kept_to(family, sticky, client)?)));
+        let text = match kept {
+            Some((client, (kept, length))) => {
+                let one = |(pools, part): &(&[Arc<str>], f64)| {
+                    let part = if *part < 1.0 { format!(" {} %", (part * 1000.0).round() / 10.0) } else { String::new() };
+                    format!("{}{part}", pools.join(" + "))
+                };
+                format!("all of {}/{length} keeps to {}", first_of(client, length), kept.iter().map(one).collect::<Vec<_>>().join(", "))
+            }
+            None => format!("clients of one /{} (IPv4) or /{} (IPv6) keep together; name one with --client", sticky.ipv4_prefix, sticky.ipv6_prefix),
+        };
+        steps.push(step("sticky", text));
+    }
+    let endpoint = |AccountEndpoint { id, address, addresses }: &AccountEndpoint| api::ExplainEndpoint {
+        id: id.to_string(),
+        address: address.to_string(),
+        addresses: addresses.iter().map(ToString::to_string).collect(),
+    };
+    let leaf = |leaf: &AccountLeaf| api::ExplainLeaf {
+        pools: leaf.pools.iter().map(ToString::to_string).collect(),
+        share: f64::from(leaf.share) / 1e4,
+        rung: leaf.rung.word().to_string(),
+        endpoints: leaf.endpoints.iter().map(endpoint).collect(),
+    };
+    api::Explain {
+        type_: if by_name { "CNAME" } else { type_of(family) }.to_string(),
+        service: Some(service.to_string()),
+        distribution: decided.leaves.iter().map(leaf).collect(),
+        ttl: Some(answer.ttl),
+        ..nothing(asked, steps, decided.word())
+    }
 }
 
 /// The first address of a prefix.

@@ -17,7 +17,7 @@ mod simulate;
 pub(super) use board::Board;
 pub(super) use concern::concerns;
 pub(super) use estate::{blind, databases, endpoint, freshness, override_, pool, record, region, sentinels, shed, zone};
-pub(super) use explain::{Place, answer_of, networks, place};
+pub(super) use explain::{Asked, Client, Place, answer_of, answer_then, networks, place};
 pub(super) use guards::{gate, guards};
 pub(super) use preflight::{client_move, preflight};
 pub(super) use replay::replayed;

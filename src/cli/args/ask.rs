@@ -77,6 +77,12 @@ pub struct ExplainArgs {
     /// Whose answer: an address; without, a client of whom nothing is known
     #[arg(long, value_name = "IP")]
     pub client: Option<std::net::IpAddr>,
+    /// The EDNS Client Subnet that came with the query
+    #[arg(long, value_name = "PREFIX")]
+    pub ecs: Option<ipnet::IpNet>,
+    /// A moment of the past: 2026-11-20T03:12:00Z, 03:12 (the last one, UTC), or "2h ago"
+    #[arg(long, value_name = "WHEN")]
+    pub at: Option<String>,
 }
 
 /// `windrose query`

@@ -125,7 +125,7 @@ impl State {
             self.tell("Explain", text);
             return None;
         };
-        self.ask(format!("windrose explain {name}"), What::Explain(ExplainArgs { name, type_: "A".to_string(), client: None }), Then::Show)
+        self.ask(format!("windrose explain {name}"), What::Explain(ExplainArgs { name, type_: "A".to_string(), client: None, ecs: None, at: None }), Then::Show)
     }
 
     fn probe(&mut self) -> Option<Ask> {

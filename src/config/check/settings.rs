@@ -1,4 +1,4 @@
-//! `[node] [dns] [admin] [metrics] [store] [outcomes]`: how this node runs.
+//! `[node] [dns] [admin] [metrics] [store] [outcomes] [decisions]`: how this node runs.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::file::{Admin, Audit, Dns, Metrics, Node, Outcomes, Store, Tls};
+use crate::config::file::{Admin, Audit, Decisions, Dns, Metrics, Node, Outcomes, Store, Tls};
 use crate::config::problem::Sink;
 use crate::config::read::{At, Entry, Key, Named, SubjectGrant};
-use crate::model::{AdminSettings, DnsSettings, MetricsSettings, NodeSettings, OutcomeSettings, Settings, StoreSettings, Subject, TlsFiles};
+use crate::model::{AdminSettings, DecisionSettings, DnsSettings, MetricsSettings, NodeSettings, OutcomeSettings, Settings, StoreSettings, Subject, TlsFiles};
 
 use super::number;
 
@@ -23,11 +23,12 @@ pub(super) struct Tables {
     pub metrics: Key<Metrics>,
     pub store: Key<Store>,
     pub outcomes: Key<Outcomes>,
+    pub decisions: Key<Decisions>,
     pub audit: Key<Audit>,
 }
 
 pub(super) fn check(tables: Tables, folder: &Path, sink: &mut Sink<'_>) -> Settings {
-    let Tables { node, dns, admin, metrics, store, outcomes, audit } = tables;
+    let Tables { node, dns, admin, metrics, store, outcomes, decisions, audit } = tables;
     let Metrics { listen, services_max, endpoints_max } = metrics.or_default();
     let Store { path } = store.or_default();
     let services_max = number(&services_max, 0..=1_000_000, 1000, "metrics.services_max", sink);
@@ -43,19 +44,33 @@ pub(super) fn check(tables: Tables, folder: &Path, sink: &mut Sink<'_>) -> Setti
         },
         store: StoreSettings { path: folder.join(path.or("/var/lib/windrose".to_string())) },
         outcomes: check_outcomes(outcomes.or_default(), sink),
+        decisions: check_decisions(decisions.or_default(), sink),
         audit: super::telling::audit(audit, sink),
     }
 }
 
 fn check_outcomes(outcomes: Outcomes, sink: &mut Sink<'_>) -> OutcomeSettings {
     let Outcomes { keep, mib_max } = outcomes;
-    let default = OutcomeSettings::default();
+    let OutcomeSettings { keep: days, octets_max } = OutcomeSettings::default();
+    let (keep, octets_max) = check_log("outcomes", &keep, &mib_max, (days, octets_max), sink);
+    OutcomeSettings { keep, octets_max }
+}
+
+fn check_decisions(decisions: Decisions, sink: &mut Sink<'_>) -> DecisionSettings {
+    let Decisions { keep, mib_max } = decisions;
+    let DecisionSettings { keep: days, octets_max } = DecisionSettings::default();
+    let (keep, octets_max) = check_log("decisions", &keep, &mib_max, (days, octets_max), sink);
+    DecisionSettings { keep, octets_max }
+}
+
+/// How long a log is kept, and how large it may become, octets.
+fn check_log(table: &str, keep: &Key<Duration>, mib_max: &Key<i64>, default: (Duration, u64), sink: &mut Sink<'_>) -> (Duration, u64) {
     let sensible = |keep: Duration| keep.is_zero() || (Duration::from_secs(3_600)..=Duration::from_secs(400 * 86_400)).contains(&keep);
     if let Some(wrong) = keep.get().filter(|keep| !sensible(keep.value)) {
-        sink.problem(&wrong.span, "outcomes.keep", "not between an hour and 400 days", "\"7d\" by default; \"0s\" records nothing");
+        sink.problem(&wrong.span, format!("{table}.keep"), "not between an hour and 400 days", "\"7d\" by default; \"0s\" records nothing");
     }
-    let mib = number(&mib_max, 1..=4_096, (default.octets_max >> 20) as i64, "outcomes.mib_max", sink);
-    OutcomeSettings { keep: keep.or(default.keep), octets_max: u64::try_from(mib).unwrap_or(64) << 20 }
+    let mib = number(mib_max, 1..=4_096, (default.1 >> 20) as i64, format!("{table}.mib_max"), sink);
+    (keep.get().map_or(default.0, |keep| keep.value), u64::try_from(mib).unwrap_or(64) << 20)
 }
 
 fn check_node(node: Node, sink: &mut Sink<'_>) -> NodeSettings {

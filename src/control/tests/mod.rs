@@ -1,5 +1,6 @@
 //! The core at any moment: events in, effects out, a store and DNS imagined.
 
+mod accounts;
 mod asking;
 mod changes;
 mod composite;

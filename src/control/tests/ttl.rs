@@ -19,6 +19,11 @@ fn ttl(world: &World, service: &str) -> u32 {
     world.core.service(world.service(service)).decision.ttl
 }
 
+/// So many seconds from now.
+fn due(world: &World, seconds: u64) -> String {
+    world.now.wall.plus(Duration::from_secs(seconds)).whole_seconds()
+}
+
 fn because(world: &World, service: &str) -> String {
     let (_, steps) = world.core.explain(world.service(service), crate::client::ClassId::UNKNOWN, world.now);
     steps.into_iter().rfind(|step| step.topic == "ttl").expect("the last step").text
@@ -41,7 +46,8 @@ fn a_streak_lowers_the_ttl_of_whom_it_may_move_and_gives_it_back() {
     world.probe(DR, false);
     // Two more fails, 10 s apart each.
     assert_eq!(seconds(&mut world, "search", 10), [19, 18, 17, 16, 15, 14, 13, 12, 11, 10]);
-    assert_eq!(because(&world, "search"), "10 s: between ttl_min (5 s) and ttl (30 s), because dr/b may be down in 10 s (1 of 3 fails)");
+    let at = due(&world, 10);
+    assert_eq!(because(&world, "search"), format!("10 s: between ttl_min (5 s) and ttl (30 s), because dr/b may be down at {at} (1 of 3 fails)"));
     assert_eq!(ttl(&world, "orders"), 30, "it does not use that pool");
     world.probe(DR, false);
     assert_eq!(seconds(&mut world, "search", 9), [9, 8, 7, 6, 5, 5, 5, 5, 5]);
@@ -88,7 +94,8 @@ fn a_return_lowers_it_when_the_hold_is_about_to_end() {
     world.turn("dr", State::Up);
     assert_eq!(seconds(&mut world, "search", 29), [30; 29], "held for 60 s");
     assert_eq!(seconds(&mut world, "search", 3), [30, 29, 28]);
-    assert_eq!(because(&world, "search"), "28 s: between ttl_min (5 s) and ttl (30 s), because a failback is due in 28 s");
+    let at = due(&world, 28);
+    assert_eq!(because(&world, "search"), format!("28 s: between ttl_min (5 s) and ttl (30 s), because a failback is due at {at}"));
     world.later(40);
     assert_eq!((world.answers("search").as_str(), ttl(&world, "search")), ("prod 80, dr 20", 30));
 }
@@ -109,7 +116,8 @@ fn planned_changes_lower_it_before_they_come() {
     let applied = world.change(Change::Schedule { moment, change: Box::new(failover("orders", Some("far"))) }).expect("scheduled");
     let (id, _) = applied.schedule.expect("a schedule");
     assert_eq!(seconds(&mut world, "orders", 12), [30, 30, 30, 30, 30, 30, 30, 30, 30, 30, 29, 28]);
-    assert_eq!(because(&world, "orders"), format!("28 s: between ttl_min (5 s) and ttl (30 s), because the scheduled change t-{id} is due in 28 s"));
+    let at = due(&world, 28);
+    assert_eq!(because(&world, "orders"), format!("28 s: between ttl_min (5 s) and ttl (30 s), because the scheduled change t-{id} is due at {at}"));
     assert_eq!(ttl(&world, "search"), 30, "nobody planned anything for it");
     assert_eq!(seconds(&mut world, "orders", 28)[20..], [7, 6, 5, 5, 5, 5, 5, 30]);
     assert_eq!(world.answers("orders"), "far 100");

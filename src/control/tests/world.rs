@@ -44,6 +44,8 @@ pub(super) struct World {
     pub(super) wake_at: Option<Duration>,
     /// How often it was asked to tell clients apart anew.
     pub(super) classified: usize,
+    /// What was to be written into the record of decisions.
+    pub(super) accounts: Vec<crate::control::Accounts>,
     pub(super) plans: Vec<(u64, bool)>,
     /// Commits with their operations, oldest first.
     pub(super) commits: Vec<(Vec<Op>, bool)>,
@@ -96,12 +98,11 @@ pub(super) fn configuration(text: &str) -> Configuration {
     if !secondaries.is_empty() {
         estate.secondaries.push((apex.clone(), secondaries.into()));
     }
-    let clients = Arc::new(Clients::build(&estate, &Questions::of(&estate), &Origins::default()));
     Configuration {
         estate: Arc::new(estate),
         zones: vec![Arc::new(Zone { apex, sets })],
         answers: Arc::default(),
-        clients,
+        clients: Arc::default(),
         databases: Default::default(),
         needs_restart: Vec::new(),
         hash: "0123456789abcdef".into(),
@@ -155,6 +156,7 @@ impl World {
         let configuration = told_apart(configuration, &crate::control::asked_by_stored(&disk), &origins);
         let start = Start { configuration, stored, latency, revision: disk_revision, stale_after: Duration::from_secs(600), without_store: false };
         let mut core = Core::start(start, now);
+        core.keep_accounts();
         if let Some(legacy) = legacy {
             core.continue_from(&legacy, now);
         }
@@ -174,6 +176,7 @@ impl World {
             happenings: Vec::new(),
             wake_at: None,
             classified: 0,
+            accounts: Vec::new(),
             plans: Vec::new(),
             commits: Vec::new(),
             break_glass: Vec::new(),
@@ -211,6 +214,7 @@ impl World {
                     Effect::Measure { shift, step, analysis, .. } => self.measures.push((shift, step, analysis)),
                     Effect::Heard { .. } => {}
                     Effect::Classify => self.classified += 1,
+                    Effect::Accounts(accounts) => self.accounts.push(accounts),
                     Effect::TellApart { estate, asked } if !self.tells_apart => self.apart.push((estate, asked)),
                     Effect::TellApart { estate, asked } => {
                         let made = Ok(self.clients(&estate, &asked));

@@ -160,15 +160,16 @@ fn explain_tells_the_step_and_the_way_on() {
         let told = world.explain("orders");
         assert!(told.contains(wanted), "no `{wanted}` in\n{told}");
     };
-    said(
-        &world,
-        "hold: pool prod has returned and waits 1m more before its first step, or until `windrose failback orders prod`; then it takes 5, 20, 100 % of its share, 30s each",
-    );
+    let due = |world: &World, seconds| world.now.wall.plus(Duration::from_secs(seconds)).whole_seconds();
+    let (first, manual) = (due(&world, 60), "`windrose failback orders prod`");
+    let steps = "then it takes 5, 20, 100 % of its share, 30s each";
+    said(&world, &format!("hold: pool prod has returned and waits: its first step is at {first}, or {manual} ends it; {steps}"));
     world.later(60);
     world.later(10);
+    let (next, all) = (due(&world, 20), due(&world, 50));
     said(
         &world,
-        "hold: pool prod has returned and takes 5 % of its share (step 1 of 3); the next step in 20s, all of it in 50s, or by `windrose failback orders prod`",
+        &format!("hold: pool prod has returned and takes 5 % of its share (step 1 of 3); the next step at {next}, all of it at {all}, or by {manual}"),
     );
 }
 

@@ -1,5 +1,7 @@
 //! What people see: pool and endpoint views, targets of failover, explain.
 
+use std::time::Duration;
+
 use crate::health::State;
 use crate::model::Family;
 use crate::policy::testing::World;
@@ -86,9 +88,9 @@ fn explain_tells_pools_holds_policy_rung_endpoints_and_ttl() {
     );
     world.up("prod");
     world.later(15);
-    assert!(
-        world.explain("orders").contains("hold: pool prod has returned and waits 45s more before it is used again, or until `windrose failback orders prod`\n")
-    );
+    let due = world.now.wall.plus(Duration::from_secs(45)).whole_seconds();
+    let held = format!("hold: pool prod has returned and waits: it is used again at {due}, or by `windrose failback orders prod`\n");
+    assert!(world.explain("orders").contains(&held), "no `{held}` in {}", world.explain("orders"));
     world.begin("force_down pool dr");
     let text = world.explain("orders");
     assert!(text.contains("pool: pool dr is down: 0 of 1 endpoints up (west-1: forced down by o-1, observed up)\n"), "{text}");

@@ -1,8 +1,7 @@
 //! How outcomes are written: a segment is a magic word and frames, a frame a length, a checksum and one block of runs.
 //!
 //! ```text
-//! segment = "WROUT1\n\0" frame*
-//! frame   = octets of the block (u32) · checksum of the block (u32), both little-endian · block
+//! segment = "WROUT1\n\0" frame*                                                                        (frames: `store/frames.rs`)
 //! block   = time · how many new targets · (octets · key)* · run*
 //! run     = target · tag · [seconds of a busy one] · [interval] · first · [count]
 //! ```
@@ -19,13 +18,10 @@ use std::sync::Arc;
 
 use crate::health::{Reason, Run, Tried};
 use crate::model::Timestamp;
+use crate::store::frames::{BLOCK_MAX, frame, put, put_frame, put_signed, put_text, take, take_signed, take_text};
 
 /// What a segment begins with.
 pub(super) const MAGIC: &[u8; 8] = b"WROUT1\n\0";
-/// Octets of a block beyond which the next run begins another one.
-const BLOCK_MAX: usize = 1 << 20;
-/// Octets that no block has.
-const BLOCK_OCTETS_MAX: usize = BLOCK_MAX + (1 << 16);
 /// Milliseconds.
 const TICK: i64 = 10;
 
@@ -76,10 +72,7 @@ impl Writer {
         named.sort_by_key(|(number, run)| (*number, run.first));
         let (mut new, mut named) = (new.into_iter().peekable(), named.into_iter().peekable());
         while new.peek().is_some() || named.peek().is_some() {
-            let block = self.block(&mut new, &mut named);
-            frames.extend_from_slice(&u32::try_from(block.len()).unwrap_or(u32::MAX).to_le_bytes());
-            frames.extend_from_slice(&checksum(&block).to_le_bytes());
-            frames.extend_from_slice(&block);
+            put_frame(&mut frames, &self.block(&mut new, &mut named));
         }
         frames
     }
@@ -90,8 +83,7 @@ impl Writer {
         while octets.len() < BLOCK_MAX
             && let Some(key) = new.next()
         {
-            put(&mut octets, key.len() as u64);
-            octets.extend_from_slice(key.as_bytes());
+            put_text(&mut octets, &key);
             keys += 1;
         }
         put(&mut block, base.unsigned_abs());
@@ -160,10 +152,7 @@ impl Reader {
         let rest = &mut &*block;
         let base = i64::try_from(take(rest)?).ok()?;
         for _ in 0..take(rest)? {
-            let octets = usize::try_from(take(rest)?).ok()?;
-            let (key, after) = rest.split_at_checked(octets)?;
-            *rest = after;
-            self.keys.push(std::str::from_utf8(key).ok()?.into());
+            self.keys.push(take_text(rest)?.into());
             self.expected.push(Expected::default());
         }
         let mut number = 0_u32;
@@ -190,50 +179,6 @@ impl Reader {
         }
         Some(())
     }
-}
-
-/// The next frame's block, and what follows it; `None`: there is none, or it is torn or wrong.
-fn frame(rest: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (head, rest) = rest.split_first_chunk::<4>()?;
-    let (sum, rest) = rest.split_first_chunk::<4>()?;
-    let octets = usize::try_from(u32::from_le_bytes(*head)).ok().filter(|octets| (1..=BLOCK_OCTETS_MAX).contains(octets))?;
-    let (block, rest) = rest.split_at_checked(octets)?;
-    (checksum(block) == u32::from_le_bytes(*sum)).then_some((block, rest))
-}
-
-/// FNV-1a, 32 bits: a torn write is found, not a forged one.
-fn checksum(octets: &[u8]) -> u32 {
-    octets.iter().fold(0x811c_9dc5, |sum, octet| (sum ^ u32::from(*octet)).wrapping_mul(0x0100_0193))
-}
-
-fn put(octets: &mut Vec<u8>, mut number: u64) {
-    while 0x80 <= number {
-        octets.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    octets.push(number as u8);
-}
-
-fn put_signed(octets: &mut Vec<u8>, number: i64) {
-    put(octets, ((number << 1) ^ (number >> 63)).cast_unsigned());
-}
-
-fn take(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0_u64;
-    for shift in (0..63).step_by(7) {
-        let (octet, after) = rest.split_first()?;
-        *rest = after;
-        number |= u64::from(octet & 0x7f) << shift;
-        if octet & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
-}
-
-fn take_signed(rest: &mut &[u8]) -> Option<i64> {
-    let number = take(rest)?;
-    Some((number >> 1).cast_signed() ^ -((number & 1).cast_signed()))
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@
 
 mod codec;
 mod runs;
-mod segments;
 
 #[cfg(test)]
 mod tests;
@@ -34,9 +33,9 @@ use tracing::warn;
 use crate::health::{ProbeReport, Recording, Run, Tried};
 use crate::model::{Estate, OutcomeSettings, TargetId, Timestamp};
 
-use codec::{Reader, Writer};
+use super::segments::{self, Segment};
+use codec::{MAGIC, Reader, Writer};
 use runs::{Heard, Runs};
-use segments::Segment;
 
 /// Folder in `store.path`.
 const FOLDER: &str = "outcomes";
@@ -82,14 +81,21 @@ pub struct Recordings {
     to: Option<SyncSender<Message>>,
 }
 
-/// Begins to record into the store's folder. With `keep` 0 nothing is, and nothing is deleted.
-pub fn record(store: &Path, settings: OutcomeSettings) -> (Recorder, Recordings) {
+/// Begins to record into the store's folder; what is lost is counted in `lost`. With `keep` 0 nothing is, and nothing is deleted.
+pub fn record(store: &Path, settings: OutcomeSettings, lost: Arc<AtomicU64>) -> (Recorder, Recordings) {
     let (to, messages) = sync_channel(QUEUE);
-    let (folder, lost) = (store.join(FOLDER), Arc::new(AtomicU64::new(0)));
-    let log =
-        Log { folder: folder.clone(), settings, file: None, writer: Writer::default(), runs: Runs::default(), numbers: Numbers::default(), failing: false };
-    let counted = lost.clone();
-    let start = || std::thread::Builder::new().name("outcomes".to_string()).spawn(move || log.run(&messages, &counted));
+    let folder = store.join(FOLDER);
+    let log = Log {
+        folder: folder.clone(),
+        settings,
+        file: None,
+        writer: Writer::default(),
+        runs: Runs::default(),
+        numbers: Numbers::default(),
+        failing: false,
+        lost: lost.clone(),
+    };
+    let start = || std::thread::Builder::new().name("outcomes".to_string()).spawn(move || log.run(&messages));
     let started = !settings.keep.is_zero() && start().inspect_err(|error| warn!("outcomes are not recorded: can't start a thread: {error}")).is_ok();
     let to = Some(to).filter(|_| started);
     (Recorder { to: to.clone(), untold: None, lost }, Recordings { folder, to })
@@ -230,10 +236,12 @@ struct Log {
     numbers: Numbers,
     /// The last write failed, and that was said.
     failing: bool,
+    lost: Arc<AtomicU64>,
 }
 
 impl Log {
-    fn run(mut self, messages: &Receiver<Message>, lost: &AtomicU64) {
+    fn run(mut self, messages: &Receiver<Message>) {
+        let mut told = self.lost.load(Ordering::Relaxed);
         let (mut written, mut cut) = (Instant::now(), Instant::now());
         // Nobody looks at the clock for each outcome.
         let mut until_look = 0_u32;
@@ -266,9 +274,10 @@ impl Log {
             if WRITE_EVERY <= written.elapsed() && !self.runs.closed().is_empty() {
                 self.write();
                 written = Instant::now();
-                let lost = lost.swap(0, Ordering::Relaxed);
+                let all = self.lost.load(Ordering::Relaxed);
+                let lost = all - std::mem::replace(&mut told, all);
                 if 0 < lost {
-                    warn!(lost, "{lost} outcomes were not recorded: they came faster than they could be written");
+                    warn!(lost, "{lost} outcomes were not recorded: they came faster than they could be written, or the disk refuses them");
                 }
             }
         }
@@ -287,7 +296,12 @@ impl Log {
                 if !std::mem::replace(&mut self.failing, true) {
                     warn!("outcomes can't be recorded in {}: {error}; it is tried again, and nothing else waits for it", self.folder.display());
                 }
-                *self.runs.closed() = if waiting.len() <= WAITING_MAX { waiting } else { Vec::new() };
+                if waiting.len() <= WAITING_MAX {
+                    *self.runs.closed() = waiting;
+                } else {
+                    self.lost.fetch_add(waiting.iter().map(|run| u64::from(run.count)).sum(), Ordering::Relaxed);
+                    self.runs.closed().clear();
+                }
             }
         }
     }
@@ -300,7 +314,7 @@ impl Log {
             (octets_max / 8).clamp(1 << 16, SEGMENT_MAX) <= segment.octets || (keep / 8).max(Duration::from_secs(60)) <= now.since(segment.begun)
         };
         if self.file.as_ref().is_none_or(|(_, segment)| full(segment)) {
-            let (file, segment) = segments::begin(&self.folder, now)?;
+            let (file, segment) = segments::begin(&self.folder, now, MAGIC)?;
             segments::prune(&self.folder, &segment.path, now, keep, octets_max)?;
             (self.file, self.writer) = (Some((file, segment)), Writer::default());
         }

@@ -25,7 +25,7 @@ fn report(at: i64, passed: bool) -> ProbeReport {
 /// Even if the machine is slow.
 fn recorded(folder: &Path, settings: OutcomeSettings, outcomes: &[(usize, i64, bool)]) -> Recordings {
     let estate = Arc::new(estate("pool a: 10.0.0.1; pool b: 10.1.0.1; service s: failover a b"));
-    let (mut recorder, recordings) = record(folder, settings);
+    let (mut recorder, recordings) = record(folder, settings, Arc::default());
     recorder.targets(&estate);
     for (target, at, passed) in outcomes {
         recorder.outcome(TargetId::at(*target), &report(*at, *passed));

@@ -1,4 +1,4 @@
-//! The files that outcomes lie in: `outcomes/MILLISECONDS.log` in the store's folder, named by when they were begun.
+//! The files of a log that is bounded by age and size: `FOLDER/MILLISECONDS.log` in the store's folder, named by when they were begun.
 //!
 //! Every process begins a file of its own, and nobody appends to another's: what was torn by a crash stays behind, and is read up to where it is whole. Whole
 //! files are deleted when all that is in them is too old, or all together are too large.
@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use crate::model::Timestamp;
 
-use super::codec::MAGIC;
+/// What a file begins with: which log it is of, and of which form.
+pub(super) type Magic = [u8; 8];
 
 /// Octets of one file beyond which it is not read on: none is ever written so large.
 const READ_MAX: u64 = 64 << 20;
@@ -43,7 +44,7 @@ pub(super) fn all(folder: &Path) -> std::io::Result<Vec<Segment>> {
 }
 
 /// A new file, begun at this moment or the next free one.
-pub(super) fn begin(folder: &Path, now: Timestamp) -> std::io::Result<(File, Segment)> {
+pub(super) fn begin(folder: &Path, now: Timestamp, magic: &Magic) -> std::io::Result<(File, Segment)> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mut begun = now;
     loop {
@@ -52,8 +53,8 @@ pub(super) fn begin(folder: &Path, now: Timestamp) -> std::io::Result<(File, Seg
             Err(error) if error.kind() == ErrorKind::AlreadyExists => begun.0 += 1,
             opened => {
                 let mut file = opened?;
-                let segment = Segment { begun, path, octets: MAGIC.len() as u64 };
-                file.write_all(MAGIC).inspect_err(|_| forget_if_empty(&segment))?;
+                let segment = Segment { begun, path, octets: magic.len() as u64 };
+                file.write_all(magic).inspect_err(|_| forget_if_empty(&segment))?;
                 return Ok((file, segment));
             }
         }
@@ -62,7 +63,7 @@ pub(super) fn begin(folder: &Path, now: Timestamp) -> std::io::Result<(File, Seg
 
 /// Deletes a file into which nothing could be written: a full disk must not fill with empty files.
 pub(super) fn forget_if_empty(segment: &Segment) {
-    if segment.octets == MAGIC.len() as u64 {
+    if segment.octets == size_of::<Magic>() as u64 {
         // If that fails, too, it is an empty file.
         let _ = std::fs::remove_file(&segment.path);
     }
