@@ -7,6 +7,7 @@ use std::time::Duration;
 use hashbrown::{HashMap, hash_map::Entry};
 
 use crate::client::{ClassId, Clients};
+use crate::health::Blind;
 use crate::model::{Estate, Interner, Node, Now, PolicyForm, ServiceId};
 use crate::policy::{self, FamilyDecision, Memory, Step};
 
@@ -28,8 +29,8 @@ pub(in crate::control) struct Watch {
     at: Now,
     /// Something was said already.
     began: bool,
-    /// This node was blind.
-    blind: bool,
+    /// In which way this node was blind. Not its sentence: that has figures, which grow in a storm.
+    blind: Option<std::mem::Discriminant<Blind>>,
     /// Whose ids the next two are.
     estate: Arc<Estate>,
     /// By service.
@@ -90,7 +91,7 @@ impl Core {
         if !self.accounts.on || matches!(self.serving, Serving::FirstRound { .. }) {
             return;
         }
-        let blind = self.guard.blind().is_some();
+        let blind = self.guard.blind().map(std::mem::discriminant);
         let (estate, now) = (self.configuration.estate.clone(), self.accounts.at);
         if std::mem::replace(&mut self.accounts.blind, blind) != blind {
             let everybody = (0..self.services.len()).map(|at| (ServiceId::at(at), Cause::Guard));

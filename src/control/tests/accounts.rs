@@ -84,9 +84,10 @@ fn recorded<'a>(all: &'a [Accounts], name: &str, at: Timestamp) -> Option<&'a Ac
     known.rev().find_map(of)
 }
 
-/// All steps; of a service that answers as decided before (frozen, blind, guards) those that count: what would be decided goes on with time, unnoticed.
+/// All steps, but for the figures of a blind node, which may have grown since; of a service that answers as decided before (frozen, blind, guards) those that count: what would be decided goes on with time, unnoticed.
 fn counting(mut steps: Vec<(String, String)>) -> Vec<(String, String)> {
     let stands = steps.iter().any(|(topic, _)| ["frozen", "blind", "guards"].contains(&&**topic));
+    steps.iter_mut().filter(|(topic, _)| topic == "blind").for_each(|(_, text)| text.truncate("this node is blind".len()));
     steps.retain(|(topic, _)| !stands || ["client", "pool", "ttl", "frozen", "blind", "guards"].contains(&&**topic));
     steps
 }

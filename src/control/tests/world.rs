@@ -98,11 +98,12 @@ pub(super) fn configuration(text: &str) -> Configuration {
     if !secondaries.is_empty() {
         estate.secondaries.push((apex.clone(), secondaries.into()));
     }
+    let clients = Arc::new(Clients::build(&estate, &Questions::of(&estate), &Origins::default()));
     Configuration {
         estate: Arc::new(estate),
         zones: vec![Arc::new(Zone { apex, sets })],
         answers: Arc::default(),
-        clients: Arc::default(),
+        clients,
         databases: Default::default(),
         needs_restart: Vec::new(),
         hash: "0123456789abcdef".into(),
