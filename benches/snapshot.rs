@@ -50,8 +50,17 @@ fn compile_decision(bencher: Bencher<'_, '_>, pools: u32) {
         let of = |pool: u32| (0..4).map(move |at| EndpointId(pool * 4 + at));
         (0..pools)
             .map(|pool| {
-                let endpoints = of(pool).filter(|id| Family::of(estate.endpoint(*id).address) == family).collect();
-                Leaf { pools: vec![PoolId(pool)], share: 1.0 / f64::from(pools), rung: Rung::Policy, endpoints, weights: None, ways: Vec::new() }
+                let endpoints = of(pool).filter(|id| estate.may_answer(*id, family)).collect();
+                Leaf {
+                    pools: vec![PoolId(pool)],
+                    share: 1.0 / f64::from(pools),
+                    rung: Rung::Policy,
+                    taken: false,
+                    endpoints,
+                    weights: None,
+                    addresses: None,
+                    ways: Vec::new(),
+                }
             })
             .collect()
     };

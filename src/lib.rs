@@ -41,6 +41,7 @@
 //! | who asks, and what that changes | `client/mod.rs`, `policy/tailor.rs`, `policy/sticky.rs`; for people: `docs/steering.md` |
 //! | what is made later, and why a TTL falls before it | `control/schedules/`, `policy/soon.rs`; for people: `docs/schedules.md` |
 //! | whose data is too old to be used | `control/freshness.rs`, `policy/pool.rs`; for people: `docs/freshness.md` |
+//! | who is too full, and who takes what it gives away | `control/load.rs`, `policy/shed.rs`; for people: `docs/shed.md` |
 //! | what other thresholds would have made of last night | `control/replay.rs`, `store/outcomes/`; for people: `docs/replay.md` |
 //! | what would be if, and when clients will have followed | `control/simulate.rs`, `policy/forecast.rs`; for people: `docs/predicting.md` |
 //! | who owns what, and the order of starting and stopping | `app/daemon.rs` |
@@ -99,6 +100,8 @@
 //! - A step of a shift is a change of traffic like any other, in one transaction with the shift's own record: guards weigh it, the audit shows it, and no restart repeats or skips it.
 //! - A pool that returns in steps is no new kind of share: the tree is evaluated with and without it, and the results are mixed. A failover that turns
 //!   (`one_way`) remembers who is first by name; nobody's policy is rewritten.
+//! - What a pool sheds is no mix of trees with and without it: at the pool itself a part of its answers goes back up the tree to the nearest node that has
+//!   somebody for it. So nobody else's answers move, however many pools shed at once.
 //! - Looking into the future is deciding on a copy: `simulate` takes a picture while the core is lent and works out the cascade away from it, with the same [`policy::decide`].
 //! - The API's document and the terminal's pictures are made from what the program itself goes by (routes and their types; a pure state), and kept as text: a change is read before it counts.
 //! - Guards of changes read one key (`Key::LastChange`) that every guarded commit expects and raises, because an override that another node begins is a key nobody here can name.

@@ -476,7 +476,7 @@ fn glass(words: &[&str]) -> Result<Vec<GuardKind>, Refused> {
 
 /// What was done, with the answers a second that go elsewhere.
 pub(super) async fn reply(app: &App, applied: Applied, service: Option<String>, undo: Option<api::UndoHint>) -> Result<ChangeReply, Refused> {
-    let Applied { dry_run, revision, moves, override_, form, messages, takers, guards, at, clients_follow_by, shift, schedule } = applied;
+    let Applied { dry_run, revision, moves, override_, form, messages, takers, guards, at, clients_follow_by, shift, schedule, latency: _ } = applied;
     let metrics = app.parts.metrics.clone();
     let undo = schedule.as_ref().map(|(id, _)| super::schedule::cancel_of(*id)).or(undo);
     let (moves, takers, shift, schedule, fading) = app

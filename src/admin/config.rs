@@ -184,10 +184,11 @@ fn shown(planned: Planned) -> (api::ConfigPlan, Vec<api::Drift>) {
         name,
         fields: fields.into_iter().map(|(field, before, after)| api::FieldChange { field: field.to_string(), before, after }).collect(),
     };
-    let moved = |PreviewMove { service, before, after }: PreviewMove| api::Move {
+    let moved = |PreviewMove { service, before, after, by_client }: PreviewMove| api::Move {
         service: service.to_string(),
         before: api::Shares::from_ratios(before),
         after: api::Shares::from_ratios(after),
+        by_client: by_client.into_iter().map(super::view::client_move).collect(),
         answers_per_second: None,
         moves_per_second: None,
     };

@@ -41,6 +41,7 @@ pub mod doctor;
 mod etag;
 mod feeds;
 mod glass;
+mod latency;
 mod listen;
 mod looks;
 mod manual;

@@ -1,9 +1,9 @@
-//! What outside systems tell of endpoints and of data: form is checked here, the rest is the core's answer.
+//! What outside systems tell of endpoints, of data and of loads: form is checked here, the rest is the core's answer.
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 
-use crate::control::{DataPush, DataTime, Event, Push};
+use crate::control::{DataPush, DataTime, Event, LoadPush, Push};
 use crate::model::PoolId;
 
 use super::App;
@@ -11,7 +11,7 @@ use super::api::{self, ProblemKind};
 use super::auth::Caller;
 use super::body::Body;
 use super::problem::Refused;
-use super::read::region_named;
+use super::read::{pool_named, region_named};
 
 pub(super) async fn push(
     State(app): State<App>,
@@ -69,4 +69,21 @@ pub(super) async fn freshness(
         Some(api::FreshnessReply { region: region.clone(), data, outdated })
     });
     found.await?.map(Json).ok_or_else(|| Refused::new(ProblemKind::NotFound, "a reload has just taken this region away"))
+}
+
+pub(super) async fn load(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(pool): Path<String>,
+    Body(api::LoadPut { load }): Body<api::LoadPut>,
+) -> Result<Json<api::LoadReply>, Refused> {
+    let name = pool.clone();
+    app.look(move |core, _| pool_named(core.estate(), &name).map(|_| ())).await??;
+    let push = LoadPush { actor: caller.actor, pool: pool.clone(), load };
+    app.parts.door.ask(|ticket| Event::Loaded { ticket, push }).await?;
+    let found = app.look(move |core, _| {
+        let shed = super::view::shed(core, core.estate().pool_named(&pool)?)?;
+        Some(api::LoadReply { pool, shed })
+    });
+    found.await?.map(Json).ok_or_else(|| Refused::new(ProblemKind::NotFound, "a reload has just taken this pool, or its `shed`, away"))
 }

@@ -45,7 +45,7 @@ pub(super) fn region_named(estate: &Estate, name: &str) -> Result<RegionId, Refu
     estate.region_named(name).ok_or_else(|| Refused::not_found("region", name, estate.regions.iter().map(|region| &*region.name)))
 }
 
-fn pool_named(estate: &Estate, name: &str) -> Result<PoolId, Refused> {
+pub(super) fn pool_named(estate: &Estate, name: &str) -> Result<PoolId, Refused> {
     estate.pool_named(name).ok_or_else(|| Refused::not_found("pool", name, estate.pools.iter().map(|pool| &*pool.name)))
 }
 
@@ -271,7 +271,12 @@ pub(super) async fn explain(State(app): State<App>, Query(query): Query<api::Exp
     loop {
         let (estate, zones) = app.look(|core, _| (core.estate().clone(), core.zones().to_vec())).await?;
         let (known, place_of) = (estate.clone(), asked.clone());
-        let place = tokio::task::spawn_blocking(move || view::place(&zones, &estate, &place_of, rtype)).await;
+        let place = tokio::task::spawn_blocking(move || {
+            let place = view::place(&zones, &estate, &place_of, rtype);
+            let networks = client.filter(|_| place.service.is_some()).and_then(|client| view::networks(&estate, client));
+            view::Place { networks, ..place }
+        });
+        let place = place.await;
         let place = place.map_err(|_| Refused::new(ProblemKind::Internal, "looking the name up failed; this is a bug"))?;
         let asked = asked.clone();
         let told =

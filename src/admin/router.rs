@@ -18,7 +18,7 @@ use super::describe::{Condition, Reply, Words, gives, says};
 use super::feeds::AuditQuery;
 use super::pages::PageQuery;
 use super::problem::Refused;
-use super::{App, change, config, doctor, feeds, glass, looks, manual, middleware, once, push, read, replay, schedule, shift, simulate, upgrade};
+use super::{App, change, config, doctor, feeds, glass, latency, looks, manual, middleware, once, push, read, replay, schedule, shift, simulate, upgrade};
 
 use Condition::{Optional, Required};
 use Touches::{Node, Nothing, Service, Services};
@@ -155,6 +155,14 @@ pub(super) const ROUTES: &[Route] = &[
         says::<api::PushReply>("push", "Tells how an endpoint is").body::<api::PushPost>().refuses(PUSHES)),
     route!(PUT, "/regions/{region}/freshness", Operate, Node, push::freshness,
         says::<api::FreshnessReply>("tellFreshness", "Tells when the data of a region was last restored or synchronised").body::<api::FreshnessPost>()),
+    route!(PUT, "/pools/{pool}/load", Operate, Node, push::load,
+        says::<api::LoadReply>("tellLoad", "Tells how much is asked of a pool").body::<api::LoadPut>()),
+    route!(GET, "/latency", Read, Nothing, latency::list,
+        says::<List<api::Latency>>("listLatency", "How quick regions are for whom, as measured").query::<api::LatencyQuery>()),
+    route!(PUT, "/latency", Operate, Node, latency::put,
+        says::<api::LatencyReply>("tellLatency", "Tells how quick regions are for whom").body::<api::LatencyPut>()),
+    route!(DELETE, "/latency", Operate, Node, latency::withdraw,
+        says::<api::LatencyReply>("withdrawLatency", "Takes measurements back").query::<api::LatencyWithdrawal>()),
     route!(GET, "/overrides", Read, Nothing, read::overrides,
         says::<List<api::Override>>("listOverrides", "Overrides in force").query::<PageQuery>()),
     route!(POST, "/overrides", Operate, Services, change::begin_override,

@@ -90,7 +90,7 @@ fn reckon(seen: Seen, down: &[String], at: LoadAt) -> Result<api::Simulation, Re
     if !faults.is_empty() {
         return Err(Refused::invalid(faults));
     }
-    let load = |service: &str| loads.get(service).copied().unwrap_or(Load { rate: None, of_peak: 1.0 });
+    let load = |service: &str| loads.get(service).cloned().unwrap_or(Load { of_peak: 1.0, ..Load::default() });
     let mut found = picture.simulate(&targets, &load);
     if 0 < peakless && at == LoadAt::Now && found.regions.iter().any(|row| row.strain.is_some()) {
         found.messages.push(format!("{peakless} services have no known peak yet: for capacity they count as at their peak"));
@@ -103,13 +103,16 @@ fn reckon(seen: Seen, down: &[String], at: LoadAt) -> Result<api::Simulation, Re
 /// How much each service is asked, and of how many the peak is not known.
 fn loads(core: &Core, metrics: &Metrics, picture: &Picture, at: LoadAt, now: Now) -> (HashMap<Arc<str>, Load>, usize) {
     let mut peakless = 0;
+    let asking = picture.asking();
     let of = |service: &Arc<str>| {
         let (rate, peak) = (metrics.answers_per_second(core, service, now), metrics.peak(service));
-        let load = match (at, rate, peak) {
-            (LoadAt::Peak, _, peak) => Load { rate: peak, of_peak: 1.0 },
-            (LoadAt::Now, Some(rate), Some(peak)) => Load { rate: Some(rate), of_peak: rate / peak.max(rate) },
-            (LoadAt::Now, rate, _) => Load { rate, of_peak: 1.0 },
+        let answered = if asking.contains(service) { metrics.answered(core, service) } else { Vec::new() };
+        let (rate, of_peak) = match (at, rate, peak) {
+            (LoadAt::Peak, _, peak) => (peak, 1.0),
+            (LoadAt::Now, Some(rate), Some(peak)) => (Some(rate), rate / peak.max(rate)),
+            (LoadAt::Now, rate, _) => (rate, 1.0),
         };
+        let load = Load { rate, of_peak, answered };
         peakless += usize::from(peak.is_none());
         (service.clone(), load)
     };

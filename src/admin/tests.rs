@@ -12,7 +12,8 @@ use super::door::Knock;
 use super::*;
 use crate::control::{Configuration, Core, Effect, Event, Start};
 use crate::model::{
-    AllDown, Check, Choice, Endpoint, Estate, Failback, Monitor, Now, PolicyForm, Pool, PoolId, Region, RegionId, Service, Share, Thresholds, TlsFiles, Watch,
+    Address, AllDown, Check, Choice, Endpoint, Estate, Failback, Monitor, Now, PolicyForm, Pool, PoolId, Region, RegionId, Service, Share, Thresholds,
+    TlsFiles, Watch,
 };
 use crate::wire::Name;
 use crate::zone::{RecordSet, Zone};
@@ -61,12 +62,13 @@ fn estate() -> Estate {
             required_by: Vec::new(),
             degraded_factor: None,
             hold_if_older_than: None,
+            shed: None,
         });
         let address = format!("192.0.2.{}", at + 1);
         estate.endpoints.push(Endpoint {
             name: address.as_str().into(),
             pool: PoolId::at(at),
-            address: address.parse().unwrap(),
+            address: Address::Fixed(address.parse().unwrap()),
             weight: 1,
             tier: 0,
             watch: Watch::Always,
@@ -81,6 +83,7 @@ fn estate() -> Estate {
             names: [name(&format!("{service}.api.example.com"))].into_iter().collect(),
             form: Arc::new(form),
             policy,
+            answer: Default::default(),
             ttl: 30,
             ttl_min: 5,
             max_answers: 8,
@@ -193,8 +196,14 @@ impl Server {
             needs_restart: vec!["[dns]".into()],
             hash: "0123456789abcdef".into(),
         };
-        let start =
-            Start { configuration, stored: Vec::new(), revision: crate::control::Revision(0), stale_after: Duration::from_secs(600), without_store: false };
+        let start = Start {
+            configuration,
+            stored: Vec::new(),
+            latency: Default::default(),
+            revision: crate::control::Revision(0),
+            stale_after: Duration::from_secs(600),
+            without_store: false,
+        };
         let core = Core::start(start, Now::default());
         let (door, queue) = Door::new(64);
         let (skew, ready) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicU8::new(READY)));
@@ -353,7 +362,14 @@ async fn a_look_that_panics_does_so_in_the_task_that_asked() {
         needs_restart: Vec::new(),
         hash: "0123456789abcdef".into(),
     };
-    let start = Start { configuration, stored: Vec::new(), revision: crate::control::Revision(0), stale_after: Duration::from_secs(600), without_store: false };
+    let start = Start {
+        configuration,
+        stored: Vec::new(),
+        latency: Default::default(),
+        revision: crate::control::Revision(0),
+        stale_after: Duration::from_secs(600),
+        without_store: false,
+    };
     tokio::spawn(control(Core::start(start, Now::default()), queue, Arc::default()));
     let asked = door.clone();
     let task = tokio::spawn(async move { asked.look(|_, _| panic!("{PANIC}")).await });

@@ -8,6 +8,7 @@
 //! |                                | another, it is a CNAME | the CNAME, and on with its target                          |
 //! |                                | ANY                    | HINFO (RFC 8482)                                           |
 //! |                                | another                | NODATA with SOA                                            |
+//! | a service with host names      | any                    | a CNAME by its decision, and on with its target            |
 //! | neither                        |                        | NXDOMAIN with SOA                                          |
 
 use std::net::IpAddr;
@@ -139,7 +140,7 @@ impl<'s> Resolver<'s, '_, '_> {
                 }
                 let zone = self.enter(slot.zone())?;
                 match self.names.what(&slot) {
-                    What::Service(service) => self.put_service(zone, service),
+                    What::Service(service) => return self.put_service(zone, service, hash),
                     What::Static(name) => return self.at_static(zone, name, hash),
                     What::Empty => self.put_soa(zone, zone.negative_ttl),
                 }
@@ -167,8 +168,7 @@ impl<'s> Resolver<'s, '_, '_> {
 
     fn at_static(&mut self, zone: &ZoneEntry, name: &'s StaticName, hash: u64) -> Option<&'s [u8]> {
         if let (rtype::A | rtype::AAAA, Some(service)) = (self.qtype, name.service()) {
-            self.put_service(zone, service);
-            return None;
+            return self.put_service(zone, service, hash);
         }
         // What may stand beside a CNAME is asked of the name itself (RFC 4035, section 2.5).
         let target = self.names.cname_target(name).filter(|_| !matches!(self.qtype, rtype::CNAME | rtype::RRSIG | rtype::NSEC));
@@ -176,8 +176,7 @@ impl<'s> Resolver<'s, '_, '_> {
             self.put_static(zone, name);
             return None;
         };
-        let seen = self.seen.get(..self.links).unwrap_or_default();
-        if seen.contains(&hash) || self.links == CHAIN_MAX {
+        if self.ends_chain(hash) {
             return None;
         }
         let cname = self.names.set(name, rtype::CNAME)?;
@@ -186,8 +185,18 @@ impl<'s> Resolver<'s, '_, '_> {
             self.outcome.truncated = true;
             return None;
         }
+        self.follow(target, start, hash)
+    }
+
+    /// This name's CNAME was followed already, or enough of them were.
+    fn ends_chain(&self, hash: u64) -> bool {
+        self.links == CHAIN_MAX || self.seen.get(..self.links).unwrap_or_default().contains(&hash)
+    }
+
+    /// A CNAME stands at `start`: on with its target, unless it alone was asked for.
+    fn follow(&mut self, target: &'s [u8], start: usize, hash: u64) -> Option<&'s [u8]> {
         // RFC 8482, section 4.2: where there is a CNAME, ANY gets it, and not more.
-        if self.qtype == rtype::ANY {
+        if matches!(self.qtype, rtype::ANY | rtype::CNAME) {
             return None;
         }
         if let Some(link) = self.seen.get_mut(self.links) {
@@ -295,15 +304,58 @@ impl<'s> Resolver<'s, '_, '_> {
         }
     }
 
-    /// A service's name: addresses by its decision, anything else is not there.
-    fn put_service(&mut self, zone: &ZoneEntry, service: ServiceId) {
-        let family = match self.qtype {
-            rtype::A => Family::V4,
-            rtype::AAAA => Family::V6,
-            rtype::ANY => return self.put_any(),
-            _ => return self.put_no_data(zone, Some(service)),
+    /// A service's name: addresses by its decision, anything else is not there; or whatever is asked for, a CNAME by its decision, and on with its target.
+    fn put_service(&mut self, zone: &ZoneEntry, service: ServiceId, hash: u64) -> Option<&'s [u8]> {
+        let Some(compiled) = self.snapshot.compiled(service) else {
+            self.fail(b"the service has no decision");
+            return None;
         };
-        let Some(compiled) = self.snapshot.compiled(service) else { return self.fail(b"the service has no decision") };
+        let by_name = compiled.body().by_name;
+        let family = match self.qtype {
+            // What may stand beside a CNAME is asked of the name itself (RFC 4035, section 2.5).
+            rtype::RRSIG | rtype::NSEC => None,
+            _ if by_name => Some(Family::V4),
+            rtype::A => Some(Family::V4),
+            rtype::AAAA => Some(Family::V6),
+            rtype::ANY => {
+                self.put_any();
+                return None;
+            }
+            _ => None,
+        };
+        let Some(family) = family else {
+            self.put_no_data(zone, Some(service));
+            return None;
+        };
+        if by_name && self.ends_chain(hash) {
+            return None;
+        }
+        let (leaf, turn) = self.leaf(zone, service, compiled, family)?;
+        match leaf {
+            LeafBody::Rotated { records, count } => self.put_rotated(records, *count, turn, family),
+            LeafBody::Sampled(sampled) => self.put_sampled(sampled, turn, family),
+            LeafBody::Named(named) => return self.put_alias(named.choose(turn)?, hash),
+            LeafBody::Empty => (),
+        }
+        None
+    }
+
+    /// A CNAME that a service has chosen, and on with its target.
+    fn put_alias(&mut self, record: &'s [u8], hash: u64) -> Option<&'s [u8]> {
+        let start = self.packet.length();
+        if !self.packet.put(record) {
+            self.outcome.truncated = true;
+            return None;
+        }
+        self.packet.count(Section::Answer, 1);
+        if self.place.name != HEADER_OCTETS {
+            self.packet.patch(start, &pointer(self.place.name));
+        }
+        self.follow(record.get(RDATA_AT..)?, start, hash)
+    }
+
+    /// The leaf that answers, and where its own sequence stands. `None`: that none does is written already.
+    fn leaf(&mut self, zone: &ZoneEntry, service: ServiceId, compiled: &'s Compiled, family: Family) -> Option<(&'s LeafBody, u64)> {
         let (chosen, mut scope) = self.chosen(compiled);
         let body = chosen.body();
         let [v4, v6] = &body.families;
@@ -313,8 +365,14 @@ impl<'s> Resolver<'s, '_, '_> {
             self.outcome.extra_code = if note.is_stale() { ede::STALE_ANSWER } else { ede::OTHER };
         }
         match decided {
-            FamilyBody::NoData => self.put_soa(zone, zone.negative_ttl.min(body.ttl)),
-            FamilyBody::ServFail(why) => self.fail(why),
+            FamilyBody::NoData => {
+                self.put_soa(zone, zone.negative_ttl.min(body.ttl));
+                None
+            }
+            FamilyBody::ServFail(why) => {
+                self.fail(why);
+                None
+            }
             FamilyBody::Answer { split, keeper, leaves } => {
                 self.packet.lower_limit(self.bound);
                 let pick = match chosen.turn() {
@@ -325,7 +383,7 @@ impl<'s> Resolver<'s, '_, '_> {
                     (Some(keeper), Some(sticky)) => {
                         let (client, length) = sticky_key(sticky, self.outcome.client.unwrap_or(self.sender));
                         scope = self.widest(length).max(scope);
-                        keeper.choose(client)
+                        keeper.choose(client, pick.leaf)
                     }
                     _ => split.find(pick.leaf),
                 };
@@ -334,9 +392,11 @@ impl<'s> Resolver<'s, '_, '_> {
                     self.outcome.scope = scope;
                 }
                 match leaves.get(number) {
-                    Some(LeafBody::Rotated { records, count }) => self.put_rotated(records, *count, pick.turn, family),
-                    Some(LeafBody::Sampled(sampled)) => self.put_sampled(sampled, pick.turn, family),
-                    Some(LeafBody::Empty) | None => self.put_soa(zone, zone.negative_ttl.min(body.ttl)),
+                    None | Some(LeafBody::Empty) => {
+                        self.put_soa(zone, zone.negative_ttl.min(body.ttl));
+                        None
+                    }
+                    Some(leaf) => Some((leaf, pick.turn)),
                 }
             }
         }

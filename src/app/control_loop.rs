@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::admin::door::Knock;
 use crate::control::{
-    ConfirmationStand, Core, Effect, Effects, Event, Found, Happening, Legacy, Measured, Notice, Refusal, RefusalKind, Reply, Revision, Ticket,
+    ConfirmationStand, Core, Effect, Effects, Event, Found, Happening, HostStands, Legacy, Measured, Notice, Refusal, RefusalKind, Reply, Revision, Ticket,
 };
 use crate::dns::notify;
 use crate::health::State;
@@ -63,6 +63,8 @@ pub(super) struct Hands {
     pub webhooks: watch::Sender<Vec<Webhook>>,
     /// To streams and webhooks. A slow listener loses its place, never our time.
     pub happenings: tokio::sync::broadcast::Sender<Arc<Happening>>,
+    /// Raised when clients are to be told apart anew.
+    pub classify: watch::Sender<u64>,
     /// Moves that may still be told by name; [`MOVES_TOLD`] at each settling.
     pub moves_left: usize,
     /// When to give back free memory.
@@ -120,6 +122,7 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
     let (measured_in, mut measured) = mpsc::channel::<Measured>(MEASURING_MAX);
     let mut tickets: HashMap<Ticket, oneshot::Sender<Reply>> = HashMap::new();
     let mut wake = None;
+    let hosts = hands.prober.resolver();
     let mut mode = Mode::Working;
     let mut effects = Effects::new();
     core.settle_answers(hands.clock.now(), &mut effects);
@@ -159,6 +162,7 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
             // What comes to rest learns nothing any more: the last words of its prober are dropped.
             Some(probed) = queues.outcomes.recv() => if works { outcome(probed, &mut core, &mut hands, &mut effects) },
             Some(measured) = measured.recv() => if works { core.handle(hands.clock.now(), Event::Measured(measured), &mut effects) },
+            () = hosts.has_answered() => {}
             () = until(tick) => {
                 // The core says when the next one is due; if none is, a moment that has passed must not come again and again.
                 wake = None;
@@ -168,6 +172,10 @@ pub(super) async fn run(mut core: Core, mut queues: Queues, mut hands: Hands) ->
         }
         if resting && !matches!(mode, Mode::Working) {
             continue;
+        }
+        // Before outcomes: what a name has must be known when its first probe is.
+        for (host, stands) in hosts.take_answered() {
+            core.handle(hands.clock.now(), Event::Resolved { host, stands }, &mut effects);
         }
         for _ in 0..TOGETHER {
             if !works {
@@ -317,6 +325,7 @@ impl Hands {
                 self.metrics.configured(&estate);
                 self.outcomes.targets(&estate);
                 self.webhooks.send_replace(estate.webhooks.clone());
+                self.prober.resolver().recall(core.known_hosts());
                 self.prober.plan(plan, estate, hurry);
                 self.give_back_soon();
             }
@@ -358,6 +367,7 @@ impl Hands {
                     }
                 }
             }
+            Effect::Classify => self.classify.send_modify(|asked| *asked += 1),
             Effect::Happened(happening) => {
                 self.metrics.happened(&happening.kind);
                 // Nobody listens: fine, it is in the core's ring.
@@ -417,8 +427,14 @@ fn tell(notice: &Notice, moves_max: usize) -> usize {
         Notice::ReloadFailed { .. } => (),
         Notice::Database { sound: true, text } => info!("{text}"),
         Notice::Database { sound: false, text } => warn!("{text}"),
+        Notice::Latency { ran_out: true, text } => warn!("{text}"),
+        Notice::Latency { ran_out: false, text } => info!("{text}"),
         Notice::Freshness { pool, begins: true, text, .. } => warn!(%pool, "{text}"),
         Notice::Freshness { pool, begins: false, text, .. } => info!(%pool, "{text}"),
+        Notice::Host { host, stands: HostStands::Old, text } => warn!(%host, "{text}"),
+        Notice::Host { host, stands: HostStands::Good | HostStands::Moved, text } => info!(%host, "{text}"),
+        Notice::Load { pool, happened: "shed_ended", text, .. } => info!(%pool, "{text}"),
+        Notice::Load { pool, text, .. } => warn!(%pool, "{text}"),
         Notice::Guarded { region, begins: true, text } => warn!(%region, "{text}"),
         Notice::Guarded { region, begins: false, text } => info!(%region, "{text}"),
         Notice::Blind { begins: true, text } => error!("{text}"),

@@ -21,7 +21,7 @@ use crate::admin::door::Door;
 use crate::admin::upgrade::{Beginner, Upgrades};
 use crate::admin::{self, Admin, Feeds, Parts, Reloader};
 use crate::config::Loaded;
-use crate::control::{self, Core, Legacy};
+use crate::control::{self, Core, Latency, Legacy};
 use crate::dns::{self, Running};
 use crate::metrics::{Metrics, SeriesMax};
 use crate::model::{Estate, Settings};
@@ -104,7 +104,7 @@ impl Daemon {
         let Start { path, loaded, without_store, program, inheritance: _ } = start;
         let clock = left.legacy.as_ref().map_or_else(Clock::start, |legacy| Clock::continuing(legacy.mono));
         let settings = loaded.settings.clone();
-        let (store, stored, revision) = open_store(&settings, without_store).await?;
+        let (store, mut stored, revision) = open_store(&settings, without_store).await?;
         let started = clock.now();
         let series_max = SeriesMax { services: settings.metrics.services_max, endpoints: settings.metrics.endpoints_max };
         let metrics = Metrics::new(&settings.node.name, series_max, started.wall);
@@ -112,6 +112,8 @@ impl Daemon {
         metrics.begin(started);
         metrics.watch_panics(Box::new(super::panics::count));
         let databases = Arc::new(Databases::default());
+        let latency = Latency::take(&mut stored, left.legacy.as_ref(), loaded.estate.latency, started);
+        databases.learned(latency.measured());
         let read = loaded.databases.clone();
         let asked = control::asked_by_stored(&stored);
         let made = match databases.make(&loaded.estate, &read, &asked) {
@@ -126,7 +128,7 @@ impl Daemon {
         databases.keep(&read);
         metrics.databases(&configuration.databases);
         let stale_after = settings.node.stale_after;
-        let start = control::Start { configuration, stored, revision, stale_after, without_store };
+        let start = control::Start { configuration, stored, latency, revision, stale_after, without_store };
         let mut core = Core::start(start, started);
         if let Some(legacy) = &left.legacy {
             core.continue_from(legacy, started);
@@ -134,6 +136,7 @@ impl Daemon {
 
         core.keep_journal(control::JournalSettings { node: settings.node.name.clone(), audit: settings.audit }, started);
         let (happenings, _) = tokio::sync::broadcast::channel(HAPPENINGS);
+        let (classify, asked) = watch::channel(0);
         let (webhooks, wanted) = watch::channel(core.estate().webhooks.clone());
         let queued = core.webhook_records().map(|(key, text)| (key.clone(), text.clone())).collect();
 
@@ -165,6 +168,7 @@ impl Daemon {
             metrics: metrics.clone(),
             outcomes: recorder,
             secondaries,
+            classify,
             moves_left: 0,
             give_back_at: None,
             serve: Some(serve),
@@ -194,6 +198,7 @@ impl Daemon {
             None => (Some(api.serve(parts)), None),
             Some(_) => (None, Some((api, parts))),
         };
+        tokio::spawn(databases::classify(databases.clone(), door.clone(), asked, stopping.clone()));
         tokio::spawn(databases::tell_apart(databases.clone(), door.clone(), orders_to_tell_apart));
         tokio::spawn(databases::watch(databases, door.clone(), metrics.clone(), stopping.clone()));
         sample_often(door.clone(), metrics.clone(), stopping);

@@ -1,17 +1,17 @@
-//! GeoIP databases while the daemon runs: the last sound content of each file, and a look at the files now and then.
+//! What classes of clients are made from while the daemon runs: GeoIP databases, the last sound content of each file, and what was measured of latency.
 //!
 //! A file that is replaced is read aside, made into classes of clients, and handed to the core in one piece; no query waits for it. One that is broken
-//! changes nothing but what is told of it: what was read before counts on.
+//! changes nothing but what is told of it: what was read before counts on. Orders that measurements have changed go the same way, together, with pauses.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::door::Door;
-use crate::client::{Clients, DatabaseInfo, Origins, Questions};
+use crate::client::{Clients, DatabaseInfo, Measured, Origins, Questions};
 use crate::config::{Database, Mmdb, Stamp};
 use crate::control::{Event, Notice};
 use crate::metrics::Metrics;
@@ -21,10 +21,17 @@ use crate::policy::too_many_variants;
 /// How often it is asked whether there are databases by now.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// Between two times that measured orders are made into classes at least.
+const CALM: Duration = Duration::from_secs(1);
+/// And so many times as long as the last one took: with a large database that is seconds, and a tenth of one core is enough.
+const CALM_TIMES: u32 = 9;
+
 /// What is known of the files.
 #[derive(Default)]
 pub(super) struct Databases {
     kept: Mutex<HashMap<PathBuf, Kept>>,
+    /// As the core knew it when it was last asked.
+    measured: Mutex<Arc<Measured>>,
     /// Whoever reads files to have them counted (a reload, or a look) has it alone.
     pub(super) turn: tokio::sync::Mutex<()>,
 }
@@ -49,7 +56,8 @@ impl Databases {
     pub(super) fn make(&self, estate: &Estate, read: &[Database], asked: &[PolicyForm]) -> Result<Made, String> {
         let kept = self.with(read);
         let questions = Questions::of(estate).with_forms(estate, asked);
-        let (mut origins, mut infos) = (Origins::default(), Vec::new());
+        let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (mut origins, mut infos) = (Origins { measured, ..Origins::default() }, Vec::new());
         for path in &estate.geo.databases {
             let Kept { stamp: _, sound, problem } = kept.get(path).cloned().unwrap_or_default();
             let mut info = DatabaseInfo { file: path.to_string_lossy().into(), kind: String::new(), built: None, networks: 0, problem };
@@ -76,6 +84,18 @@ impl Databases {
             }
         }
         Ok(Made { clients, infos })
+    }
+
+    /// Asks the core what was measured: [`Self::make`] goes by it.
+    pub(super) async fn learn(&self, door: &Door) {
+        if let Ok(measured) = door.look(|core, _| core.latency().measured()).await {
+            self.learned(measured);
+        }
+    }
+
+    /// This was measured.
+    pub(super) fn learned(&self, measured: Measured) {
+        *self.measured.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(measured);
     }
 
     /// These count from now on.
@@ -117,6 +137,42 @@ pub(super) async fn watch(databases: Arc<Databases>, door: Door, metrics: Arc<Me
     }
 }
 
+/// Makes classes of clients anew when measured orders have changed, until the daemon stops.
+pub(super) async fn classify(databases: Arc<Databases>, door: Door, mut asked: watch::Receiver<u64>, mut stopping: watch::Receiver<bool>) {
+    let mut calm = Duration::ZERO;
+    loop {
+        // What changes during the pause is taken together.
+        tokio::select! {
+            () = tokio::time::sleep(calm) => {}
+            _ = stopping.changed() => return,
+        }
+        tokio::select! {
+            changed = asked.changed() => if changed.is_err() { return },
+            _ = stopping.changed() => return,
+        }
+        let began = Instant::now();
+        reorder(&databases, &door).await;
+        calm = CALM.max(began.elapsed() * CALM_TIMES);
+    }
+}
+
+async fn reorder(databases: &Arc<Databases>, door: &Door) {
+    let _turn = databases.turn.lock().await;
+    let Ok((estate, asked)) = door.look(|core, _| (core.estate().clone(), core.asked_by_operators())).await else { return };
+    databases.learn(door).await;
+    let (known, of) = (databases.clone(), estate.clone());
+    let failed = |why: &str| Event::Noticed(Notice::Database { sound: false, text: format!("what was measured of latency can't be used: {why}") });
+    match tokio::task::spawn_blocking(move || known.make(&of, &[], &asked)).await {
+        Ok(Ok(Made { clients, infos })) => {
+            // It may not be lost; if the core is gone, so is the need.
+            let _ = door.tell(Event::Databases { estate, clients: Arc::new(clients), databases: infos.into() }).await;
+        }
+        // The classes before count on.
+        Ok(Err(why)) => door.mention(failed(&why)),
+        Err(_) => door.mention(failed("telling clients apart ended in a panic, which is a bug")),
+    }
+}
+
 /// One look: reads what was replaced, and has it counted.
 async fn look(databases: &Arc<Databases>, door: &Door, metrics: &Metrics) {
     let _turn = databases.turn.lock().await;
@@ -155,6 +211,7 @@ pub(super) type Order = (Arc<Estate>, Vec<PolicyForm>);
 pub(super) async fn tell_apart(databases: Arc<Databases>, door: Door, mut orders: mpsc::Receiver<Order>) {
     while let Some((estate, asked)) = orders.recv().await {
         let _turn = databases.turn.lock().await;
+        databases.learn(&door).await;
         let (known, of) = (databases.clone(), estate.clone());
         let made = tokio::task::spawn_blocking(move || known.make(&of, &[], &asked).map(|made| Arc::new(made.clients)));
         let made = made.await.unwrap_or_else(|_| Err("telling them apart ended in a panic, which is a bug".to_string()));

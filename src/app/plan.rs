@@ -43,6 +43,7 @@ async fn read(own: PathBuf, from: From) -> Result<Loaded, PlanOutcome> {
 
 /// Telling clients apart takes a second for a million networks.
 async fn made(loaded: Loaded, restart: Vec<String>, databases: Arc<Databases>, door: &Door) -> Result<Configuration, PlanOutcome> {
+    databases.learn(door).await;
     let asked = door.look(|core, _| core.asked_by_operators()).await.map_err(|_| PlanOutcome::Closed)?;
     let panicked = |_| PlanOutcome::Problems(vec!["telling clients apart ended in a panic, which is a bug; nothing was changed".to_string()]);
     let made = tokio::task::spawn_blocking(move || configuration(loaded, restart, &databases, &asked)).await.map_err(panicked)?;

@@ -134,6 +134,7 @@ async fn told_apart<T: Send + 'static>(
     make: impl FnOnce(&Databases, &[PolicyForm]) -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
     let asked = door.look(|core, _| core.asked_by_operators()).await.map_err(|closed| closed.to_string())?;
+    databases.learn(door).await;
     let known = databases.clone();
     let made = tokio::task::spawn_blocking(move || make(&known, &asked)).await;
     made.unwrap_or_else(|_| Err("telling clients apart ended in a panic, which is a bug; nothing was changed".to_string()))

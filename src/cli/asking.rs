@@ -7,7 +7,7 @@ use std::io::{IsTerminal, Write as _};
 use reqwest::Method;
 use serde::Serialize;
 
-use crate::admin::api::{ChangeReply, Shares};
+use crate::admin::api::{ChangeReply, Move, Shares};
 
 use super::args::{Global, Output, Write};
 use super::change;
@@ -39,7 +39,7 @@ pub async fn change(
         let tried = Write { dry_run: true, ..write.clone() };
         let seen: Got<ChangeReply> = client.write(method.clone(), path, Some(body), &tried, if_match.clone()).await?;
         let why = match write.break_glass.as_slice() {
-            [] if seen.value.moves.iter().any(|one| is_much(&one.before, &one.after)) => Some(format!("more than {POINTS_MAX:.0} points of a service move")),
+            [] if seen.value.moves.iter().any(much) => Some(format!("more than {POINTS_MAX:.0} points of a service move")),
             [] => None,
             broken => Some(format!("glass is broken ({})", broken.join(", "))),
         };
@@ -48,6 +48,11 @@ pub async fn change(
         }
     }
     client.write(method, path, Some(body), write, if_match).await
+}
+
+/// It moves much, for some clients at least.
+fn much(one: &Move) -> bool {
+    is_much(&one.before, &one.after) || one.by_client.iter().any(|kind| is_much(&kind.before, &kind.after))
 }
 
 /// A pool gains or loses more than half of the service.

@@ -10,6 +10,8 @@ use super::forecast;
 use super::report::Report;
 use super::table::{Cell, Grid, Paint, Tone, clock, percent, thousands};
 
+/// Kinds of clients of one service that are printed; the rest is counted.
+const KINDS_SHOWN: usize = 6;
 /// Services whose moves are printed; the rest is counted.
 const SHOWN_MAX: usize = 20;
 
@@ -33,7 +35,7 @@ fn text(headline: &str, reply: &ChangeReply, paint: Paint) -> String {
             out.push_str("dry run: nothing changed.   To do it: run again without --dry-run\n");
         }
         Some(_) if reply.schedule.is_some() => out.push_str("nothing has changed yet; guards are asked again then\n"),
-        Some(applied) if reply.moves.iter().all(|change| change.before == change.after) => {
+        Some(applied) if reply.moves.iter().all(|change| change.before == change.after && change.by_client.is_empty()) => {
             let _ = writeln!(out, "in force since {}; no answer changes now", clock(applied.at, applied.at));
         }
         Some(applied) => {
@@ -88,10 +90,30 @@ pub fn shares(moves: &[Move], paint: Paint) -> String {
         }
     }
     let mut out = if grid.is_empty() { String::new() } else { grid.render(paint) };
+    for change in moves.iter().take(SHOWN_MAX) {
+        clients(change, &mut out);
+    }
     if let Some(more) = moves.len().checked_sub(SHOWN_MAX).filter(|more| 0 < *more) {
         let _ = writeln!(out, "… and {more} more services");
     }
     out
+}
+
+/// Clients who fare otherwise: `  orders, clients of whom country:DE holds (about 20%): prod 100% → dr 100%`
+fn clients(change: &Move, out: &mut String) {
+    for kind in change.by_client.iter().take(KINDS_SHOWN) {
+        let part = kind.percent.map(|part| format!(" (about {})", percent(Some(part)))).unwrap_or_default();
+        let _ = writeln!(out, "  {}, {}{part}: {} → {}", change.service, kind.clients, pools_text(&kind.before), pools_text(&kind.after));
+    }
+    if let Some(more) = change.by_client.len().checked_sub(KINDS_SHOWN).filter(|more| 0 < *more) {
+        let _ = writeln!(out, "  {}, … and {more} more kinds of clients (-o json)", change.service);
+    }
+}
+
+/// `prod 80%, dr 20%`
+fn pools_text(shares: &Shares) -> String {
+    let parts: Vec<String> = shares.0.iter().filter(|(_, share)| 0.0 < *share).map(|(pool, share)| format!("{pool} {}", percent(Some(*share)))).collect();
+    if parts.is_empty() { "nobody".to_string() } else { parts.join(", ") }
 }
 
 /// `about 120 of 402 answers/s move`
@@ -170,6 +192,22 @@ pub fn policy_text(form: &PolicyForm) -> String {
 mod tests {
     use super::*;
     use crate::cli::testing::reply;
+
+    #[test]
+    fn clients_who_fare_otherwise_are_told_below_the_table() {
+        let change: Move = serde_json::from_str(
+            r#"{"service": "orders", "before": {"eu": 100}, "after": {"eu": 100}, "by_client": [
+                {"clients": "clients of whom country:US holds", "classes": 2, "percent": 30, "before": {"eu": 80, "us": 20}, "after": {"us": 100, "eu": 0}},
+                {"clients": "clients such as 192.0.2.0/24", "classes": 1, "before": {"us": 100}, "after": {}}]}"#,
+        )
+        .unwrap();
+        let text = shares(&[change], Paint::PLAIN);
+        let told: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(
+            told,
+            ["  orders, clients of whom country:US holds (about 30%): eu 80%, us 20% → us 100%", "  orders, clients such as 192.0.2.0/24: us 100% → nobody"]
+        );
+    }
 
     #[test]
     fn a_change_tells_what_moves_and_how_to_take_it_back() {

@@ -202,6 +202,11 @@ impl Client {
         self.send(request).await
     }
 
+    /// `DELETE` below `/api/v1`, of what a query names.
+    pub async fn withdraw<T: DeserializeOwned>(&self, path: &[&str], query: &impl Serialize) -> Result<Got<T>, Failure> {
+        self.send(self.request(Method::DELETE, &api(path)).query(query)).await
+    }
+
     /// Writes without a body and waits longer than `--timeout`, if that is shorter.
     pub async fn post_and_wait<T: DeserializeOwned>(&self, path: &[&str], most: Duration) -> Result<Got<T>, Failure> {
         self.send(self.request(Method::POST, &api(path)).timeout(self.timeout.max(most))).await

@@ -1,7 +1,7 @@
 //! Asking a thousand times, and counting what came.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::Message;
@@ -16,8 +16,8 @@ const ROUNDS: u32 = 3;
 /// What came.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// How often each set of addresses was answered; sets are sorted.
-    pub sets: BTreeMap<Vec<IpAddr>, u32>,
+    /// How often each set of addresses was answered, as text; sets are sorted. Of a CNAME that leads elsewhere: how often each name was.
+    pub sets: BTreeMap<Vec<String>, u32>,
     /// How often each response code came.
     pub rcodes: BTreeMap<String, u32>,
     /// Smallest and largest TTL of the answers.
@@ -38,8 +38,12 @@ impl Tally {
         *self.rcodes.entry(rcode(response)).or_default() += 1;
         let mut addresses = dns::addresses(response);
         addresses.sort();
-        if !addresses.is_empty() {
-            *self.sets.entry(addresses).or_default() += 1;
+        let mut set: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        if set.is_empty() {
+            set.extend(dns::alias(response));
+        }
+        if !set.is_empty() {
+            *self.sets.entry(set).or_default() += 1;
         }
         for record in &response.answers {
             let (low, high) = self.ttl.unwrap_or((record.ttl, record.ttl));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::admin::api::{Busy, Certificate, ClientTraffic, Degraded, Endpoint, Member, Pool, Probe, Region, Service, ServicePool, State};
+use crate::admin::api::{Busy, Certificate, ClientTraffic, Degraded, Endpoint, HostName, Member, Pool, PoolShed, Probe, Region, Service, ServicePool, State};
 
 use super::args::{DescribeArgs, Described};
 use super::change::policy_text;
@@ -77,6 +77,7 @@ fn service(service: &Service, paint: Paint) -> String {
             .unwrap_or_default(),
     );
     facts.some("trickle", &if service.trickle == 0.0 { String::new() } else { format!("{} % to who stands by", service.trickle) });
+    facts.some("answers with", if service.answer == "cname" { "a CNAME to the host name of an endpoint, whatever is asked for" } else { "" });
     facts.line("when all down", service.when_all_down.as_str()).line("max answers", service.max_answers.to_string());
     facts.some("frozen by", service.frozen.as_deref().unwrap_or_default()).some("rung", traffic.rung.as_deref().unwrap_or("nothing is answered"));
     let mut out = facts.0.render(paint);
@@ -175,6 +176,14 @@ fn pool(pool: &Pool, endpoints: &[&Endpoint], paint: Paint) -> String {
     }
     facts.some("not used", pool.outdated.as_deref().filter(|_| pool.approved_by.is_none()).unwrap_or_default());
     facts.some("data", &pool.hold_if_older_than.map(|limit| format!("at most {limit} old{}", approved(pool))).unwrap_or_default());
+    if let Some(shed) = &pool.shed {
+        let PoolShed { over, until, share, by, load, at, told_by, silent, why, .. } = shed;
+        facts.line("sheds", format!("{share} % over {over}, until {until}, by {by}"));
+        let told = load.zip(*at).map(|(load, at)| format!("{load}, told by {} at {}", told_by.as_deref().unwrap_or("?"), clock(at, Default::default())));
+        let old = if *silent { ": too long ago to begin or end anything" } else { "" };
+        facts.line("load", told.map_or_else(|| "nobody has told".to_string(), |told| format!("{told}{old}")));
+        facts.some("shedding", why.as_deref().unwrap_or_default());
+    }
     facts.some("min_active", &pool.min_active.map(|number| number.to_string()).unwrap_or_default());
     facts.some("services", &pool.services.join(" ")).some("waits for", &pool.held_by.join(" ")).some("overrides", &pool.overrides.join(" "));
     let mut out = facts.0.render(paint);
@@ -190,9 +199,20 @@ fn pool(pool: &Pool, endpoints: &[&Endpoint], paint: Paint) -> String {
     out
 }
 
+/// `192.0.2.1 192.0.2.2 (kept for 60 s, resolved at 12:00:03)`
+fn host_text(host: &HostName) -> String {
+    match (host.ttl_seconds, host.resolved_at) {
+        (Some(ttl), Some(at)) => format!("{} (kept for {ttl} s, resolved at {})", host.addresses.join(" "), clock(at, Default::default())),
+        _ => "not resolved yet".to_string(),
+    }
+}
+
 fn endpoint(endpoint: &Endpoint, paint: Paint) -> String {
     let mut facts = Facts::new();
     facts.line("endpoint", endpoint.id.as_str()).line("address", endpoint.address.as_str()).line("region", endpoint.region.as_str());
+    if let Some(host) = &endpoint.host {
+        facts.line("addresses", host_text(host)).some("trouble", host.trouble.as_deref().unwrap_or_default());
+    }
     facts.some("probed at", &probed_at(endpoint));
     facts.line("tier", endpoint.tier.to_string()).line("weight", endpoint.weight.to_string());
     facts.line("monitor", endpoint.monitor.as_deref().unwrap_or("none: nothing watches it"));

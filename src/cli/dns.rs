@@ -66,6 +66,14 @@ pub fn addresses(response: &Message) -> Vec<IpAddr> {
     response.answers.iter().filter_map(|record| address(&record.data)).collect()
 }
 
+/// Where the first CNAME of a response leads, without the dot at the end.
+pub fn alias(response: &Message) -> Option<String> {
+    response.answers.iter().find_map(|record| match &record.data {
+        RData::CNAME(target) => Some(target.0.to_ascii().trim_end_matches('.').to_string()),
+        _ => None,
+    })
+}
+
 /// Asks once. `wait` bounds each attempt.
 pub async fn ask(server: SocketAddr, question: &Question, tcp: bool, wait: Duration) -> std::io::Result<Message> {
     if tcp {

@@ -294,6 +294,29 @@ Examples:
   windrose freshness dr --at 2026-11-21T12:00:03Z
   windrose freshness dr --age 5m";
 
+pub(super) const LOAD: &str = "\
+A pool with shed gives away a share of its answers while its load is over what it declares.
+
+Examples:
+  windrose load prod 85
+  windrose load prod 0               what is full no more, whatever was told before";
+
+pub(super) const LATENCY: &str = "\
+Policies of kind latency answer with the region that is quickest from the client's network.
+
+Examples:
+  windrose latency push measured.csv
+  windrose latency list 203.0.113.9
+  windrose latency forget 203.0.113.0/24";
+
+pub(super) const LATENCY_PUSH: &str = "\
+A network is a prefix or an address; no more than 24 bits of IPv4 and 56 of IPv6 are kept. MS is the round trip. SAMPLES, 10 unless told
+otherwise, says how many measurements a line sums up: what is known already counts as 10. # begins a comment.
+
+Examples:
+  windrose latency push measured.csv
+  echo '203.0.113.0/24,prod,42.5' | windrose latency push -";
+
 pub(super) const APPROVE: &str = "\
 It needs a reason and ends after 4h, unless told otherwise.
 

@@ -35,7 +35,7 @@ fn text(explain: &Explain, paint: Paint) -> String {
     let _ = writeln!(out, "answer{ttl}:");
     let mut grid = Grid::new(&[">", "", "", ""]);
     for leaf in distribution {
-        let addresses: Vec<&str> = leaf.endpoints.iter().map(|endpoint| endpoint.address.as_str()).collect();
+        let addresses: Vec<&str> = leaf.endpoints.iter().flat_map(|endpoint| endpoint.answered()).collect();
         let addresses = if addresses.is_empty() { "no address of this family: NODATA".to_string() } else { addresses.join(" ") };
         grid.row(vec![
             format!("  {}", percent(Some(leaf.share))).into(),

@@ -23,6 +23,7 @@ mod explain;
 mod forecast;
 mod get;
 mod guards;
+mod latency;
 mod manual;
 mod overrides;
 mod plan;
@@ -153,6 +154,8 @@ async fn execute(global: &Global, command: &Command, paint: Paint, env: Env<'_>)
 
         Command::Push(args) => push::run(&client()?, args).await,
         Command::Freshness(args) => push::freshness(&client()?, args).await,
+        Command::Load(args) => push::load(&client()?, args).await,
+        Command::Latency(args) => latency::run(&client()?, &args.command, paint).await,
         Command::Approve(args) => overrides::begin(&client()?, crate::admin::api::Kind::Approve, args, paint).await,
         Command::Unapprove(args) => overrides::end(&client()?, overrides::Ended::Approval, args, paint).await,
         Command::Drain(args) => overrides::begin(&client()?, crate::admin::api::Kind::Drain, args, paint).await,
@@ -195,7 +198,8 @@ fn is_writing(command: &Command) -> bool {
         Command::Undrain(_) | Command::Unforce(_) | Command::Unfreeze(_) | Command::Extend(_) | Command::Push(_) | Command::Reload(_) | Command::Upgrade => {
             true
         }
-        Command::Gate(_) | Command::Confirm(_) | Command::Approve(_) | Command::Unapprove(_) | Command::Freshness(_) => true,
+        Command::Gate(_) | Command::Confirm(_) | Command::Approve(_) | Command::Unapprove(_) | Command::Freshness(_) | Command::Load(_) => true,
+        Command::Latency(args) => !matches!(args.command, args::LatencyCommand::List { .. }),
         Command::Token(args) => !matches!(args.command, args::TokenCommand::List),
         Command::Serve(_) | Command::Check(_) | Command::Demo(_) | Command::Health | Command::Status(_) | Command::Top(_) | Command::Get(_) => false,
         Command::Plan(_) | Command::Diff | Command::Simulate(_) | Command::Replay(_) | Command::Wait(_) | Command::Completion(_) | Command::Man(_) => false,

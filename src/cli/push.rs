@@ -1,10 +1,10 @@
-//! `windrose push` and `windrose freshness`: an outside system tells how an endpoint is, and how fresh a region's data is.
+//! `windrose push`, `windrose freshness`, `windrose load`: an outside system tells how an endpoint is, how fresh a region's data is, how much is asked of a pool.
 
 use reqwest::Method;
 
-use crate::admin::api::{FreshnessPost, FreshnessReply, PushPost, PushReply, Span, State, Time, Told};
+use crate::admin::api::{FreshnessPost, FreshnessReply, LoadPut, LoadReply, PoolShed, PushPost, PushReply, Span, State, Time, Told};
 
-use super::args::{FreshnessArgs, PushArgs, PushOutcome, Write};
+use super::args::{FreshnessArgs, LoadArgs, PushArgs, PushOutcome, Write};
 use super::client::{Client, Got};
 use super::exit::{Exit, Failure};
 use super::report::Report;
@@ -33,6 +33,22 @@ pub async fn freshness(client: &Client, args: &FreshnessArgs) -> Result<Report, 
     let FreshnessReply { region, data, outdated } = &got.value;
     let mut text = format!("the data of region {region} is of {}\n", clock(data.at, data.told_at));
     outdated.iter().for_each(|pool| text.push_str(&format!("  not used all the same: pool {pool}\n")));
+    Ok(Report::done(text, got.raw))
+}
+
+/// `windrose load`
+pub async fn load(client: &Client, args: &LoadArgs) -> Result<Report, Failure> {
+    let LoadArgs { pool, load } = args;
+    let got: Got<LoadReply> = client.write(Method::PUT, &["pools", pool, "load"], Some(&LoadPut { load: *load }), &Write::default(), None).await?;
+    let LoadReply { pool, shed: PoolShed { over, share, load, shedding_since, why, .. } } = &got.value;
+    let (load, why) = (load.unwrap_or_default(), why.as_deref().unwrap_or_default());
+    let text = match shedding_since {
+        Some(_) => format!("the load of pool {pool} is {load}; it gives away {share} % of its answers: {why}\n"),
+        None if *over < load => {
+            format!("the load of pool {pool} is {load}, over {over}; it gives away {share} % of its answers soon: it has turned a moment ago\n")
+        }
+        None => format!("the load of pool {pool} is {load}, at most {over}: it keeps its answers\n"),
+    };
     Ok(Report::done(text, got.raw))
 }
 

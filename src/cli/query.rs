@@ -123,7 +123,7 @@ struct Split {
 struct Line {
     /// Pools, joined by ` + `; empty: not known.
     pools: String,
-    addresses: Vec<IpAddr>,
+    addresses: Vec<String>,
     count: u32,
     /// Per cent of all responses.
     share: f64,
@@ -133,7 +133,7 @@ struct Line {
 
 impl Line {
     /// The line of these pools; where they are not known, of this set of addresses. Made on first use.
-    fn of<'a>(lines: &'a mut Vec<Line>, pools: String, set: &[IpAddr]) -> &'a mut Line {
+    fn of<'a>(lines: &'a mut Vec<Line>, pools: String, set: &[String]) -> &'a mut Line {
         let known = lines.iter().position(|line| line.pools == pools && (!pools.is_empty() || line.addresses == set));
         let at = known.unwrap_or_else(|| {
             lines.push(Line { pools, addresses: Vec::new(), count: 0, share: 0.0, wanted: None });
@@ -158,7 +158,7 @@ impl Split {
         sets.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         for (set, count) in sets {
             let serves = |leaf: &&crate::admin::api::ExplainLeaf| {
-                set.iter().all(|address| leaf.endpoints.iter().any(|endpoint| endpoint.address.parse() == Ok(*address)))
+                set.iter().all(|address| leaf.endpoints.iter().flat_map(|endpoint| endpoint.answered()).any(|known| known == address))
             };
             let pools = leaves.iter().find(serves).map(|leaf| leaf.pools.join(" + ")).unwrap_or_default();
             let line = Line::of(&mut lines, pools, set);
@@ -169,7 +169,7 @@ impl Split {
             }
             for address in set {
                 if !line.addresses.contains(address) {
-                    line.addresses.push(*address);
+                    line.addresses.push(address.clone());
                 }
             }
         }
@@ -181,7 +181,7 @@ impl Split {
     fn text(&self, tally: &Tally, paint: Paint) -> String {
         let mut grid = Grid::new(&["", "", ">", "", ">", ""]);
         for line in &self.lines {
-            let addresses = line.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            let addresses = line.addresses.join(" ");
             let wanted = line.wanted.map(|wanted| format!("wanted {wanted:.1} %")).unwrap_or_default();
             grid.row(vec![
                 line.pools.as_str().into(),
@@ -225,8 +225,7 @@ impl Split {
             .iter()
             .map(|line| {
                 let pools: Vec<&str> = line.pools.split(" + ").filter(|pool| !pool.is_empty()).collect();
-                let addresses: Vec<String> = line.addresses.iter().map(ToString::to_string).collect();
-                json!({"pools": pools, "addresses": addresses, "count": line.count, "share": line.share, "wanted": line.wanted})
+                json!({"pools": pools, "addresses": line.addresses, "count": line.count, "share": line.share, "wanted": line.wanted})
             })
             .collect();
         json!({"name": question.name.to_ascii(), "type": question.type_.to_string(), "server": server.to_string(), "answers": tally.responses(), "lost": tally.lost,

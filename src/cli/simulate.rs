@@ -44,6 +44,7 @@ fn text(found: &Simulation, paint: Paint) -> String {
             service: moved.service.clone(),
             before: moved.before.clone(),
             after: moved.after.clone(),
+            by_client: moved.by_client.clone(),
             answers_per_second: moved.answers_per_second,
             moves_per_second: None,
         })

@@ -135,6 +135,7 @@ pub fn pool_notes(pool: &ServicePool, service: &Service, overview: &Overview) ->
         State::Up => (),
     }
     notes.extend(pool.outdated.as_ref().map(|why| format!("kept off: {why}")));
+    notes.extend(pool.sheds.as_ref().map(|why| format!("sheds: {why}")));
     // Only what is up has returned; of a pool that is down, that it is down matters more.
     if pool.held && pool.state == State::Up {
         let until = match (&pool.waits, pool.held_until) {

@@ -150,6 +150,32 @@ impl<B: Bits> Spans<B> {
         (class.into(), below.max(above))
     }
 
+    /// Where each span begins, and its class; in the order of addresses.
+    fn iter(&self) -> impl Iterator<Item = (B, u32)> {
+        let mut before = self.first;
+        let pairs = self.blocks.iter().zip(self.blocks.iter().skip(1)).enumerate();
+        let rest = pairs.flat_map(move |(top, (block, next))| {
+            let lowest = B::narrow((top as u128) << (B::BITS - self.block_bits));
+            let inside = self.inside.get(block.first as usize..next.first as usize).unwrap_or_default();
+            // Neighbours differ, so that a span which begins with a block shows by its class.
+            let at_first = (block.class != before).then_some((lowest, block.class.into()));
+            before = inside.last().map_or(block.class, |span| span.class);
+            at_first.into_iter().chain(inside.iter().map(move |span| (lowest.with_low(self.block_bits, span.start), span.class.into())))
+        });
+        std::iter::once((B::narrow(0), self.first.into())).chain(rest)
+    }
+
+    /// The spans of both, cut at every border of either: where each begins, and its class here and there.
+    pub(super) fn joined(&self, other: &Self, each: &mut dyn FnMut(B, u32, u32)) {
+        let (mut ours, mut theirs) = (self.iter().peekable(), other.iter().peekable());
+        let (mut here, mut there) = (0, 0);
+        while let Some(start) = [ours.peek(), theirs.peek()].into_iter().flatten().map(|(start, _)| *start).min() {
+            here = ours.next_if(|(at, _)| *at == start).map_or(here, |(_, class)| class);
+            there = theirs.next_if(|(at, _)| *at == start).map_or(there, |(_, class)| class);
+            each(start, here, there);
+        }
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.count
@@ -297,6 +323,27 @@ mod tests {
         assert_eq!(spans.find(0xc000_0201), (0, 1), "the other half of the world");
         assert_eq!(spans.find(0x0b00_0000), (0, 8), "the neighbour");
         assert_eq!(spans.len(), 5);
+    }
+
+    #[test]
+    fn spans_come_out_as_they_went_in() {
+        let mut dice = Dice(7);
+        for _ in 0..20 {
+            let prefixes: Vec<Prefix> = (0..dice.roll(40)).map(|_| prefix(&mut dice, 16)).collect();
+            let swept = sweep(prefixes, u128::from(u32::MAX), &mut |open| class_of(open));
+            let spans: Vec<(u128, u32)> = Spans::<u32>::new(&swept).iter().map(|(start, class)| (start.into(), class)).collect();
+            assert_eq!(spans, swept);
+        }
+    }
+
+    #[test]
+    fn two_are_joined_at_every_border_of_either() {
+        let p = |first: u128, last: u128, what| Prefix { first, last, what };
+        let spans = |prefixes: Vec<Prefix>| Spans::<u32>::new(&sweep(prefixes, u128::from(u32::MAX), &mut |open| class_of(open)));
+        let (one, other) = (spans(vec![p(0x0a00_0000, 0x0aff_ffff, 0)]), spans(vec![p(0x0a80_0000, 0x0aff_ffff, 1), p(0x0b00_0000, 0x0bff_ffff, 2)]));
+        let mut joined = Vec::new();
+        one.joined(&other, &mut |start, here, there| joined.push((start, here, there)));
+        assert_eq!(joined, [(0, 0, 0), (0x0a00_0000, 1, 0), (0x0a80_0000, 1, 2), (0x0b00_0000, 0, 3), (0x0c00_0000, 0, 0)]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod requires;
 mod resolver;
 mod services;
 mod settings;
+mod shedding;
 mod shifts;
 mod telling;
 mod zones;

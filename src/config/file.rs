@@ -11,8 +11,8 @@ use crate::model::{Host, parse_duration};
 
 use super::problem::{Route, Sink};
 use super::read::{
-    Capacity, HeaderValue, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, StepWord, SubjectGrant,
-    Value, WhenAllDown, parsed, table, unknown,
+    Capacity, HeaderValue, HostName, Key, Moment, NameServer, Named, Number, OneOrMany, Policy, PortOrYes, Reach, Read, Secret, StatusRange, StepWord,
+    SubjectGrant, Value, WhenAllDown, parsed, refuse, table, unknown,
 };
 
 /// A table: its keys with their types, and the keys that a later Windrose will know.
@@ -289,6 +289,7 @@ table! {
         degraded: DegradedTable,
         report: ReportTable,
         data_at: DataAtTable,
+        load_from: DataAtTable,
         busy: String,
         busy_max: Duration,
         redirects: i64,
@@ -356,7 +357,7 @@ table! {
 }
 
 table! {
-    /// `data_at = { json = "$.replication.synced_at" }`
+    /// `data_at = { json = "$.replication.synced_at" }`, `load_from = { header = "X-Load" }`
     DataAtTable {
         header: String,
         json: String,
@@ -429,7 +430,20 @@ table! {
         tags: OneOrMany<String>,
         degraded_factor: Number,
         hold_if_older_than: Duration,
+        shed: ShedTable,
         endpoints: Vec<Key<Endpoint>>,
+    } later NONE
+}
+
+table! {
+    /// `{ over = 80, until = 70, share = 30, by = "client" }`
+    ShedTable {
+        over: Number,
+        until: Number,
+        share: Number,
+        by: String,
+        hold: Duration,
+        max_age: Duration,
     } later NONE
 }
 
@@ -438,6 +452,7 @@ table! {
     EndpointTable {
         name: String,
         address: IpAddr,
+        host: HostName,
         connect: Reach,
         weight: i64,
         tier: i64,
@@ -454,6 +469,7 @@ table! {
         name: OneOrMany<String>,
         names_file: String,
         policy: Policy,
+        answer: String,
         traffic_from: String,
         ttl: Duration,
         ttl_min: Duration,
@@ -486,7 +502,8 @@ impl Read for Sticky {
     fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
         match value.get_ref() {
             DeValue::Boolean(yes) => Some(Sticky::Yes(*yes)),
-            _ => StickyPrefixes::read(value, at, sink).map(Sticky::Prefixes),
+            DeValue::Table(_) => StickyPrefixes::read(value, at, sink).map(Sticky::Prefixes),
+            _ => refuse(&value, at, sink, "true or a table", "sticky = true, or how many bits count: sticky = { ipv4_prefix = 24, ipv6_prefix = 56 }"),
         }
     }
 }
@@ -578,7 +595,7 @@ impl Read for Failback {
     }
 }
 
-/// An address, or a table with one.
+/// An address, or a table with one, or with a host name.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint(pub EndpointTable);
 

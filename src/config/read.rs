@@ -130,7 +130,7 @@ fn found(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-fn refuse<T>(value: &Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>, expected: &str, help: &str) -> Option<T> {
+pub(super) fn refuse<T>(value: &Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>, expected: &str, help: &str) -> Option<T> {
     sink.problem(&value.span(), at, format!("expected {expected}, found {}", found(value.get_ref())), help);
     None
 }
@@ -426,6 +426,20 @@ impl Read for Host {
 }
 
 /// A name that a resolver can be asked for; IPv4 first, unless somebody knows better. What ends like an address is a slip of the fingers.
+/// A host name, and no address.
+#[derive(Clone, Debug)]
+pub(super) struct HostName(pub Name);
+
+impl Read for HostName {
+    fn read(value: Value<'_>, at: &Route<'_>, sink: &mut Sink<'_>) -> Option<Self> {
+        let help = "write it like \"gw.vendor.example\"; an address belongs to the key `address`, a port to `connect`";
+        parsed(value, at, sink, help, |text| match host_name(text)? {
+            Host::Name(name, _) => Ok(HostName(name)),
+            Host::Address(_) | Host::Answered(_) => Err("not a host name".to_string()),
+        })
+    }
+}
+
 fn host_name(text: &str) -> Result<Host, String> {
     let name = Name::parse(text).map_err(|why| format!("`{text}` {why}"))?;
     let sound =

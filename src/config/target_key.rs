@@ -13,9 +13,13 @@ use crate::model::{
 };
 
 /// `gateway@192.0.2.10#9f3c52aa01b7d64e`, or `gateway@10.0.0.1:9000#…` if the endpoint has a port of its own for probes. A host name counts, not what it
-/// resolves to: `gateway@gw.internal.example#…`, and `gateway@gw.internal.example/ipv6#…` where that family is asked for first.
+/// resolves to: `gateway@gw.internal.example#…`, and `gateway@gw.internal.example/ipv6#…` where that family is asked for first, `…/both#…` where both are.
 pub(super) fn target_key(monitor: &Monitor, host: &Host, port: Option<u16>) -> String {
-    let family = if matches!(host, Host::Name(_, Family::V6)) { "/ipv6" } else { "" };
+    let family = match host {
+        Host::Name(_, Family::V6) => "/ipv6",
+        Host::Answered(_) => "/both",
+        Host::Name(_, Family::V4) | Host::Address(_) => "",
+    };
     let reached = host.with_port(port) + family;
     format!("{}@{reached}#{:016x}", monitor.name, fnv1a(question(&monitor.check).as_bytes()))
 }
@@ -103,7 +107,7 @@ fn question(check: &Check) -> String {
 }
 
 /// What makes degraded and busy outcomes, and what is believed of told weights: no part of the question, so who tunes them keeps the verdict.
-fn beside(HttpOutcomes { degraded, report, data_at, busy, busy_max, redirects: _ }: &HttpOutcomes) -> String {
+fn beside(HttpOutcomes { degraded, report, data_at, load_from, busy, busy_max, redirects: _ }: &HttpOutcomes) -> String {
     let mut text = String::new();
     if let Some(DegradedRule { slower_than, body, json, status, factor }) = degraded {
         let slower_than = slower_than.map_or(0, |slow| slow.as_nanos());
@@ -115,6 +119,9 @@ fn beside(HttpOutcomes { degraded, report, data_at, busy, busy_max, redirects: _
     }
     if let Some(place) = data_at {
         text.push_str(&format!(" data_at={}", quoted(&place.to_string())));
+    }
+    if let Some(place) = load_from {
+        text.push_str(&format!(" load_from={}", quoted(&place.to_string())));
     }
     if *busy != Busy::Fail {
         text.push_str(&format!(" busy={},{}", busy.word(), busy_max.as_nanos()));

@@ -161,7 +161,8 @@ fn every_problem_is_told_with_its_place() {
         ("[analysis.a]\nsplit = true\nmax = 'much'\n".into(), 3, 7, "analysis.a.max", "expected a number"),
         ("[[freeze]]\nfrom = 'soon'\nto = 'mon 06:00'\n".into(), 2, 8, "freeze[0].from", "`soon` is not a moment"),
         ("[[freeze]]\nfrom = 'fri 16:00'\nto = 'mon 06:00'\nallow = ['drian']\n".into(), 4, 10, "freeze[0].allow", "`drian` is not a kind of change"),
-        (service("sticky = 24"), after + 3, 10, "service.s.sticky", "expected a table, found a whole number"),
+        (service("sticky = 24"), after + 3, 10, "service.s.sticky", "expected true or a table, found a whole number"),
+        (service("sticky = \"yes\""), after + 3, 10, "service.s.sticky", "expected true or a table, found text"),
         (service("sticky = { ipv4_prefix = 33 }"), after + 3, 26, "service.s.sticky.ipv4_prefix", "33 is out of range"),
         (service("sticky = { ipv6_prefix = 65 }"), after + 3, 26, "service.s.sticky.ipv6_prefix", "65 is out of range"),
         // Settings.

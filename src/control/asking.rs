@@ -173,6 +173,7 @@ impl Core {
         let old = std::mem::replace(&mut self.configuration.clients, clients);
         self.reclassified = true;
         self.asking.again = false;
+        self.classify_asked = None;
         let estate = self.configuration.estate.clone();
         let apart: HashSet<ServiceId> = self.overrides.resolved.iter().filter_map(|limited| limited.services.as_ref()).flatten().copied().collect();
         let mut known: HashMap<(*const Rules, *const Memory, *const Decided), Arc<Decided>> = HashMap::new();

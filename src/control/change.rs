@@ -160,6 +160,8 @@ pub struct Applied {
     pub shift: Option<(u64, Arc<ShiftRecord>)>,
     /// The schedule that was set.
     pub schedule: Option<(u64, Arc<ScheduleRecord>)>,
+    /// What came of measurements.
+    pub latency: Option<super::latency::LatencyCounts>,
     /// The policy now set, for traffic changes; `None` also for "the file's".
     pub form: Option<PolicyForm>,
     /// Sentences worth reading: what a reload took, what it left.
@@ -184,6 +186,7 @@ impl Applied {
             override_: None,
             shift: None,
             schedule: None,
+            latency: None,
             form: None,
             messages: Vec::new(),
             takers: Vec::new(),
@@ -205,6 +208,8 @@ pub struct Move {
     pub before: Vec<(Arc<str>, f64)>,
     /// And after.
     pub after: Vec<(Arc<str>, f64)>,
+    /// Clients who fare otherwise than those of whom nothing is known, of whom the above is true.
+    pub by_client: Vec<super::kinds::KindMove>,
 }
 
 /// A pool that gains by a change.

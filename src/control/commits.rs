@@ -6,6 +6,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::client::Clients;
 use crate::model::{GuardKind, JudgementId, ServiceId, TargetId};
 use crate::wire::Name;
@@ -72,6 +74,18 @@ pub(super) struct Learned {
     pub used: BTreeSet<Arc<str>>,
     /// Regions that told how fresh their data is. It goes with the next batch that is due for another reason.
     pub freshness: BTreeSet<Arc<str>>,
+    /// Host names that were resolved. Only new addresses make a batch by themselves: see `moved`.
+    pub hosts: BTreeSet<Name>,
+    /// Some of `hosts` have other addresses than before.
+    pub moved: bool,
+    /// Host names that nobody has any more.
+    pub hosts_gone: BTreeSet<Name>,
+    /// Pools whose load was told, or which began or ended to shed. It goes with the next batch that is due for another reason.
+    pub loads: BTreeSet<Arc<str>>,
+    /// Networks whose latency was measured, or is known no more.
+    pub latency: BTreeSet<IpNet>,
+    /// Who has told so, and waits until that is durable; a failure is told to them.
+    pub latency_told: Vec<(Ticket, Box<Applied>)>,
     /// Replies to requests with an `Idempotency-Key`, by id; those that are gone are deleted.
     pub replies: BTreeSet<Arc<str>>,
     /// Who waits for this batch; told whether it is written or can't be.
@@ -82,17 +96,62 @@ pub(super) struct Learned {
 
 impl Learned {
     pub(super) fn is_empty(&self) -> bool {
-        let Self { verdicts, probes, memories, ended, forgotten, serials, journal, used: _, freshness: _, replies, answers, alive } = self;
+        let Self {
+            verdicts,
+            probes,
+            memories,
+            ended,
+            forgotten,
+            serials,
+            journal,
+            used: _,
+            freshness: _,
+            loads: _,
+            latency,
+            latency_told,
+            hosts: _,
+            moved,
+            hosts_gone,
+            replies,
+            answers,
+            alive,
+        } = self;
         let estate = verdicts.is_empty() && probes.is_empty() && memories.is_empty() && ended.is_empty() && forgotten.is_empty();
-        let told = replies.is_empty() && answers.is_empty();
-        estate && told && serials.is_empty() && *journal == super::journal::Unwritten::default() && !alive
+        let told = replies.is_empty() && answers.is_empty() && latency.is_empty() && latency_told.is_empty();
+        let hosts = !moved && hosts_gone.is_empty();
+        estate && hosts && told && serials.is_empty() && *journal == super::journal::Unwritten::default() && !alive
     }
 
     /// Puts a failed batch back; what was learned since stays.
     pub(super) fn put_back(&mut self, failed: Learned) {
-        let Learned { verdicts, probes, memories, ended, forgotten, serials, journal, used, freshness, replies, answers, alive } = failed;
+        let Learned {
+            verdicts,
+            probes,
+            memories,
+            ended,
+            forgotten,
+            serials,
+            journal,
+            used,
+            freshness,
+            loads,
+            latency,
+            latency_told,
+            hosts,
+            moved,
+            hosts_gone,
+            replies,
+            answers,
+            alive,
+        } = failed;
         self.used.extend(used);
         self.freshness.extend(freshness);
+        self.loads.extend(loads);
+        self.latency.extend(latency);
+        self.latency_told.extend(latency_told);
+        self.hosts.extend(hosts);
+        self.moved |= moved;
+        self.hosts_gone.extend(hosts_gone);
         self.replies.extend(replies);
         self.answers.extend(answers);
         self.verdicts.extend(verdicts);

@@ -23,6 +23,8 @@ use super::confirm::Confirmations;
 use super::dirty::Dirty;
 use super::event::{Configuration, Effect, Effects, Event, Notice, Ticket};
 use super::freshness::Freshness;
+use super::latency::Latency;
+use super::load::Loads;
 use super::overrides::Overrides;
 use super::pushes::Pushes;
 use super::record::{GateRecord, History, Key, LearnedMemory, LearnedVerdict, Record, Revision, Stored, TokenRecord, TrafficRecord};
@@ -99,6 +101,12 @@ pub struct Core {
     pub(super) pushes: Pushes,
     /// How fresh data is.
     pub(super) freshness: Freshness,
+    /// How much is asked of pools, and who sheds.
+    pub(super) loads: Loads,
+    /// How quick regions are for whom.
+    pub(super) latency: Latency,
+    /// The state of latency that clients were last asked to be told apart by.
+    pub(super) classify_asked: Option<u64>,
     pub(super) told_wake: Option<Duration>,
     /// Services that are decided for other reasons than published: for `_explain` queries.
     pub(super) whys: Vec<ServiceId>,
@@ -124,7 +132,7 @@ pub(super) struct Hurry(pub bool);
 /// Has DNS begun to answer?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Serving {
-    /// The first round runs, until this `mono` at most; so many judgements have no verdict.
+    /// The first round runs, until this `mono` at most; so many judgements have no verdict, and host names no addresses.
     FirstRound { until: Duration, unknown: usize },
     /// It may; nobody was told yet.
     Due,
@@ -161,8 +169,10 @@ pub(super) enum Cause {
 pub struct Start {
     /// What exists.
     pub configuration: Configuration,
-    /// What the store held.
+    /// What the store held, without latency.
     pub stored: Vec<Stored>,
+    /// What it held of latency: [`Latency::take`].
+    pub latency: Latency,
     /// The store's counter.
     pub revision: Revision,
     /// Stored verdicts older than this are not used.
@@ -174,7 +184,8 @@ pub struct Start {
 impl Core {
     /// From a configuration and what the store held. Call [`Self::settle`] next.
     pub fn start(start: Start, now: Now) -> Self {
-        let Start { configuration, stored, revision, stale_after, without_store } = start;
+        let Start { configuration, stored, mut latency, revision, stale_after, without_store } = start;
+        let unwritten = latency.take_unwritten();
         let health = HealthTable::new(&configuration.estate, now);
         let mut core = Self {
             configured_at: now.wall,
@@ -216,6 +227,9 @@ impl Core {
             wakes: Wakes::default(),
             pushes: Pushes::new(&configuration.estate, now),
             freshness: Freshness::default(),
+            loads: Loads::default(),
+            latency,
+            classify_asked: None,
             whys: Vec::new(),
             moved: Vec::new(),
             waiting_told: Vec::new(),
@@ -228,16 +242,19 @@ impl Core {
             probes: super::probes::Probes::new(&configuration.estate),
             configuration,
         };
+        core.commits.learned.latency = unwritten;
         let alive = stored.iter().find_map(|stored| if let Record::Alive(at) = stored.record { Some(at) } else { None });
         let usable = alive.is_some_and(|alive| now.wall.since(alive) <= stale_after);
         let mut verdicts = 0;
         let mut kept: Vec<(Arc<str>, LearnedVerdict)> = Vec::new();
+        let mut hosts = BTreeMap::new();
         let targets: HashMap<Arc<str>, TargetId> =
             core.configuration.estate.targets.iter().enumerate().map(|(at, target)| (target.key.clone(), TargetId::at(at))).collect();
         for Stored { key, record, revision } in stored {
             match (key, record) {
                 (Key::Verdict(key), Record::Verdict(verdict)) => kept.push((key, verdict)),
                 (key, Record::Line(text)) => core.recall(key, text),
+                (Key::Host(name), Record::Host(found)) => drop(hosts.insert(name, found)),
                 (Key::Probes(key), Record::Probes(learned)) => match targets.get(&key) {
                     Some(target) => core.probes.restore(*target, &learned),
                     None => drop(core.commits.learned.forgotten.insert(key)),
@@ -245,6 +262,7 @@ impl Core {
                 (key, record) => core.remember(key, record, revision, now),
             }
         }
+        core.recall_hosts(&hosts, now);
         let estate = core.configuration.estate.clone();
         let known = ByKey::new(kept.iter().map(|(key, verdict)| (&**key, *verdict)));
         for (at, judgement) in estate.judgements.iter().enumerate().filter(|_| usable) {
@@ -266,10 +284,11 @@ impl Core {
         core.freshness.set_estate(&core.configuration.estate);
         // Nobody listens yet; what is too old at the start stands in status and metrics.
         core.review_freshness(now, &mut Vec::new());
-        let judged = core.configuration.estate.judged_by_probes();
-        let hurry = judged > 0 && verdicts == 0;
+        core.take_loads(now, &mut Vec::new());
+        let awaited = core.configuration.estate.judged_by_probes() + core.unresolved();
+        let hurry = awaited > 0 && verdicts == 0;
         if hurry {
-            core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: judged };
+            core.serving = Serving::FirstRound { until: now.mono + FIRST_ROUND, unknown: awaited };
         }
         core.plan_due = Some(Hurry(hurry));
         core
@@ -281,7 +300,9 @@ impl Core {
         match event {
             Event::Probed { plan, target, report } => self.probed(plan, target, report, now, effects),
             Event::Push { ticket, push } => self.pushed(ticket, push, now, effects),
+            Event::Latency { ticket, told } => self.latency_told(ticket, told, now, effects),
             Event::Synchronised { ticket, push } => self.synchronised(ticket, push, now, effects),
+            Event::Loaded { ticket, push } => self.load_told(ticket, push, now, effects),
             Event::Change { ticket, origin, actor, reason, change, expect, expect_file, break_glass, dry_run } => {
                 let waiting = super::commits::Waiting {
                     ticket,
@@ -310,6 +331,7 @@ impl Core {
             Event::TokenUsed { id } => self.token_used(&id, now),
             Event::Measured(measured) => self.measured(measured, now),
             Event::Counted { service, good, bad } => self.counted(&service, good, bad),
+            Event::Resolved { host, stands } => self.resolved(&host, stands, now, effects),
             Event::Tick => self.told_wake = None,
         }
         self.note(from, now, effects);
@@ -327,9 +349,13 @@ impl Core {
             self.data_read(target, data, now, effects);
         }
         let before = self.quality_of(target);
+        let load = report.load.clone();
         let observed = self.health.observe(&self.configuration.estate, target, report, now);
         self.quality_observed(target, before, effects);
         self.judged(&observed, now, effects);
+        if let Some(crate::health::LoadRead::Told(load)) = load {
+            self.load_read(target, load, now, effects);
+        }
     }
 
     /// Outcomes come: stored verdicts are young (SEMANTICS, 13).
@@ -412,7 +438,7 @@ impl Core {
         if let (Some(_), Some(place)) = (form, estate.managed.get(&file.name)) {
             return (self.shares.of_file(file), Some(Self::set_aside(place).into()));
         }
-        match form.map(|form| (form, estate.resolve(form))) {
+        match form.map(|form| (form, estate.resolve_for(file, form))) {
             None => (self.shares.of_file(file), None),
             Some((_, Ok(tree))) if tree.asks_about_clients() && !self.configuration.clients.answers(&Questions::of_tree(&tree, &estate)) => {
                 (self.shares.of_file(file), Some("clients can't be told apart as it asks".into()))
@@ -492,6 +518,7 @@ impl Core {
             overrides: &self.overrides.resolved,
             clients: &self.configuration.clients,
             outdated: &self.freshness.outdated,
+            crowded: &self.loads.crowded,
             planned: &self.ahead.plans,
         }
     }

@@ -33,6 +33,7 @@ impl Core {
             Some(InFlight::Learned(batch)) => {
                 self.commits.retry_at = None;
                 effects.extend(batch.answers.into_iter().map(|(ticket, reply)| Effect::Reply { ticket, reply }));
+                self.replies.extend(batch.latency_told.into_iter().map(|(ticket, applied)| (ticket, *applied)));
                 self.serials.serve(&batch.serials, true);
             }
             None => (),
@@ -70,6 +71,8 @@ impl Core {
             Some(InFlight::Learned(mut batch)) => {
                 // It is in memory, and is written when the store works again.
                 effects.extend(std::mem::take(&mut batch.answers).into_iter().map(|(ticket, reply)| Effect::Reply { ticket, reply }));
+                let undurable = || Refusal::new(RefusalKind::StoreUnavailable, format!("{why}; it counts until a restart, push it again to keep it"));
+                effects.extend(std::mem::take(&mut batch.latency_told).into_iter().map(|(ticket, _)| Effect::Reply { ticket, reply: Err(undurable()) }));
                 // Secondaries must not lag because the store does; it will be told again.
                 self.serials.serve(&batch.serials, false);
                 self.commits.learned.put_back(*batch);
@@ -136,6 +139,7 @@ impl Core {
             (Key::Token(id), Record::Token(record)) => drop(self.tokens.insert(id, record)),
             (Key::TokenUsed(id), Record::TokenUsed(at)) => self.tokens_used.remember(id, at),
             (Key::Freshness(region), Record::Freshness(told)) => self.freshness.remember(region, told, now),
+            (Key::Load(pool), Record::Load(told)) => self.loads.remember(pool, told, now),
             (Key::Memory(service), Record::Memory(memory)) => drop(self.spare_memories.insert(service, memory)),
             (Key::Serial(zone), Record::Serial(serial)) => self.serials.remember(zone, serial),
             (Key::Gate(name), Record::Gate(record)) => self.gate_switched(name, record, revision),
@@ -144,8 +148,8 @@ impl Core {
             (Key::LastChange, Record::LastChange(_)) => self.last_change = Some(revision),
             (Key::Reply(id), Record::Line(text)) => self.kept_replies.recall(id, &text),
             (Key::EventPending(number), _) => self.commits.learned.journal.told(number),
-            // What a commit wrote of the audit is known already.
-            (Key::Verdict(_) | Key::Probes(_) | Key::Alive | Key::Audit(_), _) => (),
+            // What a commit wrote of the audit is known already; latency is taken out of what was stored before.
+            (Key::Latency(_) | Key::Verdict(_) | Key::Probes(_) | Key::Host(_) | Key::Alive | Key::Audit(_), _) => (),
             (key, _) => debug_assert!(false, "{key:?} holds a record of another kind"),
         }
     }
@@ -166,8 +170,9 @@ impl Core {
             Key::Schedule(id) => self.schedules.forget(*id),
             Key::LastChange => self.last_change = None,
             Key::Freshness(region) => self.freshness.forget(region),
+            Key::Load(pool) => self.loads.forget(pool),
             Key::Reply(id) => self.kept_replies.forget(id),
-            Key::Verdict(_) | Key::Probes(_) | Key::Serial(_) | Key::Alive => (),
+            Key::Verdict(_) | Key::Probes(_) | Key::Host(_) | Key::Serial(_) | Key::Alive | Key::Latency(_) => (),
             Key::Audit(_) | Key::AuditAnchor | Key::EventPending(_) | Key::Event(_) | Key::EventMark | Key::Webhook(_) | Key::Delivery(..) => (),
         }
     }

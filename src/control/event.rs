@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::{Clients, DatabaseInfo};
-use crate::health::ProbeReport;
+use crate::health::{HostHealth, ProbeReport};
 use crate::model::{Analysis, AnswerSettings, Estate, GuardKind, PolicyForm, TargetId};
 use crate::snapshot::Snapshot;
+use crate::wire::Name;
 use crate::zone::Zone;
 
 use super::change::{Actor, Applied, Change, Refusal};
@@ -62,6 +63,20 @@ pub enum Event {
         /// What it tells.
         push: super::freshness::DataPush,
     },
+    /// Somebody tells how much is asked of a pool.
+    Loaded {
+        /// For the reply.
+        ticket: Ticket,
+        /// What it tells.
+        push: super::load::LoadPush,
+    },
+    /// An outside system has measured how quick regions are for somebody.
+    Latency {
+        /// For the reply.
+        ticket: Ticket,
+        /// What it tells.
+        told: super::latency::LatencyTold,
+    },
     /// An operator wants something.
     Change {
         /// For the reply.
@@ -101,7 +116,7 @@ pub enum Event {
         /// `None`: too large to be kept.
         reply: Option<super::replies::FinishedReply>,
     },
-    /// Databases were read anew: clients are told apart otherwise from now on.
+    /// Databases were read anew, or measured orders changed: clients are told apart otherwise from now on.
     Databases {
         /// For this estate; if another one is in force by now, it has read them itself.
         estate: Arc<Estate>,
@@ -154,6 +169,13 @@ pub enum Event {
         good: u64,
         /// Those that didn't.
         bad: u64,
+    },
+    /// A host name that answers are made from stands otherwise, or was looked up again.
+    Resolved {
+        /// Which; names that no endpoint has are ignored.
+        host: Name,
+        /// How.
+        stands: HostHealth,
     },
     /// The moment asked for by [`Effect::WakeAt`], or later.
     Tick,
@@ -221,6 +243,8 @@ pub enum Effect {
         /// What and how.
         analysis: Arc<Analysis>,
     },
+    /// Measured orders have changed: build the classes of clients anew, aside, and send [`Event::Databases`]. At most once for each state.
+    Classify,
     /// Tell people: a log line, a metric, later an event.
     Tell(Notice),
     /// An event for whoever listens; made from a `Tell` of the same step.
@@ -392,6 +416,33 @@ pub enum Notice {
         region: Arc<str>,
         /// It is not used from now on.
         begins: bool,
+        /// One sentence.
+        text: String,
+    },
+    /// A host name that answers are made from has other addresses, can't be resolved, or can again.
+    Host {
+        /// Which.
+        host: Arc<str>,
+        /// What became of it.
+        stands: super::hosts::HostStands,
+        /// One sentence.
+        text: String,
+    },
+    /// A pool over its load begins to give away a share of its answers, ends it, or nobody tells its load any more.
+    Load {
+        /// Which pool.
+        pool: Arc<str>,
+        /// Of which region.
+        region: Arc<str>,
+        /// `shedding`, `shed_ended`, `load_unknown`.
+        happened: &'static str,
+        /// One sentence.
+        text: String,
+    },
+    /// The last measurement of latency became too old, or there are some again.
+    Latency {
+        /// Nothing is known any more.
+        ran_out: bool,
         /// One sentence.
         text: String,
     },

@@ -10,6 +10,7 @@ use crate::policy::{self, Decision, Memory};
 
 use super::core::Core;
 use super::guards::{self, Act, Proposal};
+use super::kinds::{Eyes, Kind};
 use super::plan_guards::{Sight, whole};
 use super::services::Rules;
 
@@ -46,23 +47,29 @@ impl Core {
     fn why_failback_waits(&self, service: ServiceId, rules: &Rules, decision: &Decision, now: Now) -> Option<Arc<str>> {
         let estate = &self.configuration.estate;
         let (view, family, facts) = (self.service(service), self.main_family(service), self.facts());
-        let before = policy::effective(&view.decision.families[family.index()], view.policy);
-        let after = policy::effective(&decision.families[family.index()], &rules.tree);
         let sight = Sight { before: &facts, after: &facts, service };
-        let regions = self.region_changes(&sight, (view.policy, &before), (&rules.tree, &after));
-        let proposal = Proposal {
-            service: &view.service.name,
-            act: Act::Failback,
-            automatic: true,
-            reason: "",
-            regions: &regions,
-            now: now.wall,
-            recent: 0,
-            rate_free_at: None,
-            gate_is_on: &|gate| self.gate_is_on(gate),
-            partly: &whole,
+        let eyes = Eyes::new(facts.clients, facts.clients);
+        let of_kind = |kind: Kind| {
+            let (old, new) = (eyes.tree(view.policy, kind.before, estate), eyes.tree_after(&rules.tree, kind.after, estate));
+            let before = policy::effective(&view.decision.of_class(kind.before).0[family.index()], &old);
+            let after = policy::effective(&decision.of_class(kind.after).0[family.index()], &new);
+            let regions = self.region_changes(&sight, (&old, &before), (&new, &after));
+            let proposal = Proposal {
+                service: &view.service.name,
+                act: Act::Failback,
+                automatic: true,
+                reason: "",
+                regions: &regions,
+                now: now.wall,
+                recent: 0,
+                rate_free_at: None,
+                gate_is_on: &|gate| self.gate_is_on(gate),
+                partly: &whole,
+            };
+            (kind, guards::check(&estate.rules, &proposal))
         };
-        let broken: Vec<String> = guards::check(&estate.rules, &proposal).into_iter().filter(|finding| !finding.ok).map(|finding| finding.message).collect();
+        let findings = eyes.of_all(eyes.kinds(view.decision, decision).into_iter().map(of_kind).collect());
+        let broken: Vec<String> = findings.into_iter().filter(|finding| !finding.ok).map(|finding| finding.message).collect();
         (!broken.is_empty()).then(|| broken.join("; ").into())
     }
 }

@@ -412,6 +412,30 @@ fn tidy(percent: f64) -> f64 {
     (percent * 100.0).round() / 100.0
 }
 
+/// Where a guard stands in lists.
+pub(super) fn place(guard: GuardKind) -> Option<usize> {
+    GuardKind::ALL.into_iter().position(|known| known == guard)
+}
+
+/// What it says depends on who asks.
+pub(super) fn is_about_shares(guard: GuardKind) -> bool {
+    matches!(guard, GuardKind::MinServingRegions | GuardKind::MaxStep | GuardKind::HealthyTargets | GuardKind::Capacity)
+}
+
+/// How far a number is within its limit; less than 0: beyond it.
+fn margin(finding: &GuardFinding) -> f64 {
+    match (finding.value, finding.limit, finding.guard) {
+        (Some(value), Some(limit), GuardKind::MinServingRegions) => value - limit,
+        (Some(value), Some(limit), _) => limit - value,
+        _ => 0.0,
+    }
+}
+
+/// Of two findings of one guard: it holds less.
+pub(super) fn is_worse(one: &GuardFinding, than: &GuardFinding) -> bool {
+    (one.ok, margin(one)) < (than.ok, margin(than))
+}
+
 /// Findings of many services as one list: each guard that holds for all once, with the number nearest to its limit; all that don't, alike ones together.
 pub fn merge(found: Vec<(Vec<GuardFinding>, Vec<Arc<str>>)>) -> Vec<GuardFinding> {
     let many = 1 < found.iter().map(|(_, services)| services.len()).sum::<usize>();
@@ -437,12 +461,7 @@ pub fn merge(found: Vec<(Vec<GuardFinding>, Vec<Arc<str>>)>) -> Vec<GuardFinding
             last.message = format!("{} (and {more} more services)", last.message);
         }
         if broken.is_empty() {
-            let distance = |finding: &GuardFinding| match (finding.value, finding.limit, guard) {
-                (Some(value), Some(limit), GuardKind::MinServingRegions) => value - limit,
-                (Some(value), Some(limit), _) => limit - value,
-                _ => 0.0,
-            };
-            merged.extend(of_guard().map(|(finding, _)| finding).min_by(|a, b| distance(a).total_cmp(&distance(b))).cloned());
+            merged.extend(of_guard().map(|(finding, _)| finding).min_by(|a, b| margin(a).total_cmp(&margin(b))).cloned());
         }
         merged.append(&mut broken);
     }

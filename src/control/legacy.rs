@@ -4,13 +4,13 @@
 //! A hand-over has no gap to doubt: counters, clocks and marks go on where they were. Everything is by name, since the file may have changed; times
 //! are `mono` of one clock that both cores share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::{ByKey, Guard, GuardNames, JudgementHealth, Quality, State};
+use crate::health::{ByKey, Guard, GuardNames, HostFound, JudgementHealth, Quality, State};
 use crate::model::{Estate, Family, JudgementId, Now, PoolId, ServiceId, TargetId, Timestamp};
 use crate::policy::{Hold, Memory, Stage};
 
@@ -40,9 +40,18 @@ pub struct Legacy {
     /// What was told, and until when it holds.
     #[serde(default)]
     pub pushes: Vec<super::pushes::PushLegacy>,
+    /// The last good addresses of host names.
+    #[serde(default)]
+    pub hosts: Vec<(String, Arc<HostFound>)>,
     /// How fresh data is, by region.
     #[serde(default)]
     pub freshness: Vec<(Arc<str>, super::freshness::DataTold)>,
+    /// How much is asked of pools, and who sheds, by pool.
+    #[serde(default)]
+    pub loads: Vec<(Arc<str>, super::load::LoadTold)>,
+    /// What was measured of latency, by network; `None`: it is of a release that knew nothing of it. [`super::Latency::take`] reads it.
+    #[serde(default)]
+    pub latency: Option<Vec<super::latency::LatencyLegacy>>,
 }
 
 /// A verdict with its counters.
@@ -150,6 +159,9 @@ impl Core {
             probes: self.probes.legacy(estate),
             pushes: self.pushes.legacy(estate),
             freshness: self.freshness.legacy(),
+            hosts: self.known_hosts().map(|(name, found)| (name.to_string(), Arc::new(found.clone()))).collect(),
+            loads: self.loads.legacy(),
+            latency: Some(self.latency.legacy()),
         }
     }
 
@@ -172,6 +184,9 @@ impl Core {
                 self.health.inherit_quality(TargetId::at(at), (*quality).clone());
             }
         }
+        let hosts: BTreeMap<_, _> = legacy.hosts.iter().filter_map(|(name, found)| Some((name.parse().ok()?, found.clone()))).collect();
+        self.recall_hosts(&hosts, now);
+        self.commits.learned.hosts.extend(hosts.into_keys());
         self.probes.inherit(&legacy.probes, &estate);
         self.pushes.inherit(&legacy.pushes, &estate);
         for (region, told) in &legacy.freshness {
@@ -179,6 +194,11 @@ impl Core {
             self.commits.learned.freshness.insert(region.clone());
         }
         self.review_freshness(now, &mut Vec::new());
+        for (pool, told) in &legacy.loads {
+            self.loads.remember(pool.clone(), told.clone(), now);
+            self.commits.learned.loads.insert(pool.clone());
+        }
+        self.review_loads(now, &mut Vec::new());
         let clocks: HashMap<&str, [Option<Duration>; 2]> = legacy.pools.iter().map(|(name, up_since)| (&**name, *up_since)).collect();
         for (at, pool) in estate.pools.iter().enumerate() {
             if let Some(up_since) = clocks.get(&*pool.name) {

@@ -1,7 +1,7 @@
 //! Memory by ids (inside one estate) and by names (in the store, across reloads).
 
 use crate::model::{Estate, PoolId};
-use crate::policy::{Hold, Memory};
+use crate::policy::{Hold, Memory, Stage};
 
 use super::record::LearnedMemory;
 
@@ -14,6 +14,14 @@ pub(super) fn remember(estate: &Estate, memory: &Memory) -> LearnedMemory {
         last: [0, 1].map(|family| last[family].iter().map(name).collect()),
         first: first.clone(),
     }
+}
+
+/// By the ids of another estate, where a reload goes on: with how far pools have come back. Pools that no longer exist are forgotten.
+pub(super) fn carried(from: &Estate, memory: &Memory, to: &Estate) -> Memory {
+    let stage = |stage: &Stage| Some(Stage { hold: Hold { pool: to.pool_named(&from.pool(stage.hold.pool).name)?, ..stage.hold }, ..*stage });
+    let mut stages: Vec<Stage> = memory.stages.iter().filter_map(stage).collect();
+    stages.sort_unstable();
+    Memory { stages, ..recall(to, &remember(from, memory)) }
 }
 
 /// By ids; pools that no longer exist are forgotten.

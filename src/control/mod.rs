@@ -16,8 +16,12 @@ mod freshness;
 mod gates;
 mod guarding;
 mod guards;
+mod hosts;
 mod journal;
+mod kinds;
+mod latency;
 mod legacy;
+mod load;
 mod managed;
 mod memory;
 mod outline;
@@ -57,8 +61,15 @@ pub use event::{Configuration, ConfirmationStand, Effect, Effects, Event, Notice
 pub use freshness::{DataPush, DataTime, DataTold, PoolFreshness};
 pub use gates::GateView;
 pub use guards::{Act, GuardFinding, Proposal, RegionChange, check};
+pub use hosts::HostStands;
 pub use journal::{Anchor, AuditDraft, Broken, Call, EVENT_KINDS, EVENTS_KEPT, Happening, Head, JournalSettings, Origin, Proved, verify};
+pub use kinds::KindMove;
+pub use latency::{
+    IPV4_BITS, IPV6_BITS, Latency, LatencyCounts, LatencyLegacy, LatencyRecord, LatencyTold, MEASUREMENTS_MAX, MICROS_MAX, MeasuredRegion, Measurement,
+    SAMPLES_KNOWN, SAMPLES_MAX, network_key, network_of,
+};
 pub use legacy::{Legacy, MemoryLegacy, TargetLegacy};
+pub use load::{LoadPush, LoadTold, PoolLoad};
 pub use outline::{Became, Fields, ObjectChange, ObjectName, Outline, compared, differences, outline, outline_of_settings};
 pub use preview::{Drift, PreviewMove, ReloadPreview};
 pub use probes::ProbesLegacy;

@@ -189,10 +189,9 @@ pub fn outline(configuration: &Configuration) -> Outline {
             Watch::Combined(combined) => estate.composite(estate.combined(combined).composite).name.to_string(),
         };
         let judged = estate.judgements_on(*id).first().map(|judgement| thresholds(&estate.judgement(*judgement).thresholds));
-        let target = estate.targets_of(*id).next().map(|target| estate.target(target));
-        let connect = target.filter(|target| target.port.is_some() || target.address.address() != Some(endpoint.address));
+        let connect = estate.probed_elsewhere(*id);
         let fields = vec![
-            ("address", endpoint.address.to_string()),
+            ("address", estate.address_text(*id)),
             ("connect", connect.map(|target| target.address.with_port(target.port)).unwrap_or_default()),
             ("weight", endpoint.weight.to_string()),
             ("tier", endpoint.tier.to_string()),
@@ -213,6 +212,7 @@ pub fn outline(configuration: &Configuration) -> Outline {
             ("name", format!("{shown}{more}")),
             ("names", if more.is_empty() { String::new() } else { digest(&service.names.iter().map(|name| name.to_string()).collect::<Vec<_>>()) }),
             ("policy", form_text(&service.form)),
+            ("answer", service.answer.word().to_string()),
             ("traffic_from", if estate.managed.contains_key(&service.name) { "file".to_string() } else { "operators".to_string() }),
             ("ttl", format!("{}s", service.ttl)),
             ("ttl_min", format!("{}s", service.ttl_min)),
@@ -315,6 +315,7 @@ fn pool_fields(estate: &Estate, id: PoolId) -> Vec<(&'static str, String)> {
         ("min_active", pool.min_active.map(|count| count.to_string()).unwrap_or_default()),
         ("requires", list(requires)),
         ("hold_if_older_than", pool.hold_if_older_than.map(duration_text).unwrap_or_default()),
+        ("shed", pool.shed.map(|shed| shed.to_string()).unwrap_or_default()),
         ("endpoints", list(pool.endpoints.iter().map(|id| &estate.endpoint(*id).name))),
     ]
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Family, Node, Now, ServiceId, did_you_mean};
+use crate::model::{Answering, Family, Node, Now, ServiceId, did_you_mean};
 use crate::policy::Memory;
 
 use super::change::{Applied, Beside, Change, Refusal, RefusalKind};
@@ -242,11 +242,12 @@ impl Core {
         let (mut v4, mut v6) = (false, false);
         if let Some(state) = self.services.get(service.index()) {
             state.rules.tree.pools(&mut |pool| {
-                v4 |= estate.pool_family(pool, Family::V4).next().is_some();
-                v6 |= estate.pool_family(pool, Family::V6).next().is_some();
+                v4 |= self.health.pool_has(estate, pool, Family::V4);
+                v6 |= self.health.pool_has(estate, pool, Family::V6);
             });
         }
-        if v6 && !v4 { Family::V6 } else { Family::V4 }
+        let by_name = estate.service(service).answer == Answering::Cname;
+        if v6 && !v4 && !by_name { Family::V6 } else { Family::V4 }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::{ClassId, Clients, Questions};
+use crate::client::Questions;
 use crate::health::State;
 use crate::model::{Estate, Family, GuardKind, Node, Now, PoolId, RegionId, ServiceId, Timestamp};
 use crate::policy::{self, ChildState, Decision, Facts, Memory};
@@ -14,6 +14,7 @@ use super::commits::Waiting;
 use super::core::Core;
 use super::event::Notice;
 use super::guards::{self, Act, GuardFinding, Proposal, RATE_WINDOW, RegionChange};
+use super::kinds::{self, Eyes, Kind, KindMove, Shown};
 use super::overrides::Overrides;
 use super::plan::{Imagined, Plan};
 use super::record::{Expect, Key, Op, OverrideTargetName, OverrideWord, Record};
@@ -55,10 +56,15 @@ impl<'a> Glass<'a> {
     }
 }
 
+/// Shares by pool, 0 to 1.
+type PoolShares = Vec<(PoolId, f64)>;
+
 /// What a change does to a service, and to all that are in its place.
 struct Weighed {
-    before: Vec<(PoolId, f64)>,
-    after: Vec<(PoolId, f64)>,
+    before: PoolShares,
+    after: PoolShares,
+    /// Clients who fare otherwise.
+    kinds: Vec<KindMove>,
     findings: Vec<GuardFinding>,
     /// Services that this is true of.
     services: Vec<ServiceId>,
@@ -78,11 +84,16 @@ impl Core {
         let estate = &self.configuration.estate;
         let weighed = self.weigh(deed, waiting, now);
         let mut moves: Vec<Move> = Vec::new();
-        for one in weighed.iter().filter(|one| deed.all || one.before != one.after) {
+        for one in weighed.iter().filter(|one| deed.all || one.before != one.after || !one.kinds.is_empty()) {
             let shares = |shares: &[(PoolId, f64)]| shares.iter().map(|(pool, share)| (estate.pool(*pool).name.clone(), *share)).collect::<Vec<_>>();
             let (before, after) = (shares(&one.before), shares(&one.after));
-            let of =
-                |service: &ServiceId| Move { service: *service, name: estate.service(*service).name.clone(), before: before.clone(), after: after.clone() };
+            let of = |service: &ServiceId| Move {
+                service: *service,
+                name: estate.service(*service).name.clone(),
+                before: before.clone(),
+                after: after.clone(),
+                by_client: one.kinds.clone(),
+            };
             moves.extend(one.services.iter().map(of));
         }
         moves.sort_by_key(|change| change.service);
@@ -233,24 +244,29 @@ impl Core {
             };
             guards::check(&estate.rules, &proposal)
         };
-        let mut findings: Vec<GuardFinding> = Vec::new();
         // What is harmless for most clients may take away all that others have.
-        for class in kinds_of_clients(clients, old_decision, &decision) {
+        let eyes = Eyes::new(clients, clients);
+        let (mut found, mut shown) = (Vec::new(), Vec::new());
+        for kind in eyes.kinds(old_decision, &decision) {
+            let class = kind.after;
             let (old, new) = (policy::tailor(view.policy, clients, class, estate), policy::tailor(tree, clients, class, estate));
             let shares = |decision: &Decision, tree: &Node| policy::effective(&decision.of_class(class).0[family.index()], tree);
             let (before, after) = (shares(old_decision, &old), shares(&decision, &new));
-            let found = check(&self.region_changes(&sight, (&old, &before), (&new, &after)));
-            // Of each guard the first kind of clients is told for whom it does not hold.
-            let broken: Vec<GuardKind> = findings.iter().filter(|known| !known.ok).map(|known| known.guard).collect();
-            let breaks: Vec<GuardKind> = found.iter().filter(|finding| !finding.ok && !broken.contains(&finding.guard)).map(|finding| finding.guard).collect();
-            let is_first = findings.is_empty();
-            findings.retain(|known| !breaks.contains(&known.guard));
-            findings.extend(found.into_iter().filter(|finding| is_first || breaks.contains(&finding.guard)).map(|finding| match clients.name(class) {
-                Some(who) if !finding.ok => GuardFinding { message: format!("{} (for clients of whom {who} holds)", finding.message), ..finding },
-                _ => finding,
-            }));
+            found.push((kind, check(&self.region_changes(&sight, (&old, &before), (&new, &after)))));
+            shown.push((kind, before, after));
         }
-        Weighed { before, after, findings, services: vec![*service] }
+        let findings = eyes.of_all(found);
+        let kinds = self.kinds_moved(&eyes, &shown);
+        Weighed { before, after, kinds, findings, services: vec![*service] }
+    }
+
+    /// What kinds of clients get who fare otherwise than those of whom nothing is known.
+    fn kinds_moved(&self, eyes: &Eyes<'_>, shown: &[(Kind, PoolShares, PoolShares)]) -> Vec<KindMove> {
+        if shown.len() < 2 {
+            return Vec::new();
+        }
+        let named = |shares: &PoolShares| shares.iter().map(|(pool, share)| (self.configuration.estate.pool(*pool).name.clone(), *share)).collect();
+        kinds::listed(eyes, shown.iter().map(|(kind, before, after)| Shown { kind: *kind, part: None, before: named(before), after: named(after) }).collect())
     }
 
     /// A service's regions before and after, by what policies ask for, what is answered, and who could answer.
@@ -350,16 +366,24 @@ impl Core {
         worst.into_values().map(|(_, text)| text).collect()
     }
 
-    /// Pools that gain, with how long they have been up.
+    /// Pools that gain, for some clients at least, with how long they have been up.
     fn takers(&self, weighed: &[Weighed], now: Now) -> Vec<Taker> {
         let estate = &self.configuration.estate;
         let mut takers: BTreeMap<PoolId, Taker> = BTreeMap::new();
         for one in weighed {
-            for (pool, share) in &one.after {
-                let before = one.before.iter().find(|(of, _)| of == pool).map_or(0.0, |(_, share)| *share);
-                if *share <= before + 1e-4 {
-                    continue;
+            let mut gains: BTreeMap<PoolId, f64> = BTreeMap::new();
+            let of_pools = |shares: &[(Arc<str>, f64)]| shares.iter().filter_map(|(pool, share)| Some((estate.pool_named(pool)?, *share))).collect::<Vec<_>>();
+            let kinds = one.kinds.iter().map(|kind| (of_pools(&kind.before), of_pools(&kind.after)));
+            for (before, after) in std::iter::once((one.before.clone(), one.after.clone())).chain(kinds) {
+                for (pool, share) in after {
+                    let before = before.iter().find(|(of, _)| *of == pool).map_or(0.0, |(_, share)| *share);
+                    if before + 1e-4 < share {
+                        let gains = gains.entry(pool).or_default();
+                        *gains = gains.max(share);
+                    }
                 }
+            }
+            for (pool, share) in &gains {
                 let (of, region) = (estate.pool(*pool), &estate.region(estate.pool(*pool).region).name);
                 let capacity = one.services.first().and_then(|id| estate.rules.capacity(&estate.service(*id).name, region).0);
                 let taker = takers.entry(*pool).or_insert_with(|| {
@@ -403,16 +427,6 @@ impl Core {
                 }
             }
         }
-    }
-}
-
-/// One class for each pair of answers that clients have before and after.
-fn kinds_of_clients(clients: &Clients, before: &Decision, after: &Decision) -> Vec<ClassId> {
-    let mut seen = HashSet::new();
-    let kind = |class: &ClassId| seen.insert((before.number_of(*class), after.number_of(*class)));
-    match (&before.by_client, &after.by_client) {
-        (None, None) => vec![ClassId::UNKNOWN],
-        _ => clients.classes().filter(kind).collect(),
     }
 }
 

@@ -35,7 +35,7 @@ impl Core {
         let estate = &self.configuration.estate;
         let definition = estate.service(service);
         let tree = match &form {
-            Some(form) => self.checked(form, waiting)?,
+            Some(form) => self.checked(service, form, waiting)?,
             None => definition.policy.clone(),
         };
         let name = definition.name.clone();
@@ -70,7 +70,7 @@ impl Core {
     }
 
     /// The tree of a form that an operator wrote; every fault with its pointer.
-    fn checked(&self, form: &PolicyForm, waiting: &Waiting) -> Result<Arc<Node>, Refusal> {
+    fn checked(&self, service: ServiceId, form: &PolicyForm, waiting: &Waiting) -> Result<Arc<Node>, Refusal> {
         let word = form.choice.word();
         let fault = |pointer: String, code, message: String, hint: &str| Fault { pointer, code, message, hint: hint.to_string() };
         let mut faults: Vec<Fault> = form
@@ -78,16 +78,17 @@ impl Core {
             .into_iter()
             .map(|message| fault(format!("/policy/{word}"), "policy", message, "shares are per cent, sum 100, and at least one is above 0"))
             .collect();
-        let tree = self.configuration.estate.resolve(form);
+        let tree = self.configuration.estate.resolve_for(self.configuration.estate.service(service), form);
         if let Err(errors) = &tree {
             faults.extend(errors.iter().map(|error| {
                 let (code, hint) = match error {
                     ResolveError::UnknownNetwork { .. } => ("unknown-network", "name a [network.NAME] of the file; see `windrose export`"),
                     ResolveError::NoPlace { .. } => ("no-place", "give the region coordinates in the file: [region.NAME] with location"),
+                    ResolveError::Nameless { .. } => ("no-host", "use pools whose endpoints have a host; see `windrose describe service`"),
                     _ => ("unknown-child", "name pools and policies of the file; see `windrose get pools`"),
                 };
                 let pointer = match error {
-                    ResolveError::Unknown { name, .. } => format!("/policy/{word}/{name}"),
+                    ResolveError::Unknown { name, .. } | ResolveError::Nameless { name, .. } => format!("/policy/{word}/{name}"),
                     _ => format!("/policy/{word}"),
                 };
                 fault(pointer, code, error.to_string(), hint)

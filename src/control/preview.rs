@@ -6,19 +6,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::client::ClassId;
 use crate::health::{Guard, HealthTable};
-use crate::model::{Estate, Family, Node, Now, PolicyForm, PoolId, Service, ServiceId, Timestamp};
+use crate::model::{Answering, Estate, Family, Node, Now, PolicyForm, PoolId, Service, ServiceId, Timestamp};
 use crate::policy::{self, Facts, Memory};
 
 use super::change::Fault;
 use super::core::Core;
 use super::event::Configuration;
+use super::kinds::{self, Eyes, KindMove, Shown, real, same};
 use super::overrides::Overrides;
 use super::record::Revision;
 use super::reload::counted;
-
-/// Shares closer than this are the same.
-const SAME: f64 = 0.000_1;
 
 /// What a reload would do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,6 +39,8 @@ pub struct PreviewMove {
     pub before: Vec<(Arc<str>, f64)>,
     /// Then; empty: it goes away.
     pub after: Vec<(Arc<str>, f64)>,
+    /// Clients who fare otherwise than those of whom nothing is known, of whom the above is true.
+    pub by_client: Vec<KindMove>,
 }
 
 /// A service whose traffic is not what the file says.
@@ -70,14 +71,16 @@ pub(super) struct Carried {
     pub(super) overrides: Overrides,
     /// Pools whose data is too old.
     pub(super) outdated: BTreeMap<PoolId, Arc<str>>,
+    /// Pools over their load.
+    pub(super) crowded: BTreeMap<PoolId, policy::Crowded>,
 }
 
 impl Carried {
     /// What policy would decide from. Nothing is planned there: what waits belongs to what runs.
     pub(super) fn facts<'a>(&'a self, next: &'a Configuration) -> Facts<'a> {
-        let Self { health, guard, overrides, outdated } = self;
+        let Self { health, guard, overrides, outdated, crowded } = self;
         let (estate, clients) = (&next.estate, &next.clients);
-        Facts { estate, health, guard, overrides: &overrides.resolved, outdated, clients, planned: &policy::NO_PLANS }
+        Facts { estate, health, guard, overrides: &overrides.resolved, outdated, crowded, clients, planned: &policy::NO_PLANS }
     }
 }
 
@@ -110,7 +113,7 @@ impl Core {
                 actor: record.actor.clone(),
                 reason: record.reason.clone(),
                 at: record.at,
-                set_aside: next.estate.managed.contains_key(&service.name) || next.estate.resolve(form).is_err(),
+                set_aside: next.estate.managed.contains_key(&service.name) || next.estate.resolve_for(service, form).is_err(),
             });
         }
         drift
@@ -120,27 +123,41 @@ impl Core {
         let (old, estate) = (&self.configuration.estate, &next.estate);
         let carried = self.carried_to(estate, now);
         let facts = carried.facts(next);
+        let eyes = Eyes::new(&self.configuration.clients, &next.clients);
         let mut before: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
         let mut moves = Vec::new();
         for service in &estate.services {
             let was = before.remove(&*service.name);
             let memory = self.memory_after(service, was, estate);
             let tree = self.tree_after(service, estate);
-            let family = family_of(estate, &tree);
+            let family = family_of(estate, facts.health, service, &tree);
             let decision = policy::decide(service, &tree, &facts, &memory, now);
-            let after = policy::effective(&decision.families[family.index()], &tree);
-            let after = real(after.into_iter().map(|(pool, share)| (estate.pool(pool).name.clone(), share)));
-            let before = was.map_or_else(Vec::new, |id| real(self.effective(id, self.shown_family(id)).into_iter()));
-            if was.is_none() || !same(&before, &after) {
-                moves.push(PreviewMove { service: service.name.clone(), before, after });
+            let after = |class| {
+                let shares = policy::effective(&decision.of_class(class).0[family.index()], &tree);
+                real(shares.into_iter().map(|(pool, share)| (estate.pool(pool).name.clone(), share)).collect())
+            };
+            let before = |class| {
+                was.map_or_else(Vec::new, |id| {
+                    let (view, family) = (self.service(id), self.shown_family(id));
+                    let shares = policy::effective(&view.decision.of_class(class).0[family.index()], view.policy);
+                    real(shares.into_iter().map(|(pool, share)| (old.pool(pool).name.clone(), share)).collect())
+                })
+            };
+            let kinds = eyes.kinds(was.map_or(&self.undecided, |id| self.service(id).decision), &decision);
+            let shown = kinds.into_iter().map(|kind| Shown { kind, part: None, before: before(kind.before), after: after(kind.after) });
+            let by_client = kinds::listed(&eyes, shown.collect());
+            let (before, after) = (before(ClassId::UNKNOWN), after(ClassId::UNKNOWN));
+            if was.is_none() || !same(&before, &after) || !by_client.is_empty() {
+                moves.push(PreviewMove { service: service.name.clone(), before, after, by_client });
             }
         }
         let mut gone: Vec<ServiceId> = before.into_values().collect();
         gone.sort_unstable();
         moves.extend(gone.into_iter().map(|id| PreviewMove {
             service: old.service(id).name.clone(),
-            before: real(self.effective(id, self.shown_family(id)).into_iter()),
+            before: real(self.effective(id, self.shown_family(id))),
             after: Vec::new(),
+            by_client: Vec::new(),
         }));
         moves
     }
@@ -155,13 +172,13 @@ impl Core {
             overrides.keep(*id, kept.record.clone(), kept.revision, now);
         }
         overrides.resolve(estate);
-        Carried { health, guard, overrides, outdated: self.outdated_in(estate, now) }
+        Carried { health, guard, overrides, outdated: self.outdated_in(estate, now), crowded: self.crowded_in(estate, now) }
     }
 
     /// What a service of `estate`, which `was` that one, would remember.
     pub(super) fn memory_after(&self, service: &Service, was: Option<ServiceId>, estate: &Estate) -> Memory {
         match (was, self.spare_memories.get(&service.name)) {
-            (Some(id), _) => super::memory::recall(estate, &super::memory::remember(&self.configuration.estate, &self.service_memory(id))),
+            (Some(id), _) => super::memory::carried(&self.configuration.estate, &self.service_memory(id), estate),
             (None, Some(spare)) => super::memory::recall(estate, spare),
             (None, None) => Memory::default(),
         }
@@ -170,7 +187,7 @@ impl Core {
     /// The operators' tree where it would count, else the file's.
     pub(super) fn tree_after(&self, service: &Service, estate: &Estate) -> Arc<Node> {
         let form = self.traffic.get(&service.name).and_then(|(record, _)| record.form.as_ref()).filter(|_| !estate.managed.contains_key(&service.name));
-        form.and_then(|form| estate.resolve(form).ok()).unwrap_or_else(|| service.policy.clone())
+        form.and_then(|form| estate.resolve_for(service, form).ok()).unwrap_or_else(|| service.policy.clone())
     }
 
     /// What taking `next` would have to say, but for what it takes.
@@ -201,22 +218,12 @@ impl Core {
 }
 
 /// IPv4 unless no pool of the tree has an IPv4 endpoint.
-pub(super) fn family_of(estate: &Estate, tree: &Node) -> Family {
+pub(super) fn family_of(estate: &Estate, health: &HealthTable, service: &Service, tree: &Node) -> Family {
     let (mut v4, mut v6) = (false, false);
     tree.pools(&mut |pool| {
-        v4 |= estate.pool_family(pool, Family::V4).next().is_some();
-        v6 |= estate.pool_family(pool, Family::V6).next().is_some();
+        v4 |= health.pool_has(estate, pool, Family::V4);
+        v6 |= health.pool_has(estate, pool, Family::V6);
     });
-    if v6 && !v4 { Family::V6 } else { Family::V4 }
-}
-
-/// Shares that are more than nothing.
-fn real(shares: impl Iterator<Item = (Arc<str>, f64)>) -> Vec<(Arc<str>, f64)> {
-    shares.filter(|(_, share)| SAME < *share).collect()
-}
-
-/// The same shares, in whatever order.
-fn same(a: &[(Arc<str>, f64)], b: &[(Arc<str>, f64)]) -> bool {
-    let of = |shares: &[(Arc<str>, f64)], name: &str| shares.iter().find(|(known, _)| **known == *name).map_or(0.0, |(_, share)| *share);
-    a.iter().chain(b).all(|(name, _)| (of(a, name) - of(b, name)).abs() <= SAME)
+    // Services that answer with host names are decided as IPv4.
+    if v6 && !v4 && service.answer == Answering::Addresses { Family::V6 } else { Family::V4 }
 }

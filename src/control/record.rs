@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::health::{History as ProbeHistory, HistorySize, Moment, Said, State};
+use ipnet::IpNet;
+
+use crate::health::{History as ProbeHistory, HistorySize, HostFound, Moment, Said, State};
 use crate::model::{Family, PolicyForm, Scope, Timestamp};
 use crate::wire::Name;
 
@@ -29,12 +31,18 @@ pub enum Key {
     Verdict(Arc<str>),
     /// `probes/TARGET-KEY`
     Probes(Arc<str>),
+    /// `host/NAME`: the last good addresses of a host name.
+    Host(Name),
     /// `memory/SERVICE`
     Memory(Arc<str>),
     /// `gate/NAME`
     Gate(Arc<str>),
     /// `freshness/REGION`: how fresh its data is.
     Freshness(Arc<str>),
+    /// `load/POOL`: how much is asked of it, and whether it sheds.
+    Load(Arc<str>),
+    /// `latency/NETWORK`: how quick regions are for it.
+    Latency(IpNet),
     /// `shift/N` (shown as `s-N`).
     Shift(u64),
     /// `schedule/N` (shown as `t-N`).
@@ -80,12 +88,18 @@ pub enum Record {
     Verdict(LearnedVerdict),
     /// For [`Key::Probes`].
     Probes(Arc<LearnedProbes>),
+    /// For [`Key::Host`].
+    Host(Arc<HostFound>),
     /// For [`Key::Memory`].
     Memory(Arc<LearnedMemory>),
     /// For [`Key::Gate`].
     Gate(GateRecord),
     /// For [`Key::Freshness`].
     Freshness(super::freshness::DataTold),
+    /// For [`Key::Load`].
+    Load(super::load::LoadTold),
+    /// For [`Key::Latency`].
+    Latency(Arc<super::latency::LatencyRecord>),
     /// For [`Key::Shift`].
     Shift(Arc<super::shifts::ShiftRecord>),
     /// For [`Key::Schedule`].

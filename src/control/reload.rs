@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::health::Guard;
-use crate::model::{JudgementId, Now};
+use crate::model::{Estate, JudgementId, Now};
+use crate::policy::Memory;
 
 use super::change::{Applied, Beside, Fault, Refusal, RefusalKind};
 use super::core::{Core, Hurry, Serving};
@@ -58,15 +59,22 @@ impl Core {
         let kept: BTreeSet<&Arc<str>> = estate.judgements.iter().map(|judgement| &judgement.key).collect();
         let forgotten: Vec<Arc<str>> = old.estate.judgements.iter().map(|judgement| &judgement.key).filter(|key| !kept.contains(key)).cloned().collect();
         self.carry_learned(&old, forgotten);
+        let returning = self.returning(&old.estate);
         self.build_services();
+        self.go_on_returning(returning);
         self.overrides.resolve(&estate);
         self.freshness.set_estate(&estate);
         self.review_freshness(now, effects);
+        self.take_loads(now, effects);
+        let without_room = self.latency.set_rules(estate.latency);
+        self.commits.learned.latency.extend(without_room);
+        self.classify_asked = None;
         self.plan += 1;
         self.plan_due = Some(Hurry(false));
         self.rebuild = true;
+        let unresolved = self.unresolved();
         if let Serving::FirstRound { unknown, .. } = &mut self.serving {
-            *unknown = estate.judged_by_probes();
+            *unknown = estate.judged_by_probes() + unresolved;
         }
         let text = format!(
             "configuration taken: {}, {}, {}, {}",
@@ -87,6 +95,22 @@ impl Core {
         messages.insert(0, text);
         let applied = Applied { messages, ..Applied::nothing(self.revision, now.wall) };
         self.replies.push((ticket, applied));
+    }
+
+    /// Memories of services that take a pool back step by step, as they go on in the estate in force. The store keeps no steps.
+    fn returning(&self, old: &Estate) -> Vec<(Arc<str>, Memory)> {
+        let services = old.services.iter().zip(&self.services).filter(|(_, state)| !state.memory.stages.is_empty());
+        services.map(|(service, state)| (service.name.clone(), super::memory::carried(old, &state.memory, &self.configuration.estate))).collect()
+    }
+
+    fn go_on_returning(&mut self, memories: Vec<(Arc<str>, Memory)>) {
+        for (name, memory) in memories {
+            let memory = self.shares.memory(memory);
+            let id = self.configuration.estate.service_named(&name);
+            if let Some(state) = id.and_then(|id| self.services.get_mut(id.index())) {
+                state.memory = memory;
+            }
+        }
     }
 
     /// Memories go to their names; learned state that waits is translated to the new ids (all that is known is written again: cheap and safe).
@@ -112,8 +136,13 @@ impl Core {
             let lost = std::mem::take(batch);
             if !lost.is_empty() {
                 self.commits.learned.serials.extend(lost.serials.iter().cloned());
+                self.commits.learned.hosts.extend(lost.hosts);
+                self.commits.learned.moved |= lost.moved;
+                self.commits.learned.hosts_gone.extend(lost.hosts_gone);
                 self.commits.learned.replies.extend(lost.replies);
                 self.commits.learned.answers.extend(lost.answers);
+                self.commits.learned.latency.extend(lost.latency);
+                self.commits.learned.latency_told.extend(lost.latency_told);
                 let known = |id: &JudgementId| self.health.judgement(*id).state != crate::health::State::Unknown;
                 self.commits.learned.verdicts = (0..estate.judgements.len()).map(JudgementId::at).filter(known).collect();
                 self.commits.learned.memories = (0..estate.services.len()).map(crate::model::ServiceId::at).collect();
@@ -127,12 +156,13 @@ impl Core {
     pub(super) fn unusable_after(&self, next: &Configuration) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (name, (record, revision)) in &self.traffic {
-            let (Some(form), Some(_)) = (&record.form, next.estate.service_named(name)) else { continue };
+            let (Some(form), Some(after)) = (&record.form, next.estate.service_named(name)) else { continue };
             if next.estate.managed.contains_key(name) {
                 continue;
             }
-            let usable_now = self.configuration.estate.service_named(name).is_some() && self.configuration.estate.resolve(form).is_ok();
-            if let (true, Err(errors)) = (usable_now, next.estate.resolve(form)) {
+            let estate = &self.configuration.estate;
+            let usable_now = estate.service_named(name).is_some_and(|now| estate.resolve_for(estate.service(now), form).is_ok());
+            if let (true, Err(errors)) = (usable_now, next.estate.resolve_for(next.estate.service(after), form)) {
                 let why = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                 faults.push(Fault {
                     pointer: format!("/service/{name}"),

@@ -20,6 +20,7 @@ use super::core::Core;
 use super::event::{Configuration, Notice};
 use super::guards::{self, Act, GuardFinding, Proposal, RegionChange};
 use super::journal::Origin;
+use super::kinds::Eyes;
 use super::plan_guards::{Glass, in_tree, words};
 use super::preview::family_of;
 use super::services::{Decided, Rules, Shares};
@@ -79,6 +80,7 @@ impl Core {
         let (old, estate) = (&self.configuration.estate, &next.estate);
         let carried = self.carried_to(estate, now);
         let after = carried.facts(next);
+        let eyes = Eyes::new(&self.configuration.clients, &next.clients);
         let limited = self.overrides.resolved.iter().filter_map(|limited| limited.services.as_ref()).flatten();
         let apart: HashSet<&str> = limited.map(|id| &*old.service(*id).name).collect();
         let known: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
@@ -105,14 +107,18 @@ impl Core {
                 places.insert(place, found.len());
             }
             let memory = self.memory_after(service, Some(was), estate);
-            let family = family_of(estate, &tree);
+            let (family, facts) = (family_of(estate, after.health, service, &tree), self.facts());
             let decision = policy::decide(service, &tree, &after, &memory, now);
-            let then = policy::effective(&decision.families[family.index()], &tree);
-            let facts = self.facts();
-            let today = policy::effective(&decided.decision.families[self.main_family(was).index()], &state.rules.tree);
-            let before = Side { estate: old, facts: &facts, service: was, tree: &state.rules.tree, answered: today };
-            let after = Side { estate, facts: &after, service: ServiceId::at(at), tree: &tree, answered: then };
-            found.push((self.reload_findings(&service.name, &before, &after, now), vec![service.name.clone()]));
+            let mut of_kinds = Vec::new();
+            for kind in eyes.kinds(&decided.decision, &decision) {
+                let (today, then) = (eyes.tree(&state.rules.tree, kind.before, old), eyes.tree_after(&tree, kind.after, estate));
+                let answered = policy::effective(&decided.decision.of_class(kind.before).0[self.main_family(was).index()], &today);
+                let before = Side { estate: old, facts: &facts, service: was, tree: &today, answered };
+                let answered = policy::effective(&decision.of_class(kind.after).0[family.index()], &then);
+                let after = Side { estate, facts: &after, service: ServiceId::at(at), tree: &then, answered };
+                of_kinds.push((kind, self.reload_findings(&service.name, &before, &after, now)));
+            }
+            found.push((eyes.of_all(of_kinds), vec![service.name.clone()]));
         }
         guards::merge(found)
     }

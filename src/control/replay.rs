@@ -13,12 +13,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::health::{ProbeReport, Reason, Recording, State, Tried};
+use crate::health::{HostFound, ProbeReport, Reason, Recording, State, Tried};
 use crate::model::{Estate, Now, RegionId, ServiceId, TargetId, Timestamp};
 use crate::policy::{self, Rung};
+use crate::wire::Name;
 
 use super::core::{Core, Start};
 use super::event::{Configuration, Effect, Effects, Event, Notice};
+use super::latency::Latency;
 use super::record::{Key, Record, Revision, Stored};
 use super::services::Decided;
 
@@ -39,7 +41,7 @@ const GAP_INTERVALS: u32 = 3;
 pub struct Replaying<'a> {
     /// What would have run.
     pub configuration: Configuration,
-    /// Operators' traffic, of [`Core::stored_traffic`].
+    /// Operators' traffic and host names, of [`Core::stored_traffic`].
     pub traffic: Vec<Stored>,
     /// What probes found, from some time before `from` on, so that verdicts are settled by then.
     pub recording: &'a Recording,
@@ -146,14 +148,17 @@ pub struct ServiceTime {
 }
 
 impl Core {
-    /// Operators' traffic as the store has it, for a [`replay`].
+    /// Operators' traffic as the store has it, and the addresses of host names, for a [`replay`].
     pub fn stored_traffic(&self) -> Vec<Stored> {
         let stored = |(name, (record, revision)): (&Arc<str>, &(super::record::TrafficRecord, Revision))| Stored {
             key: Key::Traffic(name.clone()),
             record: Record::Traffic(record.clone()),
             revision: *revision,
         };
-        self.traffic.iter().map(stored).collect()
+        // What names had then was not recorded: they count as having what they have now.
+        let host =
+            |(name, found): (&Name, &HostFound)| Stored { key: Key::Host(name.clone()), record: Record::Host(Arc::new(found.clone())), revision: Revision(0) };
+        self.traffic.iter().map(stored).chain(self.known_hosts().map(host)).collect()
     }
 }
 
@@ -169,7 +174,7 @@ pub fn replay(replaying: Replaying<'_>, stop: &dyn Fn() -> bool) -> Result<Repla
     }
     let begin = recording.runs.first().map_or(from, |run| run.first.min(from));
     let now = Now { mono: Duration::ZERO, wall: begin };
-    let start = Start { configuration, stored: traffic, revision: Revision(0), stale_after: Duration::ZERO, without_store: false };
+    let start = Start { configuration, stored: traffic, latency: Latency::default(), revision: Revision(0), stale_after: Duration::ZERO, without_store: false };
     let mut stage = Stage::new(Core::start(start, now), from, until, now);
     let estate = stage.core.estate().clone();
     let ids: HashMap<&str, TargetId> = estate.targets.iter().enumerate().map(|(at, target)| (&*target.key, TargetId::at(at))).collect();
@@ -342,6 +347,7 @@ impl Stage {
                     | Effect::Measure { .. }
                     | Effect::Probe { .. }
                     | Effect::Heard { .. }
+                    | Effect::Classify
                     | Effect::Reply { .. }
                     | Effect::Secondaries(_)
                     | Effect::Happened(_)

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{AllDown, Estate, Failback, Interner, Node, PolicyForm, Service, Share, Sticky};
+use crate::model::{AllDown, Answering, Estate, Failback, Interner, Node, PolicyForm, Service, Share, Sticky};
 use crate::policy::{Decision, Memory};
 use crate::snapshot::{Alike, CellMap, ServiceSlot, Why};
 
@@ -36,6 +36,7 @@ pub(super) struct Rules {
     /// The policy in force, as written and resolved.
     pub form: Arc<PolicyForm>,
     pub tree: Arc<Node>,
+    pub answer: Answering,
     pub ttl: u32,
     pub ttl_min: u32,
     pub max_answers: u16,
@@ -48,9 +49,9 @@ pub(super) struct Rules {
 impl Rules {
     /// All but form and tree, whose identity tells enough: equal ones are shared already.
     fn key(&self) -> impl Hash + Eq + use<> {
-        let Self { source, form, tree, ttl, ttl_min, max_answers, failback, trickle, when_all_down, sticky } = self;
+        let Self { source, form, tree, answer, ttl, ttl_min, max_answers, failback, trickle, when_all_down, sticky } = self;
         let shared = (Arc::as_ptr(form) as usize, Arc::as_ptr(tree) as usize);
-        (*source == Source::File, shared, *ttl, *ttl_min, *max_answers, *failback, *trickle, *when_all_down, *sticky)
+        (*source == Source::File, shared, *answer, *ttl, *ttl_min, *max_answers, *failback, *trickle, *when_all_down, *sticky)
     }
 }
 
@@ -73,7 +74,7 @@ impl Hash for Rules {
 pub(super) struct Decided {
     pub decision: Decision,
     max_answers: u16,
-    /// Regions that it answers with in either family, by name, joined by `+`.
+    /// Regions that it answers with in either family, by name, joined by `+`; not those that only take what another one sheds: that is no failover.
     pub regions: String,
     pub alike: Alike,
 }
@@ -116,11 +117,13 @@ impl Shares {
     }
 
     fn rules(&mut self, service: &Service, source: Source, form: Arc<PolicyForm>, tree: Arc<Node>) -> Arc<Rules> {
-        let Service { name: _, names: _, form: _, policy: _, ttl, ttl_min, max_answers, failback, trickle, when_all_down, sticky, metrics: _ } = service;
+        let Service { name: _, names: _, form: _, policy: _, answer, ttl, ttl_min, max_answers, failback, trickle, when_all_down, sticky, metrics: _ } =
+            service;
         self.rules.share(Rules {
             source,
             form,
             tree,
+            answer: *answer,
             ttl: *ttl,
             ttl_min: *ttl_min,
             max_answers: *max_answers,
@@ -144,7 +147,7 @@ impl Shares {
 }
 
 fn regions(estate: &Estate, decision: &Decision) -> String {
-    let leaves = decision.of_anybody().flatten().flat_map(|family| &family.leaves);
+    let leaves = decision.of_anybody().flatten().flat_map(|family| &family.leaves).filter(|leaf| !leaf.taken);
     let mut names: Vec<&str> = leaves.flat_map(|leaf| &leaf.pools).map(|pool| &*estate.region(estate.pool(*pool).region).name).collect();
     names.sort_unstable();
     names.dedup();

@@ -73,6 +73,12 @@ impl Core {
         if self.freshness.next_at().is_some_and(|at| at <= now.mono) {
             self.review_freshness(now, effects);
         }
+        if self.loads.next_at().is_some_and(|at| at <= now.mono) {
+            self.review_loads(now, effects);
+        }
+        if self.latency.next_at().is_some_and(|at| at <= now.mono) {
+            self.review_latency(now, effects);
+        }
         self.guard_advances(now, effects);
         self.watch_shifts(now, effects);
         self.watch_schedules(now);
@@ -119,6 +125,7 @@ impl Core {
             effects.push(Effect::Probe { plan: self.plan, estate: self.configuration.estate.clone(), hurry });
             self.tell_metrics_the_rest(effects);
         }
+        self.classify(effects);
         self.note(first, now, effects);
         self.advance_journal(now);
         self.next_commit(now, effects);
@@ -165,10 +172,12 @@ impl Core {
         let first_round = matches!(self.serving, Serving::FirstRound { .. });
         for (service, cause) in touched {
             if cause <= Cause::Guard && self.overrides.frozen.contains_key(&service) {
+                changes.extend(self.readdress(service));
                 continue;
             }
             if cause < Cause::Guard && self.guard.blind().is_some() {
                 self.put_off.touch(service, cause);
+                changes.extend(self.readdress(service));
                 continue;
             }
             if self.stands(cause) {
@@ -367,7 +376,26 @@ impl Core {
 
     fn learned_ops(&self, batch: &Learned, now: Now) -> Vec<Op> {
         let estate = &self.configuration.estate;
-        let Learned { verdicts, probes, memories, ended, forgotten, serials, used, freshness, replies, journal: _, answers: _, alive: _ } = batch;
+        let Learned {
+            verdicts,
+            probes,
+            memories,
+            ended,
+            forgotten,
+            serials,
+            used,
+            freshness,
+            loads,
+            hosts,
+            moved: _,
+            hosts_gone,
+            latency,
+            latency_told: _,
+            replies,
+            journal: _,
+            answers: _,
+            alive: _,
+        } = batch;
         let mut ops = vec![Op::Put(Key::Alive, Record::Alive(now.wall))];
         for judgement in verdicts {
             let health = self.health.judgement(*judgement);
@@ -389,6 +417,10 @@ impl Core {
         ops.extend(serials.iter().filter_map(|zone| Some(Op::Put(Key::Serial(zone.clone()), Record::Serial(self.serials.to_store(zone)?)))));
         ops.extend(self.tokens_used.ops(used));
         ops.extend(self.freshness.ops(freshness));
+        ops.extend(self.host_ops(hosts));
+        ops.extend(hosts_gone.iter().map(|name| Op::Delete(Key::Host(name.clone()))));
+        ops.extend(self.loads.ops(loads));
+        ops.extend(self.latency.ops(latency, now));
         ops.extend(self.kept_replies.ops(replies.iter()));
         ops.extend(ended.iter().map(|id| Op::Delete(Key::Override(*id))));
         ops.extend(forgotten.iter().flat_map(|key| [Op::Delete(Key::Verdict(key.clone())), Op::Delete(Key::Probes(key.clone()))]));
@@ -411,6 +443,8 @@ impl Core {
             self.guard.next_at(),
             self.pushes.next_at(),
             self.freshness.next_at(),
+            self.loads.next_at(),
+            self.latency.next_at(),
             self.asking.next_at(),
             self.serials.next_at(),
             self.journal_wake(),

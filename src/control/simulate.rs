@@ -12,14 +12,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::client::Clients;
+use crate::client::{ClassId, Clients};
 use crate::health::{Guard, HealthTable, State};
 use crate::model::{EndpointId, Estate, Family, Node, Now, PoolId, RegionId, Service, ServiceId, duration_text};
-use crate::policy::{self, Facts, Memory, OverrideKind, OverrideTarget, Reach, Rung};
+use crate::policy::{self, Facts, FamilyDecision, Memory, OverrideKind, OverrideTarget, Reach, Rung};
 
 use super::core::Core;
 use super::event::Configuration;
 use super::guards::GuardFinding;
+use super::kinds::{Eyes, Kind, KindMove, Shown, listed, mixture};
 use super::preview::{Carried, family_of};
 use super::record::OverrideTargetName;
 use super::reload::counted;
@@ -42,9 +43,13 @@ pub struct Picture {
     pub(super) overrides: Vec<policy::Override>,
     /// Pools whose data is too old.
     pub(super) outdated: BTreeMap<PoolId, Arc<str>>,
+    /// Pools over their load: those that shed go on shedding.
+    pub(super) crowded: BTreeMap<PoolId, policy::Crowded>,
     /// The same, once something has fallen.
     pub(super) fallen: Vec<policy::Override>,
     pub(super) clients: Arc<Clients>,
+    /// As they are told apart now.
+    pub(super) clients_before: Arc<Clients>,
     pub(super) groups: Vec<Group>,
     /// It is of another configuration.
     pub(super) changed: bool,
@@ -61,15 +66,37 @@ pub(super) struct Group {
     memory: Memory,
     /// Its override: it keeps its decision.
     pub frozen: Option<u64>,
+    /// What each kind of clients gets; at least one, first those of whom nothing is known.
+    pub kinds: Vec<Fate>,
+}
+
+/// What clients of one kind get.
+#[derive(Debug)]
+pub(super) struct Fate {
+    pub kind: Kind,
     /// As answered now.
     pub before: Vec<Part>,
     /// As answered in the end.
     pub after: Vec<Part>,
     rung: Option<Rung>,
-    /// What its policy asked for, by region, per cent.
+    /// Nothing is up for them already.
+    was_dark: bool,
+    /// What the policy asked for, by region, per cent.
     pub asked: Vec<(Arc<str>, f64)>,
     /// Regions that could answer.
     pub could: Vec<Arc<str>>,
+}
+
+impl Fate {
+    /// Nothing is up for them.
+    fn is_dark(&self) -> bool {
+        is_dark(self.rung)
+    }
+
+    /// Nothing is up for them any more; it may be that they are answered as before, for `when_all_down` says so.
+    fn turns_dark(&self) -> bool {
+        self.is_dark() && !self.was_dark
+    }
 }
 
 /// A pool's part of a service's answers, 0 to 1.
@@ -84,12 +111,14 @@ pub struct Part {
 }
 
 /// How much a service is asked.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Load {
     /// Answers a second; `None`: not known.
     pub rate: Option<f64>,
     /// That as a part of its peak: 1 at its peak.
     pub of_peak: f64,
+    /// Where its answers went of late: parts by pool; empty: not known.
+    pub answered: Vec<(Arc<str>, f64)>,
 }
 
 /// What came of it.
@@ -116,10 +145,12 @@ pub struct Simulation {
 pub struct Simulated {
     /// Which.
     pub service: Arc<str>,
-    /// Where it answers now.
+    /// Where it answers now, those of whom nothing is known.
     pub before: Vec<Part>,
     /// And then.
     pub after: Vec<Part>,
+    /// Clients who fare otherwise.
+    pub by_client: Vec<KindMove>,
     /// The worst step of the ladder that answers then; `None`: nothing is answered.
     pub rung: Option<Rung>,
     /// How much it is asked.
@@ -169,6 +200,7 @@ impl Core {
     /// What runs, as a picture.
     pub fn picture(&self, now: Now) -> Picture {
         let (estate, facts) = (&self.configuration.estate, self.facts());
+        let eyes = Eyes::new(facts.clients, facts.clients);
         let limited: HashSet<ServiceId> = self.overrides.resolved.iter().filter_map(|limited| limited.services.clone()).flatten().collect();
         let mut known: HashMap<(*const Rules, *const Memory, Option<*const Decided>), usize> = HashMap::new();
         let mut groups: Vec<Group> = Vec::new();
@@ -185,19 +217,22 @@ impl Core {
                 known.insert(key, groups.len());
             }
             let family = self.main_family(id);
-            let decision = &self.service(id).decision.families[family.index()];
-            let parts = parts(estate, policy::effective(decision, &state.rules.tree));
+            let decision = self.service(id).decision;
+            let fate = |kind: Kind| {
+                let decided = &decision.of_class(kind.before).0[family.index()];
+                let parts = parts(estate, policy::effective(decided, &state.rules.tree));
+                let tree = eyes.tree(&state.rules.tree, kind.before, estate);
+                let rung = rung_of(decision.of_class(kind.before).0, family);
+                let was_dark = is_dark(rung);
+                Fate { kind, before: parts.clone(), after: parts, rung, was_dark, asked: asked(estate, &tree), could: able(&facts, id, &tree) }
+            };
             groups.push(Group {
                 services: vec![id],
                 tree: state.rules.tree.clone(),
                 family,
                 memory: (*state.memory).clone(),
                 frozen,
-                before: parts.clone(),
-                after: parts,
-                rung: decision.leaves.iter().map(|leaf| leaf.rung).max(),
-                asked: asked(estate, &state.rules.tree),
-                could: able(&facts, id, &state.rules.tree),
+                kinds: eyes.kinds(decision, decision).into_iter().map(fate).collect(),
             });
         }
         let (health, guard, overrides) = (self.health.clone(), self.guard.clone(), self.overrides.resolved.clone());
@@ -210,6 +245,8 @@ impl Core {
             fallen: overrides.clone(),
             overrides,
             outdated: self.freshness.outdated.clone(),
+            crowded: self.loads.crowded.clone(),
+            clients_before: clients.clone(),
             clients,
             groups,
             changed: false,
@@ -229,34 +266,40 @@ impl Core {
         let carried = self.carried_to(estate, now);
         let facts = carried.facts(next);
         let mut was: HashMap<&str, ServiceId> = old.services.iter().enumerate().map(|(at, service)| (&*service.name, ServiceId::at(at))).collect();
-        let before = |id: ServiceId| {
+        let (eyes, today) = (Eyes::new(&self.configuration.clients, &next.clients), self.facts());
+        let before = |id: ServiceId, class| {
             let (view, family) = (self.service(id), self.main_family(id));
-            parts(old, policy::effective(&view.decision.families[family.index()], view.policy))
+            parts(old, policy::effective(&view.decision.of_class(class).0[family.index()], view.policy))
         };
         let mut groups = Vec::with_capacity(estate.services.len());
         for (at, service) in estate.services.iter().enumerate() {
             let id = ServiceId::at(at);
             let known = was.remove(&*service.name);
             let tree = self.tree_after(service, estate);
-            let mut group = Group {
-                services: vec![id],
-                family: family_of(estate, &tree),
-                tree,
-                memory: self.memory_after(service, known, estate),
-                frozen: carried.overrides.frozen.get(&id).copied(),
-                before: known.map(before).unwrap_or_default(),
-                after: Vec::new(),
-                rung: None,
-                asked: known.map(|id| asked(old, self.service(id).policy)).unwrap_or_default(),
-                could: known.map(|id| able(&self.facts(), id, self.service(id).policy)).unwrap_or_default(),
+            let memory = self.memory_after(service, known, estate);
+            let decision = policy::decide(service, &tree, &facts, &memory, now);
+            let fate = |kind: Kind| {
+                let tree = known.map(|id| (id, eyes.tree(self.service(id).policy, kind.before, old)));
+                Fate {
+                    kind,
+                    before: known.map(|id| before(id, kind.before)).unwrap_or_default(),
+                    after: Vec::new(),
+                    rung: None,
+                    was_dark: known.is_some_and(|id| is_dark(rung_of(self.service(id).decision.of_class(kind.before).0, self.main_family(id)))),
+                    asked: tree.as_ref().map(|(_, tree)| asked(old, tree)).unwrap_or_default(),
+                    could: tree.as_ref().map(|(id, tree)| able(&today, *id, tree)).unwrap_or_default(),
+                }
             };
-            group.decide(service, &facts, now);
+            let kinds = eyes.kinds(known.map_or(&self.undecided, |id| self.service(id).decision), &decision).into_iter().map(fate).collect();
+            let frozen = carried.overrides.frozen.get(&id).copied();
+            let mut group = Group { services: vec![id], family: family_of(estate, &carried.health, service, &tree), tree, memory, frozen, kinds };
+            group.take(decision, &facts);
             groups.push(group);
         }
         let mut gone: Vec<ServiceId> = was.into_values().collect();
         gone.sort_unstable();
-        let gone = gone.into_iter().map(|id| (old.service(id).name.clone(), before(id))).collect();
-        let Carried { health, guard, overrides, outdated } = carried;
+        let gone = gone.into_iter().map(|id| (old.service(id).name.clone(), before(id, ClassId::UNKNOWN))).collect();
+        let Carried { health, guard, overrides, outdated, crowded } = carried;
         let overrides = overrides.resolved;
         Picture {
             now,
@@ -266,7 +309,9 @@ impl Core {
             fallen: overrides.clone(),
             overrides,
             outdated,
+            crowded,
             clients: next.clients.clone(),
+            clients_before: self.configuration.clients.clone(),
             groups,
             changed: true,
             gone,
@@ -277,10 +322,62 @@ impl Core {
 impl Group {
     fn decide(&mut self, service: &Service, facts: &Facts<'_>, now: Now) {
         let decision = policy::decide(service, &self.tree, facts, &self.memory, now);
-        let decided = &decision.families[self.family.index()];
-        self.after = parts(facts.estate, policy::effective(decided, &self.tree));
-        self.rung = decided.leaves.iter().map(|leaf| leaf.rung).max();
+        self.take(decision, facts);
+    }
+
+    fn take(&mut self, decision: policy::Decision, facts: &Facts<'_>) {
+        for fate in &mut self.kinds {
+            let decided = &decision.of_class(fate.kind.after).0[self.family.index()];
+            fate.after = parts(facts.estate, policy::effective(decided, &self.tree));
+            fate.rung = decided.leaves.iter().map(|leaf| leaf.rung).max();
+        }
         self.memory = decision.memory;
+    }
+
+    /// Regions that answer before or after.
+    fn regions(&self) -> BTreeSet<&Arc<str>> {
+        self.kinds.iter().flat_map(|fate| regions_of(&fate.before).chain(regions_of(&fate.after))).collect()
+    }
+
+    /// The worst step of the ladder that answers then; `None`: somebody is answered nothing.
+    fn rung(&self) -> Option<Rung> {
+        self.kinds.iter().map(|fate| fate.rung).try_fold(Rung::Policy, |worst, rung| Some(worst.max(rung?)))
+    }
+
+    /// A region's share of the answers; `None`: it depends on who asks, and how many of each kind there are is not known.
+    fn share_of(&self, region: &str, mixture: Option<&Vec<f64>>, after: bool) -> Option<f64> {
+        let mut shares = self.kinds.iter().map(|fate| Self::share(if after { &fate.after } else { &fate.before }, region));
+        match mixture {
+            Some(parts) => Some(parts.iter().zip(shares).map(|(part, share)| part * share).sum()),
+            None => {
+                let first = shares.next()?;
+                shares.all(|share| (share - first).abs() <= SAME).then_some(first)
+            }
+        }
+    }
+
+    /// What it asks of a region then, of all it is asked; if it is not known how many clients are of which kind, as if the worst were all.
+    /// `gained`: `None` unless that is more than before, from clients for whom something is up.
+    fn asks_of(&self, region: &str, mixture: Option<&Vec<f64>>, gained: bool) -> Option<f64> {
+        let counts = |fate: &&Fate| !gained || !fate.is_dark();
+        let before_and_after = |fate: &Fate| (Self::share(&fate.before, region), Self::share(&fate.after, region));
+        let is_more = |(before, after): &(f64, f64)| !gained || before + SAME < *after;
+        match mixture {
+            Some(parts) => {
+                let fates = parts.iter().zip(&self.kinds).filter(|(_, fate)| counts(fate));
+                let sums = fates.fold((0.0, 0.0), |(was, is), (part, fate)| {
+                    let (before, after) = before_and_after(fate);
+                    (was + part * before, is + part * after)
+                });
+                Some(sums).filter(is_more).map(|(_, after)| after)
+            }
+            None => self.kinds.iter().filter(counts).map(before_and_after).filter(is_more).map(|(_, after)| after).max_by(f64::total_cmp),
+        }
+    }
+
+    /// What some clients at least get otherwise than before.
+    fn is_moved(&self) -> bool {
+        self.kinds.iter().any(|fate| !same(&fate.before, &fate.after) || fate.turns_dark())
     }
 
     pub(super) fn share(parts: &[Part], region: &str) -> f64 {
@@ -292,6 +389,12 @@ impl Picture {
     /// Services by name, in file order, those that go away last: for their loads.
     pub fn services(&self) -> impl Iterator<Item = &Arc<str>> {
         self.estate.services.iter().map(|service| &service.name).chain(self.gone.iter().map(|(name, _)| name))
+    }
+
+    /// Services that answer different clients differently.
+    pub fn asking(&self) -> HashSet<Arc<str>> {
+        let asking = self.groups.iter().filter(|group| 1 < group.kinds.len()).flat_map(|group| &group.services);
+        asking.map(|id| self.estate.service(*id).name.clone()).collect()
     }
 
     /// The longest TTL of services whose answers move by it, in the configuration of the picture.
@@ -332,12 +435,13 @@ impl Picture {
         let mut order = whole_regions(&estate, &falls, &fallen);
         let began = order.len();
         let mut touched: BTreeSet<PoolId> = estate.pools_moved_by(fallen.iter().copied());
+        let mixtures = self.mixtures(&loads);
         loop {
             // Nothing falls: nothing is decided again, and all is as it is.
             if !touched.is_empty() {
                 self.fall(&falls, &touched);
             }
-            let Some(overload) = self.overloaded(&loads).filter(Overload::exceeds) else { break };
+            let Some(overload) = self.overloaded(&loads, &mixtures).filter(Overload::exceeds) else { break };
             let Some(fall) = estate.region_named(&overload.region).map(OverrideTarget::Region).filter(|fall| !falls.contains(fall)) else { break };
             falls.push(fall);
             touched = estate.pools_moved_by(endpoints_of(&estate, &[fall]));
@@ -352,12 +456,23 @@ impl Picture {
                 duration_text(window * 2)
             ));
         }
-        let dark: usize = self.groups.iter().filter(|group| is_dark(group) && group.before != group.after).map(|group| group.services.len()).sum();
+        let turned_dark = |fate: &&Fate| fate.turns_dark();
+        let dark: usize = self.groups.iter().filter(|group| group.kinds.iter().all(|fate| turned_dark(&fate))).map(|group| group.services.len()).sum();
         if 0 < dark {
             simulation.messages.push(format!("nothing would be up for {}: when_all_down decides what is answered", counted(dark, "service")));
         }
-        simulation.services = self.moved(&loads, load);
-        simulation.regions = self.regions(&loads, load, &falls);
+        let eyes = Eyes::new(&self.clients_before, &self.clients);
+        let partly = self.groups.iter().filter(|group| !group.kinds.iter().all(|fate| turned_dark(&fate)));
+        for (group, fate) in partly.filter_map(|group| Some((group, group.kinds.iter().find(turned_dark)?))).take(NAMED_MAX) {
+            let (name, who) = (self.name_of(group), eyes.who(&fate.kind));
+            simulation.messages.push(format!("nothing would be up for some clients of {name}: {who}; when_all_down decides what they are answered"));
+        }
+        if mixtures.values().any(Option::is_none) && !self.estate.rules.capacity.is_empty() {
+            let text = "how many clients are of which kind is not known where nothing was answered of late: for capacity each kind counts as if it were all";
+            simulation.messages.push(text.to_string());
+        }
+        simulation.services = self.moved(&loads, load, &eyes, &mixtures);
+        simulation.regions = self.regions(&loads, load, &falls, &mixtures);
         simulation.change_guards = self.change_guards();
         simulation
     }
@@ -392,6 +507,7 @@ impl Picture {
             guard: &self.guard,
             overrides: &self.fallen,
             outdated: &self.outdated,
+            crowded: &self.crowded,
             clients: &self.clients,
             planned: &policy::NO_PLANS,
         };
@@ -405,52 +521,86 @@ impl Picture {
         }
     }
 
+    /// What part of a service's answers each kind of clients gets, of those that ask who asks; `None`: that is not known.
+    fn mixtures(&self, loads: &[Load]) -> Mixtures {
+        let asking = self.groups.iter().filter(|group| 1 < group.kinds.len());
+        let of = |(id, group): (&ServiceId, &Group)| {
+            let kinds: Vec<Vec<(&str, f64)>> = group.kinds.iter().map(|fate| fate.before.iter().map(|part| (&*part.pool, part.share)).collect()).collect();
+            (*id, loads.get(id.index()).and_then(|load| mixture(&kinds, &load.answered)))
+        };
+        asking.flat_map(|group| group.services.iter().map(move |id| (id, group))).map(of).collect()
+    }
+
     /// The region that gained and is strained most by one service, of those that declare what they carry. What fell has no answers, or nobody has.
-    fn overloaded(&self, loads: &[Load]) -> Option<Overload> {
+    fn overloaded(&self, loads: &[Load], mixtures: &Mixtures) -> Option<Overload> {
         let mut worst: Option<Overload> = None;
-        for group in self.groups.iter().filter(|group| !is_dark(group)) {
-            for region in regions_of(&group.after) {
-                let (before, after) = (Group::share(&group.before, region), Group::share(&group.after, region));
-                if before + SAME < after {
-                    self.strains(group, region, after, loads).for_each(|one| keep_worse(&mut worst, one));
-                }
+        for group in &self.groups {
+            for region in group.regions() {
+                self.strains(group, region, loads, mixtures, true).for_each(|one| keep_worse(&mut worst, one));
             }
         }
         worst
     }
 
-    /// What each service of a group asks of a region that declares what it carries.
-    fn strains<'a>(&'a self, group: &'a Group, region: &'a Arc<str>, share: f64, loads: &'a [Load]) -> impl Iterator<Item = Overload> + 'a {
+    /// What each service of a group asks of a region that declares what it carries. `gained`: only if it gains by what has happened, from who is up.
+    fn strains<'a>(
+        &'a self,
+        group: &'a Group,
+        region: &'a Arc<str>,
+        loads: &'a [Load],
+        mixtures: &'a Mixtures,
+        gained: bool,
+    ) -> impl Iterator<Item = Overload> + 'a {
         let declared = self.estate.rules.capacity.get(region);
         group.services.iter().filter_map(move |id| {
             let service = &self.estate.service(*id).name;
             let capacity = declared?.of(service)?;
+            let mixture = mixtures.get(id).and_then(Option::as_ref);
+            let share = group.asks_of(region, mixture, gained).filter(|share| SAME < *share)?;
             let of_peak = loads.get(id.index()).map_or(1.0, |load| load.of_peak);
             Some(Overload { region: region.clone(), service: service.clone(), load: share * of_peak * 100.0, capacity: f64::from(capacity) })
         })
     }
 
-    fn moved(&self, loads: &[Load], load: &dyn Fn(&str) -> Load) -> Vec<Simulated> {
+    fn moved(&self, loads: &[Load], load: &dyn Fn(&str) -> Load, eyes: &Eyes<'_>, mixtures: &Mixtures) -> Vec<Simulated> {
         let mut moved: Vec<(ServiceId, &Group)> = Vec::new();
-        for group in self.groups.iter().filter(|group| !same(&group.before, &group.after)) {
+        for group in self.groups.iter().filter(|group| group.is_moved()) {
             moved.extend(group.services.iter().map(|id| (*id, group)));
         }
         moved.sort_unstable_by_key(|(id, _)| *id);
-        let of = |(id, group): (ServiceId, &Group)| Simulated {
-            service: self.estate.service(id).name.clone(),
-            before: real(&group.before),
-            after: real(&group.after),
-            rung: group.rung,
-            load: loads.get(id.index()).copied().unwrap_or(Load { rate: None, of_peak: 1.0 }),
+        let of = |(id, group): (ServiceId, &Group)| {
+            let named = |parts: &[Part]| parts.iter().map(|part| (part.pool.clone(), part.share)).collect();
+            let mixture = mixtures.get(&id).and_then(Option::as_ref);
+            let shown = group.kinds.iter().enumerate().map(|(at, fate)| Shown {
+                kind: fate.kind,
+                part: mixture.and_then(|parts| parts.get(at)).copied(),
+                before: named(&fate.before),
+                after: named(&fate.after),
+            });
+            let first = group.kinds.first();
+            Simulated {
+                service: self.estate.service(id).name.clone(),
+                before: first.map(|fate| real(&fate.before)).unwrap_or_default(),
+                after: first.map(|fate| real(&fate.after)).unwrap_or_default(),
+                by_client: if group.kinds.len() < 2 { Vec::new() } else { listed(eyes, shown.collect()) },
+                rung: group.rung(),
+                load: loads.get(id.index()).cloned().unwrap_or_else(unknown_load),
+            }
         };
         let mut moved: Vec<Simulated> = moved.into_iter().map(of).collect();
-        let gone =
-            |(name, before): &(Arc<str>, Vec<Part>)| Simulated { service: name.clone(), before: real(before), after: Vec::new(), rung: None, load: load(name) };
+        let gone = |(name, before): &(Arc<str>, Vec<Part>)| Simulated {
+            service: name.clone(),
+            before: real(before),
+            after: Vec::new(),
+            by_client: Vec::new(),
+            rung: None,
+            load: load(name),
+        };
         moved.extend(self.gone.iter().map(gone));
         moved
     }
 
-    fn regions(&self, loads: &[Load], load: &dyn Fn(&str) -> Load, falls: &[OverrideTarget]) -> Vec<RegionLoad> {
+    fn regions(&self, loads: &[Load], load: &dyn Fn(&str) -> Load, falls: &[OverrideTarget], mixtures: &Mixtures) -> Vec<RegionLoad> {
         let down: BTreeSet<EndpointId> = endpoints_of(&self.estate, falls).collect();
         let whole = whole_regions(&self.estate, falls, &down);
         let mut rows: Vec<RegionLoad> = Vec::new();
@@ -459,36 +609,39 @@ impl Picture {
             rows.push(RegionLoad { region: region.name.clone(), before: Some(0.0), after: Some(0.0), strain: None, fallen });
         }
         let mut places: BTreeMap<Arc<str>, usize> = rows.iter().enumerate().map(|(at, row)| (row.region.clone(), at)).collect();
-        let mut add = |region: &Arc<str>, before: f64, after: f64, rate: Option<f64>, strain: Option<Overload>| {
+        let mut add = |region: &Arc<str>, before: Option<f64>, after: Option<f64>, strain: Option<Overload>| {
             let at = *places.entry(region.clone()).or_insert_with(|| {
                 rows.push(RegionLoad { region: region.clone(), before: Some(0.0), after: Some(0.0), strain: None, fallen: false });
                 rows.len() - 1
             });
             let Some(row) = rows.get_mut(at) else { return };
-            for (sum, share) in [(&mut row.before, before), (&mut row.after, after)] {
-                // A sum that lacks some service would be wrong.
-                if SAME < share {
-                    *sum = sum.zip(rate).map(|(sum, rate)| sum + rate * share);
-                }
+            // A sum that lacks some service would be wrong.
+            for (sum, rate) in [(&mut row.before, before), (&mut row.after, after)] {
+                *sum = sum.zip(rate).map(|(sum, rate)| sum + rate);
             }
             if let Some(strain) = strain {
                 keep_worse(&mut row.strain, strain);
             }
         };
         for group in &self.groups {
-            let named: BTreeSet<&Arc<str>> = regions_of(&group.before).chain(regions_of(&group.after)).collect();
-            for region in named {
-                let (before, after) = (Group::share(&group.before, region), Group::share(&group.after, region));
-                let rate = group.services.iter().map(|id| loads.get(id.index()).and_then(|load| load.rate)).sum::<Option<f64>>();
+            for region in group.regions() {
                 let mut worst = None;
-                if SAME < after {
-                    self.strains(group, region, after, loads).for_each(|one| keep_worse(&mut worst, one));
-                }
-                add(region, before, after, rate, worst);
+                self.strains(group, region, loads, mixtures, false).for_each(|one| keep_worse(&mut worst, one));
+                let rates = [false, true].map(|after| {
+                    let of = |id: &ServiceId| {
+                        let share = group.share_of(region, mixtures.get(id).and_then(Option::as_ref), after)?;
+                        if share <= SAME { Some(0.0) } else { loads.get(id.index())?.rate.map(|rate| rate * share) }
+                    };
+                    group.services.iter().map(of).sum::<Option<f64>>()
+                });
+                let [before, after] = rates;
+                add(region, before, after, worst);
             }
         }
         for (name, parts) in &self.gone {
-            regions_of(parts).collect::<BTreeSet<_>>().into_iter().for_each(|region| add(region, Group::share(parts, region), 0.0, load(name).rate, None));
+            for region in regions_of(parts).collect::<BTreeSet<_>>() {
+                add(region, load(name).rate.map(|rate| rate * Group::share(parts, region)), Some(0.0), None);
+            }
         }
         rows
     }
@@ -498,9 +651,21 @@ impl Picture {
     }
 }
 
-/// Nothing is up for it.
-fn is_dark(group: &Group) -> bool {
-    matches!(group.rung, None | Some(Rung::AllDown))
+/// The worst step of the ladder that answers; `None`: nothing is answered.
+fn rung_of(decided: &[FamilyDecision; 2], family: Family) -> Option<Rung> {
+    decided[family.index()].leaves.iter().map(|leaf| leaf.rung).max()
+}
+
+/// Nothing is up.
+fn is_dark(rung: Option<Rung>) -> bool {
+    matches!(rung, None | Some(Rung::AllDown))
+}
+
+/// What part of its answers each kind of clients of a service gets; `None`: not known.
+type Mixtures = HashMap<ServiceId, Option<Vec<f64>>>;
+
+fn unknown_load() -> Load {
+    Load { of_peak: 1.0, ..Load::default() }
 }
 
 fn parts(estate: &Estate, shares: Vec<(PoolId, f64)>) -> Vec<Part> {

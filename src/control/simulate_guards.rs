@@ -10,8 +10,9 @@ use crate::model::{EndpointId, Estate, GuardKind, Node, RegionId, ServiceId, Wat
 use crate::policy::{self, Facts, OverrideKind, OverrideTarget};
 
 use super::guards::{self, Act, GuardFinding, Proposal, RegionChange};
+use super::kinds::{Eyes, Kind};
 use super::plan_guards::whole;
-use super::simulate::{Group, Picture, few, is, is_within};
+use super::simulate::{Fate, Group, Picture, few, is, is_within};
 
 /// Guards that a fall can be weighed by: what is left, and what it must carry.
 const OF_A_FALL: [GuardKind; 2] = [GuardKind::MinServingRegions, GuardKind::Capacity];
@@ -52,33 +53,39 @@ impl Picture {
             guard: &self.guard,
             overrides: &self.fallen,
             outdated: &self.outdated,
+            crowded: &self.crowded,
             clients: &self.clients,
             planned: &crate::policy::NO_PLANS,
         };
         let (act, kinds) = if self.changed { (Act::Split, &OF_A_FILE[..]) } else { (Act::ForceDown, &OF_A_FALL[..]) };
+        let eyes = Eyes::new(&self.clients_before, &self.clients);
         let mut found = Vec::new();
         for group in &self.groups {
-            let regions = self.region_changes(group, &facts);
+            let of_kinds: Vec<(Kind, Vec<RegionChange>)> =
+                group.kinds.iter().map(|fate| (fate.kind, self.region_changes(group, fate, &eyes, &facts))).collect();
             let mut names: Vec<Arc<str>> = group.services.iter().map(|id| self.estate.service(*id).name.clone()).collect();
             // Limits may be a service's own.
             let apart = names.iter().any(|name| self.estate.rules.names(name));
             let each: Vec<Vec<Arc<str>>> = if apart { names.drain(..).map(|name| vec![name]).collect() } else { vec![names] };
             for services in each {
                 let Some(service) = services.first() else { continue };
-                let proposal = Proposal {
-                    service,
-                    act,
-                    automatic: !self.changed,
-                    reason: "simulated",
-                    regions: &regions,
-                    now: self.now.wall,
-                    recent: 0,
-                    rate_free_at: None,
-                    gate_is_on: &|_| true,
-                    partly: &whole,
+                let check = |regions: &[RegionChange]| {
+                    let proposal = Proposal {
+                        service,
+                        act,
+                        automatic: !self.changed,
+                        reason: "simulated",
+                        regions,
+                        now: self.now.wall,
+                        recent: 0,
+                        rate_free_at: None,
+                        gate_is_on: &|_| true,
+                        partly: &whole,
+                    };
+                    guards::check(&self.estate.rules, &proposal)
                 };
-                let broken: Vec<GuardFinding> =
-                    guards::check(&self.estate.rules, &proposal).into_iter().filter(|one| !one.ok && kinds.contains(&one.guard)).collect();
+                let findings = eyes.of_all(of_kinds.iter().map(|(kind, regions)| (*kind, check(regions))).collect());
+                let broken: Vec<GuardFinding> = findings.into_iter().filter(|one| !one.ok && kinds.contains(&one.guard)).collect();
                 if !broken.is_empty() {
                     found.push((broken, services));
                 }
@@ -87,17 +94,18 @@ impl Picture {
         guards::merge(found)
     }
 
-    /// A service's regions before and after.
-    fn region_changes(&self, group: &Group, facts: &Facts<'_>) -> Vec<RegionChange> {
-        let wanted = asked(&self.estate, &group.tree);
-        let can = group.services.first().map(|id| able(facts, *id, &group.tree)).unwrap_or_default();
-        let parts = group.before.iter().chain(&group.after).map(|part| &part.region);
-        let names: BTreeSet<&Arc<str>> = parts.chain(group.asked.iter().chain(&wanted).map(|(region, _)| region)).chain(&group.could).collect();
+    /// A service's regions before and after, for one kind of clients.
+    fn region_changes(&self, group: &Group, fate: &Fate, eyes: &Eyes<'_>, facts: &Facts<'_>) -> Vec<RegionChange> {
+        let tree = eyes.tree_after(&group.tree, fate.kind.after, &self.estate);
+        let wanted = asked(&self.estate, &tree);
+        let can = group.services.first().map(|id| able(facts, *id, &tree)).unwrap_or_default();
+        let parts = fate.before.iter().chain(&fate.after).map(|part| &part.region);
+        let names: BTreeSet<&Arc<str>> = parts.chain(fate.asked.iter().chain(&wanted).map(|(region, _)| region)).chain(&fate.could).collect();
         let of = |asked: &[(Arc<str>, f64)], name: &str| asked.iter().find(|(region, _)| **region == *name).map_or(0.0, |(_, share)| *share);
         let change = |name: &Arc<str>| {
-            let [before, after] = [&group.before, &group.after].map(|parts| Group::share(parts, name) * 100.0);
-            let (desired_before, desired_after) = (of(&group.asked, name), of(&wanted, name));
-            let (could, can) = (group.could.contains(name), can.contains(name));
+            let [before, after] = [&fate.before, &fate.after].map(|parts| Group::share(parts, name) * 100.0);
+            let (desired_before, desired_after) = (of(&fate.asked, name), of(&wanted, name));
+            let (could, can) = (fate.could.contains(name), can.contains(name));
             let unfit = (!can && desired_before + 0.01 < desired_after).then(|| format!("{name} is not up, or drained"));
             RegionChange { name: name.clone(), before, after, desired_before, desired_after, could, can, unfit: unfit.into_iter().collect(), back: None }
         };

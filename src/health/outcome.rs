@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::Timestamp;
+use crate::model::{Load, Timestamp};
 
 /// One attempt's result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,15 @@ impl Eq for Reported {}
 pub enum DataAt {
     /// Then.
     Told(Timestamp),
+    /// Nothing that can be used: why, in one sentence.
+    Useless(String),
+}
+
+/// How much is asked of an endpoint, as its response told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadRead {
+    /// So much.
+    Told(Load),
     /// Nothing that can be used: why, in one sentence.
     Useless(String),
 }
@@ -198,12 +207,26 @@ pub struct ProbeReport {
     pub reported: Option<Reported>,
     /// When the data was last synchronised, as the response told, if the monitor asks.
     pub data_at: Option<DataAt>,
+    /// How much is asked of the endpoint, as the response told, if the monitor asks.
+    pub load: Option<LoadRead>,
 }
 
 impl ProbeReport {
     /// An outcome alone.
     pub fn new(outcome: Outcome, at: Timestamp, took: Duration) -> Self {
-        Self { outcome, at, took, phases: Vec::new(), status: None, certificate_expires: None, warning: None, resolved: None, reported: None, data_at: None }
+        Self {
+            outcome,
+            at,
+            took,
+            phases: Vec::new(),
+            status: None,
+            certificate_expires: None,
+            warning: None,
+            resolved: None,
+            reported: None,
+            data_at: None,
+            load: None,
+        }
     }
 }
 

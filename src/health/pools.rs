@@ -49,15 +49,15 @@ pub fn requirement_state(estate: &Estate, Requirement { pool, up: needed }: &Req
     pool_state(up, unknown, *needed).and(requirements_state(estate, *pool, state))
 }
 
-/// Derives `pool` anew, in both families. `before`: what it looked like a moment ago; an unbroken Up keeps its clock.
-pub(super) fn derive(health: &HealthTable, estate: &Estate, pool: PoolId, before: [PoolObserved; 2], now: Now) -> [PoolObserved; 2] {
+/// Derives `pool` anew, in both families and by name. `before`: what it looked like a moment ago; an unbroken Up keeps its clock.
+pub(super) fn derive(health: &HealthTable, estate: &Estate, pool: PoolId, before: [PoolObserved; 3], now: Now) -> [PoolObserved; 3] {
     let min_up = estate.pool(pool).min_up;
     let required = requirements_state(estate, pool, &|endpoint| health.endpoint(estate, endpoint));
     let only_confirmed = |endpoint| if health.endpoint_confirmed_up(estate, endpoint) { State::Up } else { State::Down };
     let required_confirmed = requirements_state(estate, pool, &only_confirmed) == State::Up;
-    let derived = Family::ALL.map(|family| {
+    let derived = |counts: &dyn Fn(EndpointId) -> bool, before: PoolObserved| {
         let (mut present, mut up, mut unknown, mut confirmed) = (false, 0, 0, 0);
-        for endpoint in estate.pool_family(pool, family) {
+        for endpoint in estate.pool(pool).endpoints.iter().copied().filter(|endpoint| counts(*endpoint)) {
             present = true;
             match health.endpoint(estate, endpoint) {
                 State::Up => up += 1,
@@ -66,19 +66,19 @@ pub(super) fn derive(health: &HealthTable, estate: &Estate, pool: PoolId, before
             }
             confirmed += usize::from(health.endpoint_confirmed_up(estate, endpoint));
         }
-        let [v4, v6] = before;
-        let clock = match family {
-            Family::V4 => v4.up_since,
-            Family::V6 => v6.up_since,
-        };
-        let up_since = (required_confirmed && pool_state(confirmed, 0, min_up) == State::Up).then(|| clock.unwrap_or(now.mono));
+        let up_since = (required_confirmed && pool_state(confirmed, 0, min_up) == State::Up).then(|| before.up_since.unwrap_or(now.mono));
         present.then_some(PoolObserved { state: pool_state(up, unknown, min_up).and(required), up_since })
-    });
-    match derived {
-        [Some(v4), Some(v6)] => [v4, v6],
-        [Some(only), None] | [None, Some(only)] => [only, only],
-        [None, None] => [PoolObserved { state: State::Down, up_since: None }; 2],
-    }
+    };
+    let nothing = PoolObserved { state: State::Down, up_since: None };
+    let [v4, v6, by_name] = before;
+    let of_family = |family, before| derived(&|endpoint| health.is_in_family(estate, endpoint, family), before);
+    let (v4, v6) = match (of_family(Family::V4, v4), of_family(Family::V6, v6)) {
+        (Some(v4), Some(v6)) => (v4, v6),
+        (Some(only), None) | (None, Some(only)) => (only, only),
+        (None, None) => (nothing, nothing),
+    };
+    let by_name = if estate.hosts.is_empty() { None } else { derived(&|endpoint| estate.host_of(endpoint).is_some(), by_name) };
+    [v4, v6, by_name.unwrap_or(nothing)]
 }
 
 #[cfg(test)]

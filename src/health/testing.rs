@@ -7,18 +7,20 @@
 //! pool prod: 10.0.0.1 10.0.0.2 2001:db8::1
 //! pool dr: a=10.1.0.1 b=10.1.0.2@1 c=10.1.0.3*5 region=west min_up=2 min_active=2
 //! pool sorry: 10.9.0.1 monitor=none            (or monitor=always)
+//! pool saas: gw.vendor.example                 (or name=gw.vendor.example)
 //! pool portal: 10.2.0.1 requires=prod,dr:2 down_after=1
+//! pool busy: 10.2.0.1 shed=30                  (or shed=30:client; over 80, until 72)
 //! composite both: all web !database ~disk
 //! pool pair: 10.3.0.1 monitor=both
 //! sentinel router: 192.0.2.1
 //! health window=30s blind_share=50
-//! outcomes factor=0.5 busy=ignore report=load min=0.1 max=8       (makes the monitor an HTTP one; before the first pool)
+//! outcomes factor=0.5 busy=ignore report=load min=0.1 max=8 load_from=X-Load       (makes the monitor an HTTP one; before the first pool)
 //! region prod: 52.52,13.405 bias=-100
 //! network office: 192.0.2.0/24,2001:db8::/48 at=52.52,13.405
 //! policy world: geo network:office|network:lab!=prod *=dr        (`!`: strictly)
 //! policy close: nearest prod dr ties=share unknown=share         (or `latency`, without ties)
 //! policy europe: failover prod dr min_up=2
-//! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8 sticky
+//! service orders: weighted prod=80 dr=20 failback=2s ttl=30 ttl_min=5 all_down=last_good max_answers=8 sticky cname
 //! ```
 //!
 //! `name=address`, `@tier`, `*weight`. `failback` is a duration, `manual`, `one_way:1m`, or `staged:AFTER:5,20,100:HOLD`; `all_down` one of the words, or `pool:NAME`. Named policies may stand in any order.
@@ -26,10 +28,10 @@
 use std::sync::Arc;
 
 use crate::model::{
-    AllDown, AnyMonitor, Busy, By, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate, Even, Factor,
-    Failback, GeoRule, HttpCheck, HttpOutcomes, JudgementId, Mark, Member, Monitor, MonitorId, Nearest, Need, Network, Place, PolicyForm, Pool, PoolId, Region,
-    RegionId, ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Site, Stages, Steps, Sticky, TargetId, TcpCheck, Thresholds,
-    Watch, Weight, parse_duration,
+    Address, AllDown, Answering, AnyMonitor, Busy, By, Check, Choice, Combined, CombinedId, Composite, CompositeId, DegradedRule, Endpoint, EndpointId, Estate,
+    Even, Factor, Failback, GeoRule, Host, HostId, HttpCheck, HttpOutcomes, JudgementId, Load, Mark, Member, Monitor, MonitorId, Nearest, Need, Network, Place,
+    PolicyForm, Pool, PoolId, Region, RegionId, ReportKind, ReportPlace, ReportRule, Requirement, Scheme, Sentinel, Service, Share, Shed, ShedBy, Site, Stages,
+    Steps, Sticky, TargetId, TcpCheck, Thresholds, Watch, Weight, parse_duration,
 };
 use crate::wire::Name;
 
@@ -88,6 +90,21 @@ fn rule(text: &str) -> GeoRule<String> {
     let strict = when.ends_with('!');
     let when = when.trim_end_matches('!').split('|').filter(|condition| *condition != "*");
     GeoRule { when: when.map(|condition| condition.parse().expect("a condition")).collect(), then: then.to_string(), strict }
+}
+
+/// `30`, `30:client`
+fn shedding(text: &str) -> Shed {
+    let (percent, by) = text.split_once(':').unwrap_or((text, "random"));
+    let load = |number: f64| Load::new(number).expect("a load");
+    let minutes = |minutes: u64| std::time::Duration::from_secs(60 * minutes);
+    Shed {
+        over: load(80.0),
+        until: load(72.0),
+        share: Share::from_percent(percent.parse().expect("per cent")).expect("0 to 100"),
+        by: ShedBy::ALL.into_iter().find(|known| known.word() == by).expect("random or client"),
+        hold: minutes(1),
+        max_age: minutes(5),
+    }
 }
 
 /// `52.52,13.405`
@@ -158,6 +175,7 @@ impl Builder {
                 }
                 ("busy", word) => outcomes.busy = Busy::ALL.into_iter().find(|busy| busy.word() == word).expect("a rule"),
                 ("report", word) => report = ReportKind::ALL.into_iter().find(|kind| kind.word() == word),
+                ("load_from", header) => outcomes.load_from = Some(ReportPlace::Header(header.to_string())),
                 ("min", weight) => min = Weight::new(number(weight)).expect("a weight"),
                 ("max", weight) => max = Weight::new(number(weight)).expect("a weight"),
                 _ => panic!("not an outcome: {word}"),
@@ -172,7 +190,7 @@ impl Builder {
         let id = PoolId::at(self.estate.pools.len());
         let (mut region, mut min_up, mut min_active, mut monitor, mut endpoints) = (name, 1, None, "gateway", Vec::new());
         let (mut requires, mut own) = (Vec::new(), self.thresholds);
-        let (mut degraded_factor, mut hold_if_older_than) = (None, None);
+        let (mut degraded_factor, mut hold_if_older_than, mut shed) = (None, None, None);
         for word in rest.split_whitespace() {
             match word.split_once('=') {
                 Some(("region", name)) => region = name,
@@ -183,6 +201,7 @@ impl Builder {
                 Some(("down_after", number)) => own.down_after = number.parse().expect("down_after"),
                 Some(("up_after", number)) => own.up_after = number.parse().expect("up_after"),
                 Some(("older_than", span)) => hold_if_older_than = crate::model::parse_duration(span).ok(),
+                Some(("shed", word)) => shed = Some(shedding(word)),
                 Some(("factor", number)) => degraded_factor = number.parse().ok().and_then(Factor::new),
                 Some((name, address)) => endpoints.push((Some(name), address)),
                 None => endpoints.push((None, word)),
@@ -191,7 +210,7 @@ impl Builder {
         let endpoints = endpoints.into_iter().map(|(name, word)| self.endpoint(id, name, word, monitor, own)).collect();
         let region = self.region(region);
         let (name, required_by, hold_if_older_than) = (name.into(), Vec::new(), hold_if_older_than);
-        self.estate.pools.push(Pool { name, region, endpoints, min_up, min_active, requires, required_by, degraded_factor, hold_if_older_than });
+        self.estate.pools.push(Pool { name, region, endpoints, min_up, min_active, requires, required_by, degraded_factor, hold_if_older_than, shed });
         for below in self.below(id) {
             self.estate.pools[below.index()].required_by.push(id);
         }
@@ -247,7 +266,7 @@ impl Builder {
         }))
     }
 
-    fn members(&mut self, composite: CompositeId, address: std::net::IpAddr, endpoint: EndpointId, own: Thresholds, found: &mut Vec<JudgementId>) {
+    fn members(&mut self, composite: CompositeId, address: &str, endpoint: EndpointId, own: Thresholds, found: &mut Vec<JudgementId>) {
         for member in self.estate.composite(composite).members.clone() {
             match member.monitor {
                 AnyMonitor::Simple(id) if self.estate.monitor(id).check == Check::Always => {}
@@ -270,7 +289,7 @@ impl Builder {
     fn sentinel(&mut self, text: &str) {
         let (name, address) = text.split_once(": ").unwrap_or_else(|| panic!("no `: ` in {text}"));
         let monitor = self.monitor("gateway");
-        let judgement = self.judgement(monitor, address.parse().expect("an address"), None, self.thresholds);
+        let judgement = self.judgement(monitor, address, None, self.thresholds);
         self.estate.sentinels.push(Sentinel { name: name.into(), judgement });
     }
 
@@ -288,7 +307,6 @@ impl Builder {
         let (word, weight) = word.split_once('*').map_or((word, 1), |(word, weight)| (word, weight.parse().expect("weight")));
         let (address, tier) = word.split_once('@').map_or((word, 0), |(word, tier)| (word, tier.parse().expect("tier")));
         let id = EndpointId::at(self.estate.endpoints.len());
-        let address = address.parse().unwrap_or_else(|_| panic!("not an address: {word}"));
         let watch = match monitor {
             "always" => Watch::Always,
             "none" => Watch::Nothing,
@@ -306,15 +324,28 @@ impl Builder {
             },
         };
         let name: Arc<str> = name.map_or_else(|| address.to_string().into(), Into::into);
+        let address = match address.parse() {
+            Ok(fixed) => Address::Fixed(fixed),
+            Err(_) => Address::Host(self.host(address)),
+        };
         self.estate.endpoints.push(Endpoint { name, pool, address, weight, tier, watch });
         id
     }
 
+    fn host(&mut self, name: &str) -> HostId {
+        let name = Name::parse(name).unwrap_or_else(|_| panic!("neither an address nor a host name: {name}"));
+        self.estate.host_named(&name).unwrap_or_else(|| {
+            self.estate.hosts.push(name);
+            HostId::at(self.estate.hosts.len() - 1)
+        })
+    }
+
     /// One target per monitor and address, as in a real estate.
-    fn judgement(&mut self, monitor: MonitorId, address: std::net::IpAddr, endpoint: Option<EndpointId>, own: Thresholds) -> JudgementId {
+    fn judgement(&mut self, monitor: MonitorId, address: &str, endpoint: Option<EndpointId>, own: Thresholds) -> JudgementId {
         let key = format!("{}@{address}#0", self.estate.monitor(monitor).name);
         let found = self.estate.targets.iter().position(|target| *target.key == *key);
-        let target = found.map(TargetId::at).unwrap_or_else(|| self.estate.add_target(monitor, (address.into(), None), key.into(), own));
+        let reached = address.parse().map(Host::Address).unwrap_or_else(|_| Host::Answered(Name::parse(address).expect("a host name")));
+        let target = found.map(TargetId::at).unwrap_or_else(|| self.estate.add_target(monitor, (reached, None), key.into(), own));
         let judgement = self.estate.judge(target, own);
         self.estate.judgements[judgement.index()].endpoints.extend(endpoint);
         judgement
@@ -332,7 +363,7 @@ impl Builder {
         let mut trickle = crate::model::Share::ZERO;
         let (mut failback, mut ttl, mut ttl_min, mut max_answers, mut when_all_down) =
             (Failback::After(std::time::Duration::from_secs(60)), 30, 5, 8, AllDown::LastGood);
-        let mut sticky = None;
+        let (mut sticky, mut answer) = (None, Answering::Addresses);
         let mut policy = Vec::new();
         for word in rest.split_whitespace() {
             match word.split_once('=') {
@@ -345,6 +376,7 @@ impl Builder {
                 Some(("ttl", number)) => ttl = number.parse().expect("ttl"),
                 Some(("ttl_min", number)) => ttl_min = number.parse().expect("ttl_min"),
                 Some(("max_answers", number)) => max_answers = number.parse().expect("max_answers"),
+                None if word == "cname" => answer = Answering::Cname,
                 None if word == "sticky" => sticky = Some(Sticky::default()),
                 Some(("trickle", percent)) => trickle = percent.parse().ok().and_then(crate::model::Share::from_percent).expect("per cent"),
                 Some(("all_down", word)) => when_all_down = self.all_down(word),
@@ -359,6 +391,7 @@ impl Builder {
             names,
             form: Arc::new(form),
             policy: resolved,
+            answer,
             ttl,
             ttl_min,
             max_answers,

@@ -93,6 +93,8 @@ catalog! {
     REGION_GUARDED: Gauge "windrose_region_guarded" ["region"] "Whether the blast guard holds a region that is down in the answers.";
     REGION_DATA_AT: Gauge "windrose_region_data_timestamp_seconds" ["region"] "When the data of a region was last restored or synchronised, as it was told; absent where nobody has told.";
     POOL_OUTDATED: Gauge "windrose_pool_data_outdated" ["pool" "region"] "Whether a pool is not used because the data of its region is older than hold_if_older_than, or nobody has told how old it is; 0 also if that was approved. Absent where the pool has no such limit.";
+    POOL_LOAD: Gauge "windrose_pool_load" ["pool" "region"] "How much is asked of a pool, as it was told or read last, in the unit of its shed; absent where the pool declares none, and where nobody has told of late.";
+    POOL_SHEDDING: Gauge "windrose_pool_shedding" ["pool" "region"] "Whether a pool gives away a share of its answers because its load is over what it declares. Absent where it declares nothing.";
     REGION_DRAINED: Gauge "windrose_region_drained" ["region"] "Whether a region is drained by an override.";
 
     SERVICE_SHARE: Gauge "windrose_service_share_ratio" ["service" "pool" "region" "kind"] "Share of a service's answers meant for a pool, 0 to 1. kind=\"desired\" is what was asked for, kind=\"effective\" is after health and overrides.";
@@ -121,6 +123,9 @@ catalog! {
     CONFIG_INFO: Gauge "windrose_config_info" ["hash"] "Hash of every file of the configuration in force; the value is always 1.";
     GEOIP_BUILT: Gauge "windrose_geoip_database_build_timestamp_seconds" ["database"] "Unix time at which the GeoIP database in use was made.";
     GEOIP_SOUND: Gauge "windrose_geoip_database_sound" ["database"] "Whether the GeoIP file that lies there could be read; if not, the one before counts on.";
+    LATENCY_NETWORKS: Gauge "windrose_latency_networks" [] "Networks of which latency is known, as it was pushed.";
+    LATENCY_NEWEST: Gauge "windrose_latency_newest_timestamp_seconds" [] "Unix time of the newest measurement of latency; absent where there is none.";
+    LATENCY_OLDEST: Gauge "windrose_latency_oldest_timestamp_seconds" [] "Unix time of the oldest measurement of latency that counts; absent where there is none.";
     CONFIG_SUCCESS_TIME: Gauge "windrose_config_last_reload_success_timestamp_seconds" [] "Unix time of the last successful configuration load.";
     CONFIG_SUCCESSFUL: Gauge "windrose_config_last_reload_successful" [] "Whether the last configuration load succeeded.";
     CONFIG_RELOADS: Counter "windrose_config_reloads_total" ["outcome"] "Configuration loads.";

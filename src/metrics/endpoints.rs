@@ -128,7 +128,7 @@ impl Endpoints {
 
 impl Row {
     fn probed(&mut self, report: &ProbeReport, own: bool) {
-        let ProbeReport { outcome, at, took, phases, status: _, certificate_expires, warning, resolved: _, reported: _, data_at: _ } = report;
+        let ProbeReport { outcome, at, took, phases, status: _, certificate_expires, warning, resolved: _, reported: _, data_at: _, load: _ } = report;
         match outcome {
             Outcome::Pass => self.passes += 1,
             Outcome::Degraded { .. } => self.degraded += 1,

@@ -273,7 +273,7 @@ impl Metrics {
         lock(&self.endpoints).collect(&mut out);
         self.probe.collect(now.wall, &mut out);
         self.transfers.collect(&mut out);
-        state::collect(core, &tracked, &mut out);
+        state::collect(core, &tracked, now, &mut out);
         {
             let mut changes = lock(&self.changes);
             for id in tracked.ids() {

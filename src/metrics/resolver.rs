@@ -44,7 +44,7 @@ pub struct ResolverMetrics {
     passes: AtomicU64,
     /// In the order of [`ResolverTrouble::ALL`].
     failures: [AtomicU64; ResolverTrouble::ALL.len()],
-    /// Names of targets and the family asked for first.
+    /// Names of targets and the family asked for first; `both` of those that are answered.
     names: Mutex<BTreeMap<(String, &'static str), State>>,
 }
 
@@ -96,6 +96,7 @@ impl ResolverMetrics {
 fn key(host: &Host) -> (String, &'static str) {
     let family = match host {
         Host::Name(_, Family::V6) => "ipv6",
+        Host::Answered(_) => "both",
         _ => "ipv4",
     };
     (host.to_string(), family)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::control::{Core, OverrideTargetName, OverrideWord};
 use crate::health::State;
-use crate::model::{EndpointId, Estate, Family, PoolId, RegionId, ServiceId, Timestamp, Watch};
+use crate::model::{Answering, EndpointId, Estate, Family, Now, PoolId, RegionId, ServiceId, Timestamp, Watch};
 use crate::policy::{self, EndpointView, OverrideKind, RegionState, Rung, Verdict};
 
 use super::answers::pools_of;
@@ -21,7 +21,7 @@ use super::tracked::Tracked;
 const STATES: [&str; 7] = ["up", "down", "unknown", "guarded", "drained", "force_up", "force_down"];
 
 /// Everything that the core knows now.
-pub fn collect(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) {
+pub fn collect(core: &Core, tracked: &Tracked, now: Now, out: &mut Vec<Series>) {
     let up = endpoints_and_pools(core, tracked, out);
     regions(core, &up, out);
     services(core, tracked, &up, out);
@@ -34,11 +34,20 @@ pub fn collect(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) {
     overrides(core, out);
     shifts(core, out);
     schedules(core, out);
+    latency(core, now, out);
     let overview = core.overview();
     let mut store = Series::new(catalog::STORE_UP);
     store.push(&[STORE], flag(overview.store.up));
     out.push(store);
     out.push(Series::single(catalog::STORE_REVISION, overview.revision.0 as f64));
+}
+
+fn latency(core: &Core, now: Now, out: &mut Vec<Series>) {
+    out.push(Series::single(catalog::LATENCY_NETWORKS, core.latency().len() as f64));
+    if let Some((newest, oldest)) = core.latency().span(now) {
+        out.push(Series::single(catalog::LATENCY_NEWEST, newest.as_secs_f64()));
+        out.push(Series::single(catalog::LATENCY_OLDEST, oldest.as_secs_f64()));
+    }
 }
 
 /// Also tells which pools are up. A pool that nothing watches (a last resort) has no verdict, so it has no `_up` series and can't make its region look down.
@@ -53,13 +62,15 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
     let mut pool_up_endpoints = Series::new(catalog::POOL_UP_ENDPOINTS);
     let mut pool_up = Series::new(catalog::POOL_UP);
     let mut outdated = Series::new(catalog::POOL_OUTDATED);
+    let mut load = Series::new(catalog::POOL_LOAD);
+    let mut shedding = Series::new(catalog::POOL_SHEDDING);
     let mut up = HashMap::new();
     let drains = facts.overrides.iter().any(|o| o.kind == OverrideKind::Drain);
     let in_answers = if drains { in_answers(core) } else { HashSet::new() };
     for id in (0..estate.pools.len()).map(PoolId::at) {
         let pool = estate.pool(id);
         let [pool_name, region] = [&pool.name, &estate.region(pool.region).name];
-        let families = Family::ALL.map(|family| estate.pool_family(id, family).next().map(|_| policy::pool_view(&facts, None, id, family)));
+        let families = Family::ALL.map(|family| core.health().pool_has(estate, id, family).then(|| policy::pool_view(&facts, None, id, family)));
         let mut up_endpoints = 0;
         for endpoint in &pool.endpoints {
             let view = policy::endpoint_view(&facts, None, *endpoint);
@@ -89,6 +100,10 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
             let kept_off = families.iter().flatten().any(|view| view.outdated.is_some() && view.approved_by.is_none());
             outdated.push(&[pool_name, region], flag(kept_off));
         }
+        if let Some(known) = core.pool_load(id) {
+            shedding.push(&[pool_name, region], flag(known.told.as_ref().is_some_and(|told| told.sheds)));
+            known.told.iter().filter(|_| !known.silent).for_each(|told| load.push(&[pool_name, region], told.load.as_f64()));
+        }
         pool_endpoints.push(&[pool_name, region], pool.endpoints.len() as f64);
         pool_up_endpoints.push(&[pool_name, region], f64::from(up_endpoints));
         if watched(estate, id) {
@@ -97,7 +112,19 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
             up.insert(id, is_up);
         }
     }
-    out.extend([endpoint_up, endpoint_serving, endpoint_state, endpoint_degraded, endpoint_weight, pool_endpoints, pool_up_endpoints, pool_up, outdated]);
+    out.extend([
+        endpoint_up,
+        endpoint_serving,
+        endpoint_state,
+        endpoint_degraded,
+        endpoint_weight,
+        pool_endpoints,
+        pool_up_endpoints,
+        pool_up,
+        outdated,
+        load,
+        shedding,
+    ]);
     up
 }
 
@@ -210,7 +237,12 @@ fn standing(core: &Core, service: ServiceId) -> Standing {
     let pools = pools_of(core, service);
     let mut standing = Standing { available: false, fallback: false };
     for family in Family::ALL {
-        if pools.iter().all(|pool| estate.pool_family(*pool, family).next().is_none()) {
+        let present = match estate.service(service).answer {
+            Answering::Addresses => pools.iter().any(|pool| core.health().pool_has(estate, *pool, family)),
+            // Decided once, as IPv4.
+            Answering::Cname => family == Family::V4,
+        };
+        if !present {
             continue;
         }
         // Available is what some clients get an answer of; who gets none is told by `fallback`.

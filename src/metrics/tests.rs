@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 
 use super::*;
 use crate::answer::{Asked, Cx, Handled, Limiter, Transport, answer};
-use crate::control::{Actor, Change, Configuration, Effect, Effects, Event, OverrideTargetName, OverrideWord, Revision, Start, Ticket, Wanted};
+use crate::control::{
+    Actor, Change, Configuration, Effect, Effects, Event, LatencyTold, Measurement, OverrideTargetName, OverrideWord, Revision, Start, Ticket, Wanted,
+};
 use crate::health::testing::estate;
 use crate::health::{Outcome, Phase, Reason, State};
 use crate::snapshot::Snapshot;
@@ -60,6 +62,7 @@ impl World {
         let start = Start {
             configuration: configuration(text),
             stored: Vec::new(),
+            latency: Default::default(),
             revision: Revision(0),
             stale_after: Duration::from_secs(600),
             without_store: false,
@@ -98,7 +101,13 @@ impl World {
                         self.metrics.store_operation(if learned { "learn" } else { "put" }, true, Duration::from_millis(2));
                         self.core.handle(self.now, Event::Committed { commit, revision: self.revision }, &mut effects);
                     }
-                    Effect::Serve | Effect::Measure { .. } | Effect::Secondaries(_) | Effect::Reply { .. } | Effect::TellApart { .. } | Effect::WakeAt(_) => (),
+                    Effect::Serve
+                    | Effect::Measure { .. }
+                    | Effect::Secondaries(_)
+                    | Effect::Reply { .. }
+                    | Effect::TellApart { .. }
+                    | Effect::Classify
+                    | Effect::WakeAt(_) => (),
                 }
             }
             self.core.settle(self.now, &mut effects);
@@ -127,6 +136,7 @@ impl World {
             resolved: None,
             reported: None,
             data_at: None,
+            load: None,
         };
         let probing = self.metrics.probe();
         probing.started(Duration::from_millis(1));
@@ -213,10 +223,14 @@ impl Text {
 
 /// Everything has happened once.
 fn lively() -> World {
-    let mut world = World::new(&format!("{ORDERS}\npool old: a=10.2.0.1 older_than=1h\nsentinel router: 192.0.2.1"));
+    let mut world = World::new(&format!("{ORDERS}\npool old: a=10.2.0.1 older_than=1h shed=30\nsentinel router: 192.0.2.1"));
     let push =
         crate::control::DataPush { actor: Actor("token:backup".into()), region: "old".into(), of: crate::control::DataTime::Ago(Duration::from_secs(7200)) };
     world.event(Event::Synchronised { ticket: Ticket(3), push });
+    let push = crate::control::LoadPush { actor: Actor("token:ci".into()), pool: "old".into(), load: 85.5 };
+    world.event(Event::Loaded { ticket: Ticket(3), push });
+    let measured = Measurement { place: 0, network: "203.0.113.0/24".parse().unwrap(), region: "dr".into(), micros: 20_000, samples: 1 };
+    world.event(Event::Latency { ticket: Ticket(4), told: LatencyTold::Measured { measurements: vec![measured], at: None } });
     world.ask("orders.api.example.com", 100);
     world.turn("prod", State::Down);
     let to = vec![("dr".to_string(), crate::model::Share::FULL)];

@@ -10,8 +10,8 @@ use crate::wire::tsig::TsigKey;
 
 use super::{
     By, ChangeRules, Choice, Combined, CombinedId, Composite, CompositeId, Condition, EndpointId, Factor, Fading, Failback, Family, GeoRule, GeoRules,
-    GuardRules, Host, Judgement, JudgementId, LatencyRules, Monitor, MonitorId, Names, Nearest, Network, Node, PolicyForm, PoolId, ProbeRules, RegionId,
-    ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, Share, ShiftRules, Site, Sticky, TargetId, Thresholds,
+    GuardRules, Host, HostId, Judgement, JudgementId, LatencyRules, Monitor, MonitorId, Names, Nearest, Network, Node, PolicyForm, PoolId, ProbeRules,
+    RegionId, ResolveError, ResolverRules, Secondary, Sentinel, ServiceId, Share, ShiftRules, Site, Sticky, TargetId, Thresholds,
 };
 
 /// Everything that exists, in file order. Made by `config::check`; immutable.
@@ -23,6 +23,8 @@ pub struct Estate {
     pub pools: Vec<Pool>,
     /// Endpoints of all pools.
     pub endpoints: Vec<Endpoint>,
+    /// Host names that endpoints have instead of an address, each once.
+    pub hosts: Vec<Name>,
     /// Monitors, probed or not.
     pub monitors: Vec<Monitor>,
     /// Composite monitors.
@@ -99,6 +101,8 @@ pub struct Pool {
     pub degraded_factor: Option<Factor>,
     /// It is not used while its region's data is older; `None`: however old that is.
     pub hold_if_older_than: Option<Duration>,
+    /// What it gives away while its load is too high; `None`: nothing.
+    pub shed: Option<super::Shed>,
 }
 
 /// `requires = ["prod-db"]`: another pool, of whose endpoints, whatever their family, so many must be up.
@@ -110,16 +114,48 @@ pub struct Requirement {
     pub up: u32,
 }
 
-/// One gateway address in a pool.
+/// What a service answers with (`answer`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Answering {
+    /// A and AAAA records.
+    #[default]
+    Addresses,
+    /// One CNAME record, for every type that is asked for: its endpoints have host names.
+    Cname,
+}
+
+impl Answering {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Addresses, Self::Cname];
+
+    /// The word in file and API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Addresses => "addresses",
+            Self::Cname => "cname",
+        }
+    }
+}
+
+/// What an endpoint's answers are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// This one.
+    Fixed(IpAddr),
+    /// Whatever our resolver finds for a host name: which is known is `health`'s, since it changes.
+    Host(HostId),
+}
+
+/// One gateway in a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its name in the pool; by default the address.
+    /// Its name in the pool; by default the address, or the host name.
     pub name: Arc<str>,
     /// The pool that it belongs to.
     pub pool: PoolId,
     /// What answers name.
-    pub address: IpAddr,
-    /// Relative weight when a pool has more endpoints than an answer takes; at least 1.
+    pub address: Address,
+    /// Relative weight when a pool has more endpoints than an answer takes; at least 1. Of a host name it is split over its addresses.
     pub weight: u32,
     /// 0 serves first.
     pub tier: u32,
@@ -166,11 +202,13 @@ pub struct Service {
     pub form: Arc<PolicyForm>,
     /// The file's policy resolved.
     pub policy: Arc<Node>,
+    /// What it answers with.
+    pub answer: Answering,
     /// TTL of its answers, whole seconds.
     pub ttl: u32,
     /// The lowest TTL it may fall to; whole seconds.
     pub ttl_min: u32,
-    /// Most addresses in one answer.
+    /// Most addresses in one answer; a CNAME is one.
     pub max_answers: u16,
     /// When a returned pool is used again.
     pub failback: Failback,
@@ -218,6 +256,8 @@ impl Estate {
         pool, pools, PoolId => Pool);
     table!(/// The endpoint with this id.
         endpoint, endpoints, EndpointId => Endpoint);
+    table!(/// The host name with this id.
+        host, hosts, HostId => Name);
     table!(/// The monitor with this id.
         monitor, monitors, MonitorId => Monitor);
     table!(/// The target with this id.
@@ -349,14 +389,70 @@ impl Estate {
         format!("{}/{}", self.pool(endpoint.pool).name, endpoint.name)
     }
 
-    /// The pool's endpoints of one family, in file order.
-    pub fn pool_family(&self, pool: PoolId, family: Family) -> impl Iterator<Item = EndpointId> + '_ {
-        self.pool(pool).endpoints.iter().copied().filter(move |id| Family::of(self.endpoint(*id).address) == family)
+    /// The endpoints with this host name.
+    pub fn endpoints_at(&self, host: HostId) -> impl Iterator<Item = EndpointId> + '_ {
+        let at = move |id: &EndpointId| self.endpoint(*id).address == Address::Host(host);
+        (0..self.endpoints.len()).map(EndpointId::at).filter(at)
+    }
+
+    /// The host called `name`.
+    pub fn host_named(&self, name: &Name) -> Option<HostId> {
+        self.hosts.iter().position(|host| host == name).map(HostId::at)
+    }
+
+    /// The host name of an endpoint; `None`: it has an address.
+    pub fn host_of(&self, endpoint: EndpointId) -> Option<&Name> {
+        match self.endpoint(endpoint).address {
+            Address::Fixed(_) => None,
+            Address::Host(host) => Some(self.host(host)),
+        }
+    }
+
+    /// An endpoint's address, or its host name, as in the file.
+    pub fn address_text(&self, endpoint: EndpointId) -> String {
+        match self.endpoint(endpoint).address {
+            Address::Fixed(address) => address.to_string(),
+            Address::Host(host) => self.host(host).to_string(),
+        }
+    }
+
+    /// Where an endpoint is probed, if that is neither its address nor its host name.
+    pub fn probed_elsewhere(&self, endpoint: EndpointId) -> Option<&Target> {
+        let target = self.target(self.targets_of(endpoint).next()?);
+        let own = match self.endpoint(endpoint).address {
+            Address::Fixed(address) => target.address == Host::Address(address),
+            Address::Host(host) => matches!(&target.address, Host::Answered(name) if name == self.host(host)),
+        };
+        (target.port.is_some() || !own).then_some(target)
+    }
+
+    /// Answers of this family may have something of it: for certain only if it has an address of its own.
+    pub fn may_answer(&self, endpoint: EndpointId, family: Family) -> bool {
+        match self.endpoint(endpoint).address {
+            Address::Fixed(address) => Family::of(address) == family,
+            Address::Host(_) => true,
+        }
     }
 
     /// A form's names looked up in pools and named policies (SEMANTICS, 6). All faults are listed; form faults are the form's own ([`PolicyForm::faults`]).
     pub fn resolve(&self, form: &PolicyForm) -> Result<Arc<Node>, Vec<ResolveError>> {
         self.resolver().resolve(form)
+    }
+
+    /// The same for this service: one that answers with host names can use no pool that has addresses.
+    pub fn resolve_for(&self, service: &Service, form: &PolicyForm) -> Result<Arc<Node>, Vec<ResolveError>> {
+        let tree = self.resolve(form)?;
+        let mut errors = Vec::new();
+        if service.answer == Answering::Cname {
+            tree.pools(&mut |pool| errors.extend(self.nameless(pool)));
+        }
+        if errors.is_empty() { Ok(tree) } else { Err(errors) }
+    }
+
+    /// An endpoint of the pool has an address: no CNAME can lead there.
+    pub fn nameless(&self, pool: PoolId) -> Option<ResolveError> {
+        let endpoint = self.pool(pool).endpoints.iter().find(|endpoint| self.host_of(**endpoint).is_none())?;
+        Some(ResolveError::Nameless { name: self.pool(pool).name.to_string(), endpoint: self.endpoint(*endpoint).name.to_string() })
     }
 
     /// The region of everything below a child of `nearest` or `latency`, which must be one; for `nearest` it has a place, too.

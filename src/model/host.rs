@@ -15,6 +15,8 @@ pub enum Host {
     Address(IpAddr),
     /// Wherever our resolver says. Addresses of this family are asked for first, and those of the other one if there are none.
     Name(Name, Family),
+    /// The same for a name that is answered, too: addresses of both families are asked for.
+    Answered(Name),
 }
 
 impl Host {
@@ -22,14 +24,22 @@ impl Host {
     pub fn address(&self) -> Option<IpAddr> {
         match self {
             Host::Address(address) => Some(*address),
-            Host::Name(..) => None,
+            Host::Name(..) | Host::Answered(_) => None,
+        }
+    }
+
+    /// The host name, if it is one.
+    pub fn name(&self) -> Option<&Name> {
+        match self {
+            Host::Address(_) => None,
+            Host::Name(name, _) | Host::Answered(name) => Some(name),
         }
     }
 
     /// The same host; a name is resolved to this family first.
     pub fn preferring(self, family: Family) -> Self {
         match self {
-            Host::Address(_) => self,
+            Host::Address(_) | Host::Answered(_) => self,
             Host::Name(name, _) => Host::Name(name, family),
         }
     }
@@ -39,7 +49,7 @@ impl Host {
         match (self, port) {
             (_, None) => self.to_string(),
             (Host::Address(address), Some(port)) => SocketAddr::new(*address, port).to_string(),
-            (Host::Name(name, _), Some(port)) => format!("{name}:{port}"),
+            (Host::Name(name, _) | Host::Answered(name), Some(port)) => format!("{name}:{port}"),
         }
     }
 }
@@ -49,7 +59,7 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Host::Address(address) => write!(f, "{address}"),
-            Host::Name(name, _) => write!(f, "{name}"),
+            Host::Name(name, _) | Host::Answered(name) => write!(f, "{name}"),
         }
     }
 }

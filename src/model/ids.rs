@@ -33,6 +33,10 @@ id!(
     EndpointId
 );
 id!(
+    /// A host name that answers are made from.
+    HostId
+);
+id!(
     /// The definition of a check.
     MonitorId
 );

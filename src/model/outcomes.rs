@@ -17,6 +17,8 @@ pub struct HttpOutcomes {
     pub report: Option<ReportRule>,
     /// Where a response tells when the data of its region was last synchronised.
     pub data_at: Option<ReportPlace>,
+    /// Where a response tells how much is asked of its endpoint.
+    pub load_from: Option<ReportPlace>,
     /// How 429 and 503 with `Retry-After` count.
     pub busy: Busy,
     /// A peer that is busy for longer, or asks for a longer wait, fails.
@@ -33,7 +35,7 @@ pub const BUSY_MAX: Duration = Duration::from_secs(60);
 
 impl Default for HttpOutcomes {
     fn default() -> Self {
-        Self { degraded: None, report: None, data_at: None, busy: Busy::default(), busy_max: BUSY_MAX, redirects: 0 }
+        Self { degraded: None, report: None, data_at: None, load_from: None, busy: Busy::default(), busy_max: BUSY_MAX, redirects: 0 }
     }
 }
 

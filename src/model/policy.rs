@@ -409,6 +409,14 @@ pub enum ResolveError {
         /// What is missing.
         why: String,
     },
+    /// A pool with addresses in a service that answers with host names.
+    #[error("endpoint `{endpoint}` of pool `{name}` has an address, and a service with answer = \"cname\" answers with host names alone")]
+    Nameless {
+        /// The pool.
+        name: String,
+        /// Its first such endpoint.
+        endpoint: String,
+    },
     /// `weighted` below `multivalue` (SEMANTICS, 6).
     #[error("`{name}` is weighted, and weighted can't stand below multivalue")]
     WeightedBelowMultivalue {

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::ClassId;
-use crate::model::{EndpointId, PoolId, Sticky};
+use crate::model::{Address, EndpointId, Estate, PoolId, Sticky};
 
 use super::{Memory, Note, Turn};
 
@@ -14,6 +16,8 @@ use super::{Memory, Note, Turn};
 pub struct Decision {
     /// By [`Family::index`](crate::model::Family::index); if the policy asks about clients: for those of whom nothing is known.
     pub families: [FamilyDecision; 2],
+    /// Answers are CNAMEs to the host names of endpoints, whatever is asked for. What is decided stands where IPv4 stands, and nothing where IPv6 does.
+    pub by_name: bool,
     /// Seconds, of `families`.
     pub ttl: u32,
     /// What clients may be told with odd answers, in the same order.
@@ -101,7 +105,8 @@ impl Decision {
 
     /// Everybody gets the same from both.
     pub fn answers_like(&self, other: &Self) -> bool {
-        (&self.families, self.ttl, self.notes, self.sticky, &self.by_client) == (&other.families, other.ttl, other.notes, other.sticky, &other.by_client)
+        let answers = |decision: &Self| (decision.by_name, decision.ttl, decision.notes, decision.sticky);
+        answers(self) == answers(other) && (&self.families, &self.by_client) == (&other.families, &other.by_client)
     }
 }
 
@@ -135,12 +140,27 @@ pub struct Leaf {
     pub share: f64,
     /// Which step of the ladder answered (SEMANTICS, 9).
     pub rung: Rung,
+    /// All of it is what pools over their load give away.
+    pub taken: bool,
     /// The serving set of this family (S4), before the cut to `max_answers`, in the order of tiers, then file.
     pub endpoints: Vec<EndpointId>,
     /// Their weights in millionths, in the same order; `None`: as in the file.
     pub weights: Option<Box<[u64]>>,
+    /// The addresses of those that have a host name, of this family, in the same order; empty for others. `None`: all have their address in the file.
+    pub addresses: Option<Box<[Arc<[IpAddr]>]>>,
     /// The weighted choices that lead to it, one list for each way; of sticky services alone.
     pub ways: Vec<Vec<Turn>>,
+}
+
+impl Leaf {
+    /// The addresses that the endpoint at this place is answered with.
+    pub fn addresses_at<'a>(&'a self, estate: &'a Estate, at: usize) -> &'a [IpAddr] {
+        match self.endpoints.get(at).map(|endpoint| &estate.endpoint(*endpoint).address) {
+            Some(Address::Fixed(address)) => std::slice::from_ref(address),
+            Some(Address::Host(_)) => self.addresses.as_ref().and_then(|found| found.get(at)).map_or(&[], |found| &**found),
+            None => &[],
+        }
+    }
 }
 
 /// Shares are numbers, never NaN.
@@ -148,8 +168,8 @@ impl Eq for Leaf {}
 
 impl Hash for Leaf {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let Self { pools, share, rung, endpoints, weights, ways } = self;
-        (pools, share.to_bits(), rung, endpoints, weights, ways).hash(hasher);
+        let Self { pools, share, rung, taken, endpoints, weights, addresses, ways } = self;
+        (pools, share.to_bits(), rung, taken, endpoints, weights, addresses, ways).hash(hasher);
     }
 }
 

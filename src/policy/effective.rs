@@ -4,10 +4,11 @@
 //! target (one limited to services, one not) are settled in favour of `force_down`. One that names the target counts more than a pattern that its
 //! name fits, and that more than a tag that it has.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::health::State;
-use crate::model::{EndpointId, Factor, PoolId, Service, ServiceId};
+use crate::health::{PoolObserved, State};
+use crate::model::{Answering, EndpointId, Factor, Family, PoolId, Service, ServiceId};
 
 use super::{Facts, Override, OverrideKind, OverrideTarget};
 
@@ -15,6 +16,8 @@ use super::{Facts, Override, OverrideKind, OverrideTarget};
 pub(super) struct Effective<'a> {
     pub(super) facts: Facts<'a>,
     overrides: Vec<&'a Override>,
+    /// The service answers with host names: which families these have does not matter. All is decided as IPv4.
+    pub(super) by_name: bool,
 }
 
 impl<'a> Effective<'a> {
@@ -25,7 +28,8 @@ impl<'a> Effective<'a> {
             (Some(services), Some(service)) => services.contains(&service),
             (Some(_), None) => false,
         };
-        Self { facts: *facts, overrides: facts.overrides.iter().filter(|o| counts(&o.services)).collect() }
+        let by_name = service.is_some_and(|service| facts.estate.service(service).answer == Answering::Cname);
+        Self { facts: *facts, overrides: facts.overrides.iter().filter(|o| counts(&o.services)).collect(), by_name }
     }
 
     /// As `service`, which stands in the estate, sees it.
@@ -34,7 +38,35 @@ impl<'a> Effective<'a> {
         let limited = facts.overrides.iter().any(|o| o.services.is_some());
         let services = &facts.estate.services;
         let find = || services.element_offset(service).map(ServiceId::at).or_else(|| facts.estate.service_named(&service.name));
-        Self::new(facts, limited.then(find).flatten())
+        Self { by_name: service.answer == Answering::Cname, ..Self::new(facts, limited.then(find).flatten()) }
+    }
+
+    /// The pool's endpoints that answer in a family, in file order.
+    pub(super) fn members(&self, pool: PoolId, family: Family) -> impl Iterator<Item = EndpointId> + use<'a> {
+        let Facts { estate, health, .. } = self.facts;
+        let by_name = self.by_name;
+        estate.pool(pool).endpoints.iter().copied().filter(move |endpoint| match by_name {
+            true => family == Family::V4 && estate.host_of(*endpoint).is_some(),
+            false => health.is_in_family(estate, *endpoint, family),
+        })
+    }
+
+    /// What probes say of a pool.
+    pub(super) fn observed(&self, pool: PoolId, family: Family) -> PoolObserved {
+        if self.by_name { self.facts.health.pool_by_name(pool) } else { self.facts.health.pool(pool, family) }
+    }
+
+    /// What the resolver has found for endpoints with host names, in one family; `None`: all of them have addresses in the file, as nearly always.
+    pub(super) fn addresses(&self, endpoints: &[EndpointId], family: Family) -> Option<Box<[Arc<[IpAddr]>]>> {
+        let Facts { estate, health, .. } = &self.facts;
+        if self.by_name || estate.hosts.is_empty() || !endpoints.iter().any(|endpoint| estate.host_of(*endpoint).is_some()) {
+            return None;
+        }
+        let found = |endpoint: &EndpointId| {
+            let found = health.host_of(estate, *endpoint).and_then(|host| host.found.as_ref());
+            found.and_then(|found| found.addresses.get(family.index())).cloned().unwrap_or_else(|| Arc::from([]))
+        };
+        Some(endpoints.iter().map(found).collect())
     }
 
     /// The state that policy sees: an override's, else the observed one unless the guard keeps it.

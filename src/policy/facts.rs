@@ -25,6 +25,17 @@ pub struct Facts<'a> {
     pub planned: &'a super::Plans,
     /// Pools whose region's data is older than they allow (`hold_if_older_than`), each with a sentence that says how old.
     pub outdated: &'a BTreeMap<PoolId, Arc<str>>,
+    /// Pools of which more is asked than they declare (`shed`).
+    pub crowded: &'a BTreeMap<PoolId, Crowded>,
+}
+
+/// A pool over its load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crowded {
+    /// It gives away the share that it declares; if not, it still takes nothing that others give away.
+    pub sheds: bool,
+    /// For people: `its load of 85 is over 80, since 12:00:03`.
+    pub why: Arc<str>,
 }
 
 /// An operator's override, resolved against the estate. Who, why and until when is `control`'s business.

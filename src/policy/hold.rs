@@ -98,6 +98,9 @@ impl<'a> Holds<'a> {
     fn advance(&mut self, judged: &Judged, stage: Option<Stage>, now: Now) {
         let hold = Hold { pool: judged.pool, family: self.family };
         let stage = stage.filter(|stage| may_return(judged, Some(stage.since)));
+        // Another file may have fewer steps: it stands at the last but one of them.
+        let stage = stage.zip(self.pace.failback.stages()).map(|(stage, stages)| Stage { step: stage.step.min(stages.steps.count() - 1), ..stage });
+        let stage = stage.filter(|stage| 0 < stage.step);
         let due = self.moves_at(judged, stage).is_some_and(|at| at <= now.mono) && !self.pace.stands && !judged.outdated;
         let stage = match (due, self.pace.failback.stages()) {
             (false, stages) => stage.filter(|_| stages.is_some()),

@@ -7,7 +7,7 @@
 //!  health ─▶ effective (overrides) ─▶ pool (up? who serves?) ─▶ hold (who waits?) ─▶ ladder ─▶ Decision + next Memory
 //!                                                                                     │ each rung
 //!                                                                                     └─ tree (failover, weighted, multivalue)
-//!  client classes ─▶ tailor (geo, nearest, latency ─▶ failover): one such run for each tree that comes out
+//!  client classes ─▶ tailor (geo, nearest, latency ─▶ in order): one such run for each tree that comes out
 //! ```
 //!
 //! Beside it: [`shares`](desired) (asked for, answered), [`view`](pool_view) (one pool or endpoint for people), [`edit`] (forms that `split` and `failover` make).
@@ -18,6 +18,7 @@ mod effective;
 mod facts;
 mod forecast;
 mod hold;
+mod hosts;
 mod ladder;
 mod note;
 mod order;
@@ -26,6 +27,7 @@ mod region;
 mod remember;
 mod requires;
 mod shares;
+mod shed;
 mod soon;
 mod sticky;
 mod tailor;
@@ -39,22 +41,23 @@ pub(crate) mod testing;
 pub(crate) mod tests;
 
 pub use decision::{ByClient, Decision, FamilyDecision, Leaf, Rung, Variant, Verdict};
-pub use facts::{Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach, Stage};
+pub use facts::{Crowded, Facts, Hold, Memory, Override, OverrideKind, OverrideTarget, Reach, Stage};
 pub use forecast::Forecast;
 pub use hold::{hold_ends, hold_moves};
+pub use hosts::readdressed;
 pub use note::Note;
 pub use order::{leads, ordered};
 pub use region::{RegionState, region_state};
 pub use requires::{Required, lacking, required};
 pub use shares::{child_shares, desired, desired_with, effective};
 pub use soon::{NO_PLANS, Planned, Plans};
-pub use sticky::{Keeper, Turn, key as sticky_key};
+pub use sticky::{Keeper, Turn, TurnBy, key as sticky_key};
 pub use tailor::{tailor, too_many_variants};
 pub use tell::Step;
 pub use view::{ChildState, EndpointView, PoolView, child_named, child_state, endpoint_view, node_name, pool_view};
 
 use crate::client::ClassId;
-use crate::model::{AllDown, Failback, Family, Node, Now, PoolId, Service, Share};
+use crate::model::{AllDown, Answering, Family, Node, Now, PoolId, Service, Sticky};
 
 use effective::Effective;
 use hold::{Holds, Pace};
@@ -67,12 +70,12 @@ use tell::{Tell, Teller};
 ///
 /// Deciding again with the decision's own next memory at the same moment gives the same decision.
 pub fn decide(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now) -> Decision {
-    explain(service, policy, facts, memory, now, &mut |_| ())
+    explain_with(service, Pace::of(service), policy, facts, memory, now, None)
 }
 
 /// [`decide`], but no hold ends by its time and no step is taken: something else says that it is not yet time.
 pub fn decide_holding(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now) -> Decision {
-    explain_with(service, Pace { stands: true, ..Pace::of(service) }, policy, facts, memory, now, ClassId::UNKNOWN, &mut |_| ())
+    explain_with(service, Pace { stands: true, ..Pace::of(service) }, policy, facts, memory, now, None)
 }
 
 /// [`decide`], telling each step. The steps' texts are made only when `tell` calls the closure that it is handed.
@@ -82,7 +85,7 @@ pub fn explain(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Mem
 
 /// [`explain`] for the clients of a class. The decision is the same, whole one.
 pub fn explain_for(service: &Service, policy: &Node, facts: &Facts<'_>, memory: &Memory, now: Now, class: ClassId, tell: &mut Tell<'_>) -> Decision {
-    explain_with(service, Pace::of(service), policy, facts, memory, now, class, tell)
+    explain_with(service, Pace::of(service), policy, facts, memory, now, Some((class, tell)))
 }
 
 #[allow(clippy::too_many_arguments, reason = "what is decided, from what, and who listens")]
@@ -93,22 +96,15 @@ fn explain_with(
     facts: &Facts<'_>,
     memory: &Memory,
     now: Now,
-    class: ClassId,
-    tell: &mut Tell<'_>,
+    listener: Option<(ClassId, &mut Tell<'_>)>,
 ) -> Decision {
     if !policy.asks_about_clients() {
-        return explain_tree(service, pace, policy, facts, memory, now, tell);
+        return match listener {
+            Some((_, tell)) => explain_tree(service, pace, policy, facts, memory, now, tell),
+            None => explain_tree(service, pace, policy, facts, memory, now, &mut |_| ()),
+        };
     }
-    tailor::tell(policy, facts.clients, class, facts.estate, tell);
     let Variants { trees, of_class } = Variants::of(policy, facts.clients, facts.estate);
-    // An order that one kind of clients has made is none for the others.
-    let pace = match pace.failback {
-        Failback::OneWay(after) => Pace { failback: Failback::After(after), ..pace },
-        _ => pace,
-    };
-    // Who stands by for one kind of clients is nobody's standby.
-    let pace = Pace { trickle: Share::ZERO, ..pace };
-    let told = of_class.get(class.0 as usize).copied().unwrap_or(0);
     let answers_in = |tree: &Node, family| answers_in(service, facts, &pool::pools_of(tree), family);
     let (order, mut next) = (pool::pools_of(policy), memory.clone());
     let mut decisions = Vec::new();
@@ -121,14 +117,19 @@ fn explain_with(
         }
         next = learned;
     }
-    if let Some(tree) = trees.get(usize::from(told)) {
-        explain_tree(service, pace, tree, facts, &next, now, tell);
+    if let Some((class, tell)) = listener {
+        tailor::tell(policy, facts.clients, class, facts.estate, tell);
+        let told = of_class.get(class.0 as usize).copied().unwrap_or(0);
+        if let Some(tree) = trees.get(usize::from(told)) {
+            explain_tree(service, pace, tree, facts, &next, now, tell);
+        }
     }
     let wake_at = decisions.iter().filter_map(|decision| decision.wake_at).min();
+    let sticky = decisions.iter().find_map(|decision| decision.sticky);
     let mut decisions = decisions.into_iter();
     let first = decisions.next().unwrap_or_default();
     let variants = decisions.map(|Decision { families, ttl, notes, .. }| Variant { families, ttl, notes }).collect();
-    Decision { memory: next, wake_at, by_client: Some(Box::new(ByClient { of_class: of_class.into(), variants })), ..first }
+    Decision { memory: next, sticky, wake_at, by_client: Some(Box::new(ByClient { of_class: of_class.into(), variants })), ..first }
 }
 
 /// For a tree that asks nothing about clients.
@@ -160,7 +161,7 @@ fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'
     let answered: Vec<PoolId> = memory.last.iter().flatten().copied().collect();
 
     let memory_of_before = Memory { last: memory.last.clone(), first: memory.first.clone(), ..Memory::default() };
-    let mut decision = Decision { memory: memory_of_before, sticky: service.sticky, ..Decision::default() };
+    let mut decision = Decision { memory: memory_of_before, sticky: service.sticky, by_name: effective.by_name, ..Decision::default() };
     let mut lowest = Rung::Policy;
     let remembered = decision.memory.last.iter_mut().zip(&mut decision.memory.first).zip(&mut decision.memory.all_down);
     for (family, (decided, ((last, first), all_down))) in Family::ALL.into_iter().zip(decision.families.iter_mut().zip(remembered)) {
@@ -176,12 +177,13 @@ fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'
         let policy = &*ordered(facts.estate, pace.failback, written, first.as_deref());
         let fallen = memory.fallen.get(family.index()).map(|fallen| &fallen[..]).unwrap_or_default();
         let ladder = Ladder { service, policy, trickle: pace.trickle, effective: &effective, pools: &pools, last, fallen };
-        let Climbed { decision: climbed, rung } = ladder.climb(&mut holds);
+        let Climbed { decision: climbed, rung, given } = ladder.climb(&mut holds);
 
         let mut teller = Teller { tell, effective: &effective, service, pools: &pools, both_families: both };
         teller.pools();
         teller.holds(&holds, &before, now);
         teller.policy(policy, (policy != written).then_some(written));
+        teller.sheds(&given);
         teller.answers(&climbed, rung);
 
         *all_down = rung == Rung::AllDown;
@@ -190,6 +192,10 @@ fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'
             *first = order::next_first(facts.estate, pace.failback, (written, policy), (&holds, &pools), &climbed);
         }
         decision.notes[family.index()] = note::note(service, &effective, &pools, &holds, &climbed, rung);
+        // What is shed by client goes by who asks, as with sticky services.
+        if decision.sticky.is_none() && climbed.leaves.iter().any(|leaf| !leaf.ways.is_empty()) {
+            decision.sticky = Some(Sticky::default());
+        }
         *decided = climbed;
         lowest = lowest.max(rung);
         let hold = |pool: &PoolId| Hold { pool: *pool, family };
@@ -203,17 +209,27 @@ fn decide_once(service: &Service, pace: Pace<'_>, policy: &Node, facts: &Facts<'
     decision.memory.stages.sort_unstable();
     decision.ttl = if lowest == Rung::AllDown { service.ttl.min(service.ttl_min) } else { service.ttl };
     let soon = if lowest == Rung::AllDown { None } else { soon::lower(&mut decision, &effective, service, policy, now) };
-    tell::ttl(tell, service, &decision, lowest, soon.map(|soon| soon.text(&effective, now)));
+    let record = hosts::shortest(&decision, facts).filter(|record| record.ttl < decision.ttl);
+    if let Some(record) = &record {
+        decision.ttl = decision.ttl.min(record.ttl.max(service.ttl_min));
+    }
+    tell::ttl(tell, service, &decision, lowest, soon.map(|soon| soon.text(&effective, now)), record.map(|record| record.text(facts.estate)));
     decision
 }
 
-/// Has anything that may answer an address of this family? If not, the family is NODATA and nothing is decided for it.
+/// Has anything that may answer an address of this family? If not, the family is NODATA and nothing is decided for it. A name that was never resolved
+/// may have one: where nothing else answers that is SERVFAIL, because resolvers would keep NODATA. Services that answer
+/// with host names are decided once, as IPv4.
 fn answers_in(service: &Service, facts: &Facts<'_>, tree: &[PoolId], family: Family) -> bool {
     let last_resort = match service.when_all_down {
         AllDown::Pool(pool) => Some(pool),
         _ => None,
     };
-    tree.iter().chain(&last_resort).any(|pool| facts.estate.pool_family(*pool, family).next().is_some())
+    if service.answer == Answering::Cname {
+        return family == Family::V4;
+    }
+    let health = facts.health;
+    tree.iter().chain(&last_resort).any(|pool| health.pool_has(facts.estate, *pool, family) || health.has_unresolved(facts.estate, *pool))
 }
 
 /// The pools that a decision answers with, each once, in file order.

@@ -63,7 +63,7 @@ pub(super) fn next_first(
     // Nobody but health has taken it away.
     let lost = |child: &Arc<Node>| {
         let admits = |pool| pools.get(pool).is_some_and(|judged| judged.observed.state != State::Down) && !holds.contains(pool);
-        !Admission { admits: &admits, min_up: true, factor: None, key: None, trickle: 0.0 }.is_up(child)
+        !Admission::plain(&admits).is_up(child)
     };
     let before = ordered.iter().take_while(|child| !answers(child));
     let first = match ordered.iter().find(|child| answers(child)) {

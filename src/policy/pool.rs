@@ -32,11 +32,11 @@ pub(super) struct Judged {
 impl Judged {
     pub(super) fn new(effective: &Effective<'_>, pool: PoolId, family: Family) -> Self {
         let Effective { facts, .. } = effective;
-        let present = facts.estate.pool_family(pool, family).next().is_some();
+        let present = effective.members(pool, family).next().is_some();
         let by = if present { family } else { family.other() };
         let (mut all, mut undrained, mut hoped) = (Count::default(), Count::default(), Count::default());
         let (mut permitted, mut drained) = (false, true);
-        for endpoint in facts.estate.pool_family(pool, by) {
+        for endpoint in effective.members(pool, by) {
             let state = effective.state(endpoint);
             let is_drained = effective.drained(endpoint).is_some();
             all.add(state);
@@ -58,7 +58,7 @@ impl Judged {
             present,
             state: all.state(min_up).and(required),
             usable: undrained.state(min_up).and(required),
-            observed: facts.health.pool(pool, family),
+            observed: effective.observed(pool, family),
             permitted,
             drained: permitted && drained,
             outdated: false,
@@ -168,7 +168,7 @@ pub(super) enum Among {
 /// The serving set (SEMANTICS, 4) in the order of tiers, then file: all Up endpoints of the first tier, and Up ones of the next tiers until there are `min_active`.
 pub(super) fn serving(effective: &Effective<'_>, pool: PoolId, family: Family, among: Among) -> Vec<EndpointId> {
     let estate = effective.facts.estate;
-    let of_family = || estate.pool_family(pool, family);
+    let of_family = || effective.members(pool, family);
     let undrained = |endpoint: &EndpointId| effective.drained(*endpoint).is_none();
     let candidates: Vec<EndpointId> = match among {
         Among::Undrained => up_ones(effective, pool, of_family().filter(undrained).collect()),

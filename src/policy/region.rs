@@ -64,7 +64,7 @@ fn is_watched(estate: &Estate, pool: PoolId) -> bool {
 }
 
 fn worse_family(facts: &Facts<'_>, pool: PoolId) -> State {
-    let families = Family::ALL.into_iter().filter(|family| facts.estate.pool_family(pool, *family).next().is_some());
+    let families = Family::ALL.into_iter().filter(|family| facts.health.pool_has(facts.estate, pool, *family));
     families.fold(State::Up, |worst, family| worst.and(pool_view(facts, None, pool, family).state))
 }
 

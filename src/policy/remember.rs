@@ -2,6 +2,9 @@
 //!
 //! Holds are per service, pool and family (SEMANTICS, 11), whoever asks: a pool is held while some tree holds it. Clients for whom nothing else is up use it
 //! nevertheless, on rung `held`; that ends nothing for those who have something better.
+//!
+//! The order that `one_way` makes of a failover is everybody's, too: it turns when the first child is lost for every kind of clients. While it is lost for
+//! some alone, it comes back to them by time.
 
 use crate::model::{Family, Node, PoolId};
 
@@ -38,6 +41,12 @@ pub(super) fn together(before: &Memory, decisions: &[Decision], trees: &[Node], 
             let fallen = answering().filter(|(decision, _)| is_down(decision)).flat_map(|(_, tree)| pools_of(tree)).filter(|pool| known.contains(pool));
             (in_order(&last), in_order(&fallen.collect::<Vec<_>>()))
         };
+        let firsts = || answering().filter(|(decision, _)| !is_down(decision)).filter_map(|(decision, _)| decision.memory.first.get(family.index()));
+        let first = match firsts().next() {
+            Some(first) if firsts().all(|other| other == first) => first.clone(),
+            _ => before.first.get(family.index()).cloned().flatten(),
+        };
+        set(&mut next.first, family, first);
         set(&mut next.last, family, last);
         set(&mut next.fallen, family, fallen);
         set(&mut next.all_down, family, all_down);

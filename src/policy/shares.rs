@@ -16,7 +16,7 @@ pub fn desired(policy: &Node) -> Vec<(PoolId, f64)> {
 
 /// The same, with what trickles to who stands by.
 pub fn desired_with(policy: &Node, trickle: Share) -> Vec<(PoolId, f64)> {
-    let picks = Admission { admits: &|_| true, min_up: true, factor: None, key: None, trickle: trickle.percent() / 100.0 }.evaluate(policy);
+    let picks = Admission { trickle: trickle.percent() / 100.0, ..Admission::plain(&|_| true) }.evaluate(policy);
     let mut shares: Vec<(PoolId, f64)> = pools_of(policy).into_iter().map(|pool| (pool, 0.0)).collect();
     for Pick { pools, share, .. } in &picks {
         spread(&mut shares, pools, *share);

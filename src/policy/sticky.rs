@@ -9,6 +9,10 @@
 //! ```
 //!
 //! A client walks the tree, not the list of leaves: what goes inside one region is taken over inside that region.
+//!
+//! Two other kinds of choices stand beside that. What a pool sheds by client goes by a number that each client has for that pool: those below the share go,
+//! so a greater share takes more of them and none of the others. And where a service is not sticky, all other choices are made in turn, by the number of the
+//! answer, as if nobody kept to anything.
 //! Never here: which children are up. That is `tree`'s.
 
 use std::hash::{Hash, Hasher};
@@ -25,12 +29,49 @@ pub struct Turn {
     pub key: u64,
     /// What it weighs among those that it was chosen from; more than 0.
     pub weight: f64,
+    /// How this choice is made; the same for all of its turns.
+    pub by: TurnBy,
+}
+
+/// How one of several turns is chosen.
+#[derive(Clone, Copy, Debug)]
+pub enum TurnBy {
+    /// The client's best draw by weight.
+    Draw,
+    /// Each client has a number from 0 to 1 in a choice with this key: this turn's stretch begins at `from`.
+    Client {
+        /// Of the choice.
+        choice: u64,
+        /// Where the stretch begins.
+        from: f64,
+    },
+    /// By the number of the answer: this turn's stretch begins here.
+    Turn(f64),
+}
+
+impl Turn {
+    /// What of it can be compared and hashed.
+    fn parts(&self) -> (u64, u64, u8, u64, u64) {
+        let (kind, choice, from) = match self.by {
+            TurnBy::Draw => (0, 0, 0.0),
+            TurnBy::Client { choice, from } => (1, choice, from),
+            TurnBy::Turn(from) => (2, 0, from),
+        };
+        (self.key, self.weight.to_bits(), kind, choice, from.to_bits())
+    }
+
+    fn from(&self) -> f64 {
+        match self.by {
+            TurnBy::Draw => 0.0,
+            TurnBy::Client { from, .. } | TurnBy::Turn(from) => from,
+        }
+    }
 }
 
 /// Weights are numbers, never NaN.
 impl PartialEq for Turn {
     fn eq(&self, other: &Self) -> bool {
-        (self.key, self.weight.to_bits()) == (other.key, other.weight.to_bits())
+        self.parts() == other.parts()
     }
 }
 
@@ -38,7 +79,7 @@ impl Eq for Turn {}
 
 impl Hash for Turn {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        (self.key, self.weight.to_bits()).hash(hasher);
+        self.parts().hash(hasher);
     }
 }
 
@@ -89,28 +130,73 @@ impl Keeper {
         chooses.then_some(Self { choices })
     }
 
-    /// The leaf of a client, by its [`key`].
-    pub fn choose(&self, client: u64) -> usize {
+    /// The leaf of a client, by its [`key`], for the answer with this number.
+    pub fn choose(&self, client: u64, number: u64) -> usize {
         let mut at = 0;
+        let mut number = unit(number);
         // Choices lead to later ones only.
         while let Some(branches) = self.choices.get(at) {
-            let draw = |branch: &Branch| draw(client, branch.turn);
-            let best = branches.iter().map(|branch| (draw(branch), branch.to)).reduce(|best, other| if other.0 < best.0 { other } else { best });
-            match best {
-                Some((_, To::Leaf(leaf))) => return leaf as usize,
-                Some((_, To::Choice(next))) => at = next as usize,
-                None => break,
+            let Some(chosen) = chosen(branches, client, number) else { break };
+            if let TurnBy::Turn(from) = chosen.turn.by {
+                // Within its stretch it is as even as before.
+                number = ((number - from) / chosen.turn.weight).clamp(0.0, 1.0);
+            }
+            match chosen.to {
+                To::Leaf(leaf) => return leaf as usize,
+                To::Choice(next) => at = next as usize,
             }
         }
         0
     }
+
+    /// How often a client gets each of so many leaves: 1 for one of them, unless some choices are made in turn.
+    pub fn odds(&self, client: u64, leaves: usize) -> Vec<f64> {
+        let mut odds = vec![0.0; leaves];
+        let mut todo = vec![(0, 1.0)];
+        while let Some((at, part)) = todo.pop() {
+            let branches = self.choices.get(at).map(Vec::as_slice).unwrap_or_default();
+            let in_turn = branches.iter().any(|branch| matches!(branch.turn.by, TurnBy::Turn(_)));
+            let taken = if in_turn { branches.to_vec() } else { chosen(branches, client, 0.0).into_iter().collect() };
+            let total: f64 = if in_turn { branches.iter().map(|branch| branch.turn.weight).sum() } else { 1.0 };
+            for Branch { turn, to } in taken {
+                let part = if in_turn { part * turn.weight / total } else { part };
+                match to {
+                    To::Leaf(leaf) => odds.get_mut(leaf as usize).into_iter().for_each(|odds| *odds += part),
+                    To::Choice(next) => todo.push((next as usize, part)),
+                }
+            }
+        }
+        odds
+    }
+}
+
+/// The branch that a client takes; `None` if there is none.
+fn chosen(branches: &[Branch], client: u64, number: f64) -> Option<Branch> {
+    let stretch = |number: f64| {
+        // The last one that begins before: a rounding leaves no gap between stretches.
+        let begun = |branch: &&Branch| branch.turn.from() <= number;
+        branches.iter().filter(begun).reduce(|best, other| if best.turn.from() < other.turn.from() { other } else { best })
+    };
+    let found = match branches.first()?.turn.by {
+        TurnBy::Draw => {
+            let draws = branches.iter().map(|branch| (draw(client, branch.turn), branch));
+            draws.reduce(|best, other| if other.0 < best.0 { other } else { best }).map(|(_, branch)| branch)
+        }
+        TurnBy::Client { choice, .. } => stretch(unit(mixed(client ^ choice))),
+        TurnBy::Turn(_) => stretch(number),
+    };
+    found.or(branches.first()).copied()
 }
 
 /// Exponentially distributed with the weight as its rate: the least of several is each one's as often as it weighs.
 fn draw(client: u64, turn: Turn) -> f64 {
+    -unit(mixed(client ^ turn.key)).ln() / turn.weight
+}
+
+/// Between 0 and 1, and neither.
+fn unit(number: u64) -> f64 {
     const STEPS: f64 = (1_u64 << 53) as f64;
-    let uniform = ((mixed(client ^ turn.key) >> 11) as f64 + 0.5) / STEPS;
-    -uniform.ln() / turn.weight
+    ((number >> 11) as f64 + 0.5) / STEPS
 }
 
 /// A client as sticky services see it, and how many leading bits of its address count. An IPv4 address written as an IPv6 one is the IPv4 address.

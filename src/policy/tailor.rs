@@ -1,10 +1,11 @@
-//! A tree as the clients of one class have it: `geo` and `nearest` become plain failovers, so that everything else decides as for anybody.
+//! A tree as the clients of one class have it: `geo` and `nearest` become lists of which the first that is up answers, so that everything else decides as
+//! for anybody.
 //!
 //! | for this client                             | becomes                                                                        |
 //! |---------------------------------------------|--------------------------------------------------------------------------------|
-//! | `geo`                                       | failover of the rules that match, in their order, up to the first strict one   |
+//! | `geo`                                       | a list of the rules that match, in their order, up to the first strict one   |
 //! | `nearest`                                   | failover, nearest first; equally near ones as `ties` says                      |
-//! | `latency`                                   | failover, quickest first as measured; nothing measured: as `nearest`           |
+//! | `latency`                                   | failover, the three quickest first, others as written; nothing measured: as `nearest` |
 //! | both, nobody knows where the client is      | all children as `unknown` says                                                 |
 //!
 //! A failover passes over what is down, so health comes *before* distance: the nearest that is up answers.
@@ -74,7 +75,7 @@ pub fn tailor(policy: &Node, clients: &Clients, class: ClassId, estate: &Estate)
         Choice::Failover(children) => Choice::Failover(children.iter().map(child).collect()),
         Choice::Multivalue(children) => Choice::Multivalue(children.iter().map(child).collect()),
         Choice::Weighted(children) => Choice::Weighted(children.iter().map(|(node, share)| (child(node), *share)).collect()),
-        Choice::Geo(rules) => Choice::Failover(matching(rules, clients, class).map(|(_, rule)| child(&rule.then)).collect()),
+        Choice::Geo(rules) => in_order(matching(rules, clients, class).map(|(_, rule)| child(&rule.then)).collect()),
         Choice::Nearest(nearest) => nearest_first(nearest, clients, class, estate),
     };
     Node::Policy { name: name.clone(), choice, min_up: *min_up }
@@ -102,12 +103,18 @@ fn nearest_first(nearest: &Nearest<Arc<Node>>, clients: &Clients, class: ClassId
             _ => children,
         }
     };
-    Choice::Failover(groups.flat_map(group).collect())
+    in_order(groups.flat_map(group).collect())
+}
+
+/// The first that is up answers, and nothing trickles: who comes second for these clients is the first for others, and warm by them. A `nearest` whose order
+/// is settled is evaluated so; what an operator wrote as a failover keeps its order for `one_way`, and its trickle.
+fn in_order(among: Vec<Arc<Node>>) -> Choice<Arc<Node>> {
+    Choice::Nearest(Nearest { among, by: By::Distance, ties: Even::First, unknown: Even::First })
 }
 
 fn evenly(children: Vec<Arc<Node>>, even: Even) -> Choice<Arc<Node>> {
     match even {
-        Even::First => Choice::Failover(children),
+        Even::First => in_order(children),
         Even::Share => {
             let share = Share(Share::FULL.0 / u32::try_from(children.len().max(1)).unwrap_or(u32::MAX));
             Choice::Weighted(children.into_iter().map(|child| (child, share)).collect())

@@ -3,10 +3,12 @@
 //! Never here: deciding. Everything that is told was found by the other files.
 
 use crate::health::{MemberHealth, Outcome, State};
-use crate::model::{AllDown, Choice, EndpointId, Estate, Failback, Family, Node, Now, PoolId, Service, Share, Watch, duration_text};
+use crate::model::{AllDown, Choice, EndpointId, Estate, Failback, Family, Node, Now, PoolId, Service, Share, ShedBy, Watch, duration_text};
 
 use super::effective::Effective;
 use super::hold::Holds;
+use super::hosts;
+use super::ladder::Given;
 use super::pool::{Judged, Pools};
 use super::requires;
 use super::view::node_name;
@@ -15,7 +17,7 @@ use super::{Decision, FamilyDecision, Leaf, OverrideKind, Rung, Verdict};
 /// One step of a decision, for explain: a heading such as `pools`, `policy`, `rung`, and a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What was looked at: `pool`, `hold`, `policy`, `rung`, `endpoint`, `ttl`.
+    /// What was looked at: `pool`, `hold`, `policy`, `shed`, `rung`, `endpoint`, `ttl`.
     pub topic: &'static str,
     /// What came of it, one sentence with names and reasons.
     pub text: String,
@@ -34,6 +36,8 @@ pub(super) struct Teller<'a, 't, 'l> {
     pub(super) both_families: bool,
 }
 
+/// What rounding leaves of nothing.
+const NOTHING: f64 = 1e-9;
 /// At most so many endpoints are named in one sentence.
 const NAMED_MAX: usize = 4;
 
@@ -110,6 +114,29 @@ impl Teller<'_, '_, '_> {
         }
     }
 
+    /// What pools over their load give away, and who takes nothing for being full.
+    pub(super) fn sheds(&mut self, given: &[Given]) {
+        let Self { effective, service, pools, .. } = *self;
+        let facts = effective.facts;
+        for judged in &pools.judged {
+            let Some(crowded) = facts.crowded.get(&judged.pool) else { continue };
+            let (pool, given) = (facts.estate.pool(judged.pool), given.iter().find(|given| given.pool == judged.pool));
+            self.say("shed", &|| {
+                let (name, why) = (&pool.name, &crowded.why);
+                match (given, pool.shed) {
+                    (Some(Given { before, given, .. }), Some(shed)) if NOTHING < *given => {
+                        let by = if service.sticky.is_some() || shed.by == ShedBy::Client { "those of the same clients all the time" } else { "in turn" };
+                        format!("pool {name} gives away {} of its answers, {by}: {why}", percent(given / before))
+                    }
+                    (Some(_), Some(shed)) => {
+                        format!("pool {name} would give away {} % of its answers, but nobody takes them, so it keeps all: {why}", shed.share)
+                    }
+                    _ => format!("pool {name} takes nothing that others give away: {why}"),
+                }
+            });
+        }
+    }
+
     /// Which rung answers, with whom.
     pub(super) fn answers(&mut self, decision: &FamilyDecision, rung: Rung) {
         let Self { effective, service, pools, .. } = *self;
@@ -132,14 +159,15 @@ impl Teller<'_, '_, '_> {
     }
 }
 
-/// Tells the TTL, the last step. `soon`: what it is lowered for.
-pub(super) fn ttl(tell: &mut Tell<'_>, service: &Service, decision: &Decision, rung: Rung, soon: Option<String>) {
+/// Tells the TTL, the last step. `soon`: what it is lowered for; `record`: that of a host name, if it is shorter than `ttl`.
+pub(super) fn ttl(tell: &mut Tell<'_>, service: &Service, decision: &Decision, rung: Rung, soon: Option<String>, record: Option<String>) {
     tell(&|| {
         let text = match rung {
             Rung::AllDown => format!("{} s: the smaller of ttl ({} s) and ttl_min ({} s), because nothing is up", decision.ttl, service.ttl, service.ttl_min),
-            _ => match &soon {
-                Some(soon) => format!("{} s: between ttl_min ({} s) and ttl ({} s), because {soon}", decision.ttl, service.ttl_min, service.ttl),
-                None => format!("{} s", decision.ttl),
+            _ => match (&soon, &record) {
+                (_, Some(record)) => format!("{} s: between ttl_min ({} s) and ttl ({} s), because {record}", decision.ttl, service.ttl_min, service.ttl),
+                (Some(soon), None) => format!("{} s: between ttl_min ({} s) and ttl ({} s), because {soon}", decision.ttl, service.ttl_min, service.ttl),
+                (None, None) => format!("{} s", decision.ttl),
             },
         };
         Step { topic: "ttl", text }
@@ -157,7 +185,7 @@ fn family_word(family: Family) -> &'static str {
 fn pool_text(effective: &Effective<'_>, judged: &Judged, family: Family) -> String {
     let estate = effective.facts.estate;
     let by = if judged.present { family } else { family.other() };
-    let endpoints: Vec<EndpointId> = estate.pool_family(judged.pool, by).collect();
+    let endpoints: Vec<EndpointId> = effective.members(judged.pool, by).collect();
     let is_up = |endpoint: &EndpointId| effective.state(*endpoint) == State::Up;
     let up = endpoints.iter().filter(|endpoint| is_up(endpoint)).count();
     let remarks: Vec<String> = endpoints.iter().filter_map(|endpoint| endpoint_remark(effective, *endpoint)).collect();
@@ -194,7 +222,9 @@ fn pool_text(effective: &Effective<'_>, judged: &Judged, family: Family) -> Stri
     if judged.factor < 1.0 {
         text += &format!("; degraded: where shares are weighted it counts {} of its own", (judged.factor * 1000.0).round() / 1000.0);
     }
-    if !judged.present {
+    if !judged.present && endpoints.is_empty() {
+        text += &hosts::awaited(effective, judged.pool);
+    } else if !judged.present {
         text += &format!("; it has no {} address, so its share is answered with no data", family_word(family));
     }
     text
@@ -204,7 +234,7 @@ fn pool_text(effective: &Effective<'_>, judged: &Judged, family: Family) -> Stri
 fn endpoint_remark(effective: &Effective<'_>, endpoint: EndpointId) -> Option<String> {
     let facts = &effective.facts;
     let item = facts.estate.endpoint(endpoint);
-    let mut remarks = Vec::new();
+    let mut remarks: Vec<String> = hosts::remark(facts, endpoint).into_iter().collect();
     let observed = facts.health.endpoint(facts.estate, endpoint);
     let watched = facts.health.watched(facts.estate, endpoint);
     let quality = facts.health.quality(facts.estate, endpoint).map(|(_, quality)| quality);
@@ -273,13 +303,17 @@ fn tree_text(estate: &Estate, node: &Node) -> String {
     };
     let children: Vec<String> = match choice {
         Choice::Failover(children) | Choice::Multivalue(children) => children.iter().map(|node| child(node)).collect(),
+        // As `tailor` makes them: their order is settled.
         Choice::Nearest(nearest) => nearest.among.iter().map(|node| child(node)).collect(),
         Choice::Geo(rules) => rules.iter().map(|rule| format!("{} → {}", super::tailor::rule_text(rule), child(&rule.then))).collect(),
         Choice::Weighted(children) => children.iter().map(|(node, share)| format!("{} {share} %", child(node))).collect(),
     };
-    let separator = if matches!(choice, Choice::Failover(_)) { ", then " } else { ", " };
+    let (word, separator) = match choice {
+        Choice::Failover(_) | Choice::Nearest(_) => ("failover", ", then "),
+        _ => (choice.word(), ", "),
+    };
     let needed = if 1 < *min_up { format!(" (at least {min_up} must be up)") } else { String::new() };
-    format!("{}: {}{needed}", choice.word(), children.join(separator))
+    format!("{word}: {}{needed}", children.join(separator))
 }
 
 fn rung_text(rung: Rung, service: &Service, estate: &Estate) -> String {
@@ -319,14 +353,19 @@ fn leaf_text(estate: &Estate, leaf: &Leaf, family: Family) -> String {
     if leaf.endpoints.is_empty() {
         return format!("{pools} has no {} address: no data", family_word(family));
     }
-    let endpoint = |id: &EndpointId| {
+    let endpoint = |(at, id): (usize, &EndpointId)| {
         let item = estate.endpoint(*id);
-        let address = item.address.to_string();
+        let address = estate.address_text(*id);
         let name = if *item.name == *address { address } else { format!("{} {address}", item.name) };
+        let found = leaf.addresses.as_ref().and_then(|addresses| addresses.get(at)).filter(|found| !found.is_empty());
+        let name = found.map_or(name.clone(), |found| {
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            format!("{name} ({})", found.join(" "))
+        });
         if item.tier == 0 { name } else { format!("{name} (tier {})", item.tier) }
     };
     let more = leaf.endpoints.len().saturating_sub(2 * NAMED_MAX);
-    let named = leaf.endpoints.iter().take(2 * NAMED_MAX).map(endpoint).collect::<Vec<_>>().join(", ");
+    let named = leaf.endpoints.iter().enumerate().take(2 * NAMED_MAX).map(endpoint).collect::<Vec<_>>().join(", ");
     let more = if 0 < more { format!(" and {more} more") } else { String::new() };
     format!("{pools} answers with {named}{more}")
 }

@@ -10,7 +10,7 @@ use crate::health::testing::estate;
 use crate::health::{Guard, HealthTable, Outcome, ProbeReport, Reason, Reported, State};
 use crate::model::{EndpointId, Estate, Family, JudgementId, Now, ServiceId, TargetId, Timestamp};
 
-use super::{Decision, Facts, FamilyDecision, Hold, Memory, Override, OverrideKind, OverrideTarget, Rung, Step, Verdict};
+use super::{Crowded, Decision, Facts, FamilyDecision, Hold, Memory, Override, OverrideKind, OverrideTarget, Rung, Step, Verdict};
 
 /// Everything that decisions depend on.
 pub(crate) struct World {
@@ -21,6 +21,7 @@ pub(crate) struct World {
     pub(crate) overrides: Vec<Override>,
     /// As `control` would say.
     pub(crate) outdated: BTreeMap<crate::model::PoolId, std::sync::Arc<str>>,
+    pub(crate) crowded: BTreeMap<crate::model::PoolId, Crowded>,
     pub(crate) memories: Vec<Memory>,
     pub(crate) now: Now,
     /// Everybody is unknown, unless a test says otherwise.
@@ -46,7 +47,7 @@ impl World {
         let health = HealthTable::new(&estate, now);
         let memories = vec![Memory::default(); estate.services.len()];
         let guard = Guard::new(&estate, &health);
-        Self { estate, health, guard, overrides: Vec::new(), outdated: BTreeMap::new(), memories, now, clients: Clients::default() }
+        Self { estate, health, guard, overrides: Vec::new(), outdated: BTreeMap::new(), crowded: BTreeMap::new(), memories, now, clients: Clients::default() }
     }
 
     /// After a first round in which everything passed, and with every service decided once.
@@ -133,6 +134,9 @@ impl World {
         let before = std::mem::take(&mut self.health);
         self.now.mono = Duration::ZERO;
         self.health = HealthTable::new(&self.estate, self.now);
+        for host in (0..self.estate.hosts.len()).map(crate::model::HostId::at) {
+            self.health.resolved(&self.estate, host, before.host(host).clone(), self.now);
+        }
         for judgement in (0..self.estate.judgements.len()).map(JudgementId::at) {
             let known = before.judgement(judgement);
             self.health.restore(&self.estate, judgement, known.state, known.since, self.now);
@@ -144,12 +148,38 @@ impl World {
         self.settle();
     }
 
+    /// The resolver has found these addresses for a host name; every service is decided. `trouble`: they are old.
+    pub(crate) fn resolves(&mut self, name: &str, addresses: &str, ttl: u32, trouble: Option<&str>) {
+        self.found(name, addresses, ttl, trouble);
+        self.settle();
+    }
+
+    /// The same, and nothing is decided yet.
+    pub(crate) fn found(&mut self, name: &str, addresses: &str, ttl: u32, trouble: Option<&str>) {
+        let host = self.estate.host_named(&crate::wire::Name::parse(name).expect("a name")).expect("a host name");
+        let all: Vec<std::net::IpAddr> = addresses.split_whitespace().map(|word| word.parse().expect("an address")).collect();
+        let of = |family| all.iter().copied().filter(|address| Family::of(*address) == family).collect();
+        let found = crate::health::HostFound { addresses: Family::ALL.map(of), ttl, at: self.now.wall };
+        let found = (!all.is_empty()).then(|| std::sync::Arc::new(found));
+        self.health.resolved(&self.estate, host, crate::health::HostHealth { found, trouble: trouble.map(Into::into) }, self.now);
+    }
+
     /// Data of a pool grows too old, or is synchronised; every service is decided.
     pub(crate) fn data(&mut self, pool: &str, old: bool) {
         let id = self.estate.pool_named(pool).expect("a pool");
         match old {
             true => drop(self.outdated.insert(id, "its data is old".into())),
             false => drop(self.outdated.remove(&id)),
+        }
+        self.settle();
+    }
+
+    /// A pool is asked for more than it declares, and sheds (`true`) or only takes nothing; or for less again (`None`). Every service is decided.
+    pub(crate) fn load(&mut self, pool: &str, sheds: Option<bool>) {
+        let id = self.estate.pool_named(pool).expect("a pool");
+        match sheds {
+            Some(sheds) => drop(self.crowded.insert(id, Crowded { sheds, why: "its load of 85 is over 80".into() })),
+            None => drop(self.crowded.remove(&id)),
         }
         self.settle();
     }
@@ -218,6 +248,7 @@ impl World {
             guard: &self.guard,
             overrides: &self.overrides,
             outdated: &self.outdated,
+            crowded: &self.crowded,
             clients: &self.clients,
             planned: &crate::policy::NO_PLANS,
         }
@@ -235,9 +266,12 @@ impl World {
 
     /// The addresses of each leaf, `|` between leaves.
     pub(crate) fn addresses(&self, service: &str, family: Family) -> String {
-        let address = |id: &EndpointId| self.estate.endpoint(*id).address.to_string();
         let leaves = &self.decide(service).families[family.index()].leaves;
-        leaves.iter().map(|leaf| leaf.endpoints.iter().map(address).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(" | ")
+        let of = |leaf: &super::Leaf| {
+            let all = (0..leaf.endpoints.len()).flat_map(|at| leaf.addresses_at(&self.estate, at));
+            all.map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        leaves.iter().map(of).collect::<Vec<_>>().join(" | ")
     }
 
     /// Held pools, as `prod`, `prod v6`.
@@ -279,7 +313,7 @@ impl World {
         let pool = self.estate.pool_named(pool).unwrap_or_else(|| panic!("no pool {pool}"));
         let wanted = |id: &EndpointId| {
             let endpoint = self.estate.endpoint(*id);
-            name.is_none_or(|name| *endpoint.name == *name) && family.is_none_or(|family| Family::of(endpoint.address) == family)
+            name.is_none_or(|name| *endpoint.name == *name) && family.is_none_or(|family| self.health.is_in_family(&self.estate, *id, family))
         };
         self.estate.pool(pool).endpoints.iter().copied().filter(wanted).collect()
     }

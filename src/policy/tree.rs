@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::model::{Choice, Node, PoolId, Share};
 
-use super::sticky::{self, Turn};
+use super::shed::{Sheds, Taken};
+use super::sticky::{self, Turn, TurnBy};
 
 /// Which pools count as up, and whether subtrees insist on their `min_up`.
 #[derive(Clone, Copy)]
@@ -16,10 +17,29 @@ pub(super) struct Admission<'a> {
     pub(super) min_up: bool,
     /// What each pool counts of its share, more than 0 and at most 1; `None`: all of it.
     pub(super) factor: Option<&'a dyn Fn(PoolId) -> f64>,
-    /// What tells children apart, by name; `None`: nobody keeps to a child, so ways are not noted.
-    pub(super) key: Option<&'a dyn Fn(&Node) -> u64>,
+    /// What tells children apart; `None`: nobody keeps to a child, so ways are not noted.
+    pub(super) keys: Option<Keys<'a>>,
     /// What of each failover goes to the next child that is up, and of each weighted node to those with share 0; less than 1.
     pub(super) trickle: f64,
+    /// Which pools give away a part of what they get; `None`: none.
+    pub(super) sheds: Option<Sheds<'a>>,
+    /// Only these pools get anything, whatever else is up; `None`: all that are admitted.
+    pub(super) takes: Option<&'a dyn Fn(PoolId) -> bool>,
+}
+
+/// What tells children apart, by name.
+#[derive(Clone, Copy)]
+pub(super) struct Keys<'a> {
+    pub(super) of: &'a dyn Fn(&Node) -> u64,
+    /// Clients keep to children; else only what is shed by client goes by who asks.
+    pub(super) sticky: bool,
+}
+
+impl<'a> Admission<'a> {
+    /// These pools count as up, as on every rung but the last; nothing else plays a part.
+    pub(super) fn plain(admits: &'a dyn Fn(PoolId) -> bool) -> Self {
+        Self { admits, min_up: true, factor: None, keys: None, trickle: 0.0, sheds: None, takes: None }
+    }
 }
 
 /// One destination: a pool, or all pools of a multivalue.
@@ -30,6 +50,8 @@ pub(super) struct Pick {
     pub(super) share: f64,
     /// Reached through a share-0 child.
     pub(super) standby: bool,
+    /// It gets this because a pool over its load gave it away.
+    pub(super) taken: bool,
     /// The weighted choices that led there, if ways are noted.
     pub(super) way: Vec<Turn>,
 }
@@ -40,12 +62,21 @@ const ASIDE: u64 = 2;
 
 /// How a node was reached.
 #[derive(Clone)]
-struct Way {
-    share: f64,
-    standby: bool,
+pub(super) struct Way<'w> {
+    pub(super) share: f64,
+    pub(super) standby: bool,
     /// Of the innermost node with a name.
-    within: u64,
-    turns: Vec<Turn>,
+    pub(super) within: u64,
+    pub(super) turns: Vec<Turn>,
+    /// The choice above; `None`: this is the root, or nobody asks.
+    pub(super) above: Option<&'w Above<'w>>,
+}
+
+/// A node on the way to a pool, to which comes back what the pool gives away.
+pub(super) struct Above<'w> {
+    pub(super) node: &'w Node,
+    /// How it was reached.
+    pub(super) way: Way<'w>,
 }
 
 impl Admission<'_> {
@@ -53,7 +84,7 @@ impl Admission<'_> {
     pub(super) fn evaluate(&self, tree: &Node) -> Vec<Pick> {
         let mut picks = Vec::new();
         if self.is_up(tree) {
-            self.flatten(tree, Way { share: 1.0, standby: false, within: 0, turns: Vec::new() }, &mut picks);
+            self.flatten(tree, Way { share: 1.0, standby: false, within: 0, turns: Vec::new(), above: None }, &mut picks);
         }
         picks
     }
@@ -69,76 +100,113 @@ impl Admission<'_> {
         }
     }
 
-    /// Below a node that is up.
-    fn flatten(&self, node: &Node, mut way: Way, picks: &mut Vec<Pick>) {
-        if let (Some(key), Node::Policy { name, .. }) = (self.key, node) {
-            way.within = if name.is_some() { key(node) } else { sticky::within(way.within, 0) };
-        }
-        let pick = |pools, Way { share, standby, within: _, turns: way }| Pick { pools, share, standby, way };
+    /// It is up, and has somebody who takes answers.
+    pub(super) fn is_open(&self, node: &Node) -> bool {
+        let Some(takes) = self.takes else { return self.is_up(node) };
         match node {
-            Node::Pool(pool) => picks.push(pick(vec![*pool], way)),
+            Node::Pool(pool) => (self.admits)(*pool) && takes(*pool),
+            Node::Policy { choice, .. } => self.is_up(node) && choice.children().into_iter().any(|child| self.is_open(child)),
+        }
+    }
+
+    /// Below a node that is up.
+    fn flatten(&self, node: &Node, mut way: Way<'_>, picks: &mut Vec<Pick>) {
+        if let (Some(keys), Node::Policy { name, .. }) = (self.keys, node) {
+            way.within = if name.is_some() { (keys.of)(node) } else { sticky::within(way.within, 0) };
+        }
+        match node {
+            Node::Pool(pool) => self.place(vec![*pool], way, picks),
             Node::Policy { choice: Choice::Multivalue(_), .. } => {
                 let mut pools = Vec::new();
                 self.gather(node, &mut pools);
                 if !pools.is_empty() {
-                    picks.push(pick(pools, way));
+                    self.place(pools, way, picks);
                 }
             }
-            Node::Policy { choice: Choice::Failover(children), .. } => {
-                let mut up = children.iter().filter(|child| self.is_up(child));
+            Node::Policy { .. } if self.sheds.is_some() => {
+                let above = Above { node, way: way.clone() };
+                self.choose(node, Way { above: Some(&above), ..way }, picks);
+            }
+            Node::Policy { .. } => self.choose(node, way, picks),
+        }
+    }
+
+    /// A destination, less what is given away.
+    fn place(&self, pools: Vec<PoolId>, way: Way<'_>, picks: &mut Vec<Pick>) {
+        let given = self.sheds.and_then(|sheds| sheds.parts(self, &pools, &way));
+        for Taken { pools, way, from } in given.unwrap_or_else(|| vec![Taken { pools, way, from: None }]) {
+            match from {
+                None => picks.push(Pick { pools, share: way.share, standby: way.standby, taken: self.takes.is_some(), way: way.turns }),
+                Some(node) => Admission { sheds: None, takes: self.sheds.map(|sheds| sheds.takes), ..*self }.choose(node, way, picks),
+            }
+        }
+    }
+
+    /// The children of a failover or weighted node that get its answers.
+    fn choose(&self, node: &Node, way: Way<'_>, picks: &mut Vec<Pick>) {
+        let Node::Policy { choice, .. } = node else { return };
+        match choice {
+            Choice::Multivalue(_) => {}
+            Choice::Failover(children) => {
+                let mut up = children.iter().filter(|child| self.is_open(child));
                 match (up.next(), up.next().filter(|_| 0.0 < self.trickle)) {
                     (Some(child), Some(next)) => {
-                        self.flatten(child, self.turned(&way, child, 1.0 - self.trickle), picks);
-                        self.flatten(next, self.turned(&way, next, self.trickle), picks);
+                        self.flatten(child, self.turned(&way, child, 0.0, 1.0 - self.trickle), picks);
+                        self.flatten(next, self.turned(&way, next, 1.0 - self.trickle, self.trickle), picks);
                     }
                     (Some(child), None) => self.flatten(child, way, picks),
                     (None, _) => {}
                 }
             }
-            Node::Policy { choice: choice @ (Choice::Geo(_) | Choice::Nearest(_)), .. } => {
+            Choice::Geo(_) | Choice::Nearest(_) => {
                 if let Some(child) = self.of_anybody(choice) {
                     self.flatten(child, way, picks);
                 }
             }
-            Node::Policy { choice: Choice::Weighted(children), .. } => {
+            Choice::Weighted(children) => {
                 let (mut chosen, by_standby) = self.chosen(children);
                 self.scale(&mut chosen);
                 let total: f64 = chosen.iter().map(|(_, weight)| weight).sum();
                 let stand_by: Vec<&Node> = match by_standby || self.trickle <= 0.0 {
                     true => Vec::new(),
-                    false => children.iter().filter(|(child, share)| *share == Share::ZERO && self.is_up(child)).map(|(child, _)| &**child).collect(),
+                    false => children.iter().filter(|(child, share)| *share == Share::ZERO && self.is_open(child)).map(|(child, _)| &**child).collect(),
                 };
                 let trickle = if stand_by.is_empty() { 0.0 } else { self.trickle };
                 // Who keeps to a child keeps to it or to who stands by first, so that a loss among the ones moves nobody to the others.
-                let main = if stand_by.is_empty() { way.clone() } else { self.parted(&way, MAIN, 1.0 - trickle) };
+                let main = if stand_by.is_empty() { way.clone() } else { self.parted(&way, MAIN, 0.0, 1.0 - trickle) };
                 let alone = chosen.len() == 1;
+                let mut from = 0.0;
                 for (child, weight) in chosen {
                     let part = weight / total;
-                    let mut next = if alone { main.clone() } else { self.turned(&main, child, part) };
-                    next.standby |= by_standby;
+                    let mut next = if alone { main.clone() } else { self.turned(&main, child, from, part) };
+                    from += part;
+                    // Who takes what another sheds does so by choice.
+                    next.standby |= by_standby && self.takes.is_none();
                     self.flatten(child, next, picks);
                 }
-                let aside = self.parted(&way, ASIDE, trickle);
-                for child in &stand_by {
-                    let next = if stand_by.len() == 1 { aside.clone() } else { self.turned(&aside, child, 1.0 / stand_by.len() as f64) };
+                let aside = self.parted(&way, ASIDE, 1.0 - trickle, trickle);
+                let part = 1.0 / stand_by.len() as f64;
+                for (at, child) in stand_by.iter().enumerate() {
+                    let next = if stand_by.len() == 1 { aside.clone() } else { self.turned(&aside, child, at as f64 * part, part) };
                     self.flatten(child, next, picks);
                 }
             }
         }
     }
 
-    /// The way on to one of several children, which get such parts.
-    fn turned(&self, way: &Way, child: &Node, part: f64) -> Way {
-        let mut next = self.parted(way, 0, part);
-        if let (Some(key), Some(turn)) = (self.key, next.turns.last_mut()) {
-            turn.key = sticky::within(way.within, key(child));
+    /// The way on to one of several children, which get such parts: this one's begins at `from`.
+    fn turned<'w>(&self, way: &Way<'w>, child: &Node, from: f64, part: f64) -> Way<'w> {
+        let mut next = self.parted(way, 0, from, part);
+        if let (Some(keys), Some(turn)) = (self.keys, next.turns.last_mut()) {
+            turn.key = sticky::within(way.within, (keys.of)(child));
         }
         next
     }
 
     /// The way on into one of several groups of children.
-    fn parted(&self, way: &Way, group: u64, part: f64) -> Way {
-        let turn = self.key.map(|_| Turn { key: sticky::within(way.within, group), weight: part });
+    fn parted<'w>(&self, way: &Way<'w>, group: u64, from: f64, part: f64) -> Way<'w> {
+        let by = |keys: Keys<'_>| if keys.sticky { TurnBy::Draw } else { TurnBy::Turn(from) };
+        let turn = self.keys.map(|keys| Turn { key: sticky::within(way.within, group), weight: part, by: by(keys) });
         Way { share: way.share * part, turns: way.turns.iter().copied().chain(turn).collect(), ..way.clone() }
     }
 
@@ -163,7 +231,7 @@ impl Admission<'_> {
         match node {
             Node::Pool(pool) => factor(*pool),
             Node::Policy { choice: Choice::Failover(children), .. } => {
-                children.iter().find(|child| self.is_up(child)).map_or(1.0, |child| self.factor_of(child, factor))
+                children.iter().find(|child| self.is_open(child)).map_or(1.0, |child| self.factor_of(child, factor))
             }
             Node::Policy { choice: choice @ (Choice::Geo(_) | Choice::Nearest(_)), .. } => {
                 self.of_anybody(choice).map_or(1.0, |child| self.factor_of(child, factor))
@@ -183,15 +251,15 @@ impl Admission<'_> {
     /// looks at a tree as such.
     fn of_anybody<'n>(&self, choice: &'n Choice<Arc<Node>>) -> Option<&'n Arc<Node>> {
         match choice {
-            Choice::Geo(rules) => rules.iter().rev().map(|rule| &rule.then).find(|child| self.is_up(child)),
-            _ => choice.children().into_iter().find(|child| self.is_up(child)),
+            Choice::Geo(rules) => rules.iter().rev().map(|rule| &rule.then).find(|child| self.is_open(child)),
+            _ => choice.children().into_iter().find(|child| self.is_open(child)),
         }
     }
 
     /// The children of a weighted node that answer, with weights: those with a share, pro rata; or else the share-0 ones, equally (`true`: standby).
     /// So share 0 is settled inside each weighted node.
     fn chosen<'n>(&self, children: &'n [(Arc<Node>, Share)]) -> (Vec<(&'n Node, f64)>, bool) {
-        let up = || children.iter().filter(|(child, _)| self.is_up(child));
+        let up = || children.iter().filter(|(child, _)| self.is_open(child));
         let with_share: Vec<_> = up().filter(|(_, share)| *share != Share::ZERO).map(|(child, share)| (&**child, f64::from(share.0))).collect();
         if with_share.is_empty() { (up().map(|(child, _)| (&**child, 1.0)).collect(), true) } else { (with_share, false) }
     }
@@ -202,12 +270,12 @@ impl Admission<'_> {
             Node::Pool(pool) if pools.contains(pool) => {}
             Node::Pool(pool) => pools.push(*pool),
             Node::Policy { choice: Choice::Failover(children), .. } => {
-                if let Some(child) = children.iter().find(|child| self.is_up(child)) {
+                if let Some(child) = children.iter().find(|child| self.is_open(child)) {
                     self.gather(child, pools);
                 }
             }
             Node::Policy { choice: Choice::Multivalue(children), .. } => {
-                children.iter().filter(|child| self.is_up(child)).for_each(|child| self.gather(child, pools))
+                children.iter().filter(|child| self.is_open(child)).for_each(|child| self.gather(child, pools))
             }
             Node::Policy { choice: choice @ (Choice::Geo(_) | Choice::Nearest(_)), .. } => {
                 if let Some(child) = self.of_anybody(choice) {

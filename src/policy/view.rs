@@ -86,6 +86,7 @@ pub fn endpoint_view<'a>(facts: &Facts<'a>, service: Option<ServiceId>, endpoint
     let effective = Effective::new(facts, service);
     let item = facts.estate.endpoint(endpoint);
     let (degraded, told) = (effective.degraded(endpoint), facts.health.told_weight(facts.estate, endpoint));
+    let families = || Family::ALL.into_iter().filter(|family| effective.members(item.pool, *family).any(|member| member == endpoint));
     EndpointView {
         state: effective.state(endpoint),
         observed: facts.health.endpoint(facts.estate, endpoint),
@@ -96,7 +97,7 @@ pub fn endpoint_view<'a>(facts: &Facts<'a>, service: Option<ServiceId>, endpoint
         forced: effective.forced(endpoint),
         guarded: effective.is_kept(endpoint),
         drained: effective.drained(endpoint),
-        serving: pool_view(facts, service, item.pool, Family::of(item.address)).serving.contains(&endpoint),
+        serving: families().any(|family| pool_view(facts, service, item.pool, family).serving.contains(&endpoint)),
     }
 }
 
@@ -123,11 +124,7 @@ pub fn child_state(facts: &Facts<'_>, service: Option<ServiceId>, child: &Node) 
     let effective = Effective::new(facts, service);
     let tree = pools_of(child);
     let pools = Family::ALL.map(|family| Pools::new(&effective, &tree, family));
-    let any = |counts: &dyn Fn(&Judged) -> bool| {
-        pools
-            .iter()
-            .any(|pools| Admission { admits: &|pool| pools.get(pool).is_some_and(counts), min_up: true, factor: None, key: None, trickle: 0.0 }.is_up(child))
-    };
+    let any = |counts: &dyn Fn(&Judged) -> bool| pools.iter().any(|pools| Admission::plain(&|pool| pools.get(pool).is_some_and(counts)).is_up(child));
     let state = match () {
         () if any(&|judged| judged.state == State::Up) => State::Up,
         () if any(&|judged| judged.state != State::Down) => State::Unknown,

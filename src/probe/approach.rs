@@ -42,7 +42,7 @@ impl<'a> Approach<'a> {
         let port = monitor.check.port_of(port).unwrap_or(0);
         let addresses = match host {
             Host::Address(address) => vec![*address],
-            Host::Name(..) => {
+            Host::Name(..) | Host::Answered(_) => {
                 let found = match resolver.known(host) {
                     Some(known) => known,
                     None => {
@@ -77,7 +77,9 @@ impl<'a> Approach<'a> {
 
     /// A way failed: `None` if it could not be connected there and another way is left.
     pub fn failed(&mut self, failure: Failure, trace: &Trace) -> Option<Failure> {
-        let Host::Name(..) = self.host else { return Some(failure) };
+        if self.host.name().is_none() {
+            return Some(failure);
+        }
         if !unreached(self.monitor, &failure, trace) {
             return Some(named(failure, self.host, trace));
         }
@@ -117,8 +119,8 @@ fn unreached(monitor: &Monitor, failure: &Failure, trace: &Trace) -> bool {
 
 /// A name may be anywhere: where it was this time belongs to the sentence.
 pub fn named(Failure { reason, message }: Failure, host: &Host, trace: &Trace) -> Failure {
-    match (host, trace.peer) {
-        (Host::Name(name, _), Some(peer)) => Failure::new(reason, format!("{message} ({name} at {})", peer.ip())),
+    match (host.name(), trace.peer) {
+        (Some(name), Some(peer)) => Failure::new(reason, format!("{message} ({name} at {})", peer.ip())),
         _ => Failure { reason, message },
     }
 }

@@ -109,6 +109,7 @@ pub(super) async fn run(
         resolved,
         reported: trace.reported.take(),
         data_at: trace.data_at.take(),
+        load: trace.load.take(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! A text alone is found as soon as it has come, so an endless body does no harm. A pattern and JSON want the whole body: whether they fit can
 //! change with every further octet. Never here: sockets; more than 64 KiB.
 
-use crate::health::{DataAt, Reason, Reported};
+use crate::health::{DataAt, LoadRead, Reason, Reported};
 use crate::model::{HttpCheck, ReportPlace};
 
 use super::fail::{Failure, quotable, quoted};
@@ -23,6 +23,8 @@ pub struct Found {
     pub reported: Option<Reported>,
     /// What it tells of the data.
     pub data_at: Option<DataAt>,
+    /// What it tells of its load.
+    pub load: Option<LoadRead>,
 }
 
 /// One body on its way in.
@@ -80,7 +82,9 @@ impl<'a> Judge<'a> {
             (None, None) => None,
         };
         let reported = outcomes.report.as_ref().and_then(|rule| told::in_body(rule, &self.read, cut));
-        Ok(Found { degraded, reported, data_at: outcomes.data_at.as_ref().and_then(|place| told::data_in_body(place, &self.read, cut)) })
+        let data_at = outcomes.data_at.as_ref().and_then(|place| told::data_in_body(place, &self.read, cut));
+        let load = outcomes.load_from.as_ref().and_then(|place| told::load_in_body(place, &self.read, cut));
+        Ok(Found { degraded, reported, data_at, load })
     }
 }
 
@@ -88,7 +92,7 @@ impl<'a> Judge<'a> {
 fn wants_whole(check: &HttpCheck) -> bool {
     let HttpCheck { body_regex, json, outcomes, .. } = check;
     let degraded = outcomes.degraded.as_ref().is_some_and(|rule| rule.body.is_some() || !rule.json.is_empty());
-    let places = outcomes.report.iter().map(|rule| &rule.place).chain(&outcomes.data_at);
+    let places = outcomes.report.iter().map(|rule| &rule.place).chain(&outcomes.data_at).chain(&outcomes.load_from);
     let told = places.into_iter().any(|place| matches!(place, ReportPlace::Json(_)));
     body_regex.is_some() || !json.is_empty() || degraded || told
 }

@@ -258,12 +258,13 @@ pub fn note_head(version: Version, status: StatusCode, headers: &HeaderMap, deta
 
 /// Status and headers. What they tell is noted in `trace`.
 fn judge_head(check: &HttpCheck, status: StatusCode, headers: &HeaderMap, trace: &mut Trace) -> Result<Seen, Failure> {
-    let HttpOutcomes { degraded, report, data_at, busy, busy_max: _, redirects } = &*check.outcomes;
+    let HttpOutcomes { degraded, report, data_at, load_from, busy, busy_max: _, redirects } = &*check.outcomes;
     let within = |ranges: &[RangeInclusive<u16>]| ranges.iter().any(|range| range.contains(&status.as_u16()));
     let is_degraded = degraded.as_ref().is_some_and(|rule| within(&rule.status));
     if within(&check.status) || is_degraded {
         trace.reported = report.as_ref().and_then(|rule| told::in_headers(rule, headers));
         trace.data_at = data_at.as_ref().and_then(|place| told::data_in_headers(place, headers));
+        trace.load = load_from.as_ref().and_then(|place| told::load_in_headers(place, headers));
         return Ok(Seen::Passed(is_degraded.then(|| format!("it answers {}", words(status)))));
     }
     let location = headers.get(LOCATION).filter(|_| status.is_redirection()).map(HeaderValue::as_bytes);
@@ -295,6 +296,7 @@ fn whole(wait: Duration) -> Duration {
 fn passed(degraded: Option<String>, found: Found, trace: &mut Trace) -> Seen {
     trace.reported = found.reported.or(trace.reported.take());
     trace.data_at = found.data_at.or(trace.data_at.take());
+    trace.load = found.load.or(trace.load.take());
     Seen::Passed(match (degraded, found.degraded) {
         (Some(head), Some(body)) => Some(format!("{head}; {body}")),
         (head, body) => head.or(body),

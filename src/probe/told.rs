@@ -1,4 +1,4 @@
-//! What a response tells beside its answer: when to come back, its endpoint's weight or load, and how fresh its data is.
+//! What a response tells beside its answer: when to come back, its endpoint's weight or load, how fresh its data is, and how much is asked of it.
 //!
 //! Never here: what follows from it. Nonsense is told from numbers; bounds, thresholds and rules are `health`'s and `policy`'s.
 
@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use hyper::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
-use crate::health::{DataAt, Reported};
-use crate::model::{ReportPlace, ReportRule, Timestamp};
+use crate::health::{DataAt, LoadRead, Reported};
+use crate::model::{Load, ReportPlace, ReportRule, Timestamp};
 
 use super::fail::quotable;
 use super::json;
@@ -101,6 +101,42 @@ fn no_time(place: &ReportPlace, why: String) -> DataAt {
     DataAt::Useless(format!("time of the data as told by {} {why}", quotable(&place.to_string())))
 }
 
+/// How much is asked of the endpoint, in a header; `None`: it stands elsewhere.
+pub fn load_in_headers(place: &ReportPlace, headers: &HeaderMap) -> Option<LoadRead> {
+    let ReportPlace::Header(name) = place else { return None };
+    let mut values = headers.get_all(name).iter();
+    Some(match (values.next(), values.next()) {
+        (None, _) => no_load(place, "is not there".to_string()),
+        (Some(_), Some(_)) => no_load(place, "is there twice".to_string()),
+        (Some(value), None) => load(place, &String::from_utf8_lossy(value.as_bytes())),
+    })
+}
+
+/// The same in a body; `None`: it stands elsewhere. `cut`: there was more of the body.
+pub fn load_in_body(place: &ReportPlace, body: &[u8], cut: bool) -> Option<LoadRead> {
+    let ReportPlace::Json(path) = place else { return None };
+    if cut {
+        return Some(no_load(place, "is not looked for, because the body is longer than 64 KiB".to_string()));
+    }
+    let Ok(document) = serde_json::from_slice::<Value>(body) else { return Some(no_load(place, "is not there: the body is not JSON".to_string())) };
+    Some(match json::find(&document, path.steps()) {
+        None | Some(Value::Null) => no_load(place, "is not there".to_string()),
+        Some(found) => load(place, &found.to_string()),
+    })
+}
+
+/// A number that makes sense.
+fn load(place: &ReportPlace, text: &str) -> LoadRead {
+    match text.trim().parse().ok().and_then(Load::new) {
+        Some(load) => LoadRead::Told(load),
+        None => no_load(place, format!("is no load from 0 to 1000000000: {}", quotable(text.trim()))),
+    }
+}
+
+fn no_load(place: &ReportPlace, why: String) -> LoadRead {
+    LoadRead::Useless(format!("load as told by {} {why}", quotable(&place.to_string())))
+}
+
 fn judged(rule: &ReportRule, number: f64, text: &str) -> Reported {
     match rule.nonsense(number) {
         Some(why) => useless(rule, format!("{why}: {}", quotable(text.trim()))),
@@ -178,6 +214,31 @@ mod tests {
         assert_eq!(told("<html>"), useless("is not there: the body is not JSON"));
         assert_eq!(in_body(&load, b"{}", true), Some(useless("is not looked for, because the body is longer than 64 KiB")));
         assert_eq!(in_headers(&load, &HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_load_is_a_number_in_any_unit() {
+        let header = ReportPlace::Header("X-Load".to_string());
+        let told = |values: &[&str]| load_in_headers(&header, &headers("x-load", values)).unwrap();
+        let so_much = |load: f64| LoadRead::Told(Load::new(load).unwrap());
+        let useless = |why: &str| LoadRead::Useless(format!("load as told by header X-Load {why}"));
+        assert_eq!((told(&["85.2"]), told(&[" 0 "]), told(&["1e4"])), (so_much(85.2), so_much(0.0), so_much(10_000.0)));
+        assert_eq!((told(&[]), told(&["1", "2"])), (useless("is not there"), useless("is there twice")));
+        for text in ["much", "-1", "NaN", "1e99", ""] {
+            assert_eq!(told(&[text]), useless(&format!("is no load from 0 to 1000000000: {text}")), "{text}");
+        }
+        let body = ReportPlace::Json(JsonPath::parse("$.cpu.percent").unwrap());
+        let told = |text: &str| load_in_body(&body, text.as_bytes(), false).unwrap();
+        assert_eq!(told(r#"{"cpu": {"percent": 85.2}}"#), so_much(85.2));
+        for (text, why) in [
+            (r#"{"cpu": {"percent": null}}"#, "is not there"),
+            (r#"{"cpu": {"percent": "85"}}"#, "is no load from 0 to 1000000000: \"85\""),
+            ("<html>", "is not there: the body is not JSON"),
+        ] {
+            assert_eq!(told(text), LoadRead::Useless(format!("load as told by $.cpu.percent {why}")), "{text}");
+        }
+        assert!(matches!(load_in_body(&body, b"{}", true), Some(LoadRead::Useless(_))));
+        assert_eq!((load_in_body(&header, b"{}", false), load_in_headers(&body, &HeaderMap::new())), (None, None));
     }
 
     #[test]

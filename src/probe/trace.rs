@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::health::{BodyDetail, DataAt, Phase, ProbeDetail, Reported, Resolved};
+use crate::health::{BodyDetail, DataAt, LoadRead, Phase, ProbeDetail, Reported, Resolved};
 use crate::model::Timestamp;
 
 use super::fail::legible;
@@ -42,6 +42,8 @@ pub struct Trace {
     pub reported: Option<Reported>,
     /// What it told of its data.
     pub data_at: Option<DataAt>,
+    /// What it told of its load.
+    pub load: Option<LoadRead>,
     /// `None`: nobody looks.
     detail: Option<Box<Detail>>,
 }
@@ -97,6 +99,7 @@ impl Trace {
             peer: None,
             reported: None,
             data_at: None,
+            load: None,
             detail: None,
         }
     }

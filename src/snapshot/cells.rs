@@ -281,12 +281,14 @@ mod tests {
             required_by: Vec::new(),
             degraded_factor: None,
             hold_if_older_than: None,
+            shed: None,
         };
         let service = |name: &&str| Service {
             name: (*name).into(),
             names: Default::default(),
             form: Arc::new(PolicyForm::new(Choice::Failover(Vec::new()))),
             policy: Arc::new(Node::Pool(PoolId(0))),
+            answer: Default::default(),
             ttl: 30,
             ttl_min: 5,
             max_answers: 8,

@@ -6,15 +6,20 @@ use std::sync::Arc;
 use crate::client::ClassId;
 use crate::model::{Estate, Family, ServiceId, Sticky};
 use crate::policy::{ByClient, Decision, FamilyDecision, Keeper, Leaf, Note, Verdict};
-use crate::wire::rtype;
+use crate::wire::{Name, rtype};
 
 use super::cells::{Cells, LeafKey, ServiceSlot, TurnId};
 use super::{CellId, CellMap, Intervals};
 
+/// Where RDATA begins in a record whose owner is a pointer.
+pub(super) const RDATA_AT: usize = 12;
 /// Octets of explaining text in an Extended DNS Error (RFC 8914).
 const EXTRA_TEXT_OCTETS_MAX: usize = 200;
 /// Addresses in one answer, whatever `max_answers` says: 1,000 AAAA records are 28,000 octets.
 const ANSWERS_MAX: usize = 1000;
+
+/// A weight as in the file, times this, can be split over any number of addresses up to 16 without a rest.
+const SPLITS_EVENLY: u64 = 720_720;
 
 /// A service's decision in wire form; equal decisions share their body.
 #[derive(Clone, Debug)]
@@ -64,6 +69,8 @@ pub struct Alike {
 pub struct Body {
     /// Seconds, of answers and at most of NODATA (SEMANTICS, 22).
     pub ttl: u32,
+    /// Leaves hold host names: a CNAME is answered whatever is asked for, by what stands for IPv4.
+    pub by_name: bool,
     /// How much of a client's address says to which leaf it keeps.
     pub sticky: Option<Sticky>,
     /// By [`Family::index`].
@@ -104,6 +111,27 @@ pub enum LeafBody {
     },
     /// Some of them.
     Sampled(Box<Sampled>),
+    /// One of several host names, each as often as its weight says.
+    Named(Box<Named>),
+}
+
+/// CNAME records, each beginning with a pointer to the question's name; their targets are written out.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Named {
+    records: Box<[Box<[u8]>]>,
+    stretches: Intervals,
+}
+
+impl Named {
+    /// The record that `number` falls on.
+    pub fn choose(&self, number: u64) -> Option<&[u8]> {
+        self.records.get(self.stretches.find(number)).map(|record| &**record)
+    }
+
+    /// The one that is chosen most often; of equals the first.
+    pub(super) fn present(&self) -> Option<&[u8]> {
+        self.records.get(self.stretches.widest()).map(|record| &**record)
+    }
 }
 
 /// More addresses than an answer takes: chosen without replacement, each as often as its weight says (systematic sampling).
@@ -236,8 +264,9 @@ impl Alike {
         let max_answers = usize::from(max_answers).clamp(1, ANSWERS_MAX);
         let mut part = |families: &[FamilyDecision; 2], ttl: u32, notes: [Option<Note>; 2]| {
             let [v4, v6] = families;
-            let family_body = |decided: &FamilyDecision, family| compile_family(estate, decided, family, ttl, max_answers);
-            let body = Body { ttl, sticky: decision.sticky, families: [family_body(v4, Family::V4), family_body(v6, Family::V6)], notes };
+            let family_body = |decided: &FamilyDecision, family| compile_family(estate, decided, (family, decision.by_name), ttl, max_answers);
+            let by_name = decision.by_name;
+            let body = Body { ttl, by_name, sticky: decision.sticky, families: [family_body(v4, Family::V4), family_body(v6, Family::V6)], notes };
             AlikePart { body: cells.share(body), leaves: cells.leaves(estate, families) }
         };
         let own = part(&decision.families, decision.ttl, decision.notes);
@@ -259,7 +288,8 @@ impl Alike {
     }
 }
 
-fn compile_family(estate: &Estate, decided: &FamilyDecision, family: Family, ttl: u32, max_answers: usize) -> FamilyBody {
+fn compile_family(estate: &Estate, decided: &FamilyDecision, (family, by_name): (Family, bool), ttl: u32, max_answers: usize) -> FamilyBody {
+    let compile = |leaf: &Leaf| if by_name { compile_names(estate, leaf, ttl) } else { compile_leaf(estate, leaf, family, ttl, max_answers) };
     match &decided.verdict {
         Verdict::NoData => FamilyBody::NoData,
         Verdict::ServFail(why) => {
@@ -270,7 +300,7 @@ fn compile_family(estate: &Estate, decided: &FamilyDecision, family: Family, ttl
         Verdict::Answer => FamilyBody::Answer {
             split: Intervals::new(decided.leaves.iter().map(|leaf| leaf.share)),
             keeper: Keeper::of(&decided.leaves),
-            leaves: decided.leaves.iter().map(|leaf| compile_leaf(estate, leaf, family, ttl, max_answers)).collect(),
+            leaves: decided.leaves.iter().map(compile).collect(),
         },
     }
 }
@@ -278,13 +308,20 @@ fn compile_family(estate: &Estate, decided: &FamilyDecision, family: Family, ttl
 /// The same address twice in a leaf (two endpoints, or two pools of a multivalue) is answered once: a record set has no duplicates (RFC 2181, section 5).
 fn compile_leaf(estate: &Estate, leaf: &Leaf, family: Family, ttl: u32, max_answers: usize) -> LeafBody {
     let mut chosen: Vec<(IpAddr, u64)> = Vec::with_capacity(leaf.endpoints.len());
-    let of_leaf = leaf.endpoints.iter().enumerate().map(|(at, id)| (at, estate.endpoint(*id)));
-    for (at, endpoint) in of_leaf.filter(|(_, endpoint)| Family::of(endpoint.address) == family) {
+    for (at, id) in leaf.endpoints.iter().enumerate() {
         // Weights are relative: those of a leaf are all in millionths, or all as in the file.
-        let weight = leaf.weights.as_ref().and_then(|weights| weights.get(at).copied()).unwrap_or(u64::from(endpoint.weight)).max(1);
-        match chosen.iter_mut().find(|(address, _)| *address == endpoint.address) {
-            Some((_, sum)) => *sum += weight,
-            None => chosen.push((endpoint.address, weight)),
+        let weight = leaf.weights.as_ref().and_then(|weights| weights.get(at).copied()).unwrap_or(u64::from(estate.endpoint(*id).weight)).max(1);
+        let addresses = leaf.addresses_at(estate, at);
+        // A host name's weight is all its addresses' together.
+        let weight = match leaf.addresses {
+            None => weight,
+            Some(_) => weight.saturating_mul(if leaf.weights.is_some() { 1000 } else { SPLITS_EVENLY }) / addresses.len().max(1) as u64,
+        };
+        for address in addresses.iter().copied().filter(|address| Family::of(*address) == family) {
+            match chosen.iter_mut().find(|(known, _)| *known == address) {
+                Some((_, sum)) => *sum += weight,
+                None => chosen.push((address, weight)),
+            }
         }
     }
     // Positions are 16 bits wide; a pool so large could not be probed.
@@ -301,6 +338,29 @@ fn compile_leaf(estate: &Estate, leaf: &Leaf, family: Family, ttl: u32, max_answ
         count if count <= max_answers => LeafBody::Rotated { records: records.into(), count: count as u16 },
         _ => LeafBody::Sampled(Box::new(sample(&chosen, records.into(), max_answers))),
     }
+}
+
+/// The host names of a leaf, as CNAME records.
+fn compile_names(estate: &Estate, leaf: &Leaf, ttl: u32) -> LeafBody {
+    let mut chosen: Vec<(&Name, u64)> = Vec::with_capacity(leaf.endpoints.len());
+    for (at, id) in leaf.endpoints.iter().enumerate() {
+        let Some(host) = estate.host_of(*id) else { continue };
+        let weight = leaf.weights.as_ref().and_then(|weights| weights.get(at).copied()).unwrap_or(u64::from(estate.endpoint(*id).weight)).max(1);
+        match chosen.iter_mut().find(|(known, _)| *known == host) {
+            Some((_, sum)) => *sum += weight,
+            None => chosen.push((host, weight)),
+        }
+    }
+    if chosen.is_empty() {
+        return LeafBody::Empty;
+    }
+    let record = |(host, _): &(&Name, u64)| {
+        let mut record = Vec::with_capacity(RDATA_AT + host.wire().len());
+        put_record(&mut record, rtype::CNAME, ttl, host.wire());
+        record.into()
+    };
+    let stretches = Intervals::new(chosen.iter().map(|(_, weight)| *weight as f64));
+    LeafBody::Named(Box::new(Named { records: chosen.iter().map(record).collect(), stretches }))
 }
 
 /// Settles who is always answered: whoever weighs at least a `points`-th of the circle, until nobody on it does.
@@ -329,16 +389,18 @@ pub(crate) fn record_octets(rtype_low: u8) -> usize {
 }
 
 fn put_address(records: &mut Vec<u8>, address: IpAddr, ttl: u32) {
-    let mut put = |rtype: u16, octets: &[u8]| {
-        records.extend_from_slice(&[0xc0, 0x0c]);
-        records.extend_from_slice(&rtype.to_be_bytes());
-        records.extend_from_slice(&rtype::CLASS_IN.to_be_bytes());
-        records.extend_from_slice(&ttl.to_be_bytes());
-        records.extend_from_slice(&(octets.len() as u16).to_be_bytes());
-        records.extend_from_slice(octets);
-    };
     match address {
-        IpAddr::V4(address) => put(rtype::A, &address.octets()),
-        IpAddr::V6(address) => put(rtype::AAAA, &address.octets()),
+        IpAddr::V4(address) => put_record(records, rtype::A, ttl, &address.octets()),
+        IpAddr::V6(address) => put_record(records, rtype::AAAA, ttl, &address.octets()),
     }
+}
+
+/// A record of the question's name.
+fn put_record(records: &mut Vec<u8>, rtype: u16, ttl: u32, rdata: &[u8]) {
+    records.extend_from_slice(&[0xc0, 0x0c]);
+    records.extend_from_slice(&rtype.to_be_bytes());
+    records.extend_from_slice(&rtype::CLASS_IN.to_be_bytes());
+    records.extend_from_slice(&ttl.to_be_bytes());
+    records.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
+    records.extend_from_slice(rdata);
 }

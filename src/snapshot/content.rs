@@ -12,11 +12,11 @@ use crate::model::{Estate, Family, Secondary, ServiceId};
 use crate::wire::{Lowered, Name, fold, hash_octets, rtype};
 use crate::zone::{RecordSet, Zone};
 
-use super::compiled::record_octets;
+use super::compiled::{RDATA_AT, record_octets};
 use super::{Compiled, FamilyBody, Found, LeafBody, Snapshot, What};
 
-/// Where RDATA begins in an address record of a compiled answer, whose owner is a pointer; and its TTL.
-const RDATA_AT: usize = 12;
+/// Where type and TTL are in a record of a compiled answer, whose owner is a pointer.
+const TYPE_AT: usize = 2;
 const TTL_AT: usize = 6;
 /// Octets after a SOA's serial: refresh, retry, expire, minimum.
 const SOA_AFTER_SERIAL: usize = 16;
@@ -126,26 +126,26 @@ fn is_served(snapshot: &Snapshot, name: &[u8], service: ServiceId, zone: u16) ->
     }
 }
 
-/// The present answer of a service: type, TTL and address of each record, A before AAAA.
+/// The present answer of a service: type, TTL and RDATA of each record. A before AAAA, or one CNAME.
 pub fn present(compiled: &Compiled) -> impl Iterator<Item = (u16, u32, &[u8])> {
-    let types = [(Family::V4, rtype::A), (Family::V6, rtype::AAAA)];
-    types.into_iter().flat_map(|(family, rtype)| {
+    Family::ALL.into_iter().flat_map(|family| {
         let [v4, v6] = &compiled.body().families;
         let leaf = match if family == Family::V4 { v4 } else { v6 } {
             FamilyBody::Answer { split, leaves, .. } => leaves.get(split.widest()),
             FamilyBody::NoData | FamilyBody::ServFail(_) => None,
         };
-        let size = record_octets(rtype as u8);
-        let (rotated, sampled) = match leaf {
-            Some(LeafBody::Rotated { records, count }) => (records.get(..usize::from(*count) * size), None),
-            Some(LeafBody::Sampled(sampled)) => (None, Some(sampled)),
-            Some(LeafBody::Empty) | None => (None, None),
+        let size = record_octets(if family == Family::V4 { rtype::A } else { rtype::AAAA } as u8);
+        let (rotated, sampled, named) = match leaf {
+            Some(LeafBody::Rotated { records, count }) => (records.get(..usize::from(*count) * size), None, None),
+            Some(LeafBody::Sampled(sampled)) => (None, Some(sampled), None),
+            Some(LeafBody::Named(named)) => (None, None, named.present()),
+            Some(LeafBody::Empty) | None => (None, None, None),
         };
         let rotated = rotated.unwrap_or_default().chunks_exact(size);
         let sampled = sampled.into_iter().flat_map(|sampled| sampled.present());
-        rotated.chain(sampled).filter_map(move |record| {
-            let ttl = record.get(TTL_AT..)?.first_chunk::<4>()?;
-            Some((rtype, u32::from_be_bytes(*ttl), record.get(RDATA_AT..)?))
+        rotated.chain(sampled).chain(named).filter_map(|record| {
+            let (rtype, ttl) = (record.get(TYPE_AT..)?.first_chunk()?, record.get(TTL_AT..)?.first_chunk()?);
+            Some((u16::from_be_bytes(*rtype), u32::from_be_bytes(*ttl), record.get(RDATA_AT..)?))
         })
     })
 }

@@ -31,7 +31,7 @@ use crate::model::{AnswerSettings, Estate, ServiceId};
 use crate::zone::Zone;
 
 pub use cells::{CellId, CellMap, ServiceSlot, TurnId, ZoneSlot};
-pub use compiled::{Alike, Body, Chosen, Compiled, FamilyBody, LeafBody, Sampled, compile};
+pub use compiled::{Alike, Body, Chosen, Compiled, FamilyBody, LeafBody, Named, Sampled, compile};
 pub use content::Content;
 pub use explained::{Explained, Why};
 pub use index::{Found, NameIndex, Slot, StaticName, What, ZoneEntry};

@@ -3,6 +3,7 @@
 //! These types are private to the store, so that a renamed field elsewhere never changes what is on disk. Unknown fields are refused:
 //! a record is understood whole or not at all.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -10,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::schedule_form::ScheduleForm;
 use super::shift_form::ShiftForm;
 use crate::control::{
-    DataTold, GateRecord, History, Key, LearnedMemory, LearnedProbes, LearnedVerdict, OverrideRecord, OverrideTargetName, OverrideWord, Record, Revision,
-    Scope, TokenRecord, TrafficRecord,
+    DataTold, GateRecord, History, Key, LatencyRecord, LearnedMemory, LearnedProbes, LearnedVerdict, LoadTold, OverrideRecord, OverrideTargetName,
+    OverrideWord, Record, Revision, Scope, TokenRecord, TrafficRecord,
 };
-use crate::health::{Moment, Reason, Said, State};
-use crate::model::{Family, PolicyForm, Timestamp};
+use crate::health::{HostFound, Moment, Reason, Said, State};
+use crate::model::{Family, Load, PolicyForm, Timestamp};
 
 /// The text of a key; numbers are padded so that text order is number order.
 pub(super) fn key_text(key: &Key) -> String {
@@ -26,9 +27,12 @@ pub(super) fn key_text(key: &Key) -> String {
         Key::TokenUsed(id) => format!("token-used/{id}"),
         Key::Verdict(target) => format!("verdict/{target}"),
         Key::Probes(target) => format!("probes/{target}"),
+        Key::Host(name) => format!("host/{name}"),
         Key::Memory(service) => format!("memory/{service}"),
         Key::Gate(name) => format!("gate/{name}"),
         Key::Freshness(region) => format!("freshness/{region}"),
+        Key::Load(pool) => format!("load/{pool}"),
+        Key::Latency(network) => format!("latency/{network}"),
         Key::Shift(id) => format!("shift/{id:020}"),
         Key::Schedule(id) => format!("schedule/{id:020}"),
         Key::LastChange => "change".to_string(),
@@ -66,9 +70,13 @@ pub(super) fn parse_key(text: &str) -> Option<Key> {
         "token-used" => Some(Key::TokenUsed(rest.into())),
         "verdict" => Some(Key::Verdict(rest.into())),
         "probes" => Some(Key::Probes(rest.into())),
+        "host" => rest.parse().ok().map(Key::Host),
         "memory" => Some(Key::Memory(rest.into())),
         "gate" => Some(Key::Gate(rest.into())),
         "freshness" => Some(Key::Freshness(rest.into())),
+        "load" => Some(Key::Load(rest.into())),
+        // As we write it, so that one key has one text.
+        "latency" => rest.parse().ok().map(Key::Latency).filter(|key| key_text(key) == text),
         "audit" => Some(Key::Audit(parse_number(rest)?)),
         "event-pending" => Some(Key::EventPending(parse_number(rest)?)),
         "event" => Some(Key::Event(parse_number(rest)?)),
@@ -115,9 +123,12 @@ pub(super) fn decode(key: &Key, bytes: &[u8]) -> Result<(Record, Revision), Stri
             | (Key::TokenUsed(_), Record::TokenUsed(_))
             | (Key::Verdict(_), Record::Verdict(_))
             | (Key::Probes(_), Record::Probes(_))
+            | (Key::Host(_), Record::Host(_))
             | (Key::Memory(_), Record::Memory(_))
             | (Key::Gate(_), Record::Gate(_))
             | (Key::Freshness(_), Record::Freshness(_))
+            | (Key::Load(_), Record::Load(_))
+            | (Key::Latency(_), Record::Latency(_))
             | (Key::Shift(_), Record::Shift(_))
             | (Key::Schedule(_), Record::Schedule(_))
             | (Key::LastChange, Record::LastChange(_))
@@ -160,10 +171,14 @@ enum Form {
     Memory(MemoryForm),
     Gate(GateForm),
     Freshness(FreshnessForm),
+    Load(LoadForm),
+    /// Region, microseconds, when.
+    Latency(Vec<(Arc<str>, u32, Timestamp)>),
     Shift(Box<ShiftForm>),
     Schedule(Box<ScheduleForm>),
     Change(Timestamp),
     Serial(u32),
+    Host(HostForm),
     Line(Arc<str>),
     Alive(Timestamp),
 }
@@ -216,10 +231,29 @@ struct GateForm {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct HostForm {
+    v4: Vec<IpAddr>,
+    v6: Vec<IpAddr>,
+    ttl: u32,
+    at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct FreshnessForm {
     data_at: Timestamp,
     told_at: Timestamp,
     by: Arc<str>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoadForm {
+    load: Load,
+    told_at: Timestamp,
+    by: Arc<str>,
+    sheds: bool,
+    turned_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -311,11 +345,17 @@ impl TryFrom<&Record> for Form {
                 Self::Memory(MemoryForm { held, last_ipv4, last_ipv6, first_ipv4, first_ipv6 })
             }
             Record::Gate(GateRecord { on, actor, reason, at }) => Self::Gate(GateForm { on, actor, reason, at }),
+            Record::Latency(latency) => Self::Latency(latency.rows.clone()),
             Record::Freshness(DataTold { data_at, told_at, by }) => Self::Freshness(FreshnessForm { data_at, told_at, by }),
+            Record::Load(LoadTold { load, told_at, by, sheds, turned_at }) => Self::Load(LoadForm { load, told_at, by, sheds, turned_at }),
             Record::Shift(record) => Self::Shift(Box::new(ShiftForm::from(Arc::unwrap_or_clone(record)))),
             Record::Schedule(record) => Self::Schedule(Box::new(ScheduleForm::of(&record)?)),
             Record::LastChange(at) => Self::Change(at),
             Record::Serial(serial) => Self::Serial(serial),
+            Record::Host(found) => {
+                let [v4, v6] = found.addresses.each_ref().map(|addresses| addresses.to_vec());
+                Self::Host(HostForm { v4, v6, ttl: found.ttl, at: found.at })
+            }
             Record::Line(text) => Self::Line(text),
             Record::Alive(at) => Self::Alive(at),
         })
@@ -365,10 +405,13 @@ impl TryFrom<Form> for Record {
             }
             Form::Gate(GateForm { on, actor, reason, at }) => Self::Gate(GateRecord { on, actor, reason, at }),
             Form::Schedule(form) => Self::Schedule((*form).try_into()?),
+            Form::Latency(rows) => Self::Latency(Arc::new(LatencyRecord { rows })),
             Form::Freshness(FreshnessForm { data_at, told_at, by }) => Self::Freshness(DataTold { data_at, told_at, by }),
+            Form::Load(LoadForm { load, told_at, by, sheds, turned_at }) => Self::Load(LoadTold { load, told_at, by, sheds, turned_at }),
             Form::Shift(form) => Self::Shift(Arc::new((*form).try_into()?)),
             Form::Change(at) => Self::LastChange(at),
             Form::Serial(serial) => Self::Serial(serial),
+            Form::Host(HostForm { v4, v6, ttl, at }) => Self::Host(Arc::new(HostFound { addresses: [v4.into(), v6.into()], ttl, at })),
             Form::Line(text) => Self::Line(text),
             Form::Alive(at) => Self::Alive(at),
         })
@@ -480,10 +523,24 @@ pub(super) mod tests {
             .prop_map(|(name, on, actor, reason, at)| (Key::Gate(name), Record::Gate(GateRecord { on, actor, reason, at })));
         let freshness = (name(), at(), at(), name())
             .prop_map(|(region, data_at, told_at, by)| (Key::Freshness(region), Record::Freshness(DataTold { data_at, told_at, by })));
+        let load = (0.0..1e9, at(), name(), any::<bool>(), prop::option::of(at())).prop_map(|(load, told_at, by, sheds, turned_at)| {
+            (Key::Load(by.clone()), Record::Load(LoadTold { load: Load::new(load).unwrap(), told_at, by, sheds, turned_at }))
+        });
+        let network = prop_oneof![
+            (any::<[u8; 4]>(), 0..=24_u8).prop_map(|(address, bits)| ipnet::IpNet::new(address.into(), bits).unwrap().trunc()),
+            (any::<[u16; 8]>(), 0..=56_u8).prop_map(|(address, bits)| ipnet::IpNet::new(address.into(), bits).unwrap().trunc()),
+        ];
+        let latency = (network, prop::collection::vec((name(), any::<u32>(), at()), 0..4))
+            .prop_map(|(network, rows)| (Key::Latency(network), Record::Latency(Arc::new(LatencyRecord { rows }))));
         let change = at().prop_map(|at| (Key::LastChange, Record::LastChange(at)));
         let alive = at().prop_map(|at| (Key::Alive, Record::Alive(at)));
         let zone = "([a-z0-9_*-]{1,8}\\.){1,3}[a-z]{2,5}".prop_map(|zone| zone.parse().unwrap());
         let serial = (zone, any::<u32>()).prop_map(|(zone, serial)| (Key::Serial(zone), Record::Serial(serial)));
+        let addresses = || (prop::collection::vec(any::<[u8; 4]>(), 0..3), prop::collection::vec(any::<[u8; 16]>(), 0..3));
+        let host = ("([a-z0-9_-]{1,8}\\.){1,3}[a-z]{2,5}", addresses(), any::<u32>(), at()).prop_map(|(host, (v4, v6), ttl, at)| {
+            let addresses = [v4.into_iter().map(IpAddr::from).collect(), v6.into_iter().map(IpAddr::from).collect()];
+            (Key::Host(host.parse().unwrap()), Record::Host(Arc::new(HostFound { addresses, ttl, at })))
+        });
         let line = (name(), any::<u64>(), 0..7, text()).prop_map(|(name, number, kind, text)| {
             let key = match kind {
                 0 => Key::Audit(number),
@@ -507,10 +564,13 @@ pub(super) mod tests {
             memory,
             gate,
             freshness,
+            load,
+            latency,
             super::super::shift_form::tests::entry(),
             super::super::schedule_form::tests::entry(),
             change,
             serial,
+            host,
             line,
             alive
         ]

@@ -66,11 +66,13 @@ fn chat(events: &[Value], count: usize) -> String {
 }
 
 /// Beginnings, the ends that resolve them, and the name that both share.
-const ALERTS: [(&str, &str, &str); 9] = [
+const ALERTS: [(&str, &str, &str); 11] = [
     ("endpoint.down", "endpoint.up", "WindroseEndpointDown"),
     ("region.down", "region.up", "WindroseRegionDown"),
     ("region.guarded", "region.unguarded", "WindroseRegionGuarded"),
     ("pool.outdated", "pool.fresh", "WindroseDataTooOld"),
+    ("pool.shedding", "pool.shed_ended", "WindroseShedding"),
+    ("latency.ran_out", "latency.measured", "WindroseLatencyRanOut"),
     ("failover.started", "failover.ended", "WindroseFailover"),
     ("service.down", "service.up", "WindroseServiceDown"),
     ("node.blind", "node.sees", "WindroseNodeBlind"),

@@ -19,14 +19,14 @@ const PROD: &str = "gw-prod.internal.example";
 const DR: &str = "gw-dr.internal.example";
 
 /// An unbound that knows a few names of its own, for five seconds each.
-struct Names {
-    address: SocketAddr,
+pub struct Names {
+    pub address: SocketAddr,
     folder: TempDir,
     child: Option<Child>,
 }
 
 impl Names {
-    fn start(records: &[(&str, &str)]) -> Self {
+    pub fn start(records: &[(&str, &str)]) -> Self {
         let folder = tempfile::Builder::new().prefix("windrose-names-").tempdir().expect("a folder");
         let mut names = Self { address: SocketAddr::from(([127, 0, 0, 1], free_port())), folder, child: None };
         names.write(records);
@@ -34,8 +34,11 @@ impl Names {
         names
     }
 
-    fn write(&self, records: &[(&str, &str)]) {
-        let records: String = records.iter().map(|(name, address)| format!(" local-data: \"{name}. 5 IN A {address}\"\n")).collect();
+    pub fn write(&self, records: &[(&str, &str)]) {
+        let records: String = records
+            .iter()
+            .map(|(name, address)| format!(" local-data: \"{name}. 5 IN {} {address}\"\n", if address.contains(':') { "AAAA" } else { "A" }))
+            .collect();
         let text = format!(
             "server:\n interface: {}@{}\n username: \"\"\n chroot: \"\"\n directory: \"{}\"\n pidfile: \"\"\n use-syslog: no\n local-zone: \"internal.example.\" static\n{records}remote-control:\n control-enable: no\n",
             self.address.ip(),
@@ -45,7 +48,7 @@ impl Names {
         std::fs::write(self.folder.path().join("unbound.conf"), text).expect("writable");
     }
 
-    fn up(&mut self) {
+    pub fn up(&mut self) {
         let config = self.folder.path().join("unbound.conf");
         self.child =
             Some(Command::new("unbound").arg("-d").arg("-c").arg(&config).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("unbound starts"));
@@ -53,7 +56,7 @@ impl Names {
     }
 
     /// Waits until unbound itself says so: a HUP takes effect when it likes.
-    fn until(&self, name: &str, mut says: impl FnMut(ResponseCode, Vec<String>) -> bool) {
+    pub fn until(&self, name: &str, mut says: impl FnMut(ResponseCode, Vec<String>) -> bool) {
         wait_for("unbound to say so", PATIENCE, || {
             let response = Client::with_timeout(self.address, Duration::from_millis(500)).ask(name, RecordType::A)?;
             let found = addresses(&response).iter().map(ToString::to_string).collect();
@@ -61,12 +64,12 @@ impl Names {
         });
     }
 
-    fn change(&self, records: &[(&str, &str)]) {
+    pub fn change(&self, records: &[(&str, &str)]) {
         self.write(records);
         signal(self.child.as_ref().expect("it runs").id(), "HUP");
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("ours");
             child.wait().expect("ours");
@@ -81,7 +84,7 @@ impl Drop for Names {
 }
 
 /// Something that accepts TCP connections; the kernel takes them into the backlog.
-fn gate(address: &str, port: u16) -> TcpListener {
+pub fn gate(address: &str, port: u16) -> TcpListener {
     TcpListener::bind((address, port)).expect("a free address")
 }
 

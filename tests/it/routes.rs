@@ -16,6 +16,7 @@ ttl = "1m"
 [pool.prod]
 monitor = "trusted"
 endpoints = [{ name = "first", address = "192.0.2.1" }]
+shed = { over = 80, share = 30 }
 [pool.dr]
 monitor = "told"
 endpoints = [{ name = "second", address = "192.0.2.2" }]
@@ -48,7 +49,9 @@ fn body_of(operation: &str) -> Value {
         "setTraffic" => json!({"policy": {"weighted": {"prod": 60, "dr": 40}}, "reason": "CHG-1"}),
         "beginShift" => json!({"to": {"prod": 100, "dr": 0}, "reason": "CHG-2"}),
         "countSlo" => json!({"good": 1, "bad": 0}),
+        "tellLatency" => json!({"measurements": [{"network": "203.0.113.0/24", "region": "prod", "ms": 42.5}]}),
         "push" => json!({"outcome": "pass"}),
+        "tellLoad" => json!({"load": 40}),
         "switchGate" => json!({"on": true, "reason": "CHG-3"}),
         "extendOverride" => json!({"expires_in": "2h", "reason": "CHG-4"}),
         _ => json!({}),
@@ -115,7 +118,7 @@ fn next_entries(node: &TestNode, before: usize, due: usize, told: &str) -> Vec<V
 fn every_route_that_changes_something_leaves_one_entry_when_done() {
     let node = TestNode::start(SERVICES);
     // In an order in which each can succeed: operation, path, body (its own or this), and the verb of its entry.
-    let steps: [(&str, &str, &str, Value, Option<&str>); 18] = [
+    let steps: [(&str, &str, &str, Value, Option<&str>); 21] = [
         ("switchGate", "PUT", "gates/release", Value::Null, Some("gate.switch")),
         ("setTraffic", "PUT", "services/orders/traffic", Value::Null, Some("traffic.set")),
         ("failOver", "POST", "services/orders/failover", json!({"to": "prod"}), Some("traffic.failover")),
@@ -134,6 +137,9 @@ fn every_route_that_changes_something_leaves_one_entry_when_done() {
         // What tells or asks and changes no traffic by itself leaves none.
         ("push", "POST", "endpoints/dr/second/push", Value::Null, None),
         ("tellFreshness", "PUT", "regions/prod/freshness", json!({}), None),
+        ("tellLoad", "PUT", "pools/prod/load", Value::Null, None),
+        ("tellLatency", "PUT", "latency", Value::Null, None),
+        ("withdrawLatency", "DELETE", "latency?network=203.0.113.0/24", Value::Null, None),
         ("countSlo", "POST", "services/orders/slo", Value::Null, None),
         ("testWebhook", "POST", "webhooks/receiver/test", Value::Null, None),
     ];
@@ -201,6 +207,10 @@ fn every_refused_call_that_would_change_something_leaves_one_entry() {
         assert_eq!((entry["verb"].as_str(), entry["actor"].as_str(), entry["status"].as_u64()), (Some("denied"), Some("token:reader"), Some(403)), "{entry}");
         assert_eq!(entry["call"], format!("{method} {path}"), "{entry}");
     }
+    // Elsewhere: of many refused calls the later ones are folded into one entry.
+    let node = TestNode::start(SERVICES);
+    let token = node.ok(&["token", "create", "reader", "--scope", "read"]);
+    let (header, written) = (format!("Authorization: Bearer {}", token.trim()), 1);
     // Looking is denied without an entry where one is known, and with one where nobody is; guesses that are slowed down are in it, too.
     assert_eq!(over_tcp(node.admin, "GET", "/api/v1/audit", &[&header], "").expect("an answer").status, 403);
     let guess = |_| over_tcp(node.admin, "GET", "/api/v1/services", &["Authorization: Bearer wr_wrong"], "").expect("an answer").status;

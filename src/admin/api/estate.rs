@@ -97,6 +97,9 @@ pub struct Pool {
     /// The override by which it may be used all the same, `o-12`.
     #[serde(default)]
     pub approved_by: Option<String>,
+    /// Its load, and what it gives away for that; `null`: it declares no `shed`.
+    #[serde(default)]
+    pub shed: Option<PoolShed>,
     /// Drained for all services.
     pub drained: bool,
     /// Services for which it has returned and waits for failback.
@@ -118,6 +121,31 @@ pub struct Pool {
     pub endpoints: Vec<String>,
 }
 
+/// How much is asked of a pool, and what it gives away for that. Loads are in the unit of the file, per cent mostly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PoolShed {
+    /// More load than this begins it.
+    pub over: f64,
+    /// This load or less ends it.
+    pub until: f64,
+    /// Per cent of its own answers that it gives away then.
+    pub share: f64,
+    /// Whose answers those are: `random`, `client`.
+    pub by: String,
+    /// The load that was told last; `null`: nobody has told.
+    pub load: Option<f64>,
+    /// When that was told.
+    pub at: Option<Time>,
+    /// By whom.
+    pub told_by: Option<String>,
+    /// That is too long ago to begin or end anything.
+    pub silent: bool,
+    /// Since when it gives away its share; `null`: it does not.
+    pub shedding_since: Option<Time>,
+    /// Why it does, or takes nothing that others give away, one sentence; `null`: neither.
+    pub why: Option<String>,
+}
+
 /// One of the pools that a pool requires.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Required {
@@ -136,6 +164,19 @@ fn whole() -> f64 {
     1.0
 }
 
+/// How a host name stands that answers are made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostName {
+    /// Its last good addresses, IPv4 first; empty: it was never resolved.
+    pub addresses: Vec<String>,
+    /// How long the resolver may keep them, in seconds.
+    pub ttl_seconds: Option<u32>,
+    /// When the resolver said so.
+    pub resolved_at: Option<Time>,
+    /// Why they are old, or missing, one sentence; `null`: they are as the resolver says.
+    pub trouble: Option<String>,
+}
+
 /// One gateway address in a pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoint {
@@ -147,8 +188,11 @@ pub struct Endpoint {
     pub pool: String,
     /// Its pool's region.
     pub region: String,
-    /// What answers name.
+    /// What answers name: its address, or its host name.
     pub address: String,
+    /// How its host name stands; `null`: it has an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostName>,
     /// Where it is probed, if that is not its address alone: `10.0.0.1:9000`, `gw.internal.example:8443`. What a name was resolved to: `last_probe.resolved`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<String>,

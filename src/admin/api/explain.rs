@@ -44,7 +44,7 @@ pub struct Explain {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainStep {
-    /// What was looked at: `zone`, `service`, `revision`, `client`, `pool`, `hold`, `policy`, `rung`, `endpoint`, `ttl`, `sticky`.
+    /// What was looked at: `zone`, `service`, `revision`, `client`, `pool`, `hold`, `policy`, `shed`, `rung`, `endpoint`, `ttl`, `sticky`.
     pub topic: String,
     /// What came of it, one sentence.
     pub text: String,
@@ -63,11 +63,22 @@ pub struct ExplainLeaf {
     pub endpoints: Vec<ExplainEndpoint>,
 }
 
+impl ExplainEndpoint {
+    /// What is answered of it: an older server says its address alone.
+    pub fn answered(&self) -> impl Iterator<Item = &str> {
+        let alone = self.addresses.is_empty().then_some(self.address.as_str());
+        self.addresses.iter().map(String::as_str).chain(alone)
+    }
+}
+
 /// An endpoint of a serving set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainEndpoint {
     /// `pool/name`
     pub id: String,
-    /// What answers name.
+    /// What answers name: its address, or its host name.
     pub address: String,
+    /// What is answered of it in this family: its address, or those that its host name has.
+    #[serde(default)]
+    pub addresses: Vec<String>,
 }

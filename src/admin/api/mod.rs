@@ -17,6 +17,8 @@
 //! | `POST /endpoints/{pool}/{name}/probe` · `POST /probe` | none · [`ProbePost`] | [`ProbeNow`] |
 //! | `POST /endpoints/{pool}/{name}/push` | [`PushPost`] | [`PushReply`] |
 //! | `PUT /regions/{region}/freshness` | [`FreshnessPost`] | [`FreshnessReply`] |
+//! | `PUT /pools/{pool}/load` | [`LoadPut`] | [`LoadReply`] |
+//! | `GET /latency?network=&region=` · `PUT` · `DELETE ?network=&region=` | [`LatencyQuery`] · [`LatencyPut`] · [`LatencyWithdrawal`] | [`List`]`<`[`Latency`]`>` · [`LatencyReply`] |
 //! | `GET /zones` | | [`List`]`<`[`Zone`]`>` |
 //! | `GET /overrides` · `POST` | [`OverridePost`] | [`List`]`<`[`Override`]`>` · [`ChangeReply`] |
 //! | `PATCH /overrides/{id}` · `DELETE` | [`OverridePatch`] · none | [`ChangeReply`] |
@@ -49,6 +51,7 @@ mod estate;
 mod explain;
 mod feeds;
 mod guards;
+mod latency;
 mod override_;
 mod overview;
 mod probe;
@@ -64,21 +67,22 @@ mod units;
 
 pub use access::{Alive, Ready, Token, TokenCreated, TokenPost, Whoami};
 pub use config::{Config, ConfigChange, ConfigDiff, ConfigObject, ConfigPlan, ConfigPlanPost, Drift, FieldChange};
-pub use estate::{Busy, Certificate, Degraded, Endpoint, EndpointState, Guarded, Member, Pool, Region, Required, Sentinel, Zone};
+pub use estate::{Busy, Certificate, Degraded, Endpoint, EndpointState, Guarded, HostName, Member, Pool, PoolShed, Region, Required, Sentinel, Zone};
 pub use explain::{Explain, ExplainEndpoint, ExplainLeaf, ExplainQuery, ExplainStep};
 pub use feeds::{AuditHead, AuditPage, Delivery, EventQuery, WebhookTest};
 pub use guards::{Confirmation, EffectiveGuard, Gate, GatePut, GuardFinding, ServiceGuards, Taker};
+pub use latency::{Latency, LatencyMeasurement, LatencyPut, LatencyQuery, LatencyRegion, LatencyReply, LatencyWithdrawal};
 pub use override_::{Override, OverridePatch, OverridePost, OverrideTarget};
 pub use overview::{Blind, Concern, GeoDatabase, Overview, ReloadReply, StoreStatus, UpgradeReply};
 pub use probe::{CertificateSeen, Examined, PastProbe, Probe, ProbeNow, ProbePhase, ProbePost, ProbesQuery, Resolved, TlsSeen};
 pub use problem::{Fault, Problem, ProblemKind};
-pub use push::{Freshness, FreshnessPost, FreshnessReply, PushPost, PushReply, Told};
+pub use push::{Freshness, FreshnessPost, FreshnessReply, LoadPut, LoadReply, PushPost, PushReply, Told};
 pub use replay::{Replay, ReplayGap, ReplayPost, Replayed, ReplayedFailover, ReplayedFlip, ReplayedOutage, ReplayedRegion, ReplayedService};
 pub use schedule::Schedule;
 pub(super) use schema::{CloudEvent, REASON_MAX, TOKEN_NAME_MAX, TOKEN_SERVICES_MAX};
 pub use service::{
-    AppliedAt, Cause, ChangeReply, Changed, ClientTraffic, Failback, Failover, Move, PoolDegraded, Returning, RevisionEntry, Service, ServicePool, ThreeShares,
-    Traffic, TrafficPut, Undo, UndoHint, UndoTo,
+    AppliedAt, Cause, ChangeReply, Changed, ClientMove, ClientTraffic, Failback, Failover, Move, PoolDegraded, Returning, RevisionEntry, Service, ServicePool,
+    ThreeShares, Traffic, TrafficPut, Undo, UndoHint, UndoTo,
 };
 pub use shift::{Shift, ShiftAnalysis, ShiftHalt, ShiftOrder, ShiftPost, ShiftStep, ShiftStepPost, SloPost};
 pub use simulate::{Forecast, LoadAt, MovedBy, OldShare, SimulatePost, SimulatedRegion, SimulatedService, Simulation, Strain};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::health::{BodyDetail, CertificateDetail, DataAt, Examination, Outcome, Past, ProbeDetail, ProbeReport, Reason, Reported, TlsDetail};
+use crate::health::{BodyDetail, CertificateDetail, DataAt, Examination, LoadRead, Outcome, Past, ProbeDetail, ProbeReport, Reason, Reported, TlsDetail};
 
 use super::{Time, schema};
 
@@ -68,9 +68,10 @@ fn milliseconds(took: Duration) -> f64 {
 
 impl From<&ProbeReport> for Probe {
     fn from(report: &ProbeReport) -> Self {
-        let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning, resolved, reported, data_at } = report;
+        let ProbeReport { outcome, at, took, phases, status, certificate_expires, warning, resolved, reported, data_at, load } = report;
         let reason = if let Outcome::Fail { reason, .. } = outcome { Some(reason.word().to_string()) } else { None };
         let no_time = if let Some(DataAt::Useless(why)) = data_at { Some(why.clone()) } else { None };
+        let no_load = if let Some(LoadRead::Useless(why)) = load { Some(why.clone()) } else { None };
         let untold = if let Some(Reported::Useless(why)) = reported { Some(why.clone()) } else { None };
         Self {
             at: (*at).into(),
@@ -81,7 +82,7 @@ impl From<&ProbeReport> for Probe {
             phases: phases.iter().map(|(phase, took)| ProbePhase { phase: phase.word().to_string(), took_ms: milliseconds(*took) }).collect(),
             status: *status,
             certificate_expires: certificate_expires.map(Time),
-            warning: [warning.clone(), untold, no_time].into_iter().flatten().reduce(|first, second| format!("{first}; {second}")),
+            warning: [warning.clone(), untold, no_time, no_load].into_iter().flatten().reduce(|first, second| format!("{first}; {second}")),
             resolved: resolved.as_deref().map(Resolved::from),
         }
     }

@@ -1,9 +1,9 @@
-//! What outside systems tell: of endpoints (`push = true` in the file), and of how fresh a region's data is.
+//! What outside systems tell: of endpoints (`push = true` in the file), of how fresh a region's data is, and of how much is asked of a pool.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Span, State, Time};
+use super::{PoolShed, Span, State, Time};
 
 /// `POST /endpoints/{pool}/{name}/push`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -79,4 +79,21 @@ pub struct FreshnessReply {
     pub data: Freshness,
     /// Its pools whose data is too old (`hold_if_older_than`), one sentence each.
     pub outdated: Vec<String>,
+}
+
+/// `PUT /pools/{pool}/load`: how much is asked of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoadPut {
+    /// From 0 to 1000000000, in the unit of the pool's `shed`: 85.2 is 85.2 per cent if `over` is.
+    pub load: f64,
+}
+
+/// What was told, and what it means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadReply {
+    /// The pool.
+    pub pool: String,
+    /// How it stands now.
+    pub shed: PoolShed,
 }

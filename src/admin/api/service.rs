@@ -23,6 +23,9 @@ pub struct Service {
     pub trickle: f64,
     /// What is answered when everything is down: `last_good`, `serve_all`, `first`, `nodata`, `servfail`, or `pool/NAME`.
     pub when_all_down: String,
+    /// What it answers with: `addresses`, or `cname`, one CNAME whatever is asked for.
+    #[serde(default)]
+    pub answer: String,
     /// Most addresses in one answer.
     pub max_answers: u16,
     /// Where its traffic goes.
@@ -75,6 +78,9 @@ pub struct ServicePool {
     /// Why its data is too old to be used; `null`: it is not, or somebody approved it, or it answers.
     #[serde(default)]
     pub outdated: Option<String>,
+    /// Why it gives away a share of its answers, to whoever may take it; `null`: it does not.
+    #[serde(default)]
+    pub sheds: Option<String>,
     /// Which step of the ladder lets it answer now (`policy`, `standby`, `held`, `drained`, `all_down`); `null`: it doesn't answer.
     pub rung: Option<String>,
     /// Overrides that act on it here, `o-12`.
@@ -359,12 +365,31 @@ pub struct Move {
     pub before: Shares,
     /// And after.
     pub after: Shares,
+    /// Clients who fare otherwise than those of whom nothing is known, of whom the above is true; at most twenty kinds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_client: Vec<ClientMove>,
     /// Its answers a second, over the last minute; `null` until known.
     #[serde(default)]
     pub answers_per_second: Option<f64>,
     /// Of these, how many go elsewhere.
     #[serde(default)]
     pub moves_per_second: Option<f64>,
+}
+
+/// What the clients of one kind get before and after.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ClientMove {
+    /// `clients of whom country:DE holds`, `clients such as 192.0.2.0/24`; of those who fare alike the first.
+    pub clients: String,
+    /// How many classes of clients fare so, as policies tell them apart.
+    pub classes: u64,
+    /// About what per cent of the service's answers they get, by where answers went of late; missing: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<f64>,
+    /// Effective shares before.
+    pub before: Shares,
+    /// And after.
+    pub after: Shares,
 }
 
 /// Where and when a change was answered.

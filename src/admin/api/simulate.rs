@@ -68,6 +68,9 @@ pub struct SimulatedService {
     pub before: Shares,
     /// And then; empty: it goes away, or nothing is answered.
     pub after: Shares,
+    /// Clients who fare otherwise than those of whom nothing is known, of whom the above is true; at most twenty kinds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_client: Vec<super::ClientMove>,
     /// The worst step of the ladder that answers then; `null`: nothing is answered.
     pub rung: Option<String>,
     /// Its answers a second; `null`: not known.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::admin::api;
 use crate::control::{Core, OverrideWord};
-use crate::health::CertificateState;
-use crate::model::{EndpointId, Now, RegionId, TargetId, duration_text};
+use crate::health::{CertificateState, HostHealth};
+use crate::model::{EndpointId, HostId, Now, RegionId, TargetId, duration_text};
 
 use super::estate::override_id;
 
@@ -76,6 +76,12 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
             say("data-too-old", "critical", format!("pool/{name}"), format!("pool {name} would not be used: {why}"), Some(next));
         }
     }
+    for pool in pools {
+        if let Some(api::PoolShed { shedding_since: Some(_), share, why: Some(why), .. }) = &pool.shed {
+            let (name, next) = (&pool.name, format!("windrose describe pool {}", pool.name));
+            say("pool-shedding", "warning", format!("pool/{name}"), format!("pool {name} gives away {share} % of its answers: {why}"), Some(next));
+        }
+    }
     for id in (0..core.estate().endpoints.len()).map(EndpointId::at).filter(|_| core.health().shapes_any()) {
         let degraded = core.health().degraded(core.estate(), id);
         let why = core.health().quality(core.estate(), id).and_then(|(_, quality)| quality.degraded_why.clone());
@@ -93,6 +99,22 @@ pub(in crate::admin) fn concerns(core: &Core, services: &[api::Service], pools: 
             let first = core.estate().endpoints_of(id).next();
             let subject = first.map_or_else(|| "sentinel".to_string(), |endpoint| format!("endpoint/{}", core.estate().endpoint_label(endpoint)));
             say("certificate-expiring", "warning", subject, text, None);
+        }
+    }
+    for (at, name) in core.estate().hosts.iter().enumerate() {
+        let HostHealth { found, trouble } = core.health().host(HostId::at(at));
+        let Some(endpoint) = core.estate().endpoints_at(HostId::at(at)).next().map(|id| core.estate().endpoint_label(id)) else { continue };
+        let next = Some(format!("windrose describe endpoint {endpoint}"));
+        match (found, trouble) {
+            (Some(found), Some(trouble)) => {
+                let text = format!("{name} answers with its addresses of {}, since then: {trouble}", found.at.whole_seconds());
+                say("host-unresolved", "warning", format!("endpoint/{endpoint}"), text, next);
+            }
+            (None, Some(trouble)) => {
+                let text = format!("{name} was never resolved, so nothing of it is answered: {trouble}");
+                say("host-unresolved", "critical", format!("endpoint/{endpoint}"), text, next);
+            }
+            (_, None) => (),
         }
     }
     for kept in core.overrides() {

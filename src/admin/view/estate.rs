@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::admin::api;
 use crate::client::DatabaseInfo;
-use crate::control::{Core, Override, OverrideWord};
-use crate::health::{MemberHealth, Outcome, State};
-use crate::model::{self, EndpointId, Estate, Family, Now, PoolId, RegionId, Sentinel, ServiceId, TargetId, Timestamp, Watch};
+use crate::control::{Core, Override, OverrideWord, PoolLoad};
+use crate::health::{HostHealth, MemberHealth, Outcome, State};
+use crate::model::{self, EndpointId, Estate, Family, Now, PoolId, RegionId, Sentinel, ServiceId, Shed, TargetId, Timestamp, Watch};
 use crate::policy::{Required, endpoint_view, lacking, pool_view, region_state, required};
 use crate::zone::Zone;
 
@@ -99,7 +99,7 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
     let estate = core.estate();
     let pool = estate.pool(id);
     let region = &estate.region(pool.region).name;
-    let view = pool_view(&core.policy_facts(), None, id, shown_family(estate, id));
+    let view = pool_view(&core.policy_facts(), None, id, shown_family(core, id));
     let (up, of) = up_of(core, id);
     let required = required(&core.policy_facts(), None, id);
     let requirement = |required: &Required| api::Required {
@@ -121,6 +121,7 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
         hold_if_older_than: pool.hold_if_older_than.map(api::Span),
         outdated: view.outdated.map(|why| why.to_string()),
         approved_by: view.approved_by.map(|approval| approval.id.to_string()),
+        shed: shed(core, id),
         drained: view.drained,
         held_by: names(board.held.get(&id).into_iter().flatten()),
         overrides: core.overrides().iter().filter(|kept| kept.record.target.covers_pool(estate, id)).map(override_id).collect(),
@@ -130,6 +131,24 @@ pub(in crate::admin) fn pool(core: &Core, board: &Board, id: PoolId) -> api::Poo
         lacks: lacking(&required).map(|lacking| lacking.text(estate)),
         endpoints: pool.endpoints.iter().map(|id| estate.endpoint_label(*id)).collect(),
     }
+}
+
+/// How much is asked of a pool; `None`: it declares no limit.
+pub(in crate::admin) fn shed(core: &Core, id: PoolId) -> Option<api::PoolShed> {
+    let PoolLoad { shed: Shed { over, until, share, by, .. }, told, silent, why } = core.pool_load(id)?;
+    let sheds = told.as_ref().filter(|told| told.sheds);
+    Some(api::PoolShed {
+        over: over.as_f64(),
+        until: until.as_f64(),
+        share: share.percent(),
+        by: by.word().to_string(),
+        load: told.as_ref().map(|told| told.load.as_f64()),
+        at: told.as_ref().map(|told| told.told_at.into()),
+        told_by: told.as_ref().map(|told| told.by.to_string()),
+        silent,
+        shedding_since: sheds.and_then(|told| told.turned_at).map(api::Time),
+        why: why.map(|why| why.to_string()),
+    })
 }
 
 /// Endpoints that are up, and all of them, both families.
@@ -158,7 +177,8 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
         name: endpoint.name.to_string(),
         pool: pool.name.to_string(),
         region: estate.region(pool.region).name.to_string(),
-        address: endpoint.address.to_string(),
+        address: estate.address_text(id),
+        host: core.health().host_of(estate, id).map(host),
         connect: connect(core, id),
         weight: endpoint.weight,
         weight_reported: view.told.map(|told| told.as_f64()),
@@ -187,12 +207,18 @@ pub(in crate::admin) fn endpoint(core: &Core, board: &Board, id: EndpointId) -> 
     }
 }
 
+fn host(HostHealth { found, trouble }: &HostHealth) -> api::HostName {
+    api::HostName {
+        addresses: found.iter().flat_map(|found| found.all()).map(|address| address.to_string()).collect(),
+        ttl_seconds: found.as_ref().map(|found| found.ttl),
+        resolved_at: found.as_ref().map(|found| found.at.into()),
+        trouble: trouble.as_deref().map(str::to_string),
+    }
+}
+
 /// Where it is probed, if that is not its address alone.
 fn connect(core: &Core, id: EndpointId) -> Option<String> {
-    let (estate, endpoint) = (core.estate(), core.estate().endpoint(id));
-    let target = estate.target(estate.targets_of(id).next()?);
-    let elsewhere = target.port.is_some() || target.address.address() != Some(endpoint.address);
-    elsewhere.then(|| target.address.with_port(target.port))
+    core.estate().probed_elsewhere(id).map(|target| target.address.with_port(target.port))
 }
 
 fn member(member: &MemberHealth<'_>) -> api::Member {
@@ -293,6 +319,6 @@ pub(super) fn cause(core: &Core, service: ServiceId, pool: PoolId, family: Famil
             _ => None,
         }
     };
-    let of_family = estate.pool_family(pool, family);
-    of_family.chain(estate.pool_family(pool, family.other())).find_map(failed)
+    let of_family = |family| core.health().pool_family(estate, pool, family);
+    of_family(family).chain(of_family(family.other())).chain(estate.pool(pool).endpoints.iter().copied()).find_map(failed)
 }

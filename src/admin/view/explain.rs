@@ -8,10 +8,14 @@ use std::sync::Arc;
 use crate::admin::api;
 use crate::client::ClassId;
 use crate::control::{Core, Source};
-use crate::model::{Estate, Family, Node, Now, ServiceId};
+use crate::health::HealthTable;
+use crate::model::{Estate, Family, Network, Node, Now, ServiceId};
 use crate::policy::{Keeper, Verdict, sticky_key};
 use crate::wire::Name;
 use crate::zone::{RecordSet, Zone};
+
+/// Networks of a client that are told.
+const NETWORKS_TOLD: usize = 20;
 
 const NS: u16 = 2;
 const CNAME: u16 = 5;
@@ -25,11 +29,13 @@ pub(in crate::admin) struct Place {
     pub service: Option<ServiceId>,
     /// `static`, `nodata`, `nxdomain`, `refused`, `delegated`; `answer` if a service decides.
     pub verdict: &'static str,
+    /// The file's networks that the client is in, if there are any.
+    pub networks: Option<String>,
 }
 
 /// Looks `name` up as a query would be, for `rtype` (1 or 28).
 pub(in crate::admin) fn place(zones: &[Arc<Zone>], estate: &Estate, name: &Name, rtype: u16) -> Place {
-    let mut place = Place { steps: Vec::new(), service: None, verdict: "refused" };
+    let mut place = Place { steps: Vec::new(), service: None, verdict: "refused", networks: None };
     let Some(zone) = zones.iter().filter(|zone| name.is_within(&zone.apex)).max_by_key(|zone| zone.apex.labels().count()) else {
         place.say("zone", format!("{name} is in none of our zones: REFUSED"));
         return place;
@@ -62,6 +68,21 @@ pub(in crate::admin) fn place(zones: &[Arc<Zone>], estate: &Estate, name: &Name,
     place.verdict = "nxdomain";
     place.say("zone", format!("{name} does not exist: NXDOMAIN"));
     place
+}
+
+/// Which of the file's networks a client is in, and by which prefix, the innermost first: `lab by 192.0.2.128/25, office by 192.0.2.0/24`.
+/// Looks at every prefix.
+pub(in crate::admin) fn networks(estate: &Estate, client: IpAddr) -> Option<String> {
+    let client = client.to_canonical();
+    let innermost = |network: &Network| {
+        let prefix = network.prefixes.iter().filter(|prefix| prefix.contains(&client)).max_by_key(|prefix| prefix.prefix_len())?;
+        Some((std::cmp::Reverse(prefix.prefix_len()), network.name.clone(), *prefix))
+    };
+    let mut found: Vec<_> = estate.networks.iter().filter_map(innermost).collect();
+    found.sort();
+    let told: Vec<String> = found.iter().take(NETWORKS_TOLD).map(|(_, name, prefix)| format!("{name} by {prefix}")).collect();
+    let more = if NETWORKS_TOLD < found.len() { format!(" and {} more", found.len() - NETWORKS_TOLD) } else { String::new() };
+    (!told.is_empty()).then(|| format!("{}{more}", told.join(", ")))
 }
 
 impl Place {
@@ -116,15 +137,15 @@ fn exists(zone: &Zone, estate: &Estate, name: &Name) -> bool {
 }
 
 /// Does any pool of the tree have an address of this family?
-fn has_family(estate: &Estate, policy: &Node, family: Family) -> bool {
+fn has_family(estate: &Estate, health: &HealthTable, policy: &Node, family: Family) -> bool {
     let mut found = false;
-    policy.pools(&mut |pool| found |= estate.pool_family(pool, family).next().is_some());
+    policy.pools(&mut |pool| found |= health.pool_has(estate, pool, family));
     found
 }
 
 /// The decision of the service that was found, told.
 pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family: Family, client: Option<IpAddr>, now: Now) -> api::Explain {
-    let Place { mut steps, service, verdict } = place;
+    let Place { mut steps, service, verdict, networks } = place;
     let estate = core.estate();
     let mut explain = api::Explain {
         name: name.to_string(),
@@ -143,7 +164,12 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
                 None => "a client of whom nothing is known; name one with --client".to_string(),
             };
             steps.push(api::ExplainStep { topic: "client".to_string(), text });
+            let text = networks
+                .map(|networks| format!("by networks of the file, the innermost first: {networks}; what else holds is what databases say, or was measured"));
+            steps.extend(text.map(|text| api::ExplainStep { topic: "client".to_string(), text }));
         }
+        let measured = client.map(|client| core.explain_latency(id, client, now)).unwrap_or_default();
+        steps.extend(measured.into_iter().map(|step| api::ExplainStep { topic: step.topic.to_string(), text: step.text }));
         let (view, overview) = (core.service(id), core.overview());
         let whose = match view.source {
             Source::File => "the file's policy".to_string(),
@@ -154,19 +180,32 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
         let (decision, told) = core.explain(id, class, now);
         let (families, ttl) = decision.of_class(class);
         steps.extend(told.into_iter().map(|step| api::ExplainStep { topic: step.topic.to_string(), text: step.text }));
-        if !has_family(estate, core.service(id).policy, family) && families[family.index()].leaves.is_empty() {
+        if !decision.by_name && !has_family(estate, core.health(), core.service(id).policy, family) && families[family.index()].leaves.is_empty() {
             let word = if family == Family::V4 { "IPv4" } else { "IPv6" };
             let text = format!("no pool of this service has an {word} address, so {} is NODATA; above is the other family", explain.type_);
             steps.push(api::ExplainStep { topic: "family".to_string(), text });
         }
-        let decided = &families[family.index()];
+        let by_name = decision.by_name;
+        if by_name {
+            explain.type_ = "CNAME".to_string();
+            let text = "answers with a CNAME, whatever is asked for: its endpoints have host names".to_string();
+            steps.push(api::ExplainStep { topic: "answer".to_string(), text });
+        }
+        let decided = &families[if by_name { 0 } else { family.index() }];
         if let (Some(sticky), Some(keeper)) = (decision.sticky, Keeper::of(&decided.leaves)) {
             let text = match client {
                 Some(client) => {
                     let (key, length) = sticky_key(sticky, client);
-                    let pools = decided.leaves.get(keeper.choose(key)).map(|leaf| leaf.pools.as_slice()).unwrap_or_default();
-                    let names: Vec<&str> = pools.iter().map(|pool| &*estate.pool(*pool).name).collect();
-                    format!("all of {}/{length} keeps to {}", first_of(client, length), names.join(" + "))
+                    let odds = keeper.odds(key, decided.leaves.len());
+                    let gets = decided.leaves.iter().zip(odds).filter(|(_, part)| 0.0 < *part);
+                    let names: Vec<String> = gets
+                        .map(|(leaf, part)| {
+                            let names: Vec<&str> = leaf.pools.iter().map(|pool| &*estate.pool(*pool).name).collect();
+                            let part = if part < 1.0 { format!(" {} %", (part * 1000.0).round() / 10.0) } else { String::new() };
+                            format!("{}{part}", names.join(" + "))
+                        })
+                        .collect();
+                    format!("all of {}/{length} keeps to {}", first_of(client, length), names.join(", "))
                 }
                 None => format!("clients of one /{} (IPv4) or /{} (IPv6) keep together; name one with --client", sticky.ipv4_prefix, sticky.ipv6_prefix),
             };
@@ -179,7 +218,12 @@ pub(in crate::admin) fn answer_of(core: &Core, place: Place, name: &Name, family
             endpoints: leaf
                 .endpoints
                 .iter()
-                .map(|endpoint| api::ExplainEndpoint { id: estate.endpoint_label(*endpoint), address: estate.endpoint(*endpoint).address.to_string() })
+                .enumerate()
+                .map(|(at, endpoint)| api::ExplainEndpoint {
+                    id: estate.endpoint_label(*endpoint),
+                    address: estate.address_text(*endpoint),
+                    addresses: leaf.addresses_at(estate, at).iter().map(ToString::to_string).collect(),
+                })
                 .collect(),
         };
         explain.service = Some(estate.service(id).name.to_string());
@@ -211,6 +255,24 @@ mod tests {
 
     fn set(owner: &str, rtype: u16) -> RecordSet {
         RecordSet { owner: name(owner), rtype, ttl: 60, rdata: vec![Box::from(&b"\x03www\x07example\0"[..])] }
+    }
+
+    #[test]
+    fn a_client_of_several_networks_is_told_by_which_prefixes() {
+        let network = |name: &str, prefixes: &[&str]| {
+            let prefixes = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
+            Network { name: name.into(), prefixes, place: None }
+        };
+        let networks = vec![
+            network("office", &["192.0.0.0/16", "192.0.2.0/24", "2001:db8::/32"]),
+            network("lab", &["192.0.2.128/25"]),
+            network("elsewhere", &["198.51.100.0/24"]),
+        ];
+        let estate = Estate { networks, ..Estate::default() };
+        let told = |client: &str| super::networks(&estate, client.parse().unwrap());
+        assert_eq!(told("192.0.2.200").as_deref(), Some("lab by 192.0.2.128/25, office by 192.0.2.0/24"));
+        assert_eq!(told("::ffff:192.0.3.1").as_deref(), Some("office by 192.0.0.0/16"));
+        assert_eq!(told("203.0.113.1"), None);
     }
 
     #[test]

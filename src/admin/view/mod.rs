@@ -16,10 +16,10 @@ mod simulate;
 
 pub(super) use board::Board;
 pub(super) use concern::concerns;
-pub(super) use estate::{blind, databases, endpoint, freshness, override_, pool, record, region, sentinels, zone};
-pub(super) use explain::{answer_of, place};
+pub(super) use estate::{blind, databases, endpoint, freshness, override_, pool, record, region, sentinels, shed, zone};
+pub(super) use explain::{Place, answer_of, networks, place};
 pub(super) use guards::{gate, guards};
-pub(super) use preflight::preflight;
+pub(super) use preflight::{client_move, preflight};
 pub(super) use replay::replayed;
 pub(super) use schedule::schedule;
 pub(super) use service::{revision, service, traffic};
@@ -28,7 +28,8 @@ pub(super) use simulate::{forecast, simulation};
 
 use std::sync::Arc;
 
-use crate::model::{Estate, Family, PoolId};
+use crate::control::Core;
+use crate::model::{Family, PoolId};
 
 /// Names listed where there may be very many (host names, services of a pool).
 const NAMES_SHOWN: usize = 100;
@@ -39,6 +40,6 @@ fn names<'a>(names: impl IntoIterator<Item = &'a Arc<str>>) -> Vec<String> {
 }
 
 /// The family that a pool is shown for: IPv4 unless it has none.
-fn shown_family(estate: &Estate, pool: PoolId) -> Family {
-    if estate.pool_family(pool, Family::V4).next().is_some() { Family::V4 } else { Family::V6 }
+fn shown_family(core: &Core, pool: PoolId) -> Family {
+    if core.health().pool_has(core.estate(), pool, Family::V4) { Family::V4 } else { Family::V6 }
 }

@@ -40,6 +40,7 @@ pub(in crate::admin) fn service(core: &Core, id: ServiceId, metrics: &Metrics, n
             AllDown::ServFail => "servfail".to_string(),
             AllDown::Pool(pool) => format!("pool/{}", core.estate().pool(pool).name),
         },
+        answer: definition.answer.word().to_string(),
         max_answers: definition.max_answers,
         traffic: traffic_of(core, &view, metrics, &pools),
         pools,
@@ -123,6 +124,7 @@ fn why_less(core: &Core, view: &ServiceView<'_>, pool: &api::ServicePool) -> Str
         api::ServicePool { outdated: Some(why), .. } => {
             format!("{name} is kept off: {why}; synchronise it, or go all the same: windrose approve pool {name} --reason \"…\"")
         }
+        api::ServicePool { sheds: Some(why), .. } => format!("{name} gives away a share of its answers: {why}"),
         _ if pool.drained => {
             let by = core.overrides().into_iter().find(|kept| kept.record.kind.word() == "drain" && pool.overrides.contains(&override_id(kept)));
             let by = by.map(|kept| format!(" by {} ({}{})", kept.record.actor, override_id(&kept), because(&kept.record.reason))).unwrap_or_default();
@@ -210,6 +212,7 @@ fn service_pool(core: &Core, view: &ServiceView<'_>, id: PoolId, now: Now) -> ap
         }),
         waits: held.then(|| view.waits.map(str::to_string)).flatten(),
         outdated: seen.outdated.filter(|_| seen.approved_by.is_none() && !answers).map(|why| why.to_string()),
+        sheds: core.policy_facts().crowded.get(&id).filter(|crowded| crowded.sheds && answers).map(|crowded| crowded.why.to_string()),
         rung: leaves.iter().find(|leaf| leaf.pools.contains(&id)).map(|leaf| leaf.rung.word().to_string()),
         overrides: overrides.into_iter().map(|(_, id)| id).collect(),
         answers: None,
@@ -242,7 +245,7 @@ fn wall_of(mono: Duration, now: Now) -> Timestamp {
 fn since(core: &Core, pool: PoolId, family: Family, state: State) -> Option<api::Time> {
     let estate = core.estate();
     let changed = |id| core.health().watched(estate, id).filter(|health| health.state == state).map(|health| health.since);
-    let own = estate.pool_family(pool, family).filter_map(changed).max();
+    let own = core.health().pool_family(estate, pool, family).filter_map(changed).max();
     // It may be so because of what it requires.
     let requires = || estate.pool(pool).requires.iter().flat_map(|required| &estate.pool(required.pool).endpoints).filter_map(|id| changed(*id)).max();
     own.or_else(requires).and_then(known_time)

@@ -46,6 +46,7 @@ fn service(found: Simulated) -> api::SimulatedService {
         service: found.service.to_string(),
         before: shares(&found.before),
         after: shares(&found.after),
+        by_client: found.by_client.into_iter().map(super::preflight::client_move).collect(),
         rung: found.rung.map(|rung| rung.word().to_string()),
         answers_per_second: found.load.rate.map(tidy),
     }

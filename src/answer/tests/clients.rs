@@ -38,7 +38,16 @@ fn place(subnets: SubnetSettings) -> Place {
     let guard = Guard::new(&estate, &health);
     let clients = Clients::build(&estate, &Questions::of(&estate), &Origins::default());
     let (outdated, planned) = (std::collections::BTreeMap::new(), &crate::policy::NO_PLANS);
-    let facts = Facts { estate: &estate, health: &health, guard: &guard, overrides: &[], clients: &clients, outdated: &outdated, planned };
+    let facts = Facts {
+        estate: &estate,
+        health: &health,
+        guard: &guard,
+        overrides: &[],
+        clients: &clients,
+        outdated: &outdated,
+        crowded: &std::collections::BTreeMap::new(),
+        planned,
+    };
     let mut cells = CellMap::default();
     let compiled = (0..estate.services.len()).map(ServiceId::at).map(|id| {
         let service = estate.service(id);

@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{EndpointId, Family};
+use crate::model::Family;
 use crate::policy::testing::World as Decided;
 use crate::policy::tests::properties::{apply, cases, estate, happening};
-use crate::policy::{Step, Verdict, explain};
+use crate::policy::{Keeper, Step, Verdict, explain, sticky_key};
 
 /// Answers counted of each family.
 const ANSWERS: u32 = 10_000;
@@ -43,7 +43,7 @@ proptest! {
         let id = decided.service("orders");
         let (service, mut steps) = (decided.estate.service(id), Vec::new());
         let explained = explain(service, &service.policy, &decided.facts(), &decided.memories[id.index()], decided.now, &mut |step| steps.push(step()));
-        let mut served = World::of(&decided, seed);
+        let (mut served, sticky) = (World::of(&decided, seed), explained.sticky);
 
         for family in Family::ALL {
             let explained = &explained.families[family.index()];
@@ -59,10 +59,14 @@ proptest! {
                 *counts.entry(addresses(&response, &question, family)).or_default() += 1;
             }
             let mut shares: BTreeMap<Addresses, (f64, f64)> = BTreeMap::new();
-            for leaf in &explained.leaves {
-                let address = |id: &EndpointId| decided.estate.endpoint(*id).address;
-                let known = shares.entry(leaf.endpoints.iter().map(address).collect()).or_default();
-                *known = (known.0 + leaf.share, known.1 + WITHIN);
+            // What is shed by client goes by who asks, and this is one client.
+            let keeper = Keeper::of(&explained.leaves).zip(sticky);
+            let client = keeper.map(|(keeper, sticky)| keeper.odds(sticky_key(sticky, udp().client).0, explained.leaves.len()));
+            for (at, leaf) in explained.leaves.iter().enumerate() {
+                let addresses = (0..leaf.endpoints.len()).flat_map(|at| leaf.addresses_at(&decided.estate, at).iter().copied());
+                let known = shares.entry(addresses.collect()).or_default();
+                let share = client.as_ref().map_or(leaf.share, |odds| odds[at]);
+                *known = (known.0 + share, known.1 + WITHIN * leaf.ways.len().max(1) as f64);
             }
             if explained.verdict == Verdict::NoData {
                 shares.insert(Addresses::new(), (1.0, 0.0));

@@ -1,5 +1,6 @@
 //! The engine's tests: small zones written by hand, responses read back as text by a decoder of their own.
 
+mod aliases;
 mod clients;
 mod counted;
 mod data;

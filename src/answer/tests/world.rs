@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::answer::{Asked, Counters, Cx, Handled, Limiter, Transport, answer};
 use crate::model::{
-    AllDown, AnswerSettings, Choice, Endpoint, EndpointId, Estate, Failback, Family, Node, Now, PolicyForm, Pool, PoolId, Region, RegionId, Service, ServiceId,
-    Timestamp, Watch,
+    Address, AllDown, AnswerSettings, Answering, Choice, Endpoint, EndpointId, Estate, Failback, Family, HostId, Node, Now, PolicyForm, Pool, PoolId, Region,
+    RegionId, Service, ServiceId, Timestamp, Watch,
 };
 use crate::policy::{Decision, FamilyDecision, Leaf, Rung, Verdict};
 use crate::snapshot::{CellMap, Content, Snapshot, compile};
@@ -67,6 +67,7 @@ impl World {
             names: names.iter().map(|name| Name::parse(name).unwrap()).collect(),
             form: Arc::new(PolicyForm::new(Choice::Failover(Vec::new()))),
             policy: Arc::new(Node::Pool(PoolId(0))),
+            answer: Answering::Addresses,
             ttl,
             ttl_min: 5,
             max_answers,
@@ -78,6 +79,9 @@ impl World {
         };
         self.estate.services.push(service);
         let decision = self.decision(ttl, parts);
+        if decision.by_name {
+            self.estate.services.last_mut().unwrap().answer = Answering::Cname;
+        }
         self.decisions.push(decision);
         self.publish();
         self
@@ -103,10 +107,19 @@ impl World {
             let pool = self.pool(pool);
             let endpoints: Vec<EndpointId> = addresses.iter().map(|(address, weight)| self.endpoint(pool, address, *weight)).collect();
             for family in Family::ALL {
-                let of_family = endpoints.iter().copied().filter(|id| Family::of(self.estate.endpoint(*id).address) == family).collect();
+                let of_family = endpoints.iter().copied().filter(|id| self.estate.may_answer(*id, family)).collect();
                 let decided = &mut families[family.index()];
                 decided.verdict = Verdict::Answer;
-                decided.leaves.push(Leaf { pools: vec![pool], share: *share, rung: Rung::Policy, endpoints: of_family, weights: None, ways: Vec::new() });
+                decided.leaves.push(Leaf {
+                    pools: vec![pool],
+                    share: *share,
+                    rung: Rung::Policy,
+                    taken: false,
+                    endpoints: of_family,
+                    weights: None,
+                    addresses: None,
+                    ways: Vec::new(),
+                });
             }
         }
         for decided in &mut families {
@@ -114,7 +127,12 @@ impl World {
                 *decided = FamilyDecision::default();
             }
         }
-        Decision { families, ttl, ..Decision::default() }
+        let by_name = !self.estate.hosts.is_empty()
+            && families.iter().flat_map(|family| &family.leaves).flat_map(|leaf| &leaf.endpoints).any(|endpoint| self.estate.host_of(*endpoint).is_some());
+        if by_name {
+            families[Family::V6.index()] = FamilyDecision::default();
+        }
+        Decision { families, by_name, ttl, ..Decision::default() }
     }
 
     fn pool(&mut self, name: &str) -> PoolId {
@@ -131,14 +149,22 @@ impl World {
                 required_by: Vec::new(),
                 degraded_factor: None,
                 hold_if_older_than: None,
+                shed: None,
             });
             PoolId::at(self.estate.pools.len() - 1)
         })
     }
 
     fn endpoint(&mut self, pool: PoolId, address: &str, weight: u32) -> EndpointId {
-        let address: IpAddr = address.parse().unwrap();
-        self.estate.endpoints.push(Endpoint { name: address.to_string().into(), pool, address, weight, tier: 0, watch: Watch::Always });
+        let name = address.into();
+        let address = match address.parse::<IpAddr>() {
+            Ok(address) => Address::Fixed(address),
+            Err(_) => {
+                self.estate.hosts.push(Name::parse(address).unwrap());
+                Address::Host(HostId::at(self.estate.hosts.len() - 1))
+            }
+        };
+        self.estate.endpoints.push(Endpoint { name, pool, address, weight, tier: 0, watch: Watch::Always });
         EndpointId::at(self.estate.endpoints.len() - 1)
     }
 

@@ -58,10 +58,23 @@ fn no_query_of_any_kind_allocates() {
             8,
             &[("prod", 0.8, &[("192.0.2.1", 1), ("192.0.2.2", 1), ("2001:db8::1", 1)]), ("dr", 0.2, &[("192.0.2.9", 1)])],
         )
+        .service(&["cname.example"], 30, 8, &[("saas", 0.5, &[("www.example", 1), ("gw.vendor.test", 2)]), ("other", 0.5, &[("gw.other.test", 1)])])
         .service(&["many.example"], 30, 2, &[("prod", 1.0, &[("192.0.2.1", 1), ("192.0.2.2", 2), ("192.0.2.3", 9)])]);
     let subnet = b"\x00\x08\x00\x07\x00\x01\x18\x00\xc0\x00\x02";
     let mut queries = Vec::new();
-    for name in ["s.example", "X.t.example", "many.example", "www.example", "alias.example", "a.wild.example", "x.sub.example", "nx.example", "a.b.test", ""] {
+    for name in [
+        "s.example",
+        "X.t.example",
+        "cname.example",
+        "many.example",
+        "www.example",
+        "alias.example",
+        "a.wild.example",
+        "x.sub.example",
+        "nx.example",
+        "a.b.test",
+        "",
+    ] {
         for qtype in [1, 28, 15, 6, 43, 255, 252] {
             queries.extend([query(name, qtype), ask(name, qtype, Some((1232, &[]))), ask(name, qtype, Some((4096, subnet)))]);
         }

@@ -38,6 +38,16 @@ pub struct PushArgs {
     pub monitor: Option<String>,
 }
 
+/// `windrose load`
+#[derive(Clone, Debug, Args)]
+pub struct LoadArgs {
+    /// The pool
+    pub pool: String,
+    /// How much is asked of it, in the unit of its `shed`
+    #[arg(allow_negative_numbers = true)]
+    pub load: f64,
+}
+
 /// `windrose freshness`
 #[derive(Clone, Debug, Args)]
 pub struct FreshnessArgs {
@@ -49,6 +59,52 @@ pub struct FreshnessArgs {
     /// How old the data is, such as 5m
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub age: Option<Duration>,
+}
+
+/// `windrose latency`
+#[derive(Clone, Debug, Args)]
+pub struct LatencyArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: LatencyCommand,
+}
+
+/// What to do with measurements.
+#[derive(Clone, Debug, Subcommand)]
+pub enum LatencyCommand {
+    /// Push measurements: lines of NETWORK,REGION,MS or NETWORK,REGION,MS,SAMPLES
+    #[command(after_help = ex::LATENCY_PUSH)]
+    Push {
+        /// The file; - reads what comes in
+        file: PathBuf,
+        /// When all of it was measured, RFC 3339; by default now
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        at: Option<Timestamp>,
+    },
+    /// What is known: regions in the order that counts, the first one first
+    #[command(
+        after_help = "Examples:\n  windrose latency list\n  windrose latency list 203.0.113.9        what counts for this client, and what surrounds it\n  windrose latency list --region dr -n 1000"
+    )]
+    List {
+        /// A network or an address; all by default
+        network: Option<String>,
+        /// Only this region
+        #[arg(long, value_name = "NAME")]
+        region: Option<String>,
+        /// At most so many networks
+        #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        count: u32,
+    },
+    /// Take measurements back: of networks within one, of a region, or both
+    #[command(after_help = "Examples:\n  windrose latency forget 203.0.113.0/24\n  windrose latency forget --region old-dr")]
+    Forget {
+        /// A network or an address
+        #[arg(required_unless_present = "region")]
+        network: Option<String>,
+        /// Only this region
+        #[arg(long, value_name = "NAME")]
+        region: Option<String>,
+    },
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {

@@ -22,7 +22,9 @@ mod shift;
 mod traffic;
 mod wait;
 
-pub use access::{AuditArgs, AuditCommand, FreshnessArgs, PushArgs, PushOutcome, TokenArgs, TokenCommand, WebhookArgs, WebhookCommand};
+pub use access::{
+    AuditArgs, AuditCommand, FreshnessArgs, LatencyArgs, LatencyCommand, LoadArgs, PushArgs, PushOutcome, TokenArgs, TokenCommand, WebhookArgs, WebhookCommand,
+};
 pub use ask::{ExplainArgs, ProbeArgs, ProbesArgs, QueryArgs, ReplayArgs, SimulateArgs};
 pub use boards::{DashboardsArgs, DashboardsCommand, RulesArgs, RulesCommand};
 pub use guards::{ConfirmArgs, GateArgs, Switch};
@@ -229,6 +231,12 @@ pub enum Command {
     /// Tell when the data of a region was last restored or synchronised
     #[command(after_help = ex::FRESHNESS, display_order = 5)]
     Freshness(FreshnessArgs),
+    /// Tell how much is asked of a pool, for its `shed`
+    #[command(after_help = ex::LOAD, display_order = 5)]
+    Load(LoadArgs),
+    /// How quick regions are for whom, as others have measured: push, list, forget
+    #[command(after_help = ex::LATENCY, display_order = 5)]
+    Latency(LatencyArgs),
     /// Who changed what, from where and why: list, export, verify
     #[command(after_help = ex::AUDIT, display_order = 5)]
     Audit(AuditArgs),

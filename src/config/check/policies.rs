@@ -279,6 +279,7 @@ fn tree_faults(resolver: &Resolver<'_>, form: &PolicyForm) -> Vec<Fault> {
             ResolveError::WeightedBelowMultivalue { name }
             | ResolveError::Unknown { name, .. }
             | ResolveError::Cycle { name, .. }
+            | ResolveError::Nameless { name, .. }
             | ResolveError::NoPlace { name, .. } => form.choice.children().iter().position(|child| *child == name),
             ResolveError::UnknownNetwork { .. } => None,
         };
@@ -378,9 +379,12 @@ impl<'e> Forms<'e> {
 
 /// `` `prod` has IPv4 and IPv6, `dr` only IPv4 ``.
 fn families_differ(pools: &[PoolId], estate: &Estate) -> Option<String> {
-    let families = |pool: &PoolId| Family::ALL.map(|family| estate.pool_family(*pool, family).next().is_some());
-    let first = pools.first()?;
-    let other = pools.iter().find(|pool| families(pool) != families(first))?;
+    let families = |pool: &PoolId| Family::ALL.map(|family| estate.pool(*pool).endpoints.iter().any(|endpoint| estate.may_answer(*endpoint, family)));
+    // What families a host name has is known when it is resolved.
+    let written = |pool: &&PoolId| estate.pool(**pool).endpoints.iter().all(|endpoint| estate.host_of(*endpoint).is_none());
+    let pools: Vec<&PoolId> = pools.iter().filter(written).collect();
+    let first = *pools.first()?;
+    let other = pools.iter().find(|pool| families(pool) != families(first)).copied()?;
     let words = |pool: &PoolId| match families(pool) {
         [true, true] => "IPv4 and IPv6",
         [true, false] => "only IPv4",

@@ -1,5 +1,6 @@
 //! `[region.NAME]` and `[pool.NAME]`: places, endpoints, and the targets that are probed for them.
 
+use std::collections::hash_map;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::ops::Range;
@@ -10,15 +11,17 @@ use crate::config::problem::Sink;
 use crate::config::read::{At, Entry, Key, Named, OneOrMany, Reach};
 use crate::config::target_key::{definition, target_key};
 use crate::model::{
-    AnyMonitor, Check, Combined, CombinedId, CompositeId, Endpoint, EndpointId, Estate, Family, Host, JudgementId, MonitorId, Pool, PoolId, Region, RegionId,
-    Site, TargetId, Thresholds, Watch,
+    Address, AnyMonitor, Check, Combined, CombinedId, CompositeId, Endpoint, EndpointId, Estate, Family, Host, HostId, JudgementId, MonitorId, Pool, PoolId,
+    Region, RegionId, Site, TargetId, Thresholds, Watch,
 };
+use crate::wire::Name;
 
 use super::monitors::{Monitors, OwnThresholds, factor_of};
 use super::networks;
 use super::policies::Policies;
 use super::requires;
 use super::resolver::HostNames;
+use super::shedding;
 use super::{check_name, number};
 
 /// Half the way around the earth.
@@ -32,7 +35,7 @@ pub(super) struct Pools {
     pub spans: Vec<Range<usize>>,
     /// Pools without the key `monitor`.
     unwatched: Vec<PoolId>,
-    /// Host names that probes connect to.
+    /// Host names that are answered, or that probes connect to.
     pub host_names: HostNames,
 }
 
@@ -46,6 +49,7 @@ pub(super) fn check(regions: Named<RegionTable>, pools: Named<Table>, monitors: 
         same_monitor: HashMap::new(),
         definitions: HashMap::new(),
         pools: Pools::default(),
+        hosts: HashMap::new(),
         requires: Vec::new(),
     };
     // What else a region says is about changes: see `guards`.
@@ -97,6 +101,8 @@ struct Maker<'a> {
     same_monitor: HashMap<MonitorId, MonitorId>,
     definitions: HashMap<String, MonitorId>,
     pools: Pools,
+    /// Host names that are answered.
+    hosts: HashMap<Name, HostId>,
     /// As written, by [`PoolId`]: they may name pools that come later.
     requires: Vec<Key<OneOrMany<Requirement>>>,
 }
@@ -121,7 +127,7 @@ impl Maker<'_> {
 
     fn pool(&mut self, entry: Entry<Table>, sink: &mut Sink<'_>) {
         let Entry { name, span, value: table } = entry;
-        let Table { region, monitor, min_up, min_active, requires, down_after, ok_after, up_after, degraded_factor, hold_if_older_than, tags, endpoints } =
+        let Table { region, monitor, min_up, min_active, requires, down_after, ok_after, up_after, degraded_factor, hold_if_older_than, shed, tags, endpoints } =
             table;
         check_name(&name, &span, "pool", sink);
         let path = format!("pool.{name}");
@@ -176,6 +182,7 @@ impl Maker<'_> {
                 }
                 found.value
             }),
+            shed: shedding::check(&shed, &format!("{path}.shed"), sink),
         };
         self.family_warning(&pool, &min_up, &path, sink);
         self.pools.by_name.insert(pool.name.clone(), id);
@@ -187,7 +194,7 @@ impl Maker<'_> {
     fn family_warning(&self, pool: &Pool, min_up: &Key<i64>, path: &str, sink: &mut Sink<'_>) {
         let Some(found) = min_up.get() else { return };
         for (family, word) in [(Family::V4, "IPv4"), (Family::V6, "IPv6")] {
-            let count = pool.endpoints.iter().filter(|id| Family::of(self.estate.endpoint(**id).address) == family).count();
+            let count = pool.endpoints.iter().filter(|id| self.estate.may_answer(**id, family)).count();
             if count > 0 && count < pool.min_up as usize && pool.min_up as usize <= pool.endpoints.len() {
                 let message = format!(
                     "min_up = {} counts each address family by itself, and there are {count} {word} endpoints: for {word} the pool is never up",
@@ -211,19 +218,28 @@ impl Maker<'_> {
 
     fn endpoints(&mut self, pool: PoolId, path: &str, list: &Key<Vec<Key<EndpointWord>>>, rules: Rules, sink: &mut Sink<'_>) -> Vec<EndpointId> {
         let mut ids = Vec::new();
-        let mut addresses: HashMap<IpAddr, Range<usize>> = HashMap::new();
+        let mut addresses: HashMap<Host, Range<usize>> = HashMap::new();
         let mut names: HashMap<Arc<str>, Range<usize>> = HashMap::new();
         for (index, word) in list.get().map(|list| &list.value[..]).unwrap_or_default().iter().enumerate() {
             let Some(At { value: EndpointWord(table), span }) = word.get() else { continue };
-            let EndpointTable { name, address, connect, weight, tier, tags, down_after, ok_after, up_after } = table;
+            let EndpointTable { name, address, host, connect, weight, tier, tags, down_after, ok_after, up_after } = table;
             let path = format!("{path}.endpoints[{index}]");
-            if address.is_absent() {
-                sink.missing(span, format_args!("{path}.address"), "`address` is missing", "{ name = \"gw-1\", address = \"192.0.2.10\" }");
+            if address.is_absent() && host.is_absent() {
+                let help = "{ name = \"gw-1\", address = \"192.0.2.10\" }, or host = \"gw.vendor.example\" for one that has a name alone";
+                sink.missing(span, format_args!("{path}.address"), "`address` is missing", help);
             }
             let weight = number(weight, 1..=65_535, 1, format_args!("{path}.weight"), sink);
             let tier = number(tier, 0..=1000, 0, format_args!("{path}.tier"), sink);
-            let Some(At { value: address, span: address_span }) = address.get().cloned() else { continue };
-            if let Some(why) = never_answered(address) {
+            let (answered, address_span) = match (address.get(), host.get()) {
+                (Some(_), Some(host)) => {
+                    sink.problem(&host.span, format_args!("{path}.host"), "an endpoint has an address or a host name, not both", "remove one of them");
+                    continue;
+                }
+                (Some(address), None) => (Host::Address(address.value), address.span.clone()),
+                (None, Some(host)) => (Host::Answered(host.value.0.clone()), host.span.clone()),
+                (None, None) => continue,
+            };
+            if let Some((address, why)) = answered.address().and_then(|address| Some((address, never_answered(address)?))) {
                 sink.problem(
                     &address_span,
                     format_args!("{path}.address"),
@@ -231,11 +247,14 @@ impl Maker<'_> {
                     "write the address that clients and probes connect to",
                 );
             }
-            if let Some(first) = addresses.get(&address) {
-                let message = format!("`{address}` stands twice in this pool; the first is at {}", sink.place(first));
+            if let Some(first) = addresses.get(&answered) {
+                let message = format!("`{answered}` stands twice in this pool; the first is at {}", sink.place(first));
                 sink.problem(&address_span, &path, message, "remove one");
             } else {
-                addresses.insert(address, address_span);
+                addresses.insert(answered.clone(), address_span.clone());
+            }
+            if let Host::Answered(name) = &answered {
+                self.pools.host_names.push((name.clone(), address_span, format!("{path}.host")));
             }
             if let Some((found, why)) = connect.get().and_then(|found| Some((found, never_answered(found.value.0.address()?)?))) {
                 let message = format!("`{}` {why}", found.value.0);
@@ -246,7 +265,7 @@ impl Maker<'_> {
                     check_name(&name.value, &name.span, &path, sink);
                     (name.value.as_str().into(), name.span.clone())
                 }
-                None => (address.to_string().into(), span.clone()),
+                None => (answered.to_string().into(), span.clone()),
             };
             match names.get(&label) {
                 Some(first) if name.get().is_some() => {
@@ -258,7 +277,7 @@ impl Maker<'_> {
                 }
             }
             let id = EndpointId::at(self.estate.endpoints.len());
-            let Reach(reached, port) = connect.get().map_or_else(|| Reach(address.into(), None), |connect| connect.value.clone());
+            let Reach(reached, port) = connect.get().map_or_else(|| Reach(answered.clone(), None), |connect| connect.value.clone());
             if let (Host::Name(name, _), Some(connect)) = (&reached, connect.get()) {
                 self.pools.host_names.push((name.clone(), connect.span.clone(), format!("{path}.connect")));
             }
@@ -270,15 +289,32 @@ impl Maker<'_> {
             if let Some(found) = [down_after, ok_after, up_after].into_iter().find_map(Key::get).filter(|_| self.probes_nothing(rules)) {
                 sink.problem(&found.span, &path, "thresholds mean nothing where nothing is probed", "remove them");
             }
-            let reached = (reached.preferring(Family::of(address)), port);
+            let preferred = answered.address().map_or(Family::V4, Family::of);
+            let reached = (reached.preferring(preferred), port);
             let watch = self.watch(Rules { thresholds: own.or(rules.thresholds), ..rules }, &reached, id);
             let narrow = |number: i64| u32::try_from(number).unwrap_or(0);
+            let address = match answered {
+                Host::Address(address) => Address::Fixed(address),
+                Host::Name(name, _) | Host::Answered(name) => Address::Host(self.host(name)),
+            };
             self.estate.endpoints.push(Endpoint { name: label, pool, address, weight: narrow(weight), tier: narrow(tier), watch });
             ids.push(id);
             let own = tags_of(tags, &path, sink);
             self.tag(id, &own);
         }
         ids
+    }
+
+    /// The place of a host name that is answered.
+    fn host(&mut self, name: Name) -> HostId {
+        let next = HostId::at(self.estate.hosts.len());
+        match self.hosts.entry(name) {
+            hash_map::Entry::Occupied(known) => *known.get(),
+            hash_map::Entry::Vacant(place) => {
+                self.estate.hosts.push(place.key().clone());
+                *place.insert(next)
+            }
+        }
     }
 
     /// Enters an endpoint under its tags.

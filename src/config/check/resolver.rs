@@ -18,7 +18,7 @@ use super::number;
 use super::pools::never_answered;
 use super::zones::{Unfit, Zones};
 
-/// Host names that probes connect to: the name, where it stands, and its path.
+/// Host names that are answered or that probes connect to: the name, where it stands, and its path.
 pub(super) type HostNames = Vec<(Name, Range<usize>, String)>;
 
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(10);
@@ -82,7 +82,7 @@ pub(super) fn check(table: Key<Table>, listen: &[SocketAddr], host_names: &HostN
 
 /// The system's resolvers.
 fn system(file: &Path, place: &Range<usize>, listen: &[SocketAddr], sink: &mut Sink<'_>) -> Vec<SocketAddr> {
-    let help = "add [resolver] with servers = [\"192.0.2.53\"]: who knows the host names that probes connect to";
+    let help = "add [resolver] with servers = [\"192.0.2.53\"]: who knows the host names of endpoints";
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(why) => {

@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use crate::config::file::{Service as Table, Sticky as StickyWord, StickyPrefixes};
 use crate::config::problem::{Problem, Sink};
 use crate::config::read::{At, Entry, Key, Named, Number, OneOrMany, WhenAllDown};
-use crate::model::{AllDown, Estate, Failback, Names, PoolId, Service, Share, Sticky, duration_text};
+use crate::model::{AllDown, Answering, Estate, Failback, Names, PoolId, Service, Share, Sticky, duration_text};
 use crate::wire::Name;
 
 use super::policies::{Forms, Policies, Resolved};
@@ -66,6 +66,7 @@ pub(super) fn check(tables: Named<Table>, cx: Context<'_>, estate: &mut Estate, 
     let forms = forms.resolved();
     let managed = drafts.iter().filter(|draft| draft.managed).map(|draft| (draft.name.as_str().into(), sink.place(&draft.policy_span).into())).collect();
     check_names(&drafts, cx.zones, sink);
+    check_aliases(&drafts, &forms, estate, cx.zones, sink);
     warn(&drafts, &forms, sink);
     let mut last_resorts = HashSet::new();
     let services = drafts.into_iter().filter_map(|draft| {
@@ -78,6 +79,7 @@ pub(super) fn check(tables: Named<Table>, cx: Context<'_>, estate: &mut Estate, 
             names: draft.names.names,
             form: resolved.form.clone(),
             policy: resolved.node.clone(),
+            answer: draft.answer,
             ttl: draft.ttl,
             ttl_min: draft.ttl_min,
             max_answers: draft.max_answers,
@@ -101,6 +103,7 @@ struct Draft {
     names: Written,
     form: Option<usize>,
     policy_span: Range<usize>,
+    answer: Answering,
     /// The file alone moves its traffic.
     managed: bool,
     ttl: u32,
@@ -116,7 +119,8 @@ struct Draft {
 fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, forms: &mut Forms<'_>, files: &mut Vec<PathBuf>, sink: &mut Sink<'_>) -> Draft {
     let Entry { name: id, span, value: table } = entry;
     // Guards are about changes: see `guards`.
-    let Table { name, names_file, policy, traffic_from, ttl, ttl_min, max_answers, failback, trickle, when_all_down, sticky, metrics, guards: _ } = table;
+    let Table { name, names_file, policy, answer, traffic_from, ttl, ttl_min, max_answers, failback, trickle, when_all_down, sticky, metrics, guards: _ } =
+        table;
     check_name(&id, &span, "service", sink);
     let path = format!("service.{id}");
     let names = names_of(name, names_file, &path, &span, cx.folder, files, sink);
@@ -172,6 +176,7 @@ fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, fo
         names,
         form,
         policy_span,
+        answer: answering(&answer, &path, sink),
         managed,
         ttl: ttl_seconds,
         ttl_min: ttl_min_seconds,
@@ -181,6 +186,46 @@ fn draft(entry: Entry<Table>, cx: Context<'_>, pools: &HashMap<&str, PoolId>, fo
         when_all_down,
         sticky,
         metrics: metrics.or(false),
+    }
+}
+
+fn answering(key: &Key<String>, path: &str, sink: &mut Sink<'_>) -> Answering {
+    let Some(At { value, span }) = key.get() else { return Answering::default() };
+    let found = Answering::ALL.into_iter().find(|answering| answering.word() == value);
+    if found.is_none() {
+        let help = "\"addresses\" (the default): A and AAAA records; \"cname\": one CNAME to the host name of an endpoint";
+        sink.problem(span, format_args!("{path}.answer"), format!("a service can't answer with `{value}`"), help);
+    }
+    found.unwrap_or_default()
+}
+
+/// A service that answers with host names: its endpoints have some, and nothing may stand beside a CNAME (RFC 1034, section 3.6.2; SEMANTICS, 21).
+fn check_aliases(drafts: &[Draft], forms: &[Resolved], estate: &Estate, zones: &Zones, sink: &mut Sink<'_>) {
+    let aliases = || drafts.iter().filter(|draft| draft.answer == Answering::Cname);
+    let owners = if aliases().next().is_some() { zones.owners() } else { HashSet::new() };
+    for draft in aliases() {
+        let last_resort = if let AllDown::Pool(pool) = draft.when_all_down { Some(pool) } else { None };
+        let pools = draft.form.and_then(|form| forms.get(form)).map(|resolved| &resolved.pools[..]).unwrap_or_default();
+        if let Some(nameless) = pools.iter().copied().chain(last_resort).find_map(|pool| estate.nameless(pool)) {
+            let help = "give it a host, or answer with addresses: answer = \"addresses\" resolves host names, too";
+            sink.problem(&draft.policy_span, format_args!("service.{}.policy", draft.name), nameless.to_string(), help);
+        }
+        let mut told = 0;
+        for (at, (name, place)) in draft.names.names.wires().zip(&draft.names.places).enumerate() {
+            let shown = Name::from_wire(name).unwrap_or_else(Name::root);
+            let (message, help) = if zones.is_apex(name) {
+                let help = "answer = \"addresses\" (the default) answers with the addresses of host names, also here";
+                (format!("`{shown}` is the apex of its zone, where no CNAME may stand (RFC 1034, section 3.6.2)"), help)
+            } else if owners.contains(name) {
+                (format!("`{shown}` has static records, and nothing may stand beside a CNAME (RFC 1034, section 3.6.2)"), "remove the records, or the name")
+            } else {
+                continue;
+            };
+            told += 1;
+            if told <= NAME_PROBLEMS_MAX {
+                tell(draft, at, *place, &shown, message, help, sink);
+            }
+        }
     }
 }
 

@@ -206,6 +206,16 @@ impl Zones {
         }
     }
 
+    /// A zone begins here.
+    pub(super) fn is_apex(&self, name: &[u8]) -> bool {
+        self.places.contains_key(name)
+    }
+
+    /// Every name that has static records.
+    pub(super) fn owners(&self) -> HashSet<&[u8]> {
+        self.zones.iter().flat_map(|zone| &zone.sets).map(|set| set.owner.wire()).collect()
+    }
+
     /// Where a static alias points to.
     pub(super) fn alias(&self, name: &Name) -> Option<Name> {
         let aliases = suffixes(name.wire())

@@ -125,7 +125,10 @@ fn an_endpoint_may_be_probed_elsewhere_than_it_is_answered() {
         estate.targets.iter().map(|target| (target.address.to_string(), target.port, estate.judgement(target.judgement).endpoints.len())).collect();
     assert_eq!(targets, [("10.0.0.1".to_string(), Some(9000), 2), ("2001:db8::2".to_string(), None, 1), ("192.0.2.3".to_string(), None, 1)]);
     assert!(estate.targets[0].key.starts_with("m@10.0.0.1:9000#"), "{}", estate.targets[0].key);
-    assert_eq!(estate.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect::<Vec<_>>(), ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]);
+    assert_eq!(
+        estate.pools.iter().flat_map(|pool| &pool.endpoints).map(|endpoint| estate.address_text(*endpoint)).collect::<Vec<_>>(),
+        ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]
+    );
     let source = estate.monitors[0].source;
     assert_eq!(source.towards("10.0.0.1".parse().unwrap()), Some("192.0.2.7".parse().unwrap()));
     assert_eq!(source.towards("2001:db8::2".parse().unwrap()), Some("2001:db8::7".parse().unwrap()));

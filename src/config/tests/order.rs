@@ -107,6 +107,7 @@ fn lived(text: &str, rounds: u64) -> Vec<Vec<String>> {
             guard: &guard,
             overrides: &overrides[..round as usize % 3],
             outdated: &outdated,
+            crowded: &std::collections::BTreeMap::new(),
             clients: &clients,
             planned: &crate::policy::NO_PLANS,
         };

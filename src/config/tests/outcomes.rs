@@ -78,11 +78,33 @@ fn what_is_wrong_is_said_with_its_place() {
         ("data_at = { header = 'X Y' }", "monitor.m.data_at.header: not a header's name"),
         ("data_at = { header = 'X', json = '$.at' }", "monitor.m.data_at.json: a time of the data is told in one place, not in a header and in the body"),
         ("method = 'HEAD'\ndata_at = { json = '$.at' }", "monitor.m.data_at.json: `json` means nothing beside `HEAD`"),
+        ("load_from = { header = 'X', json = '$.load' }", "monitor.m.load_from.json: a load is told in one place, not in a header and in the body"),
+        ("load_from = {}", "monitor.m.load_from: it is not said where the load is told"),
         ("ca = 'c.pem'", "monitor.m.ca: `ca` means nothing beside `http://`"),
     ] {
         assert_eq!(wrong(monitor, ""), said, "{monitor}");
     }
     assert_eq!(wrong("", "hold_if_older_than = '0s'"), "pool.a.hold_if_older_than: data is always older than this");
+    for (shed, said) in [
+        ("{ over = 80 }", "pool.a.shed: `share` is missing"),
+        ("{ share = 30 }", "pool.a.shed: `over` is missing"),
+        ("{ over = 0, share = 30 }", "pool.a.shed.over: any load at all is over 0"),
+        ("{ over = -1, share = 30 }", "pool.a.shed.over: -1 is no load"),
+        ("{ over = 80, until = 80, share = 30 }", "pool.a.shed.until: it would end at 80 and begin over 80: it would never rest"),
+        ("{ over = 80, share = 0 }", "pool.a.shed.share: 0 is out of range"),
+        ("{ over = 80, share = 100 }", "pool.a.shed.share: 100 is out of range"),
+        ("{ over = 80, share = 30, by = 'clients' }", "pool.a.shed.by: `clients` is no way to choose whose answers go"),
+        ("{ over = 80, share = 30, max_age = '10ms' }", "pool.a.shed.max_age: after 10ms no report would count"),
+        ("{ over = 80, share = 30, untill = 70 }", "pool.a.shed.untill: unknown key"),
+    ] {
+        assert_eq!(wrong("", &format!("shed = {shed}")), said, "{shed}");
+    }
+    let shed = |shed: &str| good(&text("", &format!("shed = {shed}"))).estate.pools[0].shed.map(|shed| shed.to_string());
+    assert_eq!(shed("{ over = 80, share = 30 }").as_deref(), Some("30 % over 80 until 72, by random, at most one turn in 1m, reports count for 5m"));
+    assert_eq!(
+        shed("{ over = 900.5, until = 1, share = 0.5, by = 'client', hold = '0s', max_age = '1h' }").as_deref(),
+        Some("0.5 % over 900.5 until 1, by client, at most one turn in 0s, reports count for 1h")
+    );
     assert_eq!(wrong("", "degraded_factor = 0.001"), "pool.a.degraded_factor: 0.001 is out of range");
     let beside_tcp = problems("[monitor.m]\ntcp = 80\nredirects = 1\n[pool.a]\nmonitor = 'm'\nendpoints = ['192.0.2.1']\n");
     assert!(

@@ -1,6 +1,6 @@
 //! Host names that probes connect to, and the resolver that is asked for them.
 
-use crate::model::{Host, ResolverRules, Target, TargetId};
+use crate::model::{Answering, Host, ResolverRules, Target, TargetId};
 
 use super::*;
 
@@ -123,9 +123,107 @@ fn every_problem_of_the_resolver_is_told() {
 #[test]
 fn what_the_page_about_host_names_shows_is_a_configuration() {
     let page = include_str!("../../../docs/hostnames.md");
-    let block = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let block = page.split("```toml\n").nth(3).and_then(|rest| rest.split("```").next()).unwrap();
+    let answered = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let alias = page.split("```toml\n").nth(2).and_then(|rest| rest.split("```").next()).unwrap();
+    let other = "[pool.other]\nmonitor = 'saas'\nendpoints = [{ host = 'gw.other.example' }]\n";
+    let loaded = good(&format!("[zone.'example.com']\nfile = 'z'\n{answered}{other}{alias}"));
+    assert_eq!((loaded.estate.hosts.len(), loaded.estate.services.len()), (2, 2));
     let loaded = good(block);
     assert_eq!((loaded.estate.targets.len(), loaded.estate.resolver.servers.len()), (4, 2));
     let default = ResolverRules::default();
     assert_eq!((loaded.estate.resolver.timeout, loaded.estate.resolver.attempts), (default.timeout, default.attempts), "it shows the defaults");
+}
+
+/// A pool with this endpoint beside the others of [`text`].
+fn hosted(endpoint: &str) -> String {
+    text("192.0.2.7", SERVERS).replace("[service.s]", &format!("[pool.saas]\nmonitor = 'm'\nendpoints = [{endpoint}]\n[service.s]"))
+}
+
+#[test]
+fn an_endpoint_may_have_a_host_name_instead_of_an_address() {
+    let loaded = good(
+        &hosted("{ name = 'saas', host = 'GW.vendor.example.', weight = 2 }, { host = 'gw.vendor.example', connect = '10.0.0.1:81', tier = 1 }")
+            .replace("host = 'gw.vendor", "host = 'gx.vendor"),
+    );
+    let estate = &loaded.estate;
+    let pool = estate.pool(estate.pool_named("saas").unwrap());
+    let shown: Vec<_> =
+        pool.endpoints.iter().map(|id| (&*estate.endpoint(*id).name, estate.address_text(*id), estate.probed_elsewhere(*id).is_some())).collect();
+    assert_eq!(
+        shown,
+        [("saas", "gw.vendor.example".to_string(), false), ("gx.vendor.example", "gx.vendor.example".to_string(), true)],
+        "the name is the default name, and where it is probed unless `connect` says otherwise"
+    );
+    assert_eq!(estate.hosts.len(), 2);
+    let target = estate.targets_of(pool.endpoints[0]).next().unwrap();
+    assert_eq!(estate.target(target).address, Host::Answered("gw.vendor.example".parse().unwrap()));
+    assert!(estate.target(target).key.starts_with("m@gw.vendor.example/both#"), "{}", estate.target(target).key);
+}
+
+#[test]
+fn every_problem_of_a_host_name_is_told() {
+    for (endpoint, why) in [
+        (
+            "{ name = 'x', address = '192.0.2.1', host = 'gw.vendor.example' }",
+            "pool.saas.endpoints[0].host: an endpoint has an address or a host name, not both",
+        ),
+        ("{ name = 'x' }", "pool.saas.endpoints[0].address: `address` is missing"),
+        ("{ host = '192.0.2.1' }", "pool.saas.endpoints[0].host: neither an IP address nor a host name"),
+        ("{ host = 'gw.vendor.example:443' }", "pool.saas.endpoints[0].host: neither an IP address nor a host name"),
+        (
+            "{ host = 'gw.vendor.example' }, { name = 'y', host = 'gw.vendor.example' }",
+            "pool.saas.endpoints[1]: `gw.vendor.example` stands twice in this pool; the first is at ",
+        ),
+        ("{ host = 's.example.com' }", "pool.saas.endpoints[0].host: `s.example.com` is answered by service `s`"),
+    ] {
+        let told = refused(&hosted(endpoint));
+        assert!(told.starts_with(why), "{endpoint}: {told}");
+    }
+    // The system's resolvers are taken where there are some, and that there are some is looked at.
+    let without = hosted("{ host = 'gw.vendor.example' }").replace(SERVERS, "[resolver]\nservers = []\n");
+    assert_eq!(refused(&without), "resolver.servers: no server");
+}
+
+/// A service `c` of this name that answers with CNAMEs from a pool with these endpoints.
+fn aliased(name: &str, endpoints: &str, rest: &str) -> String {
+    format!("{}[service.c]\nname = '{name}'\nanswer = 'cname'\npolicy = {{ failover = ['saas'] }}\n{rest}", hosted(endpoints))
+}
+
+const HOSTED: &str = "{ name = 'a', host = 'gw.vendor.example' }, { name = 'b', host = 'gw.other.example' }";
+
+#[test]
+fn a_service_may_answer_with_the_names_of_its_endpoints() {
+    for name in ["c.example.com", "*.c.example.com", "c.d.e.example.com"] {
+        let loaded = good(&aliased(name, HOSTED, ""));
+        let answer = |name: &str| loaded.estate.service(loaded.estate.service_named(name).unwrap()).answer;
+        assert_eq!((answer("c"), answer("s")), (Answering::Cname, Answering::Addresses));
+    }
+}
+
+#[test]
+fn where_no_cname_may_stand_or_lead_is_a_problem() {
+    for (name, endpoints, rest, why) in [
+        ("example.com", HOSTED, "", "service.c.name: `example.com` is the apex of its zone, where no CNAME may stand (RFC 1034, section 3.6.2)"),
+        (
+            "near.example.com",
+            HOSTED,
+            "",
+            "service.c.name: `near.example.com` has static records, and nothing may stand beside a CNAME (RFC 1034, section 3.6.2)",
+        ),
+        ("old.example.com", HOSTED, "", "service.c.name: `old.example.com` has a static A record at "),
+        (
+            "c.example.com",
+            "{ name = 'a', host = 'gw.vendor.example' }, { name = 'b', address = '192.0.2.9' }",
+            "",
+            "service.c.policy: endpoint `b` of pool `saas` has an address, and a service with answer = \"cname\" answers with host names alone",
+        ),
+        ("c.example.com", HOSTED, "when_all_down = { pool = 'a' }\n", "service.c.policy: endpoint `192.0.2.1` of pool `a` has an address, "),
+    ] {
+        let told = refused(&aliased(name, endpoints, rest));
+        assert!(told.contains(why), "{name}: {told}");
+    }
+    assert_eq!(refused(&hosted(HOSTED).replace("[service.s]", "[service.s]\nanswer = 'alias'")), "service.s.answer: a service can't answer with `alias`");
+    // Beside addresses a TXT record may stand.
+    good(&aliased("near.example.com", HOSTED, "").replace("answer = 'cname'", "answer = 'addresses'"));
 }

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::control::event::{ConfirmationStand, Notice};
+use crate::control::hosts::HostStands;
 use crate::health::State;
 use crate::model::{Estate, Timestamp};
 use crate::policy::RegionState;
 
 /// Kinds of events, all of them: what stands behind `windrose.` in `type`, and the label values of `windrose_events_total`.
-pub const EVENT_KINDS: [&str; 51] = [
+pub const EVENT_KINDS: [&str; 59] = [
     "endpoint.up",
     "endpoint.down",
     "endpoint.unknown",
@@ -26,8 +27,13 @@ pub const EVENT_KINDS: [&str; 51] = [
     "region.degraded",
     "region.guarded",
     "region.unguarded",
+    "latency.ran_out",
+    "latency.measured",
     "pool.outdated",
     "pool.fresh",
+    "pool.shedding",
+    "pool.shed_ended",
+    "pool.load_unknown",
     "service.up",
     "service.down",
     "failover.started",
@@ -63,6 +69,9 @@ pub const EVENT_KINDS: [&str; 51] = [
     "database.replaced",
     "database.failed",
     "certificate.expiring",
+    "host.moved",
+    "host.unresolved",
+    "host.resolved",
     "node.blind",
     "node.sees",
     "store.lost",
@@ -308,12 +317,32 @@ impl Context {
             Notice::ReloadFailed { text } => Draft::new("config.failed", "warning", "config", text.clone()),
             Notice::Database { sound: true, text } => Draft::new("database.replaced", "info", "geo", text.clone()),
             Notice::Database { sound: false, text } => Draft::new("database.failed", "warning", "geo", text.clone()),
+            Notice::Host { host, stands, text } => {
+                let (kind, severity) = match stands {
+                    HostStands::Good => ("host.resolved", "info"),
+                    HostStands::Moved => ("host.moved", "info"),
+                    HostStands::Old => ("host.unresolved", "warning"),
+                };
+                Draft::new(kind, severity, format!("host/{host}"), text.clone())
+            }
             Notice::Guarded { region, begins, text } => {
                 let (kind, severity) = if *begins { ("region.guarded", "critical") } else { ("region.unguarded", "info") };
                 Draft::new(kind, severity, format!("region/{region}"), text.clone()).of_region(region)
             }
+            Notice::Latency { ran_out, text } => {
+                let (kind, severity) = if *ran_out { ("latency.ran_out", "warning") } else { ("latency.measured", "info") };
+                Draft::new(kind, severity, "latency", text.clone())
+            }
             Notice::Freshness { pool, region, begins, text } => {
                 let (kind, severity) = if *begins { ("pool.outdated", "critical") } else { ("pool.fresh", "info") };
+                Draft::new(kind, severity, format!("pool/{pool}"), text.clone()).of_region(region).with(json!({ "pool": pool }))
+            }
+            Notice::Load { pool, region, happened, text } => {
+                let (kind, severity) = match *happened {
+                    "shedding" => ("pool.shedding", "warning"),
+                    "shed_ended" => ("pool.shed_ended", "info"),
+                    _ => ("pool.load_unknown", "warning"),
+                };
                 Draft::new(kind, severity, format!("pool/{pool}"), text.clone()).of_region(region).with(json!({ "pool": pool }))
             }
             Notice::Blind { begins, text } => {

@@ -95,7 +95,7 @@ proptest! {
             let decided = &decision.families[family.index()];
             let mut said: BTreeMap<BTreeSet<IpAddr>, f64> = BTreeMap::new();
             for leaf in &decided.leaves {
-                *said.entry(leaf.endpoints.iter().map(|endpoint| estate.endpoint(*endpoint).address).collect()).or_default() += leaf.share;
+                *said.entry((0..leaf.endpoints.len()).flat_map(|at| leaf.addresses_at(&estate, at).iter().copied()).collect()).or_default() += leaf.share;
             }
             let packet = query(&name, family);
             let mut served: BTreeMap<BTreeSet<IpAddr>, usize> = BTreeMap::new();

@@ -150,3 +150,32 @@ fn a_second_person_wants_the_same_reload_where_the_file_says_so() {
     assert!(ask(&mut world, "token:anna").is_ok());
     assert_eq!(world.answers("search"), "dr 100");
 }
+
+#[test]
+fn a_reload_keeps_the_step_of_a_pool_that_returns() {
+    let staged =
+        |steps: &str, more: &str| format!("pool prod: 10.0.0.1; pool dr: 10.1.0.1; {more}service orders: failover prod dr failback=staged:60s:{steps}:60s");
+    let mut world = World::new(&staged("5,20,60,100", ""));
+    world.turn("prod", State::Down);
+    world.turn("prod", State::Up);
+    let keep_up = |world: &mut World, seconds: u64| (0..seconds / 10).for_each(|_| world.later(10));
+    keep_up(&mut world, 60);
+    assert_eq!(world.answers("orders"), "prod 5, dr 95");
+    keep_up(&mut world, 60);
+    assert_eq!(world.answers("orders"), "prod 20, dr 80");
+    // Pools get other numbers; the step and its clock go on.
+    keep_up(&mut world, 30);
+    let next = staged("5,20,60,100", "").replace("pool prod", "pool far: 10.2.0.1; pool prod");
+    assert!(world.core.preview(&super::world::configuration(&next), world.now).moves.is_empty());
+    world.reload(&next).expect("taken");
+    assert_eq!(world.answers("orders"), "prod 20, dr 80");
+    keep_up(&mut world, 20);
+    assert_eq!(world.answers("orders"), "prod 20, dr 80");
+    keep_up(&mut world, 10);
+    assert_eq!(world.answers("orders"), "prod 60, dr 40", "when its time is over");
+    // Fewer steps: it stands at the last but one.
+    world.reload(&staged("30,100", "")).expect("taken");
+    assert_eq!(world.answers("orders"), "prod 30, dr 70");
+    keep_up(&mut world, 60);
+    assert_eq!(world.answers("orders"), "prod 100");
+}

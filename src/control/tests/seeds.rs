@@ -93,10 +93,10 @@ fn nevers(world: &World, what: &str) {
                     let kept = world.core.guard().keeps(*endpoint);
                     let down = !kept && world.core.health().watched(world.core.estate(), *endpoint).is_some_and(|health| health.state == State::Down);
                     if leaf.rung != Rung::AllDown && !forced(OverrideWord::ForceUp) {
-                        assert!(!down, "{what}: {} answers {}, which is down", view.service.name, of.address);
+                        assert!(!down, "{what}: {} answers {}, which is down", view.service.name, of.name);
                     }
                     if forced(OverrideWord::ForceDown) && own.is_none_or(|own| own.record.kind != OverrideWord::ForceUp) && !forced(OverrideWord::ForceUp) {
-                        panic!("{what}: {} answers {}, which is forced down", view.service.name, of.address);
+                        panic!("{what}: {} answers {}, which is forced down", view.service.name, of.name);
                     }
                 }
             }

@@ -15,7 +15,7 @@ const THREE: &str = "pool eu: 10.0.0.1 10.0.0.2; pool us: 10.1.0.1 10.1.0.2; poo
      service search: weighted eu=50 us=30 ap=20; service orders: failover eu us ap failback=60s; service apart: failover ap";
 
 fn peak(_: &str) -> Load {
-    Load { rate: Some(100.0), of_peak: 1.0 }
+    Load { rate: Some(100.0), of_peak: 1.0, ..Load::default() }
 }
 
 fn simulate(world: &World, down: &[&str]) -> Simulation {
@@ -65,6 +65,25 @@ fn the_simulated_fall_is_what_the_real_one_does() {
 }
 
 #[test]
+fn who_sheds_goes_on_shedding() {
+    let text = THREE.replace("10.0.0.2;", "10.0.0.2 shed=30;").replace("10.1.0.2;", "10.1.0.2 shed=30;");
+    let mut world = World::new(&text);
+    world.load("eu", 85.0).unwrap();
+    assert_eq!(world.answers("orders"), "eu 70, us 30");
+    assert_eq!(moved(&simulate(&world, &["ap"]))[0], "search: eu 35, us 39, ap 26 → eu 44, us 56");
+    let simulated = simulate(&world, &["us"]);
+    assert_eq!(moved(&simulated), ["search: eu 35, us 39, ap 26 → eu 50, ap 50", "orders: eu 70, us 30 → eu 70, ap 30"]);
+    world.turn("us", State::Down);
+    for service in &simulated.services {
+        assert_eq!(world.answers(&service.service), shares(&service.after));
+    }
+    world.load("us", 90.0).unwrap();
+    let other = configuration(&text.replace("shed=30;", "shed=50;"));
+    let after = world.core.picture_after(&other, world.now).simulate(&[], &peak);
+    assert_eq!(moved(&after), ["search: eu 50, ap 50 → eu 36, ap 64", "orders: eu 70, ap 30 → eu 50, ap 50"], "of another file, too");
+}
+
+#[test]
 fn an_overloaded_region_falls_and_then_the_next_until_nobody_is_left() {
     let mut world = World::new(THREE);
     declared(&mut world, &[("eu", 60), ("us", 50), ("ap", 100)]);
@@ -96,7 +115,7 @@ fn half_the_peak_is_half_the_load() {
     let mut world = World::new(THREE);
     declared(&mut world, &[("us", 50)]);
     let mut picture = world.core.picture(world.now);
-    let simulation = picture.simulate(&[OverrideTargetName::Region("eu".into())], &|_| Load { rate: None, of_peak: 0.5 });
+    let simulation = picture.simulate(&[OverrideTargetName::Region("eu".into())], &|_| Load { of_peak: 0.5, ..Load::default() });
     assert_eq!(cascade(&simulation), Vec::<String>::new(), "all of orders is half of its peak, and us carries that");
     assert_eq!(simulation.regions[1].after, None, "no rate is known");
 }
@@ -136,7 +155,7 @@ fn guards_that_a_person_would_meet_are_told_and_hold_nothing_up() {
     estate.rules.capacity = [(Arc::from("us"), Capacity { all: Some(70), ..Capacity::default() })].into();
     world.core.set_estate(estate.clone());
     // At half the load us would bear it; guards count shares.
-    let half = |_: &str| Load { rate: None, of_peak: 0.5 };
+    let half = |_: &str| Load { of_peak: 0.5, ..Load::default() };
     let simulation = world.core.picture(world.now).simulate(&[OverrideTargetName::Region("eu".into())], &half);
     assert_eq!(moved(&simulation), ["orders: eu 100 → us 100", "search: eu 50, us 50 → us 100"], "health asks nobody");
     let told = broken(&simulation);

@@ -23,7 +23,7 @@ fn begin(kind: OverrideWord, target: &str, lasts: Option<u64>) -> Change {
 fn addresses(world: &World, service: &str) -> Vec<String> {
     let view = world.core.service(world.service(service));
     let leaves = view.decision.families[0].leaves.iter().flat_map(|leaf| &leaf.endpoints);
-    let mut found: Vec<String> = leaves.map(|id| world.core.estate().endpoint(*id).address.to_string()).collect();
+    let mut found: Vec<String> = leaves.map(|id| world.core.estate().address_text(*id)).collect();
     found.sort();
     found
 }

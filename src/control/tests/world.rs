@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::client::{Clients, Origins, Questions};
 use crate::control::{
-    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Expect, Key, Legacy, Notice, Op, Push, Record, Refusal, Reply, Revision,
-    Start, Stored, Ticket,
+    Actor, Announced, Applied, Change, Configuration, Core, Effect, Effects, Event, Expect, Key, Latency, Legacy, LoadPush, Notice, Op, Push, Record, Refusal,
+    Reply, Revision, Start, Stored, Ticket,
 };
 use crate::health::State;
 use crate::health::testing::estate;
@@ -42,6 +42,8 @@ pub(super) struct World {
     /// Measurements that were ordered.
     pub(super) measures: Vec<(u64, u32, Arc<crate::model::Analysis>)>,
     pub(super) wake_at: Option<Duration>,
+    /// How often it was asked to tell clients apart anew.
+    pub(super) classified: usize,
     pub(super) plans: Vec<(u64, bool)>,
     /// Commits with their operations, oldest first.
     pub(super) commits: Vec<(Vec<Op>, bool)>,
@@ -55,7 +57,7 @@ pub(super) struct World {
     pub(super) tells_apart: bool,
     /// Those that are not.
     pub(super) apart: Vec<(Arc<Estate>, Vec<PolicyForm>)>,
-    tickets: u64,
+    pub(super) tickets: u64,
 }
 
 /// The estate text with the zone that its service names lie in. Lines of ours: `serial N` of that zone (7), `secondary ADDRESS:PORT`, and
@@ -146,8 +148,12 @@ impl World {
     }
 
     fn begin(text: &str, disk: Vec<Stored>, disk_revision: Revision, now: Now, legacy: Option<Legacy>) -> Self {
-        let configuration = told_apart(configuration(text), &crate::control::asked_by_stored(&disk), &Origins::default());
-        let start = Start { configuration, stored: disk.clone(), revision: disk_revision, stale_after: Duration::from_secs(600), without_store: false };
+        let mut stored = disk.clone();
+        let configuration = configuration(text);
+        let latency = Latency::take(&mut stored, legacy.as_ref(), configuration.estate.latency, now);
+        let origins = Origins { measured: Arc::new(latency.measured()), ..Origins::default() };
+        let configuration = told_apart(configuration, &crate::control::asked_by_stored(&disk), &origins);
+        let start = Start { configuration, stored, latency, revision: disk_revision, stale_after: Duration::from_secs(600), without_store: false };
         let mut core = Core::start(start, now);
         if let Some(legacy) = legacy {
             core.continue_from(&legacy, now);
@@ -167,6 +173,7 @@ impl World {
             measures: Vec::new(),
             happenings: Vec::new(),
             wake_at: None,
+            classified: 0,
             plans: Vec::new(),
             commits: Vec::new(),
             break_glass: Vec::new(),
@@ -203,6 +210,7 @@ impl World {
                     Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
                     Effect::Measure { shift, step, analysis, .. } => self.measures.push((shift, step, analysis)),
                     Effect::Heard { .. } => {}
+                    Effect::Classify => self.classified += 1,
                     Effect::TellApart { estate, asked } if !self.tells_apart => self.apart.push((estate, asked)),
                     Effect::TellApart { estate, asked } => {
                         let made = Ok(self.clients(&estate, &asked));
@@ -306,6 +314,22 @@ impl World {
         self.event(Event::Push { ticket, push });
         let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
         self.replies.remove(at).1
+    }
+
+    /// Somebody tells how much is asked of a pool.
+    pub(super) fn load(&mut self, pool: &str, load: f64) -> Result<Applied, Refusal> {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.event(Event::Loaded { ticket, push: LoadPush { actor: Actor("token:ci".into()), pool: pool.to_string(), load } });
+        let at = self.replies.iter().position(|(known, _)| *known == ticket).expect("a reply");
+        self.replies.remove(at).1
+    }
+
+    /// A probe that passes and reads how much is asked of its endpoint.
+    pub(super) fn reads(&mut self, target: usize, load: f64) {
+        let load = crate::model::Load::new(load).map(crate::health::LoadRead::Told);
+        let (plan, report) = (self.core.plan(), crate::health::ProbeReport { load, ..report(true, self.now) });
+        self.event(Event::Probed { plan, target: TargetId::at(target), report });
     }
 
     /// Outcomes for every endpoint of a pool until its verdict is there.

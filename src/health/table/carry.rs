@@ -31,6 +31,12 @@ impl HealthTable {
             }
         }
         table.streaks = table.judgements.iter().filter(|health| 0 < health.against()).count();
+        let known: HashMap<_, _> = from.hosts.iter().zip(&self.hosts).collect();
+        for (name, host) in to.hosts.iter().zip(&mut table.hosts) {
+            if let Some(known) = known.get(name) {
+                host.clone_from(known);
+            }
+        }
         let known = self.combined_by_name(from);
         for endpoint in (0..to.endpoints.len()).map(EndpointId::at) {
             let Watch::Combined(id) = to.endpoint(endpoint).watch else { continue };
@@ -40,7 +46,7 @@ impl HealthTable {
                 (combined.since, combined.failing_since) = (known.since, known.failing_since);
             }
         }
-        let before: HashMap<&str, [PoolObserved; 2]> = from.pools.iter().map(|pool| &*pool.name).zip(self.pools.iter().copied()).collect();
+        let before: HashMap<&str, [PoolObserved; 3]> = from.pools.iter().map(|pool| &*pool.name).zip(self.pools.iter().copied()).collect();
         let derived = to.pools.iter().enumerate().map(|(at, pool)| {
             let before = before.get(&*pool.name).copied().unwrap_or_default();
             pools::derive(&table, to, PoolId::at(at), before, now)
@@ -79,7 +85,9 @@ impl HealthTable {
 
     /// Since when a predecessor has seen a pool up, per family: an unbroken Up keeps its clock.
     pub fn inherit_clocks(&mut self, pool: PoolId, left: [Option<Duration>; 2]) {
-        for (observed, left) in self.pools.get_mut(pool.index()).into_iter().flatten().zip(left) {
+        // By name as by the first family: that is told of no other.
+        let [v4, v6] = left;
+        for (observed, left) in self.pools.get_mut(pool.index()).into_iter().flatten().zip([v4, v6, v4]) {
             observed.up_since = observed.up_since.map(|now| left.map_or(now, |left| left.min(now)));
         }
     }

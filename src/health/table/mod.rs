@@ -17,6 +17,7 @@ pub use known::{EndpointHealth, JudgementHealth, Observed, TargetHealth, Transit
 use crate::model::{CombinedId, EndpointId, Estate, Family, JudgementId, Now, PoolId, TargetId, Watch};
 
 use super::State;
+use super::hosts::HostHealth;
 use super::pools::{self, PoolObserved};
 #[cfg(test)]
 use super::quality::Quality;
@@ -28,7 +29,9 @@ pub struct HealthTable {
     targets: Vec<TargetHealth>,
     judgements: Vec<JudgementHealth>,
     combined: Vec<CombinedHealth>,
-    pools: Vec<[PoolObserved; 2]>,
+    /// In both families, and for services that answer with host names.
+    pools: Vec<[PoolObserved; 3]>,
+    pub(super) hosts: Vec<HostHealth>,
     /// Targets that are degraded or told a weight. Nearly always none: then nobody need ask.
     shaped: usize,
     /// Verdicts with a streak against them. Nearly always none, too.
@@ -44,6 +47,7 @@ impl HealthTable {
             judgements: vec![unknown; estate.judgements.len()],
             combined: vec![CombinedHealth::default(); estate.combined.len()],
             pools: vec![Default::default(); estate.pools.len()],
+            hosts: vec![HostHealth::default(); estate.hosts.len()],
             shaped: 0,
             streaks: 0,
         };
@@ -94,6 +98,12 @@ impl HealthTable {
         self.pools[pool.index()][family.index()]
     }
 
+    /// Observed state of a pool by its host names, whatever families these have.
+    #[allow(clippy::indexing_slicing, reason = "sized by the estate")]
+    pub fn pool_by_name(&self, pool: PoolId) -> PoolObserved {
+        self.pools[pool.index()][2]
+    }
+
     /// Some target is degraded or told a weight.
     pub fn shapes_any(&self) -> bool {
         0 < self.shaped
@@ -124,7 +134,7 @@ impl HealthTable {
     }
 
     /// Derives the pools that these endpoints stand in.
-    fn derive_pools_of(&mut self, estate: &Estate, endpoints: &[EndpointId], now: Now) {
+    pub(super) fn derive_pools_of(&mut self, estate: &Estate, endpoints: &[EndpointId], now: Now) {
         for pool in estate.pools_moved_by(endpoints.iter().copied()) {
             self.derive(estate, pool, now);
         }

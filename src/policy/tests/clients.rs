@@ -115,13 +115,13 @@ fn the_quickest_region_that_is_up_answers_and_where_nothing_was_measured_the_nea
 }
 
 #[test]
-fn what_was_not_measured_comes_after_what_was_the_nearest_of_it_first() {
+fn after_the_three_quickest_come_all_others_as_written_measured_or_not() {
     let text = format!(
         "{EARTH} region tokyo: 35.7,139.7; pool tokyo: 10.4.0.1; pool paris: 10.5.0.1
         service web: latency berlin newyork sydney tokyo failback=0s; service odd: latency paris berlin newyork failback=0s"
     );
     let mut world = World::new(&text);
-    let origins = measured(&[("192.0.2.0/24", "tokyo newyork"), ("203.0.113.0/24", "tokyo sydney"), ("198.51.100.0/24", "newyork paris")]);
+    let origins = measured(&[("192.0.2.0/24", "tokyo newyork"), ("203.0.113.0/24", "tokyo sydney newyork berlin"), ("198.51.100.0/24", "newyork paris")]);
     world.clients = Clients::build(&world.estate, &Questions::of(&world.estate), &origins);
     world.settle();
     let told = |world: &World, client: &str| {
@@ -131,8 +131,8 @@ fn what_was_not_measured_comes_after_what_was_the_nearest_of_it_first() {
         explain_for(service, &service.policy, &world.facts(), &Default::default(), world.now, class(world, client), &mut |step| steps.push(step().text));
         steps.into_iter().find(|step| step.contains("first")).unwrap()
     };
-    assert_eq!(told(&world, "192.0.2.1"), "latency: quickest first, as measured: tokyo, newyork, berlin, sydney");
-    assert_eq!(told(&world, "203.0.113.1"), "latency: quickest first, as measured: tokyo, sydney, berlin = newyork");
+    assert_eq!(told(&world, "192.0.2.1"), "latency: quickest first, as measured: tokyo, newyork, berlin = sydney");
+    assert_eq!(told(&world, "203.0.113.1"), "latency: quickest first, as measured: tokyo, sydney, newyork, berlin");
     assert_eq!(told(&world, "192.0.3.1"), "latency: nothing was measured for its network, and nobody knows where the client is; unknown = \"first\"");
     assert_eq!(answers(&world, "odd", "198.51.100.1"), "newyork 100", "paris has no place, and needs none");
     assert_eq!(answers(&world, "odd", "192.0.2.1"), "paris 100", "but then nobody can say what is nearest");
@@ -335,4 +335,53 @@ fn questions_that_nobody_asked_are_known_as_such() {
     assert!(asks("geo network:office=newyork *=berlin") && asks("failover berlin"));
     assert!(!asks("geo network:lab=newyork *=berlin") && !asks("nearest berlin newyork"));
     assert!(!world.clients.holds(ClassId::UNKNOWN, &Condition::Network("lab".into())));
+}
+
+#[test]
+fn one_way_turns_for_everybody_when_the_first_child_is_lost_for_every_kind_of_clients() {
+    let text = "policy near: geo network:office!=berlin *=newyork; service web: failover near sydney failback=one_way:60s";
+    let mut world = world(text);
+    let both = |world: &World| ["192.0.2.1", "203.0.113.1"].map(|client| answers(world, "web", client));
+    assert_eq!(both(&world), ["berlin 100", "newyork 100"]);
+    // Lost for the office alone: to them it comes back by time.
+    world.down("berlin");
+    assert_eq!(both(&world), ["sydney 100", "newyork 100"]);
+    world.up("berlin");
+    world.later(59);
+    assert_eq!(both(&world), ["sydney 100", "newyork 100"]);
+    world.later(1);
+    assert_eq!(both(&world), ["berlin 100", "newyork 100"]);
+    // Lost for all: who answers is the first from then on, for all.
+    world.down("berlin");
+    world.down("newyork");
+    assert_eq!(both(&world), ["sydney 100", "sydney 100"]);
+    world.up("berlin");
+    world.up("newyork");
+    world.later(1_000);
+    assert_eq!(both(&world), ["sydney 100", "sydney 100"]);
+    world.restart();
+    for target in 0..world.estate.targets.len() {
+        world.probe(crate::model::TargetId::at(target), true);
+    }
+    world.later(1_000);
+    assert_eq!(both(&world), ["sydney 100", "sydney 100"], "remembered by name");
+    world.down("sydney");
+    assert_eq!(both(&world), ["berlin 100", "newyork 100"], "the others keep their order");
+    world.up("sydney");
+    world.later(1_000);
+    assert_eq!(both(&world), ["berlin 100", "newyork 100"]);
+}
+
+#[test]
+fn a_trickle_goes_to_who_stands_by_in_what_an_operator_wrote_and_not_between_rules_or_regions() {
+    let mut world = world(
+        "policy home: failover berlin newyork; policy spread: weighted newyork=100 sydney=0
+         service web: geo network:office=home *=spread trickle=10 failback=0s; service close: nearest berlin newyork sydney trickle=10",
+    );
+    assert_eq!(answers(&world, "web", "192.0.2.1"), "berlin 90, newyork 10");
+    assert_eq!(answers(&world, "web", "203.0.113.1"), "newyork 90, sydney 10");
+    assert_eq!(answers(&world, "close", "192.0.2.1"), "berlin 100", "who is second for some is first for others");
+    world.down("newyork");
+    assert_eq!(answers(&world, "web", "192.0.2.1"), "berlin 100");
+    assert_eq!(answers(&world, "web", "203.0.113.1"), "sydney 100 standby");
 }

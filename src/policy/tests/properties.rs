@@ -10,12 +10,14 @@ use crate::policy::testing::{World, slow};
 use crate::policy::{Decision, OverrideKind, OverrideTarget, Rung, Verdict, decide, desired, effective, explain};
 
 /// Pools of every world. `f` shares a target with `a`.
-const POOLS: [&str; 6] = [
-    "a: 10.0.0.1 10.0.0.2 2001:db8::1 region=east",
-    "b: 10.1.0.1 10.1.0.2 10.1.0.3@1 2001:db8:1::1 region=east min_up=2",
+const POOLS: [&str; 8] = [
+    "a: 10.0.0.1 10.0.0.2 2001:db8::1 region=east shed=30",
+    "b: 10.1.0.1 10.1.0.2 10.1.0.3@1 2001:db8:1::1 region=east min_up=2 shed=20:client",
     "c: 10.2.0.1 2001:db8:2::1 2001:db8:2::2 factor=0.05",
-    "d: 10.3.0.1 10.3.0.2 region=west",
-    "e: 10.4.0.1@3 10.4.0.2@5 region=west",
+    "d: 10.3.0.1 10.3.0.2 region=west shed=50:client",
+    "g: gw.vendor.example 10.6.0.1@1 region=west",
+    "h: gw.other.example region=west",
+    "e: 10.4.0.1@3 10.4.0.2@5 region=west shed=30",
     "f: 2001:db8:5::1 10.0.0.1",
 ];
 
@@ -48,9 +50,10 @@ pub(crate) fn estate() -> impl Strategy<Value = String> {
     let all_down = prop::sample::select(vec!["last_good", "serve_all", "first", "nodata", "servfail", "pool:sorry"]);
     let failback = prop::sample::select(vec!["0s", "10s", "manual", "one_way:5s", "staged:5s:10,50,100:4s"]);
     // `weighted` can't stand below `multivalue`: m and n are without it, for roots that are without it.
-    let root = prop_oneof![policy(vec!["a", "b", "d", "x", "y", "z", "m"], Kinds::NoMultivalue), policy(vec!["a", "c", "d", "e", "m", "n"], Kinds::All)];
+    let root =
+        prop_oneof![policy(vec!["a", "b", "d", "h", "x", "y", "z", "m"], Kinds::NoMultivalue), policy(vec!["a", "c", "d", "g", "e", "m", "n"], Kinds::All)];
     let named = (
-        policy(vec!["a", "b", "c"], Kinds::All),
+        policy(vec!["a", "b", "c", "g"], Kinds::All),
         policy(vec!["b", "d", "e", "f"], Kinds::All),
         policy(vec!["x", "y", "c"], Kinds::NoMultivalue),
         policy(vec!["a", "b", "f"], Kinds::NoWeighted),
@@ -68,14 +71,19 @@ pub(crate) fn estate() -> impl Strategy<Value = String> {
     })
 }
 
+/// What a resolver may find.
+const FOUND: [&str; 4] = ["198.51.100.1 198.51.100.2", "198.51.100.3 2001:db8:9::1", "2001:db8:9::2", "198.51.100.1"];
+
 /// Something happens.
 #[derive(Clone, Debug)]
 pub(crate) enum Happening {
     Probe(prop::sample::Index, bool),
     Slow(prop::sample::Index),
     Tells(prop::sample::Index, f64),
+    Resolves(prop::sample::Index, &'static str, bool),
     Later(u64),
     Data(prop::sample::Index, bool),
+    Load(prop::sample::Index, Option<bool>),
     Begin(OverrideKind, prop::sample::Index, bool),
     End(prop::sample::Index),
     Failback,
@@ -88,8 +96,10 @@ pub(crate) fn happening() -> impl Strategy<Value = Happening> {
         12 => (any::<prop::sample::Index>(), prop::bool::weighted(0.45)).prop_map(|(which, passed)| Happening::Probe(which, passed)),
         4 => any::<prop::sample::Index>().prop_map(Happening::Slow),
         2 => (any::<prop::sample::Index>(), 0.0..200.0).prop_map(|(which, told)| Happening::Tells(which, told)),
+        3 => (any::<prop::sample::Index>(), prop::sample::select(FOUND.to_vec()), any::<bool>()).prop_map(|(which, found, old)| Happening::Resolves(which, found, old)),
         3 => (1u64..12).prop_map(Happening::Later),
         3 => (any::<prop::sample::Index>(), prop::bool::weighted(0.6)).prop_map(|(which, old)| Happening::Data(which, old)),
+        4 => (any::<prop::sample::Index>(), prop::sample::select(vec![Some(true), Some(true), Some(false), None])).prop_map(|(which, sheds)| Happening::Load(which, sheds)),
         3 => (kind, any::<prop::sample::Index>(), any::<bool>()).prop_map(|(kind, which, limited)| Happening::Begin(kind, which, limited)),
         2 => any::<prop::sample::Index>().prop_map(Happening::End),
         1 => Just(Happening::Failback),
@@ -111,10 +121,18 @@ pub(crate) fn apply(world: &mut World, happening: &Happening) {
             world.finds(TargetId::at(which.index(world.estate.targets.len())), Outcome::Pass, Some(Reported::Number(*told)));
             world.settle();
         }
+        Happening::Resolves(which, found, old) => {
+            let host = world.estate.hosts[which.index(world.estate.hosts.len())].to_string();
+            world.resolves(&host, found, 600, old.then_some("no answer"));
+        }
         Happening::Later(seconds) => world.later(*seconds),
         Happening::Data(which, old) => {
             let pool = world.estate.pools[which.index(world.estate.pools.len())].name.to_string();
             world.data(&pool, *old);
+        }
+        Happening::Load(which, sheds) => {
+            let pool = world.estate.pools[which.index(world.estate.pools.len())].name.to_string();
+            world.load(&pool, *sheds);
         }
         Happening::Begin(kind, which, limited) => {
             let estate = &world.estate;
@@ -182,7 +200,7 @@ fn candidates(world: &World) -> Vec<PoolId> {
 fn is_empty_only_if_asked(world: &World, decision: &Decision, family: Family) -> Result<(), TestCaseError> {
     let service = world.estate.service(world.service("orders"));
     let all_down = decision.memory.all_down[family.index()];
-    let of_family = |pool: PoolId, family| world.estate.pool_family(pool, family).collect::<Vec<_>>();
+    let of_family = |pool: PoolId, family| world.health.pool_family(&world.estate, pool, family).collect::<Vec<_>>();
     match &decision.families[family.index()].verdict {
         Verdict::Answer => prop_assert!(!decision.families[family.index()].leaves.is_empty()),
         Verdict::NoData => {
@@ -222,7 +240,7 @@ fn check(world: &World, decision: &Decision) -> Result<(), TestCaseError> {
             prop_assert!(0.0 < leaf.share && !leaf.pools.is_empty());
             for endpoint in &leaf.endpoints {
                 let item = world.estate.endpoint(*endpoint);
-                prop_assert!(leaf.pools.contains(&item.pool) && Family::of(item.address) == family);
+                prop_assert!(leaf.pools.contains(&item.pool) && world.health.is_in_family(&world.estate, *endpoint, family));
                 let forced = forced(world, *endpoint);
                 prop_assert!(forced != Some(OverrideKind::ForceDown), "{} is forced down", world.estate.endpoint_label(*endpoint));
                 if leaf.rung < Rung::AllDown && forced.is_none() {
@@ -230,7 +248,8 @@ fn check(world: &World, decision: &Decision) -> Result<(), TestCaseError> {
                 }
             }
             for endpoint in leaf.endpoints.iter().filter(|endpoint| dead(world, **endpoint)) {
-                let beside: Vec<_> = world.estate.pool_family(world.estate.endpoint(*endpoint).pool, family).filter(|beside| live(world, *beside)).collect();
+                let beside: Vec<_> =
+                    world.health.pool_family(&world.estate, world.estate.endpoint(*endpoint).pool, family).filter(|beside| live(world, *beside)).collect();
                 prop_assert!(beside.is_empty(), "{} is dead, and in its pool lives another", world.estate.endpoint_label(*endpoint));
             }
             for pool in &leaf.pools {
@@ -241,7 +260,7 @@ fn check(world: &World, decision: &Decision) -> Result<(), TestCaseError> {
                         "an answering pool is not held, but for its steps"
                     );
                 }
-                let of_family: Vec<_> = world.estate.pool_family(*pool, family).collect();
+                let of_family: Vec<_> = world.health.pool_family(&world.estate, *pool, family).collect();
                 prop_assert!(of_family.is_empty() || of_family.iter().any(|endpoint| leaf.endpoints.contains(endpoint)), "a chosen pool answers with somebody");
             }
         }
@@ -287,7 +306,7 @@ proptest! {
             for family in Family::ALL {
                 let answering = decision.families[family.index()].leaves.iter().flat_map(|leaf| &leaf.endpoints);
                 for endpoint in answering.filter(|endpoint| dead(&world, **endpoint)) {
-                    let living = candidates(&world).into_iter().flat_map(|pool| world.estate.pool_family(pool, family)).find(|other| live(&world, *other));
+                    let living = candidates(&world).into_iter().flat_map(|pool| world.health.pool_family(&world.estate, pool, family)).find(|other| live(&world, *other));
                     let label = |id: EndpointId| world.estate.endpoint_label(id);
                     prop_assert!(living.is_none(), "{} is dead and answers, {:?} lives", label(*endpoint), living.map(label));
                 }
@@ -310,9 +329,42 @@ proptest! {
                 let who = |family: &crate::policy::FamilyDecision| family.leaves.iter().map(|leaf| (leaf.pools.clone(), leaf.rung, leaf.endpoints.clone())).collect::<Vec<_>>();
                 prop_assert_eq!(who(family), who(same));
                 for (leaf, same) in family.leaves.iter().zip(&same.leaves) {
-                    // 0.05 is the least factor here, and a subtree's is never less.
-                    prop_assert!(same.share * 0.05 <= leaf.share + 1e-12, "{} of {}", leaf.share, same.share);
+                    // 0.05 is the least factor here, and a subtree's is never less; what is shed is divided once more.
+                    let least = if world.crowded.is_empty() { 0.05 } else { 0.05 * 0.05 };
+                    prop_assert!(same.share * least <= leaf.share + 1e-12, "{} of {}", leaf.share, same.share);
                     prop_assert!(same.weights.is_none() && leaf.weights.as_ref().is_none_or(|weights| weights.len() == leaf.endpoints.len() && !weights.contains(&0)));
+                }
+            }
+        }
+    }
+
+    // Nobody else moves: who sheds has its share of what it would have, who is full no more than that, and everybody else at least as much.
+    #[test]
+    fn what_is_shed_comes_from_who_sheds_and_goes_to_who_may_take_it(text in estate(), happenings in prop::collection::vec(happening(), 0..30)) {
+        let mut world = World::fresh(&text);
+        for happening in &happenings {
+            apply(&mut world, happening);
+            let decision = world.decide("orders");
+            let id = world.service("orders");
+            let nobody = std::collections::BTreeMap::new();
+            let facts = crate::policy::Facts { crowded: &nobody, ..world.facts() };
+            let service = world.estate.service(id);
+            let without = decide(service, &service.policy, &facts, &world.memories[id.index()], world.now);
+            for (with, without) in decision.families.iter().zip(&without.families) {
+                prop_assert_eq!(&with.verdict, &without.verdict);
+                let of = |family: &crate::policy::FamilyDecision, pool: PoolId| family.leaves.iter().filter(|leaf| leaf.pools.contains(&pool)).map(|leaf| leaf.share).sum::<f64>();
+                for pool in (0..world.estate.pools.len()).map(PoolId::at) {
+                    let (name, before, after) = (&world.estate.pool(pool).name, of(without, pool), of(with, pool));
+                    match (world.crowded.get(&pool), world.estate.pool(pool).shed) {
+                        // Several in one multivalue give away together what the greatest share says.
+                        (Some(crowded), Some(shed)) if crowded.sheds => {
+                            let most = if with.leaves.iter().chain(&without.leaves).any(|leaf| 1 < leaf.pools.len()) { 0.5 } else { shed.share.percent() / 100.0 };
+                            prop_assert!(before * (1.0 - most) - 1e-9 <= after && after <= before + 1e-9, "{} sheds: {} of {}", name, after, before);
+                        }
+                        // Of a multivalue it may leave with the others.
+                        (Some(_), _) => prop_assert!(after <= before + 1e-9, "{} is full: {} of {}", name, after, before),
+                        (None, _) => prop_assert!(before <= after + 1e-9 , "{} takes: {} of {}", name, after, before),
+                    }
                 }
             }
         }
@@ -371,6 +423,9 @@ proptest! {
         let mut world = World::fresh(&text);
         for target in 0..world.estate.targets.len() {
             world.probe(TargetId::at(target), true);
+        }
+        for host in world.estate.hosts.clone() {
+            world.found(&host.to_string(), "198.51.100.1 2001:db8:9::1", 600, None);
         }
         let service = world.estate.service(world.service("orders"));
         let decision = world.decide("orders");

@@ -29,7 +29,7 @@ fn homes(world: &World, service: &str, family: Family, clients: u32) -> Vec<Vec<
     let keeper = Keeper::of(leaves);
     let home = |number| {
         let (key, _) = sticky_key(decision.sticky.unwrap_or_default(), client(number));
-        leaves[keeper.as_ref().map_or(0, |keeper| keeper.choose(key))].pools.clone()
+        leaves[keeper.as_ref().map_or(0, |keeper| keeper.choose(key, 0))].pools.clone()
     };
     (0..clients).map(home).collect()
 }
@@ -118,6 +118,61 @@ fn services_that_are_not_sticky_note_no_ways() {
     let world = world("service web: weighted a=40 b=60; service one: failover a b sticky");
     assert!(world.decide("web").families.iter().flat_map(|family| &family.leaves).all(|leaf| leaf.ways.is_empty()));
     assert_eq!(Keeper::of(&world.decide("one").families[0].leaves), None, "there is nothing to choose");
+}
+
+#[test]
+fn a_step_of_a_return_moves_its_part_of_the_clients_and_no_others() {
+    let mut world = world("service web: weighted a=40 b=60 sticky failback=staged:60s:20,50,100:60s");
+    let whole = homes(&world, "web", Family::V4, 50_000);
+    world.down("a");
+    world.up("a");
+    let mut before = homes(&world, "web", Family::V4, 50_000);
+    assert!(before.iter().all(|pools| *pools == [PoolId(1)]));
+    // Of a's own clients 20 %, then 50 %, then all; whoever has returned stays.
+    for part in [0.2, 0.5, 1.0] {
+        world.later(60);
+        let now = homes(&world, "web", Family::V4, 50_000);
+        near(share(&now, 0), 40.0 * part, 0.7);
+        assert!(before.iter().zip(&now).all(|(before, now)| before == now || (*before == [PoolId(1)] && *now == [PoolId(0)])), "one way at {part}");
+        let strangers = whole.iter().zip(&now).filter(|(whole, now)| **now == [PoolId(0)] && **whole != [PoolId(0)]).count();
+        assert_eq!(strangers, 0, "at {part}: a gets nobody who was not its own");
+        before = now;
+    }
+    assert_eq!(before, whole);
+}
+
+#[test]
+fn a_trickle_takes_its_part_of_the_clients_and_a_loss_moves_nobody_of_the_others() {
+    let mut world = world("service web: weighted a=60 b=40 c=0 d=0 sticky trickle=10 failback=0s");
+    let before = homes(&world, "web", Family::V4, 50_000);
+    for (pool, wanted) in [(0, 54.0), (1, 36.0), (2, 5.0), (3, 5.0)] {
+        near(share(&before, pool), wanted, 0.7);
+    }
+    world.down("b");
+    let without = homes(&world, "web", Family::V4, 50_000);
+    assert!(before.iter().zip(&without).all(|(before, now)| before == now || (*before == [PoolId(1)] && *now == [PoolId(0)])), "b's clients go to a");
+    world.up("b");
+    world.down("c");
+    let without = homes(&world, "web", Family::V4, 50_000);
+    assert!(before.iter().zip(&without).all(|(before, now)| before == now || (*before == [PoolId(2)] && *now == [PoolId(3)])), "c's clients go to d");
+    world.up("c");
+    assert_eq!(homes(&world, "web", Family::V4, 50_000), before);
+}
+
+#[test]
+fn a_step_of_a_return_leaves_who_keeps_to_the_trickle_where_they_are() {
+    let mut world = world("service web: weighted a=50 b=50 c=0 sticky trickle=10 failback=staged:60s:20,100:60s");
+    let whole = homes(&world, "web", Family::V4, 50_000);
+    world.down("a");
+    world.up("a");
+    let waiting = homes(&world, "web", Family::V4, 50_000);
+    near(share(&waiting, 2), 10.0, 0.7);
+    world.later(60);
+    let step = homes(&world, "web", Family::V4, 50_000);
+    near(share(&step, 0), 9.0, 0.7);
+    assert!(waiting.iter().zip(&step).all(|(before, now)| before == now || (*before == [PoolId(1)] && *now == [PoolId(0)])));
+    world.later(60);
+    assert_eq!(homes(&world, "web", Family::V4, 50_000), whole);
 }
 
 /// A tree over the four pools, two policies deep.

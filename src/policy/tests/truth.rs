@@ -9,7 +9,7 @@ use crate::client::{Clients, Questions};
 use crate::health::State;
 use crate::model::{Family, PoolId};
 use crate::policy::testing::World;
-use crate::policy::{FamilyDecision, Hold, Override, OverrideKind, OverrideTarget, Reach, Rung, Verdict};
+use crate::policy::{Crowded, FamilyDecision, Hold, Keeper, Override, OverrideKind, OverrideTarget, Reach, Rung, Verdict, sticky_key};
 
 /// What a child is.
 #[derive(Clone, Copy, PartialEq)]
@@ -24,9 +24,11 @@ enum Child {
     ForceDown,
     Old,
     Approved,
+    Sheds,
+    Full,
 }
 
-use Child::{Approved, Down, DownDrained, Drained, ForceDown, ForceUp, Held, Old, Unknown, Up};
+use Child::{Approved, Down, DownDrained, Drained, ForceDown, ForceUp, Full, Held, Old, Sheds, Unknown, Up};
 
 /// All of them, those that answer sooner first.
 const EVERY: &[Child] = &[Up, Unknown, ForceUp, Held, Drained, Down, DownDrained, ForceDown];
@@ -34,6 +36,10 @@ const EVERY: &[Child] = &[Up, Unknown, ForceUp, Held, Drained, Down, DownDrained
 const FIVE: &[Child] = &[Up, Held, Drained, Down, ForceDown];
 /// What freshness makes of a child, beside three others.
 const AGES: &[Child] = &[Up, Old, Approved, Down, ForceDown];
+/// What loads make of a child, beside four others.
+const LOADS: &[Child] = &[Up, Sheds, Full, Held, Drained, Down, ForceDown];
+/// The same, where three children make many cells.
+const LOADS_OF_THREE: &[Child] = &[Up, Sheds, Full, Down];
 /// Those that answer only if nothing else can.
 const LAST: &[Child] = &[Down, DownDrained, ForceDown];
 
@@ -50,6 +56,8 @@ impl Child {
             ForceDown => "force_down",
             Old => "old",
             Approved => "old+approved",
+            Sheds => "sheds",
+            Full => "full",
         }
     }
 
@@ -65,6 +73,8 @@ impl Child {
             ForceDown => "probes find it up, an operator says down: on no rung (S9)",
             Old => "up, but its data is too old: on no rung (S9)",
             Approved => "the same, and an operator approves of it: as up (S9)",
+            Sheds => "up, and over its load: it gives away 30 % of its answers, if anybody takes them",
+            Full => "up, and over its load, but it gives nothing away yet: it takes nothing either",
         }
     }
 
@@ -73,14 +83,17 @@ impl Child {
         let pool = world.estate.pool_named(name).expect("a pool");
         match self {
             Unknown => {}
-            Up | Held | Drained | ForceDown | Old | Approved => world.turn(name, State::Up),
+            Up | Held | Drained | ForceDown | Old | Approved | Sheds | Full => world.turn(name, State::Up),
             Down | DownDrained | ForceUp => world.turn(name, State::Down),
         }
         if let Old | Approved = self {
             world.data(name, true);
         }
+        if let Sheds | Full = self {
+            world.crowded.insert(pool, Crowded { sheds: self == Sheds, why: "its load is 85, over 80".into() });
+        }
         let kind = match self {
-            Up | Unknown | Down | Old => return,
+            Up | Unknown | Down | Old | Sheds | Full => return,
             Held => return Family::ALL.into_iter().for_each(|family| world.memories[0].held.push(Hold { pool, family })),
             Drained | DownDrained => OverrideKind::Drain,
             ForceUp => OverrideKind::ForceUp,
@@ -97,7 +110,7 @@ fn answer(policies: &str, service: &str, children: &[Child], last: &[&str]) -> S
     let mut text = String::from("thresholds down_after=1 ok_after=1 up_after=1\npool sorry: 10.9.9.9 monitor=none\n");
     let names = ["a", "b", "c"];
     for (at, name) in names.iter().enumerate().take(children.len()) {
-        writeln!(text, "pool {name}: 10.0.{at}.1").unwrap();
+        writeln!(text, "pool {name}: 10.0.{at}.1 shed=30").unwrap();
     }
     let all_down = if service.contains("all_down=") { "" } else { "all_down=serve_all" };
     let mut world = World::fresh(&format!("{text}{policies}\nservice s: {service} failback=manual {all_down}"));
@@ -273,6 +286,37 @@ fn data_that_is_too_old_keeps_a_pool_off_every_rung_as_its_truth_table_says() {
     is_kept("freshness", &page);
 }
 
+#[test]
+fn what_a_pool_sheds_goes_where_its_truth_table_says() {
+    let page = page("shed: a pool over its load gives away 30 % of its answers", LOADS, |text| {
+        squares_of(text, "The next that is up and not full takes it; if there is none, it stays.", "", "failover a b", LOADS, 2);
+        squares_of(text, "Whoever has the rest of the share takes it, pro rata.", "", "weighted a=80 b=20", LOADS, 2);
+        squares_of(text, "A standby takes it, too: on rung `policy`, for somebody with a share is up.", "", "weighted a=100 b=0", LOADS, 2);
+        squares_of(text, "It is left out of 30 % of the answers, unless only full ones were left.", "", "multivalue a b", LOADS, 2);
+        squares_of(text, "Of the part that it would get.", "", "failover a b trickle=5", LOADS, 2);
+        squares_of(text, "Full ones are passed over.", "", "failover a b c", LOADS_OF_THREE, 3);
+        squares_of(text, "Siblings with a share come before those with none.", "", "weighted a=60 b=40 c=0", LOADS_OF_THREE, 3);
+        squares_of(text, "First inside the subtree, then outside of it.", "policy ab: weighted a=50 b=50", "failover ab c", LOADS_OF_THREE, 3);
+        squares_of(
+            text,
+            "A subtree's own `min_up` is about health: it is up while the one that sheds is.",
+            "policy ab: weighted a=50 b=50 min_up=2",
+            "failover ab c",
+            LOADS_OF_THREE,
+            3,
+        );
+        squares_of(
+            text,
+            "Where only full ones are left of a multivalue, the whole answer goes elsewhere.",
+            "policy ab: multivalue a b",
+            "failover ab c",
+            LOADS_OF_THREE,
+            3,
+        );
+    });
+    is_kept("shed", &page);
+}
+
 /// One in each place, and one of whom nothing is known.
 const CLIENTS: [(&str, &str); 3] = [("near a", "192.0.2.1"), ("near b", "198.51.100.1"), ("unknown", "203.0.113.1")];
 
@@ -320,6 +364,57 @@ fn a_policy_that_asks_who_asks_answers_as_its_truth_table_says() {
     is_kept("clients", &page);
 }
 
+/// Where so many clients of a sticky service go, one letter each, and on which rung, if a, b and c are so.
+fn homes(service: &str, children: &[Child; 3]) -> String {
+    const CLIENTS: u32 = 20;
+    let mut world = World::fresh(&format!(
+        "thresholds down_after=1 ok_after=1 up_after=1
+         pool a: 10.0.0.1; pool b: 10.0.1.1; pool c: 10.0.2.1; service s: {service} sticky failback=manual all_down=serve_all"
+    ));
+    for (child, name) in children.iter().zip(["a", "b", "c"]) {
+        child.make(&mut world, name);
+    }
+    let decision = world.decide("s");
+    let leaves = &decision.families[Family::V4.index()].leaves;
+    let keeper = Keeper::of(leaves);
+    let home = |number: u32| {
+        let client = std::net::Ipv4Addr::from(0x2e00_0001_u32.wrapping_add(number << 8));
+        let (key, _) = sticky_key(decision.sticky.unwrap_or_default(), client.into());
+        let leaf = leaves.get(keeper.as_ref().map_or(0, |keeper| keeper.choose(key, 0)))?;
+        Some((world.estate.pool(*leaf.pools.first()?).name.to_string(), leaf.rung))
+    };
+    let homes: Vec<(String, Rung)> = (0..CLIENTS).filter_map(home).collect();
+    let rung = homes.iter().map(|(_, rung)| *rung).max().unwrap_or_default();
+    let told = if rung == Rung::Policy { String::new() } else { format!(" ({})", rung.word()) };
+    let letters: String = homes.iter().map(|(name, _)| name.as_str()).collect();
+    if letters.is_empty() { "servfail".into() } else { format!("{letters}{told}") }
+}
+
+#[test]
+fn a_client_of_a_sticky_service_goes_where_its_truth_table_says() {
+    const STATES: [Child; 5] = [Up, Unknown, Drained, Down, ForceDown];
+    let page = page("sticky: who keeps to whom", &STATES, |text| {
+        text.push_str("\nA row of letters: where each of twenty fixed clients goes, always in the same order. Nodes must agree on it, so it never changes.\n");
+        for (service, rule) in [
+            ("weighted a=50 b=30 c=20", "A child that goes loses its own clients and nobody else's; the same ones come back."),
+            ("weighted a=80 b=20 c=0", "c stands by: share 0 answers only if no child with a share may (S9)."),
+            ("weighted a=100 b=0 c=0", "Those who stand by share what comes to them."),
+            ("weighted a=60 b=40 c=0 trickle=20", "c keeps its part of the clients, and a loss among the others moves none of them."),
+        ] {
+            writeln!(text, "\n## {service}\n{rule}\n").unwrap();
+            let head = ["a", "b", "c", "clients"].map(String::from).to_vec();
+            let row = |(a, b, c): (Child, Child, Child)| {
+                let children = [a, b, c];
+                children.iter().map(|child| child.word().to_string()).chain([homes(service, &children)]).collect()
+            };
+            let every = STATES.into_iter().flat_map(|a| STATES.into_iter().flat_map(move |b| STATES.into_iter().map(move |c| (a, b, c))));
+            let rows: Vec<Vec<String>> = [head].into_iter().chain(every.map(row)).collect();
+            text.push_str(&aligned(&rows));
+        }
+    });
+    is_kept("sticky", &page);
+}
+
 #[test]
 fn when_all_are_down_answers_are_as_their_truth_table_says() {
     let page = page("when_all_down: nobody is up", LAST, |text| {
@@ -356,4 +451,56 @@ fn when_all_are_down_answers_are_as_their_truth_table_says() {
         }
     });
     is_kept("all_down", &page);
+}
+
+/// What a name may have, and whether that is old.
+const NAMES: [(&str, &str, Option<&str>); 5] = [
+    ("never resolved", "", Some("no answer")),
+    ("A", "198.51.100.1", None),
+    ("AAAA", "2001:db8::1", None),
+    ("A and AAAA", "198.51.100.1 2001:db8::1", None),
+    ("both, old", "198.51.100.1 2001:db8::1", Some("no answer")),
+];
+
+#[test]
+fn host_names_answer_in_the_families_that_their_truth_table_says() {
+    let page = page("host names: the families of what they have", &[Up, Unknown, Down], |text| {
+        text.push_str("\nA row: what the host name of a's only endpoint has. b has an address of each family and is up. `nodata`: a is chosen and has no such address (S7).\n");
+        text.push_str("CNAME: the same as `answer = \"cname\"`, where b has a host name, too, that was never resolved: one decision for every type.\n");
+        for (service, rule) in [
+            ("failover a b", "S7: a name without addresses of a family keeps its place; one without any is down."),
+            ("weighted a=80 b=20", "S7: a split stays a split."),
+            ("failover a", "S9: nobody else: a name that was never resolved is SERVFAIL, no NODATA that resolvers keep."),
+        ] {
+            for state in [Up, Unknown, Down] {
+                writeln!(text, "\n## {service}, a is {}\n{rule}\n", state.word()).unwrap();
+                let head = ["the name has", "A", "AAAA", "CNAME"].map(String::from).to_vec();
+                let row = |(word, found, old): (&str, &str, Option<&str>)| {
+                    let estate = |b: &str, answer: &str| {
+                        format!(
+                            "thresholds down_after=1 ok_after=1 up_after=1\npool a: gw.vendor.example\npool b: {b}\nservice s: {service} {answer} failback=manual all_down=serve_all"
+                        )
+                    };
+                    let decided = |text: &str| {
+                        let mut world = World::fresh(text);
+                        state.make(&mut world, "a");
+                        world.turn("b", State::Up);
+                        world.resolves("gw.vendor.example", found, 600, old);
+                        let decision = world.decide("s");
+                        Family::ALL.map(|family| {
+                            let decided = &decision.families[family.index()];
+                            let empty = decided.leaves.iter().any(|leaf| leaf.endpoints.is_empty());
+                            cell(&world, decided) + if empty { ", a's nodata" } else { "" }
+                        })
+                    };
+                    let [v4, v6] = decided(&estate("10.0.1.1 2001:db8:1::1", ""));
+                    let [alias, _] = decided(&estate("gw.other.example", "cname"));
+                    vec![word.to_string(), v4, v6, alias]
+                };
+                let rows: Vec<Vec<String>> = [head].into_iter().chain(NAMES.into_iter().map(row)).collect();
+                text.push_str(&aligned(&rows));
+            }
+        }
+    });
+    is_kept("hosts", &page);
 }

@@ -26,21 +26,56 @@ const ADDRESSES_MAX: usize = 16;
 /// Aliases in a row that are followed.
 const ALIASES_MAX: usize = 16;
 
+/// Addresses of both families. One of them may be unknown, if its servers fail and the other one has some; nothing is found if neither has any.
+pub async fn ask_both(rules: &ResolverRules, first: &AtomicUsize, name: &Name) -> Result<Answer, Unresolved> {
+    let mut both = Answer { addresses: Vec::new(), ttl: Duration::MAX, unknown: None };
+    let (mut trouble, mut told) = (None, None);
+    for family in Family::ALL {
+        match ask_servers(rules, first, name, record_type(family)).await {
+            Ok((response, server)) => {
+                told = Some(server);
+                if let Some(Answer { addresses, ttl, .. }) = addresses(&response, name) {
+                    both.addresses.extend(addresses);
+                    both.ttl = both.ttl.min(ttl);
+                }
+            }
+            Err(unresolved) if unresolved.trouble == Trouble::NoSuchName => return Err(unresolved),
+            Err(unresolved) => {
+                both.unknown = Some(family);
+                trouble = Some(unresolved);
+            }
+        }
+    }
+    match (both.addresses.is_empty(), trouble, told) {
+        (false, _, _) => Ok(both),
+        (true, Some(trouble), _) => Err(trouble),
+        (true, None, told) => Err(no_address(name, told)),
+    }
+}
+
+fn record_type(family: Family) -> RecordType {
+    match family {
+        Family::V4 => RecordType::A,
+        Family::V6 => RecordType::AAAA,
+    }
+}
+
+fn no_address(name: &Name, server: Option<SocketAddr>) -> Unresolved {
+    let server = server.map(shown).unwrap_or_default();
+    Unresolved { trouble: Trouble::NoAddress, message: format!("{server} has no addresses for {name}") }
+}
+
 /// Addresses of `family`, and those of the other one if there are none. `first` is the server that answered last: it is asked first.
 pub async fn ask(rules: &ResolverRules, first: &AtomicUsize, name: &Name, family: Family) -> Result<Answer, Unresolved> {
-    let mut told = String::new();
+    let mut told = None;
     for family in [family, family.other()] {
-        let record_type = match family {
-            Family::V4 => RecordType::A,
-            Family::V6 => RecordType::AAAA,
-        };
-        let (response, server) = ask_servers(rules, first, name, record_type).await?;
+        let (response, server) = ask_servers(rules, first, name, record_type(family)).await?;
         if let Some(answer) = addresses(&response, name) {
             return Ok(answer);
         }
-        told = format!("{} has no addresses for {name}", shown(server));
+        told = Some(server);
     }
-    Err(Unresolved { trouble: Trouble::NoAddress, message: told })
+    Err(no_address(name, told))
 }
 
 /// The first response that says whether there is such a name.
@@ -98,10 +133,11 @@ fn addresses(response: &Message, name: &Name) -> Option<Answer> {
             _ => None,
         });
         // Blocklists answer with the address of no host; connecting there would be connecting to ourselves.
-        let found: Vec<(IpAddr, u32)> = found.filter(|(address, _)| !address.is_unspecified()).take(ADDRESSES_MAX).collect();
+        let is_host = |address: &IpAddr| !address.is_unspecified() && !address.is_multicast();
+        let found: Vec<(IpAddr, u32)> = found.filter(|(address, _)| is_host(address)).take(ADDRESSES_MAX).collect();
         if let Some(shortest) = found.iter().map(|(_, ttl)| *ttl).min() {
             let ttl = Duration::from_secs(u64::from(ttl.min(shortest)));
-            return Some(Answer { addresses: found.into_iter().map(|(address, _)| address).collect(), ttl });
+            return Some(Answer { addresses: found.into_iter().map(|(address, _)| address).collect(), ttl, unknown: None });
         }
         let (target, alias_ttl) = own().find_map(|record| match &record.data {
             RData::CNAME(alias) => Some((alias.0.clone(), record.ttl)),

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::health::Resolved;
-use crate::model::Timestamp;
+use crate::health::{HostFound, HostHealth, Resolved};
+use crate::model::{Family, Timestamp};
 
 use super::{Found, Unresolved};
 
@@ -34,12 +34,16 @@ pub struct Answer {
     pub addresses: Vec<IpAddr>,
     /// As it says.
     pub ttl: Duration,
+    /// Nobody knows of this family now.
+    pub unknown: Option<Family>,
 }
 
 /// One host name.
 #[derive(Debug)]
 pub struct Kept {
     good: Option<(Arc<Resolved>, Instant)>,
+    /// How long that counts.
+    ttl: Duration,
     trouble: Option<Unresolved>,
     failures: u32,
     /// Has an answer, good or bad, ever come?
@@ -70,7 +74,37 @@ pub enum Look {
 impl Kept {
     /// Wanted now, nothing known.
     pub fn new(now: Instant, pinned: bool) -> Self {
-        Self { good: None, trouble: None, failures: 0, answered: false, pinned, due: now, asking: false, used: now, news: Arc::default() }
+        Self { good: None, ttl: Duration::ZERO, trouble: None, failures: 0, answered: false, pinned, due: now, asking: false, used: now, news: Arc::default() }
+    }
+
+    /// What was known before this process serves, unless more is known, and is asked for when it is due: at once.
+    pub fn recall(&mut self, found: &HostFound, now: Instant) {
+        if self.good.is_none() {
+            self.good = Some((Arc::new(Resolved { addresses: found.all().collect(), at: found.at }), now));
+            (self.ttl, self.answered) = (Duration::from_secs(found.ttl.into()), true);
+        }
+    }
+
+    /// Something is known of it, good or bad.
+    pub fn is_told(&self) -> bool {
+        self.answered
+    }
+
+    /// How the name stands, for answers.
+    pub fn stands(&self, now: Instant) -> HostHealth {
+        let is_old = self.good.as_ref().is_none_or(|(_, expires)| *expires <= now);
+        let trouble = self.trouble.as_ref().filter(|_| is_old).map(|trouble| trouble.message.as_str().into());
+        let found = self.good.as_ref().map(|(resolved, _)| {
+            // Answers take turns anyway; resolvers do, too, and that is no change.
+            let of = |family| {
+                let mut addresses: Vec<IpAddr> = resolved.addresses.iter().copied().filter(|address| Family::of(*address) == family).collect();
+                addresses.sort_unstable();
+                addresses.dedup();
+                addresses.into()
+            };
+            Arc::new(HostFound { addresses: Family::ALL.map(of), ttl: u32::try_from(self.ttl.as_secs()).unwrap_or(u32::MAX), at: resolved.at })
+        });
+        HostHealth { found, trouble }
     }
 
     /// When it was last resolved, and whether there is trouble since.
@@ -99,12 +133,18 @@ impl Kept {
     pub fn take(&mut self, answer: Result<Answer, Unresolved>, now: Instant, wall: Timestamp, part: u32) {
         (self.answered, self.asking) = (true, false);
         match answer {
-            Ok(Answer { addresses, ttl }) => {
+            Ok(Answer { mut addresses, ttl, unknown }) => {
                 let ttl = ttl.clamp(TTL_MIN, TTL_MAX);
+                // Of the family that nobody knows of now, what was good last.
+                let last = self.good.iter().flat_map(|(resolved, _)| resolved.addresses.iter().copied());
+                addresses.extend(last.filter(|address| unknown == Some(Family::of(*address))));
                 self.good = Some((Arc::new(Resolved { addresses, at: wall }), now + ttl));
-                (self.trouble, self.failures) = (None, 0);
+                (self.trouble, self.failures, self.ttl) = (None, 0, ttl);
                 // 75 to 85 per cent; one that nobody keeps fresh lasts to its end.
                 self.due = if self.pinned { now + ttl * (750 + part) / 1000 } else { now + ttl };
+                if unknown.is_some() {
+                    self.due = self.due.min(now + BACK_OFF_MAX);
+                }
             }
             Err(trouble) => {
                 self.due = now + (BACK_OFF_MIN * 2_u32.saturating_pow(self.failures)).min(BACK_OFF_MAX);
@@ -136,7 +176,7 @@ mod tests {
     use super::*;
 
     fn answer(ttl: u64) -> Result<Answer, Unresolved> {
-        Ok(Answer { addresses: vec!["192.0.2.7".parse().unwrap()], ttl: Duration::from_secs(ttl) })
+        Ok(Answer { addresses: vec!["192.0.2.7".parse().unwrap()], ttl: Duration::from_secs(ttl), unknown: None })
     }
 
     fn trouble() -> Result<Answer, Unresolved> {

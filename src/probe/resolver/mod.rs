@@ -16,7 +16,7 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,14 +27,15 @@ use tokio::task::{Id, JoinHandle, JoinSet};
 use tokio::time::sleep_until;
 use tracing::{info, warn};
 
-use crate::health::{Reason, Resolved};
+use crate::health::{HostFound, HostHealth, Reason, Resolved};
 use crate::metrics::ProbeMetrics;
 use crate::model::{Estate, Host, ResolverRules, Timestamp};
+use crate::wire::Name;
 
 use super::attempt::wall_clock;
 use super::fail::Failure;
 
-use self::ask::ask;
+use self::ask::{ask, ask_both};
 use self::kept::{Answer, Kept, Look};
 
 pub use crate::metrics::ResolverTrouble as Trouble;
@@ -94,6 +95,8 @@ struct Shared {
     names: Mutex<Names>,
     /// Something is due, or due earlier.
     changed: Notify,
+    /// A name that is answered stands otherwise.
+    told: Notify,
     /// End.
     stop: Notify,
     metrics: Arc<ProbeMetrics>,
@@ -108,12 +111,14 @@ struct Names {
     kept: HashMap<Host, Kept>,
     /// What is to be asked, by when.
     due: BTreeSet<(Instant, Host)>,
+    /// How names that are answered stand, since somebody last asked.
+    answered: BTreeMap<Name, HostHealth>,
 }
 
 impl Resolver {
     /// Spawns the task on the current tokio runtime. Nothing is asked until there are a [`plan`](Self::plan) and names.
     pub fn start(metrics: Arc<ProbeMetrics>) -> Self {
-        let shared = Arc::new(Shared { names: Mutex::default(), changed: Notify::new(), stop: Notify::new(), metrics });
+        let shared = Arc::new(Shared { names: Mutex::default(), changed: Notify::new(), told: Notify::new(), stop: Notify::new(), metrics });
         let task = tokio::spawn(keep_fresh(shared.clone()));
         Self { shared, task: Arc::new(Task(Mutex::new(Some(task)))) }
     }
@@ -138,15 +143,20 @@ impl Resolver {
         let names = &mut *names;
         names.kept.values_mut().for_each(|kept| kept.pinned = false);
         let probed = estate.targets.iter().filter(|target| estate.monitor(target.monitor).check.is_probed());
-        for host in probed.map(|target| &target.address).filter(|host| matches!(host, Host::Name(..))) {
-            match names.kept.get_mut(host) {
-                Some(kept) => kept.pinned = true,
-                None => drop(names.kept.insert(host.clone(), Kept::new(now, true))),
-            }
+        let probed = probed.map(|target| target.address.clone()).filter(|host| host.name().is_some());
+        for host in probed.chain(estate.hosts.iter().cloned().map(Host::Answered)) {
+            names.kept.entry(host).or_insert_with(|| Kept::new(now, true)).pinned = true;
         }
         names.kept.retain(|_, kept| kept.pinned || kept.asking || now < kept.used + PASSER_BY_KEPT);
         // Other servers may know what the last ones did not.
         names.kept.values_mut().filter(|kept| turned && kept.pinned).for_each(|kept| kept.due = now);
+        // Whoever wants to know has another estate by now.
+        for (host, kept) in names.kept.iter().filter(|(_, kept)| kept.pinned && kept.is_told()) {
+            if let Host::Answered(name) = host {
+                names.answered.insert(name.clone(), kept.stands(now));
+                self.shared.told.notify_one();
+            }
+        }
         let due = names.kept.iter().filter(|(_, kept)| kept.pinned && !kept.asking).map(|(host, kept)| (kept.due, host.clone())).collect();
         let passers_by = std::mem::replace(&mut names.due, due);
         // Somebody waits for these.
@@ -158,6 +168,26 @@ impl Resolver {
         let rows = names.kept.iter().filter(|(_, kept)| kept.pinned).map(|(host, kept)| (host, kept.state()));
         self.shared.metrics.resolver.planned(rows);
         self.shared.changed.notify_one();
+    }
+
+    /// What was known of names before this process began, or took over. Call it before [`plan`](Self::plan); what is known already counts more.
+    pub fn recall<'f>(&self, known: impl Iterator<Item = (&'f Name, &'f HostFound)>) {
+        let now = Instant::now();
+        let mut names = self.shared.lock();
+        for (name, found) in known {
+            let kept = names.kept.entry(Host::Answered(name.clone())).or_insert_with(|| Kept::new(now, false));
+            kept.recall(found, now);
+        }
+    }
+
+    /// Returns when [`take_answered`](Self::take_answered) has something.
+    pub async fn has_answered(&self) {
+        self.shared.told.notified().await;
+    }
+
+    /// Names that are answered and stand otherwise than when this was called last. Bounded by the names of the plan.
+    pub fn take_answered(&self) -> BTreeMap<Name, HostHealth> {
+        std::mem::take(&mut self.shared.lock().answered)
     }
 
     /// What is known of a host name without waiting; `None`: nothing yet, [`lookup`](Self::lookup) waits for it.
@@ -252,8 +282,13 @@ impl Shared {
         let names = &mut *names;
         let Some(kept) = names.kept.get_mut(&host) else { return };
         let (before, found) = (kept.state(), answer.as_ref().map(|answer| answer.addresses.clone()).map_err(|unresolved| unresolved.message.clone()));
-        kept.take(answer, Instant::now(), wall_clock(), part(&host));
+        let now = Instant::now();
+        kept.take(answer, now, wall_clock(), part(&host));
         if kept.pinned {
+            if let Host::Answered(name) = &host {
+                names.answered.insert(name.clone(), kept.stands(now));
+                self.told.notify_one();
+            }
             names.due.insert((kept.due, host.clone()));
             self.metrics.resolver.told(&host, kept.state());
             tell(&host, before, found);
@@ -284,8 +319,11 @@ async fn keep_fresh(shared: Arc<Shared>) {
     loop {
         while asked.len() < ASKED_AT_ONCE_MAX {
             let Some((host, rules, first)) = shared.take_due(Instant::now()) else { break };
-            let Host::Name(name, family) = host.clone() else { continue };
-            let task = asked.spawn(async move { ask(&rules, &first, &name, family).await });
+            let task = match host.clone() {
+                Host::Address(_) => continue,
+                Host::Name(name, family) => asked.spawn(async move { ask(&rules, &first, &name, family).await }),
+                Host::Answered(name) => asked.spawn(async move { ask_both(&rules, &first, &name).await }),
+            };
             hosts.insert(task.id(), host);
         }
         let next = shared.next_due().filter(|_| asked.len() < ASKED_AT_ONCE_MAX);

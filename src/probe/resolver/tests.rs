@@ -321,3 +321,84 @@ async fn a_name_that_was_never_resolved_fails_with_who_said_what() {
     let late = probe(&resolver, 1, Duration::from_millis(300)).await;
     assert_eq!(failed(&late), (Reason::Resolve, &*format!("gw.internal.example can't be resolved: no answer within 300ms from {}", mute.address)));
 }
+
+fn answered() -> Host {
+    Host::Answered("gw.internal.example".parse().unwrap())
+}
+
+/// `a` for A and `aaaa` for AAAA.
+fn both(a: ResponseCode, aaaa: ResponseCode) -> impl Fn(&Message) -> Option<Message> {
+    move |query| {
+        let code = if asks(query) == RecordType::A { a } else { aaaa };
+        let response = reply(query, code, &[]);
+        Some(match (code, asks(query)) {
+            (ResponseCode::NoError, RecordType::A) => with(response, "gw.internal.example.", 60, RData::A(A::new(192, 0, 2, 7))),
+            (ResponseCode::NoError, _) => with(response, "gw.internal.example.", 20, RData::AAAA(AAAA("2001:db8::7".parse().unwrap()))),
+            _ => response,
+        })
+    }
+}
+
+#[tokio::test]
+async fn of_a_name_that_is_answered_both_families_are_asked_for() {
+    use ResponseCode::{NXDomain, NoError, ServFail};
+    let rows = [
+        (NoError, NoError, Ok(vec!["192.0.2.7", "2001:db8::7"])),
+        (NoError, ServFail, Ok(vec!["192.0.2.7"])),
+        (ServFail, NoError, Ok(vec!["2001:db8::7"])),
+        (ServFail, ServFail, Err(Trouble::Rcode)),
+        (NXDomain, NXDomain, Err(Trouble::NoSuchName)),
+    ];
+    for (a, aaaa, expected) in rows {
+        let (server, _) = scripted(both(a, aaaa)).await;
+        let found = once(&[server.address], &answered()).await;
+        assert_eq!(found.as_ref().map(addresses).map_err(|why| why.trouble), expected.map(|found| found.iter().map(ToString::to_string).collect()));
+    }
+    let (empty, _) = scripted(plain(&[])).await;
+    assert_eq!(once(&[empty.address], &answered()).await.unwrap_err().trouble, Trouble::NoAddress);
+}
+
+/// An estate that answers with the name, and probes it nowhere.
+fn answering(servers: &[SocketAddr]) -> Estate {
+    Estate { hosts: vec!["gw.internal.example".parse().unwrap()], ..estate(servers, &[]) }
+}
+
+async fn next(resolver: &Resolver) -> HostHealth {
+    timeout(AMPLE, resolver.has_answered()).await.unwrap();
+    let mut told = resolver.take_answered();
+    told.remove(&"gw.internal.example".parse().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_name_that_is_answered_is_kept_fresh_and_told_though_nobody_probes_it() {
+    let (server, _) = scripted(both(ResponseCode::NoError, ResponseCode::NoError)).await;
+    let resolver = Resolver::start(Arc::default());
+    resolver.plan(&answering(&[server.address]));
+    let told = next(&resolver).await;
+    let found = told.found.unwrap();
+    assert_eq!((found.ttl, &told.trouble), (20, &None), "the shorter one");
+    assert_eq!(found.all().map(|address| address.to_string()).collect::<Vec<_>>(), ["192.0.2.7", "2001:db8::7"]);
+    // Whoever plans anew hears it again.
+    resolver.plan(&answering(&[server.address]));
+    assert_eq!(next(&resolver).await.found, Some(found));
+}
+
+#[tokio::test]
+async fn what_a_name_had_before_this_process_serves_until_it_is_resolved_and_says_that_it_is_old() {
+    let (broken, _) = scripted(failing(ResponseCode::ServFail)).await;
+    let resolver = Resolver::start(Arc::default());
+    let name = "gw.internal.example".parse().unwrap();
+    let addresses = [Arc::from(["192.0.2.9".parse().unwrap()]), Arc::from([])];
+    let known = HostFound { addresses, ttl: 60, at: Timestamp(1_000) };
+    resolver.recall(std::iter::once((&name, &known)));
+    resolver.plan(&answering(&[broken.address]));
+    assert_eq!(resolver.known(&answered()).unwrap().unwrap().resolved.addresses, ["192.0.2.9".parse::<std::net::IpAddr>().unwrap()], "no probe waits");
+    let told = loop {
+        let told = next(&resolver).await;
+        if told.trouble.is_some() {
+            break told;
+        }
+    };
+    assert_eq!(told.found.as_deref(), Some(&known));
+    assert!(told.trouble.unwrap().contains("says SERVFAIL"));
+}

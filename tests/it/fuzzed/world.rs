@@ -52,7 +52,7 @@ impl Started {
         let configuration =
             Configuration { estate, zones, answers, clients, databases: Default::default(), needs_restart: Vec::new(), hash: "0123456789abcdef".into() };
         let stale_after = Duration::from_secs(600);
-        let start = Start { configuration, stored: Vec::new(), revision: Revision(0), stale_after, without_store: true };
+        let start = Start { configuration, stored: Vec::new(), latency: Default::default(), revision: Revision(0), stale_after, without_store: true };
         let mut now = BEGIN;
         let mut core = Core::start(start, now);
         let mut effects = Effects::new();

@@ -57,6 +57,7 @@ policy = {{ failover = ["dr"] }}
         scene.node.launch();
         // Of this moment: no alert about it here.
         scene.node.ok(&["freshness", "beyond"]);
+        scene.node.ok(&["load", "beyond", "40"]);
         scene
     }
 
@@ -111,6 +112,7 @@ endpoints = [{{ name = "gw", address = "192.0.2.10", connect = "gw.api.example.c
 monitor = "gateway"
 endpoints = [{{ name = "x", address = "127.10.{net}.2" }}]
 hold_if_older_than = "1d"
+shed = {{ over = 80, share = 30, max_age = "1h" }}
 [webhook.ops]
 url = "http://127.10.{net}.8:9/"
 [service.orders]

@@ -1,4 +1,4 @@
-//! `degraded`, `report`, `data_at`, `busy`, `redirects`: what an HTTP monitor may find beside pass and fail.
+//! `degraded`, `report`, `data_at`, `load_from`, `busy`, `redirects`: what an HTTP monitor may find beside pass and fail.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const BUSY_LONGEST: Duration = Duration::from_secs(3600);
 const TEXT_OCTETS_MAX: usize = 1024;
 
 pub(super) fn outcomes(table: &Table, method: Method, path: &str, sink: &mut Sink<'_>) -> HttpOutcomes {
-    let Table { degraded, report, data_at, busy, busy_max, redirects, timeout, .. } = table;
+    let Table { degraded, report, data_at, load_from, busy, busy_max, redirects, timeout, .. } = table;
     let default = HttpOutcomes::default();
     let timeout = timeout.get().map_or(Duration::from_secs(3), |found| found.value);
     let rule = busy_rule(busy, path, sink);
@@ -47,6 +47,7 @@ pub(super) fn outcomes(table: &Table, method: Method, path: &str, sink: &mut Sin
         degraded: degraded_rule,
         report: report.get().and_then(|found| report_rule(found, method, &format!("{path}.report"), sink)),
         data_at: data_at.get().and_then(|found| data_place(found, method, &format!("{path}.data_at"), sink)),
+        load_from: load_from.get().and_then(|found| load_place(found, method, &format!("{path}.load_from"), sink)),
         busy: rule,
         busy_max: busy_max.get().map_or(default.busy_max, |found| found.value.min(BUSY_LONGEST)),
         redirects: u8::try_from(number(redirects, 0..=i64::from(REDIRECTS_MAX), 0, format_args!("{path}.redirects"), sink)).unwrap_or(0),
@@ -163,6 +164,13 @@ fn report_rule(found: &At<ReportTable>, method: Method, path: &str, sink: &mut S
 fn data_place(found: &At<DataAtTable>, method: Method, path: &str, sink: &mut Sink<'_>) -> Option<ReportPlace> {
     let DataAtTable { header, json } = &found.value;
     let told = Told { what: "time of the data", header: "X-Data-At", json: "$.replication.synced_at" };
+    report_place((header, json), &found.span, told, method, path, sink)
+}
+
+/// Where a response tells how much is asked of its endpoint.
+fn load_place(found: &At<DataAtTable>, method: Method, path: &str, sink: &mut Sink<'_>) -> Option<ReportPlace> {
+    let DataAtTable { header, json } = &found.value;
+    let told = Told { what: "load", header: "X-Load", json: "$.cpu.percent" };
     report_place((header, json), &found.span, told, method, path, sink)
 }
 
