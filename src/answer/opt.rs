@@ -111,11 +111,9 @@ impl<'a> OptReply<'a> {
             put_option(packet, option::NSID, name.as_bytes());
         }
         if let Some(subnet) = self.subnet {
-            let (before, after) = subnet.around_scope();
-            put_option_head(packet, option::CLIENT_SUBNET, subnet.echo().len());
-            packet.put(before);
-            packet.put(&[outcome.scope]);
-            packet.put(after);
+            let start = packet.length();
+            put_option(packet, option::CLIENT_SUBNET, subnet.echo());
+            packet.patch(start + OPTION_HEAD_OCTETS + Subnet::SCOPE_AT, &[outcome.scope]);
         }
         if self.keepalive {
             put_option(packet, option::KEEPALIVE, &TCP_IDLE_UNITS.to_be_bytes());

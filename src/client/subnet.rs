@@ -9,6 +9,9 @@ pub struct Subnet<'a> {
 }
 
 impl<'a> Subnet<'a> {
+    /// Where SCOPE PREFIX-LENGTH stands in the option's data (RFC 7871, section 6).
+    pub const SCOPE_AT: usize = 3;
+
     /// Checks an option's data strictly (RFC 7871, sections 6 and 7.1.2). `None` means FORMERR: a family other than IPv4, IPv6 or none,
     /// a SCOPE other than 0, a SOURCE longer than the family's addresses, too few or too many address octets, bits set beyond SOURCE.
     pub fn read(option: &'a [u8]) -> Option<Self> {
@@ -41,11 +44,6 @@ impl<'a> Subnet<'a> {
             (_, 1) => Some(IpAddr::V4(Ipv4Addr::from((first(ipv4_prefix) >> 96) as u32))),
             _ => Some(IpAddr::V6(Ipv6Addr::from(first(ipv6_prefix)))),
         }
-    }
-
-    /// The option's data before and after its SCOPE.
-    pub fn around_scope(&self) -> (&'a [u8], &'a [u8]) {
-        (self.option.get(..3).unwrap_or_default(), self.option.get(4..).unwrap_or_default())
     }
 
     /// The option's data for a response that does not depend on the client: family, source and address as they came, SCOPE 0 (RFC 7871, section 7.2.1).
