@@ -107,7 +107,8 @@ fn endpoints_and_pools(core: &Core, tracked: &Tracked, out: &mut Vec<Series>) ->
         pool_endpoints.push(&[pool_name, region], pool.endpoints.len() as f64);
         pool_up_endpoints.push(&[pool_name, region], f64::from(up_endpoints));
         if watched(estate, id) {
-            let is_up = families.iter().flatten().all(|view| view.state == State::Up);
+            // A pool of names that were never resolved is in no family.
+            let is_up = families.iter().any(Option::is_some) && families.iter().flatten().all(|view| view.state == State::Up);
             pool_up.push(&[pool_name, region], flag(is_up));
             up.insert(id, is_up);
         }

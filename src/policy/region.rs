@@ -65,7 +65,9 @@ fn is_watched(estate: &Estate, pool: PoolId) -> bool {
 
 fn worse_family(facts: &Facts<'_>, pool: PoolId) -> State {
     let families = Family::ALL.into_iter().filter(|family| facts.health.pool_has(facts.estate, pool, *family));
-    families.fold(State::Up, |worst, family| worst.and(pool_view(facts, None, pool, family).state))
+    // One of names that were never resolved has none, and is down in both.
+    let states = families.map(|family| pool_view(facts, None, pool, family).state);
+    states.reduce(State::and).unwrap_or_else(|| pool_view(facts, None, pool, Family::V4).state)
 }
 
 #[cfg(test)]

@@ -43,6 +43,8 @@ fn a_name_that_was_never_resolved_answers_nowhere_and_that_is_servfail_not_nodat
         assert_eq!(decided.verdict, Verdict::ServFail("the host names of what may answer are not resolved yet".to_string()));
     }
     assert!(world.explain("alone").contains("gw.vendor.example is not resolved yet"), "{}", world.explain("alone"));
+    let region = world.estate.region_named("saas").unwrap();
+    assert_eq!(crate::policy::region_state(&world.facts(), region), crate::policy::RegionState::Down, "however well its probes go");
 }
 
 #[test]
