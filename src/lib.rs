@@ -40,6 +40,7 @@
 //! | how traffic moves step by step, and stops by itself | `control/shifts/mod.rs`; for people: `docs/shifts.md` |
 //! | who asks, and what that changes | `client/mod.rs`, `policy/tailor.rs`, `policy/sticky.rs`; for people: `docs/steering.md` |
 //! | what is made later, and why a TTL falls before it | `control/schedules/`, `policy/soon.rs`; for people: `docs/schedules.md` |
+//! | which region is quickest for whom, as measured, and when that changes | `control/latency/`; for people: `docs/steering.md` |
 //! | whose data is too old to be used | `control/freshness.rs`, `policy/pool.rs`; for people: `docs/freshness.md` |
 //! | who is too full, and who takes what it gives away | `control/load.rs`, `policy/shed.rs`; for people: `docs/shed.md` |
 //! | what other thresholds would have made of last night | `control/replay.rs`, `store/outcomes/`; for people: `docs/replay.md` |

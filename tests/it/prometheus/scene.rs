@@ -58,6 +58,9 @@ policy = {{ failover = ["dr"] }}
         // Of this moment: no alert about it here.
         scene.node.ok(&["freshness", "beyond"]);
         scene.node.ok(&["load", "beyond", "40"]);
+        let measured = scene.node.path("measured.csv");
+        std::fs::write(&measured, "203.0.113.0/24,prod,80\n203.0.113.0/24,dr,20\n").expect("writable");
+        scene.node.ok(&["latency", "push", measured.to_str().expect("UTF-8")]);
         scene
     }
 
