@@ -6,7 +6,7 @@
 //!
 //! - Nobody waits for it, publishing least of all: what the queue has no room for is lost and counted, and so is what a broken disk refuses for long. Then
 //!   everything is written anew, with a mark that says from when until when nothing is known.
-//! - What was decided is in the file within [`WRITE_EVERY`]; a killed process loses no more than that (a machine that loses its power what the system had not
+//! - What was decided is in the file within `WRITE_EVERY`; a killed process loses no more than that (a machine that loses its power what the system had not
 //!   written yet, half a minute or so).
 //! - Each file begins with what is in force, so it can be read without those before it, and those can be deleted.
 //! - Bounded by age and size (`[decisions]`). A decision whose sentences were said before takes some 45 octets, each new sentence its own length, a thousand
