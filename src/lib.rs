@@ -43,6 +43,9 @@
 //! | which region is quickest for whom, as measured, and when that changes | `control/latency/`; for people: `docs/steering.md` |
 //! | whose data is too old to be used | `control/freshness.rs`, `policy/pool.rs`; for people: `docs/freshness.md` |
 //! | who is too full, and who takes what it gives away | `control/load.rs`, `policy/shed.rs`; for people: `docs/shed.md` |
+//! | why a name was answered as it was last night | `control/accounts/`, `store/decisions/` |
+//! | whose answers are host names' addresses, or a CNAME | `health/hosts.rs`, `policy/hosts.rs`; for people: `docs/hostnames.md` |
+//! | when a pool gives answers away | `control/load.rs`, `policy/shed.rs`; for people: `docs/shed.md` |
 //! | what other thresholds would have made of last night | `control/replay.rs`, `store/outcomes/`; for people: `docs/replay.md` |
 //! | what would be if, and when clients will have followed | `control/simulate.rs`, `policy/forecast.rs`; for people: `docs/predicting.md` |
 //! | what was answered last night, and why | `control/accounts/`, `store/decisions/`; for people: `docs/explain.md` |
@@ -109,6 +112,11 @@
 //! - Guards of changes read one key (`Key::LastChange`) that every guarded commit expects and raises, because an override that another node begins is a key nobody here can name.
 //! - What must be done once is claimed in the very commit that does it, and its reply is kept before it is sent (`control/replies.rs`).
 //! - A reload is weighed by the guards of the file that runs (`control/reload_guards.rs`): a file can't take away what forbids it.
+//! - What explain said is recorded, not what it was decided from: a reload or an upgrade can't change what was said, and a new fact needs no new form.
+//! - What a pool sheds goes up its tree to the nearest node with somebody who takes it: several pools can shed at once, and nobody else's answers move.
+//! - Classes of clients depend on orders of regions, never on milliseconds: what was measured is smoothed and ordered by `control/latency/`, and classes are
+//!   built anew beside the core only when an order changes.
+//! - Traffic that asks something new about clients waits until classes that answer it are built beside the core; only then it is decided, made durable and acknowledged.
 //! - Decisions made before DNS answers (the first round of probes) leave no memory: what never answered can't be "taken away", so it is not held.
 
 pub mod wire;

@@ -70,7 +70,7 @@ fn the_api_says_the_same_and_every_wrong_name_at_once() {
 }
 
 #[test]
-fn an_explanation_names_whose_policy_it_is_and_refuses_the_past() {
+fn an_explanation_names_whose_policy_it_is_and_refuses_a_past_of_which_nothing_is_recorded() {
     let node = TestNode::start(ESTATE);
     let said = node.ok(&["explain", "orders.api.example.com"]);
     assert!(said.contains("the file's policy; configuration ") && said.contains("answers of generation "), "{said}");
@@ -79,7 +79,7 @@ fn an_explanation_names_whose_policy_it_is_and_refuses_the_past() {
     assert!(said.contains("the operators' policy, revision "), "{said}");
     let past = http::over_socket(&node.socket(), "GET", "/api/v1/explain?name=orders.api.example.com&at=2026-11-21T12:00:00Z", &[], "").expect("it answers");
     assert_eq!(past.status, 400, "{}", past.body);
-    assert!(past.body.contains("no history of decisions is kept"), "{}", past.body);
+    assert!(past.body.contains("what is recorded of this service begins at "), "{}", past.body);
 }
 
 #[test]
