@@ -43,9 +43,7 @@
 //! | which region is quickest for whom, as measured, and when that changes | `control/latency/`; for people: `docs/steering.md` |
 //! | whose data is too old to be used | `control/freshness.rs`, `policy/pool.rs`; for people: `docs/freshness.md` |
 //! | who is too full, and who takes what it gives away | `control/load.rs`, `policy/shed.rs`; for people: `docs/shed.md` |
-//! | why a name was answered as it was last night | `control/accounts/`, `store/decisions/` |
 //! | whose answers are host names' addresses, or a CNAME | `health/hosts.rs`, `policy/hosts.rs`; for people: `docs/hostnames.md` |
-//! | when a pool gives answers away | `control/load.rs`, `policy/shed.rs`; for people: `docs/shed.md` |
 //! | what other thresholds would have made of last night | `control/replay.rs`, `store/outcomes/`; for people: `docs/replay.md` |
 //! | what would be if, and when clients will have followed | `control/simulate.rs`, `policy/forecast.rs`; for people: `docs/predicting.md` |
 //! | what was answered last night, and why | `control/accounts/`, `store/decisions/`; for people: `docs/explain.md` |
