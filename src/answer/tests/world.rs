@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::{Asked, Counters, Cx, Handled, Limiter, Transport, answer};
+use crate::client::{Clients, Origins, Questions};
 use crate::model::{
     Address, AllDown, AnswerSettings, Answering, Choice, Endpoint, EndpointId, Estate, Failback, Family, HostId, Node, Now, PolicyForm, Pool, PoolId, Region,
     RegionId, Service, ServiceId, Timestamp, Watch,
@@ -24,6 +25,7 @@ pub(super) struct World {
     pub(super) cx: Cx,
     pub(super) now: Now,
     settings: Arc<AnswerSettings>,
+    clients: Arc<Clients>,
 }
 
 /// A share of the answers: pool name, share, addresses with weights.
@@ -42,6 +44,7 @@ impl World {
             cx: Cx::new(Counters::new(), Limiter::new(7), 7),
             now: Now { mono: Duration::from_secs(5), wall: Timestamp(1_800_000_000_000) },
             settings: Arc::default(),
+            clients: Arc::default(),
         };
         world.publish();
         world
@@ -54,6 +57,7 @@ impl World {
             "api.example.com 3600 SOA ns.api.example.com h.api.example.com 1 2 3 4 60\napi.example.com 3600 NS ns.api.example.com",
         )]);
         world.estate = decided.estate.clone();
+        world.clients = Arc::new(Clients::build(&world.estate, &Questions::of(&world.estate), &Origins::default()));
         world.decisions = decided.estate.services.iter().map(|service| decided.decide(&service.name)).collect();
         world.cx = Cx::new(Counters::new(), Limiter::new(7), seed);
         world.publish();
@@ -181,7 +185,7 @@ impl World {
         let ids = (0..).map(ServiceId);
         let compiled = ids.zip(&self.decisions).map(|(id, decision)| compile(&self.estate, id, decision, &mut self.cells)).collect();
         let snapshot = Snapshot::build(self.snapshot.generation + 1, &self.zones, &self.estate, compiled, &mut self.cells);
-        self.snapshot = Arc::new(snapshot.with_settings(self.settings.clone()));
+        self.snapshot = Arc::new(snapshot.with_settings(self.settings.clone()).with_clients(self.clients.clone()));
         self.cx.begin(&self.snapshot, self.now);
     }
 

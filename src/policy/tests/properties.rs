@@ -71,6 +71,33 @@ pub(crate) fn estate() -> impl Strategy<Value = String> {
     })
 }
 
+/// The same, with a service whose answers depend on who asks: [`ASKING`] tells who is told apart.
+pub(crate) fn asking_estate() -> impl Strategy<Value = String> {
+    let asking = prop::sample::select(vec![
+        "geo network:one=inner network:two!=near *=x",
+        "geo network:one|network:two=near *=inner",
+        "nearest a c d ties=share unknown=share",
+        "latency d c a unknown=share",
+        "weighted far=60 inner=30 near=10",
+        "failover far inner",
+    ]);
+    let keeping = prop::sample::select(vec!["", " sticky", " trickle=10", " sticky trickle=10"]);
+    (estate(), asking, keeping).prop_map(|(text, asking, keeping)| {
+        let (rest, service) = text.rsplit_once("service orders: ").unwrap();
+        let (root, terms) = service.split_once(" all_down=").unwrap();
+        let sites = "region east: 52.52,13.4\nregion west: 40.71,-74\nregion c: 35.68,139.7";
+        format!(
+            "{rest}policy inner: {root}\npolicy near: nearest d a unknown=first\npolicy far: geo network:two=c *=near\n{sites}\n{NETWORKS}\n\
+             service orders: {asking}{keeping} all_down={terms}"
+        )
+    })
+}
+
+const NETWORKS: &str = "network one: 198.51.100.0/24 at=50.1,8.7\nnetwork two: 203.0.113.0/24,2001:db8:2::/48 at=45.5,-73.6";
+
+/// Clients in both networks, and such of whom nothing is known.
+pub(crate) const ASKING: [&str; 4] = ["198.51.100.7", "203.0.113.9", "192.0.2.53", "2001:db8:2::53"];
+
 /// What a resolver may find.
 const FOUND: [&str; 4] = ["198.51.100.1 198.51.100.2", "198.51.100.3 2001:db8:9::1", "2001:db8:9::2", "198.51.100.1"];
 
