@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use proptest::prelude::*;
 
+use crate::client::{Clients, Origins, Questions};
 use crate::health::{Outcome, Reported, State};
 use crate::model::{AllDown, EndpointId, Family, PoolId, TargetId};
 use crate::policy::testing::{World, slow};
-use crate::policy::{Decision, OverrideKind, OverrideTarget, Rung, Verdict, decide, desired, effective, explain};
+use crate::policy::{Decision, OverrideKind, OverrideTarget, Rung, Verdict, decide, desired, effective, explain, tailor};
 
 /// Pools of every world. `f` shares a target with `a`.
 const POOLS: [&str; 8] = [
@@ -336,6 +337,36 @@ proptest! {
                     let living = candidates(&world).into_iter().flat_map(|pool| world.health.pool_family(&world.estate, pool, family)).find(|other| live(&world, *other));
                     let label = |id: EndpointId| world.estate.endpoint_label(id);
                     prop_assert!(living.is_none(), "{} is dead and answers, {:?} lives", label(*endpoint), living.map(label));
+                }
+            }
+        }
+    }
+
+    // Whom a strict rule sends elsewhere is not theirs: the tree of a client is the one that it is tailored.
+    #[test]
+    fn no_client_gets_a_dead_endpoint_while_a_living_one_may_answer_it(text in asking_estate(), happenings in prop::collection::vec(happening(), 0..30)) {
+        let words = |line: &str| line.split(' ').filter(|word| !word.starts_with("min_up=")).collect::<Vec<_>>().join(" ");
+        let mut world = World::fresh(&text.lines().map(words).collect::<Vec<_>>().join("\n"));
+        world.clients = Clients::build(&world.estate, &Questions::of(&world.estate), &Origins::default());
+        for happening in &happenings {
+            apply(&mut world, happening);
+            let (decision, service) = (world.decide("orders"), world.estate.service(world.service("orders")));
+            for class in ASKING.map(|client| world.clients.find(client.parse().unwrap()).0) {
+                let mut allowed = Vec::new();
+                tailor(&service.policy, &world.clients, class, &world.estate).pools(&mut |pool| allowed.push(pool));
+                if let AllDown::Pool(last_resort) = service.when_all_down {
+                    allowed.push(last_resort);
+                }
+                for family in Family::ALL {
+                    let decided = &decision.of_class(class).0[family.index()];
+                    let sum: f64 = decided.leaves.iter().map(|leaf| leaf.share).sum();
+                    prop_assert!(decided.verdict != Verdict::Answer || (sum - 1.0).abs() < 1e-9, "shares sum to {sum}");
+                    prop_assert!(decided.leaves.iter().flat_map(|leaf| &leaf.pools).all(|pool| allowed.contains(pool)), "{allowed:?} may answer {class:?}: {decided:?}");
+                    for endpoint in decided.leaves.iter().flat_map(|leaf| &leaf.endpoints).filter(|endpoint| dead(&world, **endpoint)) {
+                        let living = allowed.iter().flat_map(|pool| world.health.pool_family(&world.estate, *pool, family)).find(|other| live(&world, *other));
+                        let label = |id: EndpointId| world.estate.endpoint_label(id);
+                        prop_assert!(living.is_none(), "{} is dead and answers {class:?}, {:?} lives", label(*endpoint), living.map(label));
+                    }
                 }
             }
         }
