@@ -10,7 +10,6 @@ use super::{Span, Time};
 #[serde(deny_unknown_fields)]
 pub struct LatencyPut {
     /// In any order; those of one network and region are averaged.
-    #[serde(default)]
     pub measurements: Vec<LatencyMeasurement>,
     /// When they were measured; by default now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
