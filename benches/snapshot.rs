@@ -102,7 +102,26 @@ fn publish(bencher: Bencher<'_, '_>, touched: usize) {
 /// From the outcome of a probe to the snapshot that has the new answers: judge, decide, compile, publish.
 #[divan::bench(args = [1, 1_000, 100_000], sample_count = 20, sample_size = 1)]
 fn flip(bencher: Bencher<'_, '_>, touched: usize) {
-    let Started { mut core, mut now, .. } = Started::of_text(&estates::failing_over(touched, SERVICES - touched));
+    flips(bencher, Started::of_text(&estates::failing_over(touched, SERVICES - touched)));
+}
+
+/// The same, and what `explain` says is made for the record of decisions, as `[decisions]` has it by default.
+#[divan::bench(args = [1, 1_000, 100_000], sample_count = 20, sample_size = 1)]
+fn flip_recorded(bencher: Bencher<'_, '_>, touched: usize) {
+    let mut started = Started::of_text(&estates::failing_over(touched, SERVICES - touched));
+    started.core.keep_accounts();
+    flips(bencher, started);
+}
+
+/// The same, and `_explain` can be asked over DNS (`dns.explain`).
+#[divan::bench(args = [1, 1_000, 100_000], sample_count = 20, sample_size = 1)]
+fn flip_explained(bencher: Bencher<'_, '_>, touched: usize) {
+    let text = estates::failing_over(touched, SERVICES - touched);
+    flips(bencher, Started::of_text(&format!("{text}[dns]\nexplain = [\"127.0.0.0/8\"]\n")));
+}
+
+fn flips(bencher: Bencher<'_, '_>, started: Started) {
+    let Started { mut core, mut now, .. } = started;
     let plan = core.plan();
     let mut passes = true;
     bencher.bench_local(move || {
