@@ -352,6 +352,11 @@ impl Clients {
         self.nearest.iter().any(|(by, _)| *by == By::Latency)
     }
 
+    /// What was measured, not distance, orders some regions for the clients of a class.
+    pub fn is_measured(&self, class: ClassId) -> bool {
+        self.class(class).is_some_and(|class| class.ranks.iter().flatten().any(|ranks| ranks.by == By::Latency))
+    }
+
     /// Of which state of the measurements this was made.
     pub fn measured(&self) -> u64 {
         self.measured

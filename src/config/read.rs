@@ -629,7 +629,7 @@ impl Read for Policy {
         match PolicyForm::deserialize(ValueDeserializer::from(value)) {
             Ok(form) => Some(Policy { form, children }),
             Err(why) => {
-                let help = "write { failover = [\"prod\", \"dr\"] }, { weighted = { prod = 80, dr = 20 } } { multivalue = [\"prod\", \"dr\"] }, { nearest = [\"prod\", \"dr\"] }, { latency = [\"prod\", \"dr\"] } or { geo = [{ when = [\"continent:EU\"], then = \"prod\" }, { then = \"dr\" }] }; children are names of pools or of [policy.NAME]";
+                let help = "write { failover = [\"prod\", \"dr\"] }, { weighted = { prod = 80, dr = 20 } }, { multivalue = [\"prod\", \"dr\"] }, { nearest = [\"prod\", \"dr\"] }, { latency = [\"prod\", \"dr\"] } or { geo = [{ when = [\"continent:EU\"], then = \"prod\" }, { then = \"dr\" }] }; children are names of pools or of [policy.NAME]";
                 sink.problem(&why.span().unwrap_or(span), at, why.message(), help);
                 None
             }

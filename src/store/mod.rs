@@ -22,6 +22,7 @@ mod problem;
 mod schedule_form;
 mod segments;
 mod shift_form;
+mod written;
 
 pub use file::Store;
 pub use problem::{OpenError, StoreError};

@@ -101,7 +101,11 @@ fn by_client(core: &Core, view: &ServiceView<'_>, family: Family) -> Vec<api::Cl
     let traffic = |(class, shares): (ClassId, Vec<(std::sync::Arc<str>, f64)>)| {
         let leaves = &view.decision.of_class(class).0[family.index()].leaves;
         api::ClientTraffic {
-            clients: core.name_of(class).unwrap_or_else(|| "clients whose place is known".to_string()),
+            clients: core.name_of(class).unwrap_or_else(|| {
+                let known =
+                    if core.policy_facts().clients.is_measured(class) { "clients in networks with measured latency" } else { "clients whose place is known" };
+                known.to_string()
+            }),
             effective: api::Shares::from_ratios(shares),
             rung: leaves.iter().map(|leaf| leaf.rung).max().map(|rung| rung.word().to_string()),
         }

@@ -36,6 +36,7 @@ use crate::control::{Accounts, Alike, Past, PastDecision, PastUnknown};
 use crate::model::{DecisionSettings, Estate, Timestamp};
 
 use super::segments::{self, Segment};
+use super::written;
 use codec::{MAGIC, Reader, Writer};
 
 /// Folder in `store.path`.
@@ -119,20 +120,13 @@ impl Recorder {
 
     /// Writes what is open, soon: this process may be followed by another.
     pub fn flush(&self) {
-        let (done, _) = sync_channel(1);
-        // Full: it is written a little later.
-        self.to.iter().for_each(|to| drop(to.try_send(Message::Flush(done.clone()))));
+        self.to.iter().for_each(|to| written::ask(to, Message::Flush));
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        if let Some(to) = self.to.take() {
-            let (done, written) = sync_channel(1);
-            if to.try_send(Message::Flush(done)).is_ok() {
-                let _ = written.recv_timeout(LAST_WRITE);
-            }
-        }
+        self.to.take().iter().for_each(|to| written::wait(to, Message::Flush, LAST_WRITE));
     }
 }
 
@@ -150,11 +144,7 @@ impl Decisions {
         if self.folder.as_os_str().is_empty() {
             return Err(PastUnknown::Off);
         }
-        let (done, written) = sync_channel(1);
-        if self.to.as_ref().is_some_and(|to| to.try_send(Message::Flush(done)).is_ok()) {
-            // Too late: what is open is missing, and the rest is all there.
-            let _ = written.recv_timeout(LAST_WRITE);
-        }
+        self.to.iter().for_each(|to| written::wait(to, Message::Flush, LAST_WRITE));
         let said = |error: std::io::Error| PastUnknown::Unreadable(format!("can't read {}: {error}", self.folder.display()));
         let segments = segments::all(&self.folder).map_err(said)?;
         let read = |segment: &Segment| {

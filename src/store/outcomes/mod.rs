@@ -34,6 +34,7 @@ use crate::health::{ProbeReport, Recording, Run, Tried};
 use crate::model::{Estate, OutcomeSettings, TargetId, Timestamp};
 
 use super::segments::{self, Segment};
+use super::written;
 use codec::{MAGIC, Reader, Writer};
 use runs::{Heard, Runs};
 
@@ -145,20 +146,13 @@ impl Recorder {
 
     /// Writes what is open, soon: this process may be followed by another.
     pub fn flush(&self) {
-        let (done, _) = sync_channel(1);
-        // Full: it is written a little later.
-        self.to.iter().for_each(|to| drop(to.try_send(Message::Flush(done.clone()))));
+        self.to.iter().for_each(|to| written::ask(to, Message::Flush));
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        if let Some(to) = self.to.take() {
-            let (done, written) = sync_channel(1);
-            if to.try_send(Message::Flush(done)).is_ok() {
-                let _ = written.recv_timeout(LAST_WRITE);
-            }
-        }
+        self.to.take().iter().for_each(|to| written::wait(to, Message::Flush, LAST_WRITE));
     }
 }
 
@@ -168,11 +162,7 @@ impl Recordings {
     /// # Errors
     /// One sentence: the folder can't be read, or more is recorded than can be looked at together.
     pub fn read(&self, since: Timestamp) -> Result<Recording, String> {
-        let (done, written) = sync_channel(1);
-        if self.to.as_ref().is_some_and(|to| to.try_send(Message::Flush(done)).is_ok()) {
-            // Too late: what is open is missing, and the rest is all there.
-            let _ = written.recv_timeout(LAST_WRITE);
-        }
+        self.to.iter().for_each(|to| written::wait(to, Message::Flush, LAST_WRITE));
         let said = |error: std::io::Error| format!("can't read {}: {error}", self.folder.display());
         let mut recording = Recording::default();
         let mut numbers: HashMap<Arc<str>, u32> = HashMap::new();
